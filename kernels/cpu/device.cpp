@@ -1,0 +1,1 @@
+int mpanet_cpu_placeholder();
