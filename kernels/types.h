@@ -1,0 +1,61 @@
+// The plain types of the kernel interface that no precision changes.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace mpanet {
+
+enum class Backend { cpu, emu, cuda };
+
+// One opaque stream type in every translation unit; each backend knows what it points at. A stream orders its work;
+// the cpu backend's runs at once and keeps what calls share (oneDNN's engine and compiled primitives).
+struct StreamBody;
+using Stream = StreamBody*;
+
+// A convolution's geometry. Activations NHWC, weights OHWI. Padding is symmetric, stride equal in both directions.
+struct ConvShape {
+  int n = 0, h = 0, w = 0, c = 0;  // input (n, h, w, c)
+  int k = 0, kh = 0, kw = 0;       // weights (k, kh, kw, c)
+  int stride = 1, pad = 0;
+  int oh() const { return (h + 2 * pad - kh) / stride + 1; }  // output (n, oh, ow, k)
+  int ow() const { return (w + 2 * pad - kw) / stride + 1; }
+  int64_t input_count() const { return int64_t{n} * h * w * c; }
+  int64_t output_count() const { return int64_t{n} * oh() * ow() * k; }
+  int64_t weight_count() const { return int64_t{k} * kh * kw * c; }
+  double flops() const { return 2.0 * static_cast<double>(output_count()) * kh * kw * c; }
+  auto operator<=>(const ConvShape&) const = default;
+};
+
+enum class ConvPass { Forward, BackwardData, BackwardWeights };
+
+// Max pooling over size x size windows. Ties: the first maximum in row order wins.
+struct PoolShape {
+  int n = 0, h = 0, w = 0, c = 0;
+  int size = 3, stride = 2, pad = 1;
+  int oh() const { return (h + 2 * pad - size) / stride + 1; }
+  int ow() const { return (w + 2 * pad - size) / stride + 1; }
+  int64_t input_count() const { return int64_t{n} * h * w * c; }
+  int64_t output_count() const { return int64_t{n} * oh() * ow() * c; }
+};
+
+// What changes from step to step; lives in device memory so that a captured step can be replayed.
+struct StepState {
+  double learning_rate = 0;
+  double teacher_rate = 0;  // r of SPEC section 2
+  int64_t step = 0;         // optimiser steps done, this one included: from 1
+};
+
+struct AdamSettings {
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+};
+
+struct SgdSettings {
+  double momentum = 0.9, weight_decay = 0;
+};
+
+// The local rows of a batch that is shared by several processes: losses read all rows, gradients are written for these.
+struct Rows {
+  int begin = 0, count = 0;
+};
+
+}  // namespace mpanet
