@@ -1,1 +1,71 @@
-int mpanet_cpu_placeholder();
+// The cpu backend's memory: anonymous mappings, so that a released block goes back to the system at once.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "core/error.h"
+#include "kernels/cpu/stream.h"
+#include "kernels/memory.h"
+
+namespace mpanet::cpu {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+
+size_t mapped_bytes(size_t bytes) {
+  const size_t unit = bytes >= kHugePage ? kHugePage : size_t{4096};
+  return (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
+}
+
+// First number of the file, or `missing` where there is no file or no number ("max").
+size_t number_in(const char* path, size_t missing) {
+  std::ifstream file(path);
+  size_t value = missing;
+  return file >> value ? value : missing;
+}
+
+}  // namespace
+
+void* allocate(size_t bytes) {
+  const size_t size = mapped_bytes(bytes);
+  // A mapping aligned to huge pages: one page more, the ends given back.
+  const size_t extra = bytes >= kHugePage ? kHugePage : 0;
+  char* base =
+      static_cast<char*>(mmap(nullptr, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  if (base == MAP_FAILED) fail("out of memory: {} bytes wanted: {}", size, std::strerror(errno));
+  if (extra == 0) return base;
+  char* aligned = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(base) + extra - 1) / extra * extra);
+  if (aligned != base) munmap(base, static_cast<size_t>(aligned - base));
+  if (aligned + size != base + size + extra) munmap(aligned + size, static_cast<size_t>(base + extra - aligned));
+  madvise(aligned, size, MADV_HUGEPAGE);
+  return aligned;
+}
+
+void release(void* memory, size_t bytes) { munmap(memory, mapped_bytes(bytes)); }
+
+size_t available_memory() {
+  size_t available = SIZE_MAX;
+  std::ifstream info("/proc/meminfo");
+  for (std::string key; info >> key;) {
+    size_t kib = 0;
+    if (key == "MemAvailable:" && info >> kib) available = kib * 1024;
+  }
+  // A container's limit, if it is lower (cgroup version 2).
+  const size_t limit = number_in("/sys/fs/cgroup/memory.max", SIZE_MAX);
+  const size_t used = number_in("/sys/fs/cgroup/memory.current", 0);
+  if (limit != SIZE_MAX) available = std::min(available, limit > used ? limit - used : 0);
+  return available;
+}
+
+void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
+void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
+void synchronize(Stream) {}
+Stream create_stream() { return new StreamBody; }
+void destroy_stream(Stream stream) { delete stream; }
+
+}  // namespace mpanet::cpu

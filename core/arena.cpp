@@ -1,0 +1,84 @@
+#include "core/arena.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace mpanet {
+
+Arena::~Arena() {
+  if (mode_ != Mode::Loose) return;
+  for (const auto& [address, bytes] : blocks_) std::free(reinterpret_cast<void*>(address));
+}
+
+void Arena::reset(size_t bytes) {
+  free_.clear();
+  free_sizes_.clear();
+  free_[0] = bytes;
+  free_sizes_.insert({bytes, 0});
+}
+
+size_t Arena::take(size_t bytes) {
+  const auto fit = free_sizes_.lower_bound({bytes, 0});
+  CHECK(fit != free_sizes_.end(), "{} bytes do not fit into the planned memory ({} in use, peak {})", bytes, used_,
+        peak_);
+  const auto [size, offset] = *fit;
+  free_sizes_.erase(fit);
+  free_.erase(offset);
+  if (size > bytes) {
+    free_[offset + bytes] = size - bytes;
+    free_sizes_.insert({size - bytes, offset + bytes});
+  }
+  return offset;
+}
+
+void* Arena::allocate(size_t bytes) {
+  bytes = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  used_ += bytes;
+  if (mode_ == Mode::Loose) {
+    peak_ = std::max(peak_, used_);
+    void* memory = std::aligned_alloc(kAlignment, bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    blocks_[reinterpret_cast<size_t>(memory)] = bytes;
+    return memory;
+  }
+  const size_t offset = take(bytes);
+  blocks_[offset] = bytes;
+  peak_ = std::max(peak_, offset + bytes);
+  return base_ + offset;
+}
+
+void Arena::release(void* memory) {
+  const size_t key =
+      mode_ == Mode::Loose ? reinterpret_cast<size_t>(memory) : static_cast<size_t>(static_cast<char*>(memory) - base_);
+  const auto block = blocks_.find(key);
+  CHECK(block != blocks_.end(), "{} was not handed out", memory);
+  size_t offset = key, bytes = block->second;
+  used_ -= bytes;
+  blocks_.erase(block);
+  if (mode_ == Mode::Loose) {
+    std::free(memory);
+    return;
+  }
+  auto next = free_.lower_bound(offset);
+  if (next != free_.end() && offset + bytes == next->first) {
+    bytes += next->second;
+    free_sizes_.erase({next->second, next->first});
+    next = free_.erase(next);
+  }
+  if (next != free_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second == offset) {
+      offset = before->first;
+      bytes += before->second;
+      free_sizes_.erase({before->second, before->first});
+      free_.erase(before);
+    }
+  }
+  free_[offset] = bytes;
+  free_sizes_.insert({bytes, offset});
+}
+
+}  // namespace mpanet

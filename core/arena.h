@@ -1,0 +1,45 @@
+// Where a step's tensors live. One slab of a size that a planning run found out; inside it best fit with merging of
+// neighbours. The same sequence of requests gives the same addresses, so a step that was planned fits, step after step.
+//   Plan    hands out addresses that nobody may touch and records how many bytes a slab would need
+//   Slab    memory of exactly that size; one byte more is a CheckError
+//   Loose   every request is an allocation of its own, for tests (sanitizers see each block's end)
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace mpanet {
+
+class Arena {
+ public:
+  enum class Mode { Plan, Slab, Loose };
+  static constexpr size_t kAlignment = 256;
+
+  explicit Arena(Mode mode) : mode_(mode) { reset(SIZE_MAX / 2); }
+  // A slab over memory that the caller owns.
+  Arena(void* memory, size_t bytes) : mode_(Mode::Slab), base_(static_cast<char*>(memory)) { reset(bytes); }
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  void* allocate(size_t bytes);
+  void release(void* memory);
+  size_t peak() const { return peak_; }  // highest end of any block so far: the slab's size
+  size_t used() const { return used_; }  // bytes handed out now
+  Mode mode() const { return mode_; }
+
+ private:
+  void reset(size_t bytes);
+  size_t take(size_t bytes);
+  Mode mode_;
+  // Plan's addresses start here: never null, never touched.
+  char* base_ = reinterpret_cast<char*>(kAlignment);
+  size_t peak_ = 0, used_ = 0;
+  std::map<size_t, size_t> free_;                   // offset -> bytes
+  std::set<std::pair<size_t, size_t>> free_sizes_;  // (bytes, offset)
+  std::map<size_t, size_t> blocks_;                 // offset (Loose: address) -> bytes
+};
+
+}  // namespace mpanet

@@ -1,0 +1,106 @@
+#include "core/context.h"
+
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "core/error.h"
+#include "kernels/memory.h"
+
+// A function of kernels/memory.inc on the backend; the next backend becomes one more case here.
+#define ON_BACKEND(backend, call) \
+  ((backend) == ::mpanet::Backend::cpu ? cpu::call : (::mpanet::no_backend(#call), cpu::call))
+
+namespace mpanet {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+void no_backend(const char* call) { throw CheckError(std::string("this build has no such backend: ") + call); }
+
+size_t available_memory(Backend backend) { return ON_BACKEND(backend, available_memory()); }
+
+StreamHandle::StreamHandle(Backend backend) : backend_(backend), stream_(ON_BACKEND(backend, create_stream())) {}
+StreamHandle::~StreamHandle() { ON_BACKEND(backend_, destroy_stream(stream_)); }
+
+Buffer::Buffer(Context& context, size_t bytes) : context_(&context), bytes_(bytes) {
+  if (!context.planning()) memory_ = ON_BACKEND(context.backend(), allocate(bytes));
+  context.persistent_ += bytes;
+}
+
+Buffer::~Buffer() {
+  if (context_ == nullptr) return;
+  context_->persistent_ -= bytes_;
+  if (memory_ != nullptr) ON_BACKEND(context_->backend(), release(memory_, bytes_));
+}
+
+void Buffer::swap(Buffer& other) noexcept {
+  std::swap(context_, other.context_);
+  std::swap(memory_, other.memory_);
+  std::swap(bytes_, other.bytes_);
+}
+
+Context::Context(Backend backend)
+    : backend_(backend),
+      stream_(std::make_shared<StreamHandle>(backend)),
+      arena_(std::make_unique<Arena>(Arena::Mode::Loose)) {}
+
+Context::Context(Backend backend, std::shared_ptr<StreamHandle> stream, Arena::Mode mode)
+    : backend_(backend), stream_(std::move(stream)), arena_(std::make_unique<Arena>(mode)) {}
+
+Context::Context(Backend backend, std::shared_ptr<StreamHandle> stream, size_t arena_bytes)
+    : backend_(backend),
+      stream_(std::move(stream)),
+      slab_bytes_(arena_bytes),
+      slab_(ON_BACKEND(backend, allocate(arena_bytes))),
+      arena_(std::make_unique<Arena>(slab_, arena_bytes)) {}
+
+Context::~Context() {
+  tape_.clear();
+  if (slab_ != nullptr) ON_BACKEND(backend_, release(slab_, slab_bytes_));
+}
+
+void Context::to_device(void* to, const void* from, size_t bytes) {
+  if (!planning()) ON_BACKEND(backend_, copy_to_device(stream(), to, from, bytes));
+}
+
+void Context::to_host(void* to, const void* from, size_t bytes) {
+  if (planning())
+    std::memset(to, 0, bytes);
+  else
+    ON_BACKEND(backend_, copy_to_host(stream(), to, from, bytes));
+}
+
+void Context::zero(void* memory, size_t bytes) {
+  if (!planning()) ON_BACKEND(backend_, fill_zero(stream(), memory, bytes));
+}
+
+void Context::synchronize() {
+  if (!planning()) ON_BACKEND(backend_, synchronize(stream()));
+}
+
+void Context::add_time(const std::string& op, double seconds) {
+  OpStatistics& entry = profile_[op];
+  entry.seconds += seconds;
+  entry.flops += pending_flops_;
+  entry.calls++;
+  pending_flops_ = 0;
+}
+
+std::map<std::string, OpStatistics> Context::take_profile() { return std::exchange(profile_, {}); }
+
+OpTimer::OpTimer(Context& context, const char* call) : context_(context.profiling() ? &context : nullptr), call_(call) {
+  if (context_ == nullptr) return;
+  context_->synchronize();
+  start_ = now();
+}
+
+OpTimer::~OpTimer() {
+  if (context_ == nullptr) return;
+  context_->synchronize();
+  context_->add_time(std::string(call_, std::strcspn(call_, "(")), now() - start_);
+}
+
+}  // namespace mpanet

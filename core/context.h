@@ -1,0 +1,135 @@
+// The one object that is passed everywhere: which device, its stream, where a step's memory comes from, the tape.
+// Nothing of it is global or thread-local; two contexts know nothing of each other.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/arena.h"
+#include "core/tape.h"
+#include "kernels/types.h"
+
+namespace mpanet {
+
+// The backend that was built in and asked for; CheckError naming the call otherwise.
+[[noreturn]] void no_backend(const char* call);
+
+// Bytes that a new allocation on the backend may take now.
+size_t available_memory(Backend backend);
+
+// Owns a backend's stream.
+class StreamHandle {
+ public:
+  explicit StreamHandle(Backend backend);
+  ~StreamHandle();
+  StreamHandle(const StreamHandle&) = delete;
+  StreamHandle& operator=(const StreamHandle&) = delete;
+  Stream get() const { return stream_; }
+
+ private:
+  Backend backend_;
+  Stream stream_;
+};
+
+class Context;
+
+// A block of device memory outside the arena (parameters, state), zero at first. In a planning context it has no
+// memory and only counts. Must not outlive its context.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Context& context, size_t bytes);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    Buffer gone(std::move(other));
+    swap(gone);
+    return *this;
+  }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(memory_);
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void swap(Buffer& other) noexcept;
+  Context* context_ = nullptr;
+  void* memory_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+struct OpStatistics {
+  double seconds = 0, flops = 0;
+  int64_t calls = 0;
+};
+
+class Context {
+ public:
+  // Loose memory: tests and small programs.
+  explicit Context(Backend backend);
+  // Plan: runs no kernel, counts memory. `stream` may be shared with the context that will run the plan.
+  Context(Backend backend, std::shared_ptr<StreamHandle> stream, Arena::Mode mode);
+  // Slab of planned size, allocated here.
+  Context(Backend backend, std::shared_ptr<StreamHandle> stream, size_t arena_bytes);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  Backend backend() const { return backend_; }
+  Stream stream() const { return stream_->get(); }
+  const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
+  bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
+  Arena& arena() { return *arena_; }
+  Tape& tape() { return tape_; }
+
+  // Whether ops record their backward. Off: embeddings.
+  bool recording() const { return recording_; }
+  void set_recording(bool on) { recording_ = on; }
+
+  size_t persistent_bytes() const { return persistent_; }  // in Buffers now
+
+  void to_device(void* to, const void* from, size_t bytes);
+  void to_host(void* to, const void* from, size_t bytes);
+  void zero(void* memory, size_t bytes);
+  void synchronize();
+
+  // Seconds by kernel, where somebody wants to know (bench-step). add_flops() counts for the kernel called next.
+  void set_profiling(bool on) { profiling_ = on; }
+  bool profiling() const { return profiling_; }
+  void add_flops(double flops) {
+    if (profiling_) pending_flops_ += flops;
+  }
+  void add_time(const std::string& op, double seconds);
+  std::map<std::string, OpStatistics> take_profile();
+
+ private:
+  friend class Buffer;
+  Backend backend_;
+  std::shared_ptr<StreamHandle> stream_;
+  size_t slab_bytes_ = 0;
+  void* slab_ = nullptr;
+  std::unique_ptr<Arena> arena_;
+  Tape tape_;
+  bool recording_ = true, profiling_ = false;
+  double pending_flops_ = 0;
+  size_t persistent_ = 0;
+  std::map<std::string, OpStatistics> profile_;
+};
+
+// Times one kernel call when the context profiles; the op's name is the call's text up to its parenthesis.
+class OpTimer {
+ public:
+  OpTimer(Context& context, const char* call);
+  ~OpTimer();
+  OpTimer(const OpTimer&) = delete;
+  OpTimer& operator=(const OpTimer&) = delete;
+
+ private:
+  Context* context_;
+  const char* call_;
+  double start_ = 0;
+};
+
+}  // namespace mpanet

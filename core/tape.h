@@ -1,0 +1,36 @@
+// The tape: what happened, in order, so that the gradients can be worked out backwards. An op's forward pushes one
+// closure that runs its backward; forward and backward stand in one function (layers/, losses/). The list is popped
+// from its end without recursion, each step is destroyed as soon as it ran, and its tensors' memory with it.
+#pragma once
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace mpanet {
+
+class Tape {
+ public:
+  // `backward` must do nothing when its output got no gradient (TensorOf::has_grad).
+  void record(const char* op, std::function<void()> backward) { steps_.push_back({op, std::move(backward)}); }
+
+  void backward() {
+    while (!steps_.empty()) {
+      const Step step = std::move(steps_.back());
+      steps_.pop_back();
+      step.backward();
+    }
+  }
+  void clear() {
+    while (!steps_.empty()) steps_.pop_back();
+  }
+  size_t size() const { return steps_.size(); }
+
+ private:
+  struct Step {
+    const char* op;
+    std::function<void()> backward;
+  };
+  std::vector<Step> steps_;
+};
+
+}  // namespace mpanet

@@ -1,0 +1,96 @@
+// Tensors: handles to arena memory. Copies share the data and the gradient; the last handle gives both back.
+#pragma once
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/context.h"
+#include "core/real.h"
+#include "core/shape.h"
+
+namespace mpanet {
+
+template <class T>
+class TensorOf {
+ public:
+  TensorOf() = default;
+  // Contents undefined until a kernel writes them. needs_grad: whether a backward pass must reach this tensor.
+  TensorOf(Context& context, const Shape& shape, bool needs_grad = false)
+      : body_(std::make_shared<Body>(context, shape, needs_grad)) {}
+
+  explicit operator bool() const { return body_ != nullptr; }
+  const Shape& shape() const { return body_->shape; }
+  int dim(int i) const { return static_cast<int>(body_->shape[i]); }
+  int64_t count() const { return body_->shape.count(); }
+  T* data() const { return body_->data; }
+  bool needs_grad() const { return body_ && body_->needs_grad; }
+  bool has_grad() const { return body_->grad != nullptr; }
+  const T* grad() const { return body_->grad; }
+
+  // Where a backward kernel puts this tensor's gradient: the first writer sets, later ones add.
+  std::pair<T*, Write> grad_sink() const {
+    if (body_->grad != nullptr) return {body_->grad, Write::Add};
+    body_->grad = body_->allocate();
+    return {body_->grad, Write::Set};
+  }
+  // Hands this tensor's gradient memory over to `other` (same shape, no gradient yet); this tensor has none afterwards.
+  void give_grad_to(const TensorOf& other) const {
+    CHECK(other.shape() == shape() && !other.has_grad(), "expected a gradient-free {}, got {}", shape().str(),
+          other.shape().str());
+    other.body_->grad = std::exchange(body_->grad, nullptr);
+  }
+  T* mutable_grad() const { return body_->grad; }
+
+  std::vector<T> to_host() const {
+    std::vector<T> values(static_cast<size_t>(count()));
+    body_->context.to_host(values.data(), data(), values.size() * sizeof(T));
+    return values;
+  }
+  void from_host(const std::vector<T>& values) const {
+    CHECK(values.size() == static_cast<size_t>(count()), "expected {} values, got {}", count(), values.size());
+    body_->context.to_device(data(), values.data(), values.size() * sizeof(T));
+  }
+
+ private:
+  struct Body {
+    Body(Context& c, const Shape& s, bool g) : context(c), shape(s), needs_grad(g), data(allocate()) {}
+    ~Body() {
+      context.arena().release(data);
+      if (grad != nullptr) context.arena().release(grad);
+    }
+    Body(const Body&) = delete;
+    Body& operator=(const Body&) = delete;
+    T* allocate() const {
+      return static_cast<T*>(context.arena().allocate(static_cast<size_t>(shape.count()) * sizeof(T)));
+    }
+    Context& context;
+    Shape shape;
+    bool needs_grad;
+    T* data;
+    T* grad = nullptr;
+  };
+  std::shared_ptr<Body> body_;
+};
+
+// Memory of the arena that lives as long as the handle: workspaces, saved bytes.
+template <class T = char>
+class Scratch {
+ public:
+  Scratch(Context& context, int64_t count) : context_(&context), count_(count) {
+    if (count > 0) data_ = static_cast<T*>(context.arena().allocate(static_cast<size_t>(count) * sizeof(T)));
+  }
+  ~Scratch() {
+    if (data_ != nullptr) context_->arena().release(data_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return data_; }
+  int64_t count() const { return count_; }
+
+ private:
+  Context* context_;
+  int64_t count_;
+  T* data_ = nullptr;
+};
+
+}  // namespace mpanet
