@@ -1,0 +1,32 @@
+// Channel attention of the modality alleviation module, on pooled features (n, c):
+//   hidden = relu(pooled w1'), mask = sigmoid(hidden w2')
+//   da = dmask mask (1 - mask),  dw2 = da' hidden,  dh = (da w2) where hidden > 0,  dw1 = dh' pooled,  dpooled = dh w1
+#include <cmath>
+
+#include "kernels/kernels.h"
+
+namespace mpanet::PRECISION::cpu {
+
+void channel_attention_forward(Stream stream, const real* pooled, const real* w1, const real* w2, int n, int c, int h,
+                               real* hidden, real* mask) {
+  gemm(stream, false, true, n, h, c, pooled, w1, hidden, Write::Set);
+  for (int64_t i = 0; i < int64_t{n} * h; i++) hidden[i] = hidden[i] > 0 ? hidden[i] : 0;
+  gemm(stream, false, true, n, c, h, hidden, w2, mask, Write::Set);
+  sigmoid_forward(stream, mask, mask, int64_t{n} * c);
+}
+
+void channel_attention_backward(Stream stream, const real* dmask, const real* mask, const real* hidden,
+                                const real* pooled, const real* w1, const real* w2, int n, int c, int h, real* dpooled,
+                                real* dw1, Write dw1_write, real* dw2, Write dw2_write, real* workspace) {
+  real* da = workspace;                   // (n, c)
+  real* dh = workspace + int64_t{n} * c;  // (n, h)
+  sigmoid_backward(stream, dmask, mask, da, int64_t{n} * c, Write::Set);
+  gemm(stream, true, false, c, h, n, da, hidden, dw2, dw2_write);
+  gemm(stream, false, false, n, h, c, da, w2, dh, Write::Set);
+  for (int64_t i = 0; i < int64_t{n} * h; i++)
+    if (!(hidden[i] > 0)) dh[i] = 0;
+  gemm(stream, true, false, h, c, n, dh, pooled, dw1, dw1_write);
+  gemm(stream, false, false, n, c, h, dh, w1, dpooled, Write::Set);
+}
+
+}  // namespace mpanet::PRECISION::cpu
