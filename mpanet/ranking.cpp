@@ -162,7 +162,7 @@ Gallery make_gallery(const EvaluationPlan& plan, const Embeddings& embeddings) {
   gallery.dimension = embeddings.dimension;
   gallery.unit = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(gallery.rows) * gallery.dimension);
   const auto zero =
-      normalize_rows(embeddings.gallery.data(), count, gallery.rows, gallery.dimension, gallery.unit.get());
+      normalize_rows(embeddings.row(plan.queries.size()), count, gallery.rows, gallery.dimension, gallery.unit.get());
   for (int g = 0; g < count; g++)
     if (zero[g]) gallery.zeros.push_back(g);
   return gallery;
@@ -203,12 +203,9 @@ void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
   const size_t columns = plan.settings.size() * plan.trials, dimension = embeddings.dimension;
   CHECK(columns >= 1 && columns <= kMaxColumns, "expected 1 to {} settings x trials, got {}", kMaxColumns, columns);
   CHECK(plan.drawn.size() == plan.gallery.size(), "{} masks for {} images", plan.drawn.size(), plan.gallery.size());
-  CHECK(dimension >= 1 && embeddings.queries.size() == plan.queries.size() * dimension,
-        "{} queries of {} numbers need another size than {}", plan.queries.size(), dimension,
-        embeddings.queries.size());
-  CHECK(embeddings.gallery.size() == plan.gallery.size() * dimension,
-        "{} gallery images of {} numbers need another size than {}", plan.gallery.size(), dimension,
-        embeddings.gallery.size());
+  const size_t images = plan.queries.size() + plan.gallery.size();
+  CHECK(dimension >= 1 && embeddings.values.size() == images * dimension,
+        "{} images of {} numbers need another size than {}", images, dimension, embeddings.values.size());
 }
 
 // Every query's score in every column: (queries, columns).
@@ -221,7 +218,7 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   std::vector<Score> scores(static_cast<size_t>(queries) * columns);
   for (int first = 0; first < queries; first += largest_block) {
     const int count = std::min(largest_block, queries - first);
-    products.compute(embeddings.queries.data() + static_cast<size_t>(first) * gallery.dimension, count);
+    products.compute(embeddings.row(first), count);
 #pragma omp parallel
     {
       DescendingSort order;
@@ -294,11 +291,9 @@ std::vector<std::vector<int>> top_matches(const EvaluationPlan& plan, const Embe
                                           const std::vector<int>& queries, int setting, int trial, int count) {
   check_shapes(plan, embeddings);
   const int column = setting * plan.trials + trial;
-  const size_t dimension = embeddings.dimension;
   std::vector<float> rows;
   for (const int q : queries) {
-    const float* row = embeddings.queries.data() + q * dimension;
-    rows.insert(rows.end(), row, row + dimension);
+    rows.insert(rows.end(), embeddings.row(q), embeddings.row(q + 1));
   }
   const Gallery gallery = make_gallery(plan, embeddings);
   BlockProducts products(gallery, static_cast<int>(queries.size()));

@@ -15,11 +15,11 @@
 
 namespace mpanet {
 
-// Rows in the order of the plan's lists.
+// One row per image: the plan's queries, then its gallery. Finite, not normalised.
 struct Embeddings {
   int dimension = 0;
-  std::vector<float> queries;  // (queries, dimension), finite, not normalised
-  std::vector<float> gallery;  // (gallery, dimension), likewise
+  std::vector<float> values;  // (queries + gallery, dimension)
+  const float* row(size_t index) const { return values.data() + index * dimension; }
 };
 
 // In percent. rank1..rank20 (CMC): queries whose first right image is among the first k identities, each identity
