@@ -1,8 +1,8 @@
 // The configuration of a training run: a JSON file with the authors' key names where they have one, checked against one
 // table (config_keys.cpp) that also drives --set, --help-config and the effective configuration in the run folder.
 #pragma once
+#include <array>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,7 +54,7 @@ TrainConfig parse_config(std::string_view text, const std::string& source);
 // Applies "key=value" with the same checks. The value is JSON; a bare word is a string, and 80,120 is a list.
 void set_config(TrainConfig& config, const std::string& assignment);
 
-// What holds between keys (even k_size, ascending lr_step, a picture large enough for the network). read_config() does
+// What holds between keys (a picture large enough for the network). read_config() does
 // not call it, because --set may follow. UserError with the keys.
 void check_config(const TrainConfig& config, const std::string& source);
 

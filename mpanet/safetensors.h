@@ -42,6 +42,9 @@ class TensorFile {
   std::vector<double> read(const std::string& name) const;
 
  private:
+  void read_header();
+  void check_layout(uint64_t data_bytes) const;
+
   std::string path_;
   int descriptor_ = -1;
   std::map<std::string, Entry> tensors_;
