@@ -65,6 +65,7 @@ Embeddings embed_images(Engine& engine, const EvaluationPlan& plan, const std::s
       fail("{}: the network's embedding holds {}, expected finite numbers; its weights have diverged or are damaged",
            image_at(plan, done + (bad - rows) / dimension).path, *bad);
     progress.advance(batch.count);
+    if (options.after_batch) options.after_batch();
   }
   return embeddings;
 }

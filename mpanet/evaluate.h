@@ -1,6 +1,7 @@
 // From a network to a table of results; what mpanet-eval does and the trainer does between epochs.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -17,6 +18,7 @@ struct EmbedOptions {
   int batch = 64;                     // pictures at a time, at most the engine's embed_batch
   int threads = 2;                    // that decode and resize
   std::shared_ptr<ImageCache> cache;  // optional
+  std::function<void()> after_batch;  // optional; what it throws ends the embedding (the trainer's Ctrl-C)
 };
 
 // Embeds the plan's images, pictures below `root`, showing progress. UserError for a picture that cannot be read and
