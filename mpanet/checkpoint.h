@@ -25,6 +25,7 @@ struct Progression {
   int epoch = 1;                            // the epoch under way, from 1
   int batch = 0;                            // batches of it that are done; all of them: its evaluation is still due
   int64_t step = 0;                         // steps since the start of the run
+  uint64_t data = 0;                        // data_fingerprint() of the training images
   std::map<std::string, double> loss_sums;  // of every loss term over the epoch's batches so far
   double best_rank1 = -1;                   // percent, all-search single-shot; negative: not evaluated yet
   int best_epoch = 0;
@@ -67,6 +68,9 @@ class Checkpoint {
   std::optional<Progression> progression_;
   ModelConfig model_;
 };
+
+// A tensor's values; UserError when one is not finite.
+std::vector<double> read_finite(const TensorFile& file, const std::string& name);
 
 // Parts of the network that embeddings do not need: classifiers, teachers, loss centers.
 bool is_classifier(const std::string& tensor);
