@@ -1,18 +1,30 @@
-// How the cpu backend's loops read storage and write either type: computing always happens in real.
+// Between storage and real, and what Write means: the only way that the cpu kernels read and write elements.
 #pragma once
+#include <algorithm>
+#include <cstdint>
+
 #include "core/real.h"
 
 namespace mpanet::PRECISION::cpu {
 
-inline real load(storage value) { return static_cast<real>(value); }
+inline real load(const storage& value) { return static_cast<real>(value); }
+
 template <class T>
-inline T store(real value) {
+T store(real value) {
   return static_cast<T>(value);
 }
-// Sets or adds, as the caller was told to.
+
 template <class T>
-inline void put(T& to, real value, Write write) {
-  to = static_cast<T>(write == Write::Add ? static_cast<real>(to) + value : value);
+void put(T& to, real value, Write write) {
+  to = store<T>(write == Write::Add ? static_cast<real>(to) + value : value);
 }
+
+// ReLU; a NaN stays one.
+inline real rectify(real value) { return value < 0 ? real{0} : value; }
+
+// Below this many elements a loop is not worth waking other threads.
+constexpr int64_t kSerialCount = 1 << 14;
+
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace mpanet::PRECISION::cpu

@@ -1,0 +1,245 @@
+// Batch norm over the rows of (rows, c), c contiguous. Bound by memory, so each pass touches x once.
+//
+// Sums over rows run in tiles of whole rows that stay in the second-level cache; the tiles' size depends on (rows, c)
+// alone and they are merged in their order, in double, so results do not depend on the number of threads.
+//   statistics   per tile two passes, m = mean and M2 = sum (x - m)^2; merged by Chan's formula:
+//                M2 = M2_a + M2_b + (m_b - m_a)^2 n_a n_b / (n_a + n_b)
+//   backward     per tile sum g and sum g (x - mean)
+#include <array>
+#include <cmath>
+
+#include "core/error.h"
+#include "kernels/cpu/convert.h"
+#include "kernels/kernels.h"
+
+namespace mpanet::PRECISION::cpu {
+namespace {
+
+constexpr int64_t kTileElements = 1 << 16;
+constexpr int kSlice = 64;   // channels whose sums are kept in registers
+constexpr int kWide = 1024;  // channels whose coefficients are kept in the first-level cache
+
+int64_t tile_rows(int c) { return std::max<int64_t>(1, kTileElements / c); }
+int64_t tile_count(int64_t rows, int c) { return divide_up(rows, tile_rows(c)); }
+
+// Runs body(first row, row count, first channel, channel count, tile) for each tile and slice of channels.
+template <class Body>
+void for_each_tile(int64_t rows, int c, const Body& body) {
+  const int64_t tiles = tile_count(rows, c), height = tile_rows(c);
+#pragma omp parallel for schedule(static) if (rows * c > kSerialCount)
+  for (int64_t tile = 0; tile < tiles; tile++)
+    for (int first = 0; first < c; first += kSlice)
+      body(tile * height, std::min(height, rows - tile * height), first, std::min(kSlice, c - first), tile);
+}
+
+// Runs body(first row, end row, first channel, channel count, coefficients) over all rows, each thread having its own
+// coefficients of up to kWide channels, filled by fill(channel, channel count, coefficients).
+template <int N, class Fill, class Body>
+void for_each_row(int64_t rows, int c, const Fill& fill, const Body& body) {
+  constexpr int64_t kRows = 64;
+#pragma omp parallel if (rows * c > kSerialCount)
+  {
+    alignas(64) real coefficients[N][kWide];
+    for (int first = 0; first < c; first += kWide) {
+      const int count = std::min(kWide, c - first);
+      fill(first, count, coefficients);
+#pragma omp for schedule(static) nowait
+      for (int64_t block = 0; block < divide_up(rows, kRows); block++)
+        for (int64_t row = block * kRows; row < std::min(rows, (block + 1) * kRows); row++)
+          body(row * c + first, count, coefficients);
+    }
+  }
+}
+
+// The mean and the biased variance of n values merged from tiles' means and M2.
+struct Moments {
+  double count = 0, mean = 0, m2 = 0;
+
+  void merge(double n, double tile_mean, double tile_m2) {
+    const double delta = tile_mean - mean, total = count + n;
+    mean += delta * (n / total);
+    m2 += tile_m2 + delta * delta * (count * n / total);
+    count = total;
+  }
+};
+
+void update_running(real* running, double value, real momentum) {
+  *running = static_cast<real>((1.0 - momentum) * *running + static_cast<double>(momentum) * value);
+}
+
+// Calls body(std::true_type or std::false_type).
+template <class Body>
+void with_constant(bool value, const Body& body) {
+  if (value)
+    body(std::true_type{});
+  else
+    body(std::false_type{});
+}
+
+}  // namespace
+
+size_t batch_norm_workspace_bytes(int64_t rows, int c) {
+  return static_cast<size_t>(tile_count(rows, c)) * static_cast<size_t>(c) * 2 * sizeof(real);
+}
+
+void batch_norm_statistics(Stream, const storage* x, int64_t rows, int c, real momentum, real* mean, real* variance,
+                           real* running_mean, real* running_variance, void* workspace) {
+  CHECK(running_variance == nullptr || rows > 1, "expected more than one row for the unbiased variance, got {}", rows);
+  real* partial = static_cast<real*>(workspace);  // (tiles, 2, c)
+  for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
+    const storage* from = x + row * c + first;
+    real sum[kSlice] = {}, center[kSlice], rest[kSlice] = {}, squares[kSlice] = {};
+    for (int64_t i = 0; i < count; i++)
+#pragma omp simd
+      for (int j = 0; j < width; j++) sum[j] += load(from[i * c + j]);
+    for (int j = 0; j < width; j++) center[j] = sum[j] / static_cast<real>(count);
+    for (int64_t i = 0; i < count; i++) {
+#pragma omp simd
+      for (int j = 0; j < width; j++) {
+        const real d = load(from[i * c + j]) - center[j];
+        rest[j] += d;  // what rounding left out of the first sum
+        squares[j] += d * d;
+      }
+    }
+    real* to = partial + tile * 2 * c + first;
+    for (int j = 0; j < width; j++) {
+      const real correction = rest[j] / static_cast<real>(count);
+      to[j] = center[j] + correction;
+      to[c + j] = squares[j] - rest[j] * correction;
+    }
+  });
+  const int64_t tiles = tile_count(rows, c), height = tile_rows(c);
+#pragma omp parallel for schedule(static) if (tiles * c > kSerialCount)
+  for (int slice = 0; slice < static_cast<int>(divide_up(c, kSlice)); slice++) {
+    const int first = slice * kSlice, width = std::min(kSlice, c - first);
+    std::array<Moments, kSlice> moments;
+    for (int64_t tile = 0; tile < tiles; tile++) {
+      const auto count = static_cast<double>(std::min(height, rows - tile * height));
+      const real* from = partial + tile * 2 * c + first;
+      for (int j = 0; j < width; j++) moments[static_cast<size_t>(j)].merge(count, from[j], from[c + j]);
+    }
+    for (int j = 0; j < width; j++) {
+      const Moments& m = moments[static_cast<size_t>(j)];
+      mean[first + j] = static_cast<real>(m.mean);
+      variance[first + j] = static_cast<real>(m.m2 / m.count);
+      if (running_mean != nullptr) update_running(running_mean + first + j, m.mean, momentum);
+      if (running_variance != nullptr) update_running(running_variance + first + j, m.m2 / (m.count - 1), momentum);
+    }
+  }
+}
+
+void batch_norm_apply(Stream, const storage* x, int64_t rows, int c, const real* mean, const real* variance, real eps,
+                      const real* weight, const real* bias, const storage* residual, bool relu, storage* y) {
+  const auto fill = [&](int first, int count, real(*k)[kWide]) {
+    for (int j = 0; j < count; j++) {
+      k[0][j] = mean[first + j];
+      k[1][j] = weight[first + j] / std::sqrt(variance[first + j] + eps);
+      k[2][j] = bias[first + j];
+    }
+  };
+  with_constant(relu, [&](auto with_relu) {
+    with_constant(residual != nullptr, [&](auto with_residual) {
+      for_each_row<3>(rows, c, fill, [&](int64_t at, int count, const real(*k)[kWide]) {
+#pragma omp simd
+        for (int j = 0; j < count; j++) {
+          real value = (load(x[at + j]) - k[0][j]) * k[1][j] + k[2][j];
+          if constexpr (with_residual) value += load(residual[at + j]);
+          if constexpr (with_relu) value = rectify(value);
+          y[at + j] = store<storage>(value);
+        }
+      });
+    });
+  });
+}
+
+void batch_norm_backward_reduce(Stream, const storage* dy, const storage* x, const storage* y, int64_t rows, int c,
+                                const real* mean, const real* variance, real eps, real* sum_g, real* sum_gn,
+                                void* workspace) {
+  real* partial = static_cast<real*>(workspace);  // (tiles, 2, c)
+  with_constant(y != nullptr, [&](auto with_relu) {
+    for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
+      real sum[kSlice] = {}, product[kSlice] = {}, center[kSlice];
+      for (int j = 0; j < width; j++) center[j] = mean[first + j];
+      for (int64_t i = row; i < row + count; i++) {
+        const int64_t at = i * c + first;
+#pragma omp simd
+        for (int j = 0; j < width; j++) {
+          real g = load(dy[at + j]);
+          if constexpr (with_relu) g = load(y[at + j]) > 0 ? g : real{0};
+          sum[j] += g;
+          product[j] += g * (load(x[at + j]) - center[j]);
+        }
+      }
+      real* to = partial + tile * 2 * c + first;
+      for (int j = 0; j < width; j++) {
+        to[j] = sum[j];
+        to[c + j] = product[j];
+      }
+    });
+  });
+  const int64_t tiles = tile_count(rows, c);
+#pragma omp parallel for schedule(static) if (tiles * c > kSerialCount)
+  for (int slice = 0; slice < static_cast<int>(divide_up(c, kSlice)); slice++) {
+    const int first = slice * kSlice, width = std::min(kSlice, c - first);
+    double sum[kSlice] = {}, product[kSlice] = {};
+    for (int64_t tile = 0; tile < tiles; tile++) {
+      const real* from = partial + tile * 2 * c + first;
+      for (int j = 0; j < width; j++) {
+        sum[j] += from[j];
+        product[j] += from[c + j];
+      }
+    }
+    for (int j = 0; j < width; j++) {
+      sum_g[first + j] = static_cast<real>(sum[j]);
+      sum_gn[first + j] = static_cast<real>(product[j] / std::sqrt(static_cast<double>(variance[first + j] + eps)));
+    }
+  }
+}
+
+void batch_norm_backward_apply(Stream, const storage* dy, const storage* x, const storage* y, int64_t rows, int c,
+                               const real* mean, const real* variance, real eps, const real* weight, const real* sum_g,
+                               const real* sum_gn, storage* dx, Write write, storage* dresidual,
+                               Write dresidual_write) {
+  const real share = real{1} / static_cast<real>(rows);
+  const auto fill = [&](int first, int count, real(*k)[kWide]) {
+    for (int j = 0; j < count; j++) {
+      const int channel = first + j;
+      const real rstd = real{1} / std::sqrt(variance[channel] + eps);
+      k[0][j] = weight[channel] * rstd;
+      k[1][j] = sum_g != nullptr ? sum_g[channel] * share : real{0};
+      k[2][j] = mean[channel];
+      k[3][j] = sum_gn != nullptr ? rstd * sum_gn[channel] * share : real{0};
+    }
+  };
+  with_constant(y != nullptr, [&](auto with_relu) {
+    const auto g = [&](int64_t i) {
+      if constexpr (with_relu) return load(y[i]) > 0 ? load(dy[i]) : real{0};
+      return load(dy[i]);
+    };
+    const auto body = [&](auto add, auto add_residual) {
+      for_each_row<4>(rows, c, fill, [&](int64_t at, int count, const real(*k)[kWide]) {
+#pragma omp simd
+        for (int j = 0; j < count; j++) {
+          const real value = k[0][j] * (g(at + j) - k[1][j] - (load(x[at + j]) - k[2][j]) * k[3][j]);
+          put(dx[at + j], value, add ? Write::Add : Write::Set);
+        }
+        if (dresidual == nullptr) return;  // after dx, because it may take dy's place
+#pragma omp simd
+        for (int j = 0; j < count; j++) put(dresidual[at + j], g(at + j), add_residual ? Write::Add : Write::Set);
+      });
+    };
+    with_constant(write == Write::Add, [&](auto add) {
+      with_constant(dresidual_write == Write::Add, [&](auto add_residual) { body(add, add_residual); });
+    });
+  });
+}
+
+void batch_norm_fold(Stream, int c, const real* mean, const real* variance, real eps, const real* weight,
+                     const real* bias, real* scale, real* shift) {
+  for (int j = 0; j < c; j++) {
+    scale[j] = weight[j] / std::sqrt(variance[j] + eps);
+    shift[j] = bias[j] - mean[j] * scale[j];
+  }
+}
+
+}  // namespace mpanet::PRECISION::cpu

@@ -1,0 +1,20 @@
+// Matrix product in plain loops: the reference, in every precision.
+#include "core/error.h"
+#include "kernels/cpu/tile.h"
+#include "kernels/kernels.h"
+
+namespace mpanet::PRECISION::cpu {
+
+void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
+          real* c, Write write) {
+  CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
+  const int64_t row_step = transpose_b ? 1 : n, column_step = transpose_b ? k : 1;
+  const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
+    const real* from = b + first * row_step + column * column_step;
+    for (int64_t i = 0; i < length; i++)
+      for (int j = 0; j < width; j++) panel[i * kTileColumns + j] = from[i * row_step + j * column_step];
+  };
+  packed_product(m, n, k, a, transpose_a ? 1 : k, transpose_a ? m : 1, pack, c, write);
+}
+
+}  // namespace mpanet::PRECISION::cpu

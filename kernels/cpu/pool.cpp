@@ -1,0 +1,138 @@
+// Max and mean pooling, ReLU, sigmoid.
+#include <cmath>
+
+#include "core/error.h"
+#include "kernels/cpu/convert.h"
+#include "kernels/kernels.h"
+
+namespace mpanet::PRECISION::cpu {
+namespace {
+
+constexpr int kSlice = 64;
+
+// The range of window positions that lie inside 0..size-1 when the window begins at `start`.
+struct Window {
+  int begin, end;
+  Window(int start, int window, int size) : begin(std::max(0, -start)), end(std::min(window, size - start)) {}
+};
+
+}  // namespace
+
+void relu_forward(Stream, const storage* x, storage* y, int64_t count) {
+#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
+  for (int64_t i = 0; i < count; i++) y[i] = store<storage>(rectify(load(x[i])));
+}
+
+void relu_backward(Stream, const storage* dy, const storage* y, storage* dx, int64_t count, Write write) {
+#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
+  for (int64_t i = 0; i < count; i++) put(dx[i], load(y[i]) > 0 ? load(dy[i]) : real{0}, write);
+}
+
+void sigmoid_forward(Stream, const real* x, real* y, int64_t count) {
+#pragma omp parallel for schedule(static) if (count > kSerialCount)
+  for (int64_t i = 0; i < count; i++) y[i] = real{1} / (real{1} + std::exp(-x[i]));
+}
+
+void sigmoid_backward(Stream, const real* dy, const real* y, real* dx, int64_t count, Write write) {
+#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
+  for (int64_t i = 0; i < count; i++) put(dx[i], dy[i] * y[i] * (real{1} - y[i]), write);
+}
+
+void max_pool_forward(Stream, const PoolShape& s, const storage* x, storage* y, uint8_t* winner) {
+  CHECK(s.size * s.size <= 256 && s.pad < s.size, "expected a window of at most 16 wider than its padding, got {}, {}",
+        s.size, s.pad);
+  const int oh = s.oh(), ow = s.ow();
+#pragma omp parallel for collapse(2) schedule(static)
+  for (int n = 0; n < s.n; n++) {
+    for (int row = 0; row < oh; row++) {
+      const int top = row * s.stride - s.pad;
+      const Window vertical(top, s.size, s.h);
+      for (int column = 0; column < ow; column++) {
+        const int left = column * s.stride - s.pad;
+        const Window horizontal(left, s.size, s.w);
+        const int64_t out = ((int64_t{n} * oh + row) * ow + column) * s.c;
+        for (int first = 0; first < s.c; first += kSlice) {
+          const int width = std::min(kSlice, s.c - first);
+          real best[kSlice];
+          int32_t place[kSlice];
+          for (int i = vertical.begin; i < vertical.end; i++) {
+            for (int j = horizontal.begin; j < horizontal.end; j++) {
+              const storage* from = x + ((int64_t{n} * s.h + top + i) * s.w + left + j) * s.c + first;
+              const bool start = i == vertical.begin && j == horizontal.begin;
+              const int32_t position = i * s.size + j;
+#pragma omp simd
+              for (int c = 0; c < width; c++) {
+                const real value = load(from[c]);
+                const bool better = start || value > best[c] || value != value;  // a NaN wins
+                best[c] = better ? value : best[c];
+                place[c] = better ? position : place[c];
+              }
+            }
+          }
+          for (int c = 0; c < width; c++) {
+            y[out + first + c] = store<storage>(best[c]);
+            winner[out + first + c] = static_cast<uint8_t>(place[c]);
+          }
+        }
+      }
+    }
+  }
+}
+
+void max_pool_backward(Stream, const PoolShape& s, const storage* dy, const uint8_t* winner, storage* dx, Write write) {
+  const int oh = s.oh(), ow = s.ow();
+  // Gathers: the windows that cover an input pixel, in output order.
+  const auto first_window = [&](int at) {
+    return std::max(0, (at + s.pad - s.size) / s.stride + (at + s.pad >= s.size));
+  };
+#pragma omp parallel for collapse(2) schedule(static)
+  for (int n = 0; n < s.n; n++) {
+    for (int y = 0; y < s.h; y++) {
+      const int row_end = std::min(oh, (y + s.pad) / s.stride + 1);
+      for (int x = 0; x < s.w; x++) {
+        const int column_end = std::min(ow, (x + s.pad) / s.stride + 1);
+        storage* to = dx + ((int64_t{n} * s.h + y) * s.w + x) * s.c;
+        for (int first = 0; first < s.c; first += kSlice) {
+          const int width = std::min(kSlice, s.c - first);
+          real sum[kSlice] = {};
+          for (int row = first_window(y); row < row_end; row++) {
+            for (int column = first_window(x); column < column_end; column++) {
+              const int position = (y + s.pad - row * s.stride) * s.size + x + s.pad - column * s.stride;
+              const int64_t out = ((int64_t{n} * oh + row) * ow + column) * s.c + first;
+#pragma omp simd
+              for (int c = 0; c < width; c++) sum[c] += winner[out + c] == position ? load(dy[out + c]) : real{0};
+            }
+          }
+          for (int c = 0; c < width; c++) put(to[first + c], sum[c], write);
+        }
+      }
+    }
+  }
+}
+
+void mean_pool_forward(Stream, const storage* x, int n, int hw, int c, real* y) {
+  const int slices = static_cast<int>(divide_up(c, kSlice));
+#pragma omp parallel for collapse(2) schedule(static) if (int64_t{n} * hw * c > kSerialCount)
+  for (int i = 0; i < n; i++) {
+    for (int slice = 0; slice < slices; slice++) {
+      const int first = slice * kSlice, width = std::min(kSlice, c - first);
+      const storage* from = x + int64_t{i} * hw * c + first;
+      real sum[kSlice] = {};
+      for (int64_t p = 0; p < hw; p++)
+#pragma omp simd
+        for (int j = 0; j < width; j++) sum[j] += load(from[p * c + j]);
+      for (int j = 0; j < width; j++) y[int64_t{i} * c + first + j] = sum[j] / static_cast<real>(hw);
+    }
+  }
+}
+
+void mean_pool_backward(Stream, const real* dy, int n, int hw, int c, storage* dx, Write write) {
+  const real share = real{1} / static_cast<real>(hw);
+#pragma omp parallel for collapse(2) schedule(static) if (int64_t{n} * hw * c > kSerialCount)
+  for (int i = 0; i < n; i++)
+    for (int p = 0; p < hw; p++)
+#pragma omp simd
+      for (int j = 0; j < c; j++) put(dx[(int64_t{i} * hw + p) * c + j], dy[int64_t{i} * c + j] * share, write);
+}
+
+}  // namespace mpanet::PRECISION::cpu
