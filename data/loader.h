@@ -15,6 +15,7 @@
 #include "data/augment.h"
 #include "data/batch.h"
 #include "data/image.h"
+#include "data/resize.h"
 
 namespace mpanet {
 
@@ -73,7 +74,11 @@ class Loader {
   bool next(Batch& batch);
 
  private:
-  struct Worker;
+  struct Scratch {  // of one thread
+    ImageDecoder decoder;
+    Resizer resizer;
+    Image decoded, resized;
+  };
   struct Slot {
     Batch batch;
     size_t missing = 0;  // pictures not finished yet
@@ -82,9 +87,12 @@ class Loader {
   };
   void work();
   void prepare(Slot& slot, const std::vector<Sample>& samples);
+  void load(const Sample& sample, Scratch& scratch, float* out) const;
+  void stop();
 
   const LoaderConfig config_;
   const std::vector<std::vector<Sample>> batches_;
+  const size_t largest_;  // pictures in the largest batch
   const PixelTable table_;
   std::mutex mutex_;
   std::condition_variable space_, ready_;      // a slot became free; a batch became complete
