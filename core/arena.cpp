@@ -13,18 +13,16 @@ Arena::~Arena() {
   for (const auto& [address, bytes] : blocks_) std::free(reinterpret_cast<void*>(address));
 }
 
-void Arena::reset(size_t bytes) {
-  free_.clear();
-  free_sizes_.clear();
-  free_[0] = bytes;
-  free_sizes_.insert({bytes, 0});
+// A slab too begins as one endless block: its size must not sway which hole fits best, or the run would leave the plan.
+void Arena::free_whole() {
+  free_[0] = SIZE_MAX / 2;
+  free_sizes_.insert({SIZE_MAX / 2, 0});
 }
 
 size_t Arena::take(size_t bytes) {
   const auto fit = free_sizes_.lower_bound({bytes, 0});
-  CHECK(fit != free_sizes_.end(), "{} bytes do not fit into the planned memory ({} in use, peak {})", bytes, used_,
-        peak_);
   const auto [size, offset] = *fit;
+  CHECK(offset + bytes <= limit_, "{} bytes do not fit into the planned {} ({} in use)", bytes, limit_, used_);
   free_sizes_.erase(fit);
   free_.erase(offset);
   if (size > bytes) {

@@ -17,9 +17,11 @@ class Arena {
   enum class Mode { Plan, Slab, Loose };
   static constexpr size_t kAlignment = 256;
 
-  explicit Arena(Mode mode) : mode_(mode) { reset(SIZE_MAX / 2); }
+  explicit Arena(Mode mode) : mode_(mode) { free_whole(); }
   // A slab over memory that the caller owns.
-  Arena(void* memory, size_t bytes) : mode_(Mode::Slab), base_(static_cast<char*>(memory)) { reset(bytes); }
+  Arena(void* memory, size_t bytes) : mode_(Mode::Slab), base_(static_cast<char*>(memory)), limit_(bytes) {
+    free_whole();
+  }
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -31,12 +33,12 @@ class Arena {
   Mode mode() const { return mode_; }
 
  private:
-  void reset(size_t bytes);
+  void free_whole();
   size_t take(size_t bytes);
   Mode mode_;
   // Plan's addresses start here: never null, never touched.
   char* base_ = reinterpret_cast<char*>(kAlignment);
-  size_t peak_ = 0, used_ = 0;
+  size_t limit_ = SIZE_MAX, peak_ = 0, used_ = 0;
   std::map<size_t, size_t> free_;                   // offset -> bytes
   std::set<std::pair<size_t, size_t>> free_sizes_;  // (bytes, offset)
   std::map<size_t, size_t> blocks_;                 // offset (Loose: address) -> bytes

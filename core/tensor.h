@@ -40,6 +40,10 @@ class TensorOf {
     other.body_->grad = std::exchange(body_->grad, nullptr);
   }
   T* mutable_grad() const { return body_->grad; }
+  // Gives the gradient's memory back before the tensor goes.
+  void release_grad() const {
+    if (body_->grad != nullptr) body_->context.arena().release(std::exchange(body_->grad, nullptr));
+  }
 
   std::vector<T> to_host() const {
     std::vector<T> values(static_cast<size_t>(count()));

@@ -1,0 +1,169 @@
+#include "layers/conv.h"
+
+namespace mpanet::PRECISION {
+
+BatchNorm::BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias)
+    : weight(store.add(name + ".weight", {c}, true)),
+      bias(store.add(name + ".bias", {c}, !frozen_bias)),
+      running_mean(store.add(name + ".running_mean", {c}, false)),
+      running_var(store.add(name + ".running_var", {c}, false)),
+      store_(store),
+      c_(c) {}
+
+void BatchNorm::fold(Context& context) {
+  if (folded_.bytes() == 0) folded_ = Buffer(context, 2 * static_cast<size_t>(c_) * sizeof(real));
+  if (version_ == store_.version()) return;
+  version_ = store_.version();
+  RUN_ON(context, batch_norm_fold(context.stream(), c_, running_mean.value, running_var.value, kEps, weight.value,
+                                  bias.value, folded_.as<real>(), folded_.as<real>() + c_));
+}
+
+const real* BatchNorm::folded_scale(Context& context) {
+  fold(context);
+  return folded_.as<real>();
+}
+
+const real* BatchNorm::folded_shift(Context& context) {
+  fold(context);
+  return folded_.as<real>() + c_;
+}
+
+namespace {
+
+// The statistics that a batch is normalised with: its own in training, the running ones in eval mode.
+struct Statistics {
+  RealTensor batch_mean, batch_variance;
+  const real *mean, *variance;
+};
+
+Statistics find_statistics(Context& context, const Tensor& z, BatchNorm& norm, Mode mode) {
+  if (mode == Mode::Eval) return {{}, {}, norm.running_mean.value, norm.running_var.value};
+  const int c = norm.channels();
+  const int64_t rows = z.count() / c;
+  CHECK(rows > 1, "{}: training needs more than one value per channel, got {}", norm.weight.name, z.shape().str());
+  const RealTensor mean(context, {c}), variance(context, {c});
+  const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+  RUN_ON(context,
+         batch_norm_statistics(context.stream(), z.data(), rows, c, BatchNorm::kMomentum, mean.data(), variance.data(),
+                               norm.running_mean.value, norm.running_var.value, workspace.data()));
+  return {mean, variance, mean.data(), variance.data()};
+}
+
+void add_to_gradient(Context& context, const RealTensor& sum, Parameter& p) {
+  if (!p.trainable) return;
+  const auto [to, write] = p.grad_sink();
+  RUN_ON(context, accumulate(context.stream(), sum.data(), to, sum.count(), write));
+}
+
+// From y's gradient: the norm's parameters' gradients, dz into `dz` (which may be z itself), and the residual's
+// gradient, which takes y's own gradient memory where it is the first to arrive.
+void norm_backward(Context& context, const Tensor& z, const Statistics& statistics, BatchNorm& norm, Mode mode,
+                   bool relu, const Tensor& y, const Tensor& residual, storage* dz, Write dz_write) {
+  const int c = norm.channels();
+  const int64_t rows = z.count() / c;
+  const storage* mask = relu ? y.data() : nullptr;
+  const RealTensor sum_g(context, {c}), sum_gn(context, {c});
+  {
+    const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+    RUN_ON(context, batch_norm_backward_reduce(context.stream(), y.grad(), z.data(), mask, rows, c, statistics.mean,
+                                               statistics.variance, BatchNorm::kEps, sum_g.data(), sum_gn.data(),
+                                               workspace.data()));
+  }
+  add_to_gradient(context, sum_gn, norm.weight);
+  add_to_gradient(context, sum_g, norm.bias);
+  const bool wants_residual = residual && residual.needs_grad();
+  const bool in_place = wants_residual && !residual.has_grad();
+  storage* dresidual = nullptr;
+  if (wants_residual) dresidual = in_place ? y.mutable_grad() : residual.mutable_grad();
+  const bool training = mode == Mode::Train;
+  RUN_ON(context, batch_norm_backward_apply(context.stream(), y.grad(), z.data(), mask, rows, c, statistics.mean,
+                                            statistics.variance, BatchNorm::kEps, norm.weight.value,
+                                            training ? sum_g.data() : nullptr, training ? sum_gn.data() : nullptr, dz,
+                                            dz_write, dresidual, in_place ? Write::Set : Write::Add));
+  if (in_place)
+    y.give_grad_to(residual);
+  else
+    y.release_grad();
+}
+
+Tensor apply(Context& context, const Tensor& z, const Statistics& statistics, BatchNorm& norm, bool relu,
+             const Tensor& residual) {
+  CHECK(!residual || residual.shape() == z.shape(), "{}: expected a residual {}, got {}", norm.weight.name,
+        z.shape().str(), residual.shape().str());
+  const int c = norm.channels();
+  const Tensor y(context, z.shape(), context.recording());
+  RUN_ON(context, batch_norm_apply(context.stream(), z.data(), z.count() / c, c, statistics.mean, statistics.variance,
+                                   BatchNorm::kEps, norm.weight.value, norm.bias.value,
+                                   residual ? residual.data() : nullptr, relu, y.data()));
+  return y;
+}
+
+}  // namespace
+
+Tensor batch_norm_2d(Context& context, const Tensor& x, BatchNorm& norm, Mode mode, bool relu, const Tensor& residual) {
+  CHECK(x.shape().rank() == 4 && x.dim(3) == norm.channels(), "{}: expected x (N, H, W, {}), got {}", norm.weight.name,
+        norm.channels(), x.shape().str());
+  const Statistics statistics = find_statistics(context, x, norm, mode);
+  const Tensor y = apply(context, x, statistics, norm, relu, residual);
+  if (context.recording())
+    context.tape().record("batch_norm_2d", [=, &context, &norm] {
+      if (!y.has_grad()) return;
+      const auto [dx, write] = x.grad_sink();
+      norm_backward(context, x, statistics, norm, mode, relu, y, residual, dx, write);
+    });
+  return y;
+}
+
+Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode, bool relu,
+                   const Tensor& residual) {
+  const ConvShape s = conv.shape(x);
+  const Shape shape{s.n, s.oh(), s.ow(), s.k};
+  if (mode == Mode::Eval && !context.recording()) {
+    CHECK(!residual || residual.shape() == shape, "{}: expected a residual {}, got {}", norm.weight.name, shape.str(),
+          residual.shape().str());
+    const Tensor y(context, shape);
+    conv.forward(context, x,
+                 {norm.folded_scale(context), norm.folded_shift(context), residual ? residual.data() : nullptr, relu},
+                 y);
+    return y;
+  }
+  const Tensor z(context, shape);
+  conv.forward(context, x, {}, z);
+  const Statistics statistics = find_statistics(context, z, norm, mode);
+  const Tensor y = apply(context, z, statistics, norm, relu, residual);
+  if (context.recording())
+    context.tape().record("conv_bn_act", [=, &context, &conv, &norm] {
+      if (!y.has_grad()) return;
+      // z is needed no more once dz is known element by element: dz takes its place.
+      norm_backward(context, z, statistics, norm, mode, relu, y, residual, z.data(), Write::Set);
+      conv.backward(context, x, z.data());
+    });
+  return y;
+}
+
+RealTensor batch_norm_1d(Context& context, const RealTensor& f, BatchNorm& norm, Mode mode) {
+  CHECK(f.shape().rank() == 2 && f.dim(1) == norm.channels(), "{}: expected f (N, {}), got {}", norm.weight.name,
+        norm.channels(), f.shape().str());
+  const int n = f.dim(0), d = f.dim(1);
+  const bool training = mode == Mode::Train;
+  CHECK(!training || n > 1, "{}: training needs more than one sample", norm.weight.name);
+  const RealTensor g(context, f.shape(), context.recording()), mean(context, {d}), rstd(context, {d});
+  RUN_ON(context,
+         feature_norm_forward(context.stream(), f.data(), n, d, training, BatchNorm::kEps, BatchNorm::kMomentum,
+                              norm.weight.value, norm.bias.value, norm.running_mean.value, norm.running_var.value,
+                              mean.data(), rstd.data(), g.data()));
+  if (context.recording())
+    context.tape().record("batch_norm_1d", [=, &context, &norm] {
+      if (!g.has_grad()) return;
+      const auto [df, write] = f.grad_sink();
+      const auto [dweight, dweight_write] = norm.weight.grad_sink();
+      const auto [dbias, dbias_write] =
+          norm.bias.trainable ? norm.bias.grad_sink() : std::pair<real*, Write>{nullptr, Write::Set};
+      RUN_ON(context,
+             feature_norm_backward(context.stream(), g.grad(), f.data(), n, d, training, norm.weight.value, mean.data(),
+                                   rstd.data(), df, write, dweight, dweight_write, dbias, dbias_write));
+    });
+  return g;
+}
+
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,92 @@
+#include "layers/conv.h"
+
+namespace mpanet::PRECISION {
+
+Conv::Conv(ParameterStore& store, const std::string& name, int c, int k, int size, int stride, int pad, bool bias)
+    : store_(store),
+      weight_(store.add(name + ".weight", {k, c, size, size}, true)),
+      bias_(bias ? &store.add(name + ".bias", {k}, true) : nullptr),
+      c_(c),
+      k_(k),
+      size_(size),
+      stride_(stride),
+      pad_(pad) {}
+
+ConvShape Conv::shape(const Tensor& x) const {
+  CHECK(x.shape().rank() == 4 && x.dim(3) == c_, "{}: expected x (N, H, W, {}), got {}", weight_.name, c_,
+        x.shape().str());
+  const ConvShape s{x.dim(0), x.dim(1), x.dim(2), c_, k_, size_, size_, stride_, pad_};
+  CHECK(s.h + 2 * pad_ >= size_ && s.w + 2 * pad_ >= size_, "{}: {} is smaller than the {}x{} filter", weight_.name,
+        x.shape().str(), size_, size_);
+  return s;
+}
+
+const void* Conv::prepared_forward(Context& context, const ConvShape& shape, const real* scale) {
+  const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), shape, ConvPass::Forward));
+  if (bytes == 0) return nullptr;
+  const bool folded = scale != nullptr;
+  if (copy_.buffer.bytes() < bytes) copy_.buffer = Buffer(context, bytes);
+  if (copy_.version != store_.version() || copy_.shape != shape || copy_.folded != folded) {
+    RUN_ON(context, conv_prepare_weights(context.stream(), shape, ConvPass::Forward, weight_.working, scale,
+                                         copy_.buffer.as<void>()));
+    copy_.version = store_.version();
+    copy_.shape = shape;
+    copy_.folded = folded;
+  }
+  return copy_.buffer.as<void>();
+}
+
+void Conv::forward(Context& context, const Tensor& x, const ConvEpilogue& epilogue, const Tensor& y) {
+  const ConvShape s = shape(x);
+  const void* prepared = prepared_forward(context, s, epilogue.scale);
+  const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
+                                         context, conv_workspace_bytes(context.stream(), s, ConvPass::Forward))));
+  context.add_flops(s.flops());
+  RUN_ON(context,
+         conv_forward(context.stream(), s, x.data(), weight_.working, prepared, epilogue, y.data(), workspace.data()));
+}
+
+void Conv::backward(Context& context, const Tensor& x, const storage* dy) {
+  const ConvShape s = shape(x);
+  {
+    const Scratch<> workspace(
+        context, static_cast<int64_t>(
+                     ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights))));
+    const auto [dw, write] = weight_.grad_sink();
+    context.add_flops(s.flops());
+    RUN_ON(context, conv_backward_weights(context.stream(), s, x.data(), dy, dw, write, workspace.data()));
+  }
+  if (!x.needs_grad()) return;
+  const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, ConvPass::BackwardData));
+  const Scratch<> prepared(context, static_cast<int64_t>(bytes));
+  if (bytes > 0)
+    RUN_ON(context, conv_prepare_weights(context.stream(), s, ConvPass::BackwardData, weight_.working, nullptr,
+                                         prepared.data()));
+  const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
+                                         context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardData))));
+  const auto [dx, write] = x.grad_sink();
+  context.add_flops(s.flops());
+  RUN_ON(context,
+         conv_backward_data(context.stream(), s, dy, weight_.working, prepared.data(), dx, write, workspace.data()));
+}
+
+Tensor conv2d(Context& context, const Tensor& x, Conv& conv) {
+  const ConvShape s = conv.shape(x);
+  const bool record = context.recording();
+  const Tensor y(context, {s.n, s.oh(), s.ow(), s.k}, record);
+  ConvEpilogue epilogue;
+  if (conv.bias() != nullptr) epilogue.shift = conv.bias()->value;
+  conv.forward(context, x, epilogue, y);
+  if (record)
+    context.tape().record("conv2d", [=, &context, &conv] {
+      if (!y.has_grad()) return;
+      if (conv.bias() != nullptr) {
+        const auto [db, write] = conv.bias()->grad_sink();
+        RUN_ON(context, bias_backward(context.stream(), y.grad(), y.count() / s.k, s.k, db, write));
+      }
+      conv.backward(context, x, y.grad());
+    });
+  return y;
+}
+
+}  // namespace mpanet::PRECISION

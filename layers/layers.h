@@ -1,0 +1,30 @@
+// The layers besides convolution and batch norm. Each function checks shapes, runs the kernel and records its backward.
+#pragma once
+#include "layers/parameter.h"
+
+namespace mpanet::PRECISION {
+
+Tensor relu(Context& context, const Tensor& x);
+// Windows of size x size; ties go to the first maximum.
+Tensor max_pool(Context& context, const Tensor& x, int size, int stride, int pad);
+// x (N, H, W, C) -> (N, C)
+RealTensor global_mean(Context& context, const Tensor& x);
+// x (N, D), weight (K, D), bias (K) or null -> (N, K)
+RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Parameter* bias = nullptr);
+// The same with weights that get no gradient and pass none on (teachers).
+RealTensor linear_frozen(Context& context, const RealTensor& x, const Parameter& weight);
+RealTensor sigmoid(Context& context, const RealTensor& x);
+
+// Each (image, channel) to zero mean and unit variance over H x W; biased variance, no parameters.
+constexpr real kInstanceNormEps = static_cast<real>(1e-5);
+Tensor instance_norm(Context& context, const Tensor& x);
+// Modality alleviation module (paper section 3.2): m x + (1 - m) IN(x), m = sigmoid(w2 relu(w1 avgpool(x))).
+// w1 (H, C, 1, 1), w2 (C, H, 1, 1)
+Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Parameter& w2);
+
+// Pattern maps (paper section 3.3): sigmoid(conv1x1(x) + b), (N, H W, P). weight (P, C, 1, 1), bias (P)
+RealTensor pattern_maps(Context& context, const Tensor& x, Parameter& weight, Parameter& bias);
+// f (N, (P + 1) C): the mean over H W of each map times x, then of x; masks empty: the mean alone.
+RealTensor pattern_pool(Context& context, const Tensor& x, const RealTensor& masks);
+
+}  // namespace mpanet::PRECISION

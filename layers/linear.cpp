@@ -1,0 +1,60 @@
+#include "layers/layers.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+void check_linear(const RealTensor& x, const Parameter& weight) {
+  CHECK(x.shape().rank() == 2 && weight.shape.size() >= 2 && weight.count == weight.shape[0] * x.dim(1),
+        "{}: expected x (N, {}), got {}", weight.name, weight.count / weight.shape[0], x.shape().str());
+}
+
+}  // namespace
+
+RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Parameter* bias) {
+  check_linear(x, weight);
+  const int64_t n = x.dim(0), d = x.dim(1), k = weight.shape[0];
+  const RealTensor y(context, {n, k}, context.recording());
+  const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(d) * static_cast<double>(k);
+  context.add_flops(flops);
+  RUN_ON(context, gemm(context.stream(), false, true, n, k, d, x.data(), weight.value, y.data(), Write::Set));
+  if (bias != nullptr) RUN_ON(context, add_bias(context.stream(), y.data(), bias->value, n, static_cast<int>(k)));
+  if (context.recording())
+    context.tape().record("linear", [=, &context, &weight] {
+      if (!y.has_grad()) return;
+      const auto [dw, dw_write] = weight.grad_sink();
+      context.add_flops(flops);
+      RUN_ON(context, gemm(context.stream(), true, false, k, d, n, y.grad(), x.data(), dw, dw_write));
+      if (bias != nullptr) {
+        const auto [db, db_write] = bias->grad_sink();
+        RUN_ON(context, column_sums(context.stream(), y.grad(), n, static_cast<int>(k), db, db_write));
+      }
+      if (!x.needs_grad()) return;
+      const auto [dx, dx_write] = x.grad_sink();
+      context.add_flops(flops);
+      RUN_ON(context, gemm(context.stream(), false, false, n, d, k, y.grad(), weight.value, dx, dx_write));
+    });
+  return y;
+}
+
+RealTensor linear_frozen(Context& context, const RealTensor& x, const Parameter& weight) {
+  check_linear(x, weight);
+  const int64_t n = x.dim(0), d = x.dim(1), k = weight.shape[0];
+  const RealTensor y(context, {n, k});
+  context.add_flops(2.0 * static_cast<double>(n) * static_cast<double>(d) * static_cast<double>(k));
+  RUN_ON(context, gemm(context.stream(), false, true, n, k, d, x.data(), weight.value, y.data(), Write::Set));
+  return y;
+}
+
+RealTensor sigmoid(Context& context, const RealTensor& x) {
+  const RealTensor y(context, x.shape(), context.recording());
+  RUN_ON(context, sigmoid_forward(context.stream(), x.data(), y.data(), x.count()));
+  if (context.recording())
+    context.tape().record("sigmoid", [=, &context] {
+      if (!y.has_grad()) return;
+      const auto [dx, write] = x.grad_sink();
+      RUN_ON(context, sigmoid_backward(context.stream(), y.grad(), y.data(), dx, x.count(), write));
+    });
+  return y;
+}
+
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,67 @@
+// Parameters and buffers. All trainable values lie in one flat array, their gradients and the optimiser's state in
+// arrays of the same order: one launch updates everything. Buffers (running statistics, teachers, the frozen bias) lie
+// in another. Convolution weights are OHWI here and (out, in, kh, kw) towards the outside.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "layers/tensors.h"
+
+namespace mpanet::PRECISION {
+
+struct Parameter {
+  std::string name;
+  std::vector<int64_t> shape;  // PyTorch's
+  bool trainable = true;
+  int64_t count = 0, offset = 0;  // in its array
+  real* value = nullptr;
+  real* gradient = nullptr;          // null where nothing is trained
+  const storage* working = nullptr;  // what convolutions read: `value` itself, or its copy in a narrower type
+  bool has_gradient = false;         // in this step
+
+  // Where a backward kernel puts the gradient: the first writer of a step sets, later ones add.
+  std::pair<real*, Write> grad_sink() {
+    return {gradient, std::exchange(has_gradient, true) ? Write::Add : Write::Set};
+  }
+};
+
+class ParameterStore {
+ public:
+  enum class State { None, Gradients, Momentum, Adam };  // what is kept beside the values
+
+  // Addresses of parameters stay valid. Only before allocate().
+  Parameter& add(const std::string& name, std::vector<int64_t> shape, bool trainable);
+  void allocate(Context& context, State state);
+
+  std::deque<Parameter>& list() { return list_; }
+  const std::deque<Parameter>& list() const { return list_; }
+  Parameter* find(const std::string& name);
+
+  // Copies of weights (reordered, cast, folded) carry the version they were made of and are made anew when it moved.
+  uint64_t version() const { return version_; }
+  void changed(Context& context);
+
+  void begin_step();                // forgets the gradients
+  void finish_gradients(Context&);  // zero where no backward wrote one
+  void adam(Context&, const StepState* state, const AdamSettings& settings);
+  void sgd(Context&, const StepState* state, const SgdSettings& settings);
+
+  real* first(const Parameter& p) const { return moment(first_, p); }
+  real* second(const Parameter& p) const { return moment(second_, p); }
+  size_t value_bytes() const { return values_.bytes() + buffers_.bytes() + working_.bytes() + gradients_.bytes(); }
+  size_t state_bytes() const { return first_.bytes() + second_.bytes(); }
+
+ private:
+  static real* moment(const Buffer& buffer, const Parameter& p) {
+    return p.trainable && buffer.bytes() > 0 ? buffer.as<real>() + p.offset : nullptr;
+  }
+  std::deque<Parameter> list_;
+  int64_t trainable_ = 0, fixed_ = 0;
+  Buffer values_, buffers_, working_, gradients_, first_, second_;
+  uint64_t version_ = 1;
+};
+
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,36 @@
+#include "layers/layers.h"
+
+namespace mpanet::PRECISION {
+
+Tensor relu(Context& context, const Tensor& x) {
+  const Tensor y(context, x.shape(), context.recording());
+  RUN_ON(context, relu_forward(context.stream(), x.data(), y.data(), x.count()));
+  if (context.recording())
+    context.tape().record("relu", [=, &context] {
+      if (!y.has_grad()) return;
+      const auto [dx, write] = x.grad_sink();
+      RUN_ON(context, relu_backward(context.stream(), y.grad(), y.data(), dx, x.count(), write));
+    });
+  return y;
+}
+
+Tensor max_pool(Context& context, const Tensor& x, int size, int stride, int pad) {
+  CHECK(x.shape().rank() == 4, "expected x (N, H, W, C), got {}", x.shape().str());
+  const PoolShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), size, stride, pad};
+  CHECK(s.h + 2 * pad >= size && s.w + 2 * pad >= size && 2 * pad <= size, "{} and windows of {} with padding {}",
+        x.shape().str(), size, pad);
+  const Tensor y(context, {s.n, s.oh(), s.ow(), s.c}, context.recording());
+  const FlagTensor winner(context, y.shape());
+  RUN_ON(context, max_pool_forward(context.stream(), s, x.data(), y.data(), winner.data()));
+  if (context.recording())
+    context.tape().record("max_pool", [=, &context] {
+      if (!y.has_grad()) return;
+      const auto [dx, write] = x.grad_sink();
+      RUN_ON(context, max_pool_backward(context.stream(), s, y.grad(), winner.data(), dx, write));
+    });
+  return y;
+}
+
+RealTensor global_mean(Context& context, const Tensor& x) { return pattern_pool(context, x, {}); }
+
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,50 @@
+// MPANet: backbone, pattern alignment, BN neck, classifiers and the total loss (SPEC sections 1 and 2).
+#pragma once
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "losses/losses.h"
+#include "mpanet/network/resnet.h"
+
+namespace mpanet::PRECISION {
+
+// One modality's classifier and its teacher (moving average, no gradient).
+struct ModalityClassifier {
+  Parameter &live, &teacher;
+};
+
+class MpaNet {
+ public:
+  using NamedTerms = std::vector<std::pair<std::string, RealTensor>>;
+
+  // Adds every parameter to the store, in the order of the authors' state_dict.
+  MpaNet(ParameterStore& store, const ModelConfig& config);
+
+  struct Features {
+    RealTensor f;      // (N, D), before the BN neck
+    RealTensor masks;  // (N, HW, P), empty for P = 0
+  };
+  Features features(Context& context, const Tensor& images, Mode mode);
+  // Test-time embedding (N, D): the BN neck in eval mode.
+  RealTensor embed(Context& context, const Tensor& images);
+  // Every loss term and at the end the total. Updates the teachers from *state first.
+  NamedTerms losses(Context& context, const Tensor& images, const LabelTensor& labels, const FlagTensor& infrared,
+                    const StepState* state);
+  int feature_size() const { return feature_size_; }
+
+ private:
+  void add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels, const FlagTensor& infrared,
+                        const StepState* state, NamedTerms& terms, std::vector<WeightedTerm>& weighted);
+  ModelConfig config_;
+  Backbone backbone_;
+  int feature_size_;
+  Parameter* centers_ = nullptr;
+  Parameter *spatial_weight_ = nullptr, *spatial_bias_ = nullptr;
+  std::optional<ModalityClassifier> visible_, infrared_;
+  std::optional<BatchNorm> neck_;
+  Parameter* classifier_ = nullptr;
+};
+
+}  // namespace mpanet::PRECISION

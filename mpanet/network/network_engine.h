@@ -1,0 +1,13 @@
+// The engine in one precision; mpanet/engine.cpp picks.
+#pragma once
+#include <memory>
+
+#include "core/real.h"
+#include "mpanet/engine.h"
+
+namespace mpanet::PRECISION {
+
+std::unique_ptr<Engine> make_engine(const EngineConfig& config);
+MemoryPlan plan_memory(const EngineConfig& config);
+
+}  // namespace mpanet::PRECISION

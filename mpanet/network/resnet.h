@@ -1,0 +1,49 @@
+// ResNet backbones without their heads (He et al. 2016, v1.5: a bottleneck's stride sits on its 3x3 convolution), with
+// the modality alleviation modules after layer3 and layer4.
+#pragma once
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layers/conv.h"
+#include "layers/layers.h"
+#include "mpanet/model_config.h"
+
+namespace mpanet::PRECISION {
+
+// A convolution with its batch norm.
+struct ConvNorm {
+  ConvNorm(ParameterStore& store, const std::string& conv_name, const std::string& norm_name, int c, int k, int size,
+           int stride)
+      : conv(store, conv_name, c, k, size, stride, size / 2), norm(store, norm_name, k) {}
+  Conv conv;
+  BatchNorm norm;
+};
+
+// Bottleneck (1x1, 3x3, 1x1) or basic block (3x3, 3x3): relu(last(...(x)) + shortcut(x)).
+struct Block {
+  std::deque<ConvNorm> body;
+  std::optional<ConvNorm> downsample;
+};
+
+struct Attention {
+  Attention(ParameterStore& store, const std::string& name, int c);
+  Parameter &w1, &w2;
+};
+
+class Backbone {
+ public:
+  Backbone(ParameterStore& store, const ModelConfig& config);
+  // images (N, H, W, 3) -> (N, H/16 or H/32, W/16 or W/32, channels())
+  Tensor forward(Context& context, const Tensor& images, Mode mode);
+  int channels() const { return channels_; }
+
+ private:
+  ConvNorm stem_;
+  std::vector<std::deque<Block>> stages_;
+  std::vector<std::optional<Attention>> attention_;  // after each stage
+  int channels_ = 0;
+};
+
+}  // namespace mpanet::PRECISION
