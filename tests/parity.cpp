@@ -1,0 +1,228 @@
+// parity: runs the reference's fixtures through the engine and compares every number of theirs.
+//
+// A fixture holds a configuration, the embedding of batch 0 before training, each training step's loss terms, step 0's
+// gradients, and every parameter and buffer after the last step; tensors as sum, L2 norm and up to eight entries.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "mpanet/engine.h"
+#include "tests/reference_fill.h"
+
+namespace {
+
+using mpanet::Batch;
+using mpanet::Engine;
+using mpanet::fail;
+using nlohmann::json;
+
+// How far off a number may be, relative to its tensor's norm (a loss term's own size).
+//   f64   every number: 1e-6. Rounding alone leaves about 1e-12; the fixtures' own differences between machines stay
+//         under 1e-7.
+//   f32   step 0's losses 1e-4, step 0's gradients 1e-2 in L2 norm, the embedding 1e-3. Sums over whole tensors, later
+//         steps and the state after them are not compared: Adam's first steps follow the sign of tiny gradients.
+struct Tolerances {
+  double losses, gradients, embedding;
+  bool everything;
+};
+
+struct Worst {
+  std::string what = "nothing";
+  double share = 0, error = 0;
+  void see(const std::string& name, double value, double limit) {
+    const double used = std::isfinite(value) ? value / limit : INFINITY;
+    if (used < share) return;
+    share = used;
+    error = value;
+    what = name;
+  }
+};
+
+double norm_of(const std::vector<double>& v) {
+  double s = 0;
+  for (const double x : v) s += x * x;
+  return std::sqrt(s);
+}
+
+void compare_tensor(const std::string& name, const std::vector<double>& got, const json& want, double limit,
+                    bool with_sum, Worst& worst) {
+  int64_t count = 1;
+  for (const json& d : want.at("shape")) count *= d.get<int64_t>();
+  if (count != static_cast<int64_t>(got.size())) fail("{}: expected {} values, got {}", name, count, got.size());
+  const double norm = want.at("norm").get<double>(), unit = norm > 0 ? norm : 1;
+  worst.see(name + " norm", std::fabs(norm_of(got) - norm) / unit, limit);
+  if (with_sum) {
+    double sum = 0;
+    for (const double x : got) sum += x;
+    worst.see(name + " sum", std::fabs(sum - want.at("sum").get<double>()) / unit, limit);
+  }
+  for (size_t i = 0; i < want.at("at").size(); i++) {
+    const size_t at = want.at("at")[i].get<size_t>();
+    if (at >= got.size()) fail("{}: entry {} is outside the tensor of {} values", name, at, got.size());
+    const double error = std::fabs(got[at] - want.at("values").at(i).get<double>()) / unit;
+    worst.see(fmt::format("{}[{}]", name, at), error, limit);
+  }
+}
+
+struct Fixture {
+  json content;
+  mpanet::EngineConfig engine;
+  int ids, shots, steps;
+  uint64_t salt;
+  double lr;
+
+  Batch batch(int step) const {
+    const mpanet::ModelConfig& m = engine.model;
+    Batch b;
+    b.count = ids * shots;
+    b.height = m.height;
+    b.width = m.width;
+    const int64_t area = int64_t{m.height} * m.width;
+    const std::vector<double> planar =
+        mpanet::reference::uniform(fmt::format("images.{}", step), 3 * area * b.count, salt);
+    b.images.resize(planar.size());
+    for (int64_t n = 0; n < b.count; n++)  // (N, 3, H, W) to (N, H, W, 3)
+      for (int64_t c = 0; c < 3; c++)
+        for (int64_t p = 0; p < area; p++)
+          b.images[static_cast<size_t>((n * area + p) * 3 + c)] =
+              static_cast<float>(2 * planar[static_cast<size_t>((n * 3 + c) * area + p)]);
+    for (int n = 0; n < b.count; n++) {
+      b.labels.push_back((3 * (n / shots) + step) % m.classes);
+      b.infrared.push_back(n % 2 == 0);
+    }
+    return b;
+  }
+};
+
+Fixture read_fixture(const std::string& path, mpanet::Precision precision) {
+  Fixture f;
+  try {
+    f.content = json::parse(mpanet::read_text(path));
+    const json& c = f.content.at("config");
+    mpanet::ModelConfig& m = f.engine.model;
+    m.depth = c.value("depth", "50");
+    m.classes = c.at("classes");
+    m.height = c.at("height");
+    m.width = c.at("width");
+    m.parts = c.at("parts");
+    m.mam = c.at("mam");
+    m.drop_last_stride = !c.at("keep_last_stride").get<bool>();
+    m.mutual = !c.at("no_mutual").get<bool>();
+    m.triplet = c.value("triplet", false);
+    m.center = c.value("center", false);
+    m.margin = c.at("margin");
+    f.engine.optimizer.weight_decay = c.at("weight_decay");
+    f.engine.precision = precision;
+    f.ids = c.at("ids");
+    f.shots = c.at("shots");
+    f.steps = c.at("steps");
+    f.salt = c.at("salt").get<uint64_t>();
+    f.lr = c.at("lr");
+    if (f.content.at("steps").size() != static_cast<size_t>(f.steps))
+      fail("{}: expected {} steps, got {}", path, f.steps, f.content["steps"].size());
+    f.engine.train_batch = f.engine.embed_batch = f.ids * f.shots;
+  } catch (const json::exception& e) {
+    fail("{}: not a model fixture: {}", path, e.what());
+  }
+  return f;
+}
+
+std::vector<double> read_slot(const Engine& engine, const mpanet::TensorInfo& info, mpanet::Slot slot) {
+  std::vector<double> values(static_cast<size_t>(info.count()));
+  engine.read(info.name, slot, values.data());
+  return values;
+}
+
+void compare_losses(const mpanet::Losses& got, const json& want, int step, double limit, Worst& worst) {
+  if (got.size() != want.size()) fail("step {}: expected {} loss terms, got {}", step, want.size(), got.size());
+  for (const auto& [name, value] : got) {
+    const double expected = want.at(name).get<double>();
+    const double unit = std::max(std::fabs(expected), 1e-12);
+    worst.see(fmt::format("step {} {}", step, name), std::fabs(value - expected) / unit, limit);
+  }
+}
+
+void compare_state(const Engine& engine, const json& want, mpanet::Slot slot, const char* what, double limit,
+                   bool with_sum, Worst& worst) {
+  size_t compared = 0;
+  for (const mpanet::TensorInfo& info : engine.tensors()) {
+    if (slot == mpanet::Slot::Gradient && !info.trainable) continue;
+    if (!want.contains(info.name)) fail("{}: the fixture has no {}", info.name, what);
+    compare_tensor(fmt::format("{} {}", what, info.name), read_slot(engine, info, slot), want.at(info.name), limit,
+                   with_sum, worst);
+    compared++;
+  }
+  if (compared != want.size()) fail("{}: expected {} tensors, got {}", what, want.size(), compared);
+}
+
+Worst run(const Fixture& f, const Tolerances& tolerances) {
+  const std::unique_ptr<Engine> engine = mpanet::make_engine(f.engine);
+  for (const mpanet::TensorInfo& info : engine->tensors())
+    engine->write(info.name, mpanet::Slot::Value, mpanet::reference::fill(info.name, info.shape, f.salt).data());
+
+  Worst worst;
+  Batch batch = f.batch(0);
+  std::vector<double> embedding(static_cast<size_t>(batch.count) * static_cast<size_t>(engine->feature_size()));
+  engine->embed(batch, embedding.data());
+  compare_tensor("eval_features", embedding, f.content.at("eval_features"), tolerances.embedding, tolerances.everything,
+                 worst);
+  for (int step = 0; step < f.steps; step++) {
+    if (step > 0) batch = f.batch(step);
+    const mpanet::Losses losses = engine->forward_backward(batch, 1);
+    if (step == 0 || tolerances.everything)
+      compare_losses(losses, f.content.at("steps").at(static_cast<size_t>(step)), step, tolerances.losses, worst);
+    if (step == 0)
+      compare_state(*engine, f.content.at("gradients"), mpanet::Slot::Gradient, "gradient", tolerances.gradients,
+                    tolerances.everything, worst);
+    engine->update(f.lr);
+  }
+  if (tolerances.everything)
+    compare_state(*engine, f.content.at("after"), mpanet::Slot::Value, "after", tolerances.losses, true, worst);
+  return worst;
+}
+
+int parity(int argc, char** argv) {
+  CLI::App app("Compares the engine with result fixtures of the PyTorch reference. Exit code 0: all within tolerance.",
+               "parity");
+  std::vector<std::string> paths;
+  std::string precision = "f64", device = "cpu";
+  app.add_option("FIXTURE", paths, "JSON files")->required();
+  app.add_option("--precision", precision, "f64 (every number to 1e-6) or f32 (step 0)")
+      ->check(CLI::IsMember({"f32", "f64"}))
+      ->capture_default_str();
+  app.add_option("--device", device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  const bool f64 = precision == "f64";
+  const Tolerances tolerances = f64 ? Tolerances{1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 1e-3, false};
+  bool good = true;
+  for (const std::string& path : paths) {
+    const Worst worst = run(read_fixture(path, f64 ? mpanet::Precision::f64 : mpanet::Precision::f32), tolerances);
+    const bool within = worst.share <= 1;
+    good = good && within;
+    fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
+               within ? "equal" : "DIFFERENT", precision, device, worst.what, worst.error, 100 * worst.share);
+    std::fflush(stdout);
+  }
+  return good ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return parity(argc, argv);
+  } catch (const json::exception& e) {
+    fmt::print(stderr, "parity: not a model fixture: {}\n", e.what());
+    return 2;
+  } catch (...) {
+    return mpanet::report_exception("parity");
+  }
+}
