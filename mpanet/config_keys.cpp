@@ -1,13 +1,14 @@
 #include "mpanet/config_keys.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <numeric>
+
+#include "mpanet/text.h"
 
 namespace mpanet {
 namespace {
@@ -74,7 +75,7 @@ ConfigKey choice(std::string path, Field at, std::vector<std::pair<std::string, 
   std::vector<std::string> names;
   for (const auto& [name, value] : values) names.push_back('"' + name + '"');
   return {std::move(path),
-          fmt::format("one of {}", fmt::join(names, ", ")),
+          fmt::format("one of {}", join(names)),
           std::move(meaning),
           false,
           false,

@@ -1,7 +1,6 @@
 #include "mpanet/safetensors.h"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "core/file.h"
 #include "core/real.h"
 #include "mpanet/json.h"
+#include "mpanet/text.h"
 
 namespace mpanet {
 namespace {
@@ -118,7 +118,11 @@ TensorFile::Entry parse_entry(const json& value, const std::string& where, uint6
 size_t dtype_bytes(Dtype dtype) { return kDtypes[static_cast<int>(dtype)].bytes; }
 std::string_view dtype_name(Dtype dtype) { return kDtypes[static_cast<int>(dtype)].name; }
 
-std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("({})", fmt::join(shape, ", ")); }
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (int64_t size : shape) sizes.push_back(std::to_string(size));
+  return "(" + join(sizes) + ")";
+}
 
 TensorFile::TensorFile(const std::string& path) : path_(path) {
   descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);

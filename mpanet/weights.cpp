@@ -1,7 +1,5 @@
 #include "mpanet/weights.h"
 
-#include <fmt/ranges.h>
-
 #include <map>
 #include <set>
 
@@ -9,6 +7,7 @@
 #include "mpanet/checkpoint.h"
 #include "mpanet/json.h"
 #include "mpanet/safetensors.h"
+#include "mpanet/text.h"
 
 namespace mpanet {
 namespace {
@@ -74,7 +73,7 @@ WeightsReport load_weights(const std::string& path, Engine& engine) {
 
 std::string report_text(const WeightsReport& report) {
   const auto line = [](const char* what, const std::vector<std::string>& names) {
-    return fmt::format("{} {} tensors{}{}\n", what, names.size(), names.empty() ? "" : ": ", fmt::join(names, ", "));
+    return fmt::format("{} {} tensors{}{}\n", what, names.size(), names.empty() ? "" : ": ", join(names));
   };
   return line("taken", report.taken) + line("ignored", report.ignored) +
          line("missing (keep their random start)", report.missing);
