@@ -127,9 +127,10 @@ std::vector<std::string> changeable_keys() {
 }
 
 std::string config_help() {
+  const TrainConfig defaults;
   std::string text;
   for (const ConfigKey& key : config_keys())
-    text += fmt::format("{} (default {})\n    {}{}\n    {}\n", key.path, key.get(TrainConfig{}).dump(), key.allowed,
+    text += fmt::format("{} (default {})\n    {}{}\n    {}\n", key.path, key.get(defaults).dump(), key.allowed,
                         key.changeable ? "; may change on --resume" : "", key.meaning);
   return text;
 }

@@ -121,7 +121,7 @@ std::string_view dtype_name(Dtype dtype) { return kDtypes[static_cast<int>(dtype
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::vector<std::string> sizes;
   for (int64_t size : shape) sizes.push_back(std::to_string(size));
-  return "(" + join(sizes) + ")";
+  return fmt::format("({})", join(sizes));
 }
 
 TensorFile::TensorFile(const std::string& path) : path_(path) {

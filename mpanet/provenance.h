@@ -1,0 +1,25 @@
+// What a result was made with.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace mpanet {
+
+// {"program", "commit", "compiler", "build", "instruction_set", "processor", "libraries": {name: version}}; a library
+// that this build leaves out is null.
+nlohmann::ordered_json build_provenance();
+// The same as lines of text, for --version.
+std::string version_text(const std::string& program);
+
+// build_provenance() with "threads", "seed", "precision" and "device" of a run.
+nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision,
+                                      const std::string& device);
+
+// What differs between a run's earlier provenance and now, of all that may change the bits it computes: "threads: 2
+// before, 4 now".
+std::vector<std::string> provenance_differences(const nlohmann::ordered_json& before,
+                                                const nlohmann::ordered_json& now);
+
+}  // namespace mpanet
