@@ -10,7 +10,7 @@ namespace mpanet::PRECISION {
 struct ConvEpilogue {
   const real* scale = nullptr;        // (k), null: 1
   const real* shift = nullptr;        // (k), bias or a folded batch norm's, null: 0
-  const storage* residual = nullptr;  // (n, oh, ow, k), null: 0
+  const storage* residual = nullptr;  // (n, oh, ow, k), null: 0; may be y: in place
   bool relu = false;
 };
 

@@ -114,6 +114,12 @@ TEST_CASE("conv_forward with every epilogue") {
       Guarded<storage> y(s.output_count());
       conv.forward(x, w, epilogue.scale, epilogue, y.data());
       check_exact(y.values(), expected, name(s) + ", epilogue " + std::to_string(kind));
+      if (!added) continue;
+      Guarded<storage> in_place(residual);
+      ConvEpilogue same = epilogue;
+      same.residual = in_place.data();
+      conv.forward(x, w, same.scale, same, in_place.data());
+      check_exact(in_place.values(), expected, name(s) + ", in place, epilogue " + std::to_string(kind));
     }
   }
 }

@@ -66,7 +66,7 @@ dnnl::primitive_attr attributes(const dnnl::post_ops& after = {}) {
 dnnl::convolution_forward::primitive_desc forward(Library& lib, const ConvShape& s, const Epilogue& epilogue,
                                                   const Desc& w) {
   dnnl::post_ops after;
-  if (epilogue.residual) after.append_binary(dnnl::algorithm::binary_add, output(s));
+  if (epilogue.residual) after.append_sum(1.0F);  // y holds it; as a binary operation it would fall back to ref
   if (epilogue.relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
   const Desc bias = epilogue.shift ? Desc{{s.k}, kFloat, Tag::a} : Desc{};
   const auto kind = dnnl::prop_kind::forward_training;
@@ -221,8 +221,10 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                       {DNNL_ARG_WEIGHTS, memory(lib, plan.weights, prepared)},
                       {DNNL_ARG_DST, memory(lib, output(s), y)}};
   if (kind.shift) arguments[DNNL_ARG_BIAS] = memory(lib, {{s.k}, kFloat, Tag::a}, epilogue.shift);
-  if (kind.residual)
-    arguments[DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1] = memory(lib, output(s), epilogue.residual);
+  if (kind.residual && epilogue.residual != y) {
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < s.output_count(); i++) y[i] = epilogue.residual[i];
+  }
   run(lib, plan, primitive, std::move(arguments), workspace);
 }
 
