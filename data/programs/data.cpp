@@ -85,7 +85,11 @@ int run(int argc, char** argv) {
   make->add_option("--test-ids", config.test_ids, "further identities for the test (2..4000)")->capture_default_str();
   make->add_option("--images", config.images, "images of an identity by a camera, at most (1..999)")
       ->capture_default_str();
-  make->add_option("--seed", config.seed, "another seed draws other people")->capture_default_str();
+  make->add_option("--seed", config.seed, "another seed draws other people")
+      ->capture_default_str()
+      ->check([](const std::string& text) {  // CLI11 would wrap a negative number round
+        return text.starts_with('-') ? "expected a whole number, 0 or more, got " + text : std::string();
+      });
   make->add_option("--threads", config.threads, "0: one a core; does not change the result")->capture_default_str();
   make->add_option("--sheet", sheet, "also write a contact sheet (PNG): ten identities by all cameras");
 
