@@ -1,0 +1,171 @@
+// bench-step: seconds an image of a training step or an embedding of MPANet on made-up pictures, GFLOP/s beside what a
+// large matrix product reaches in the same run, peak resident memory, and where the time goes by kind of op.
+#include <omp.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "core/command_line.h"
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/random.h"
+#include "mpanet/engine.h"
+#include "mpanet/gemm_f32.h"
+
+using namespace mpanet;
+
+namespace {
+
+struct Options {
+  std::string what = "train", size = "384x128", precision = "f32", json_path;
+  int batch = 16, steps = 5, threads = omp_get_max_threads();
+  ModelConfig model;
+};
+
+struct Result {
+  double seconds = 0, flops = 0, peak_bytes = 0;
+  std::vector<Engine::OpTime> profile;
+};
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+Batch make_batch(const Options& o) {
+  Batch b;
+  b.count = o.batch;
+  b.height = o.model.height;
+  b.width = o.model.width;
+  b.images.resize(size_t{3} * b.count * b.height * b.width);
+  Random random(1, Purpose::Test, 0, 0);
+  for (float& v : b.images) v = static_cast<float>(random.uniform(-2, 2));
+  for (int i = 0; i < b.count; i++) {
+    b.labels.push_back(i / 4 % o.model.classes);
+    b.infrared.push_back(i % 2 == 0);
+  }
+  return b;
+}
+
+Result measure(const Options& o) {
+  const bool train = o.what == "train";
+  EngineConfig config;
+  config.model = o.model;
+  config.precision = o.precision == "f64" ? Precision::f64 : Precision::f32;
+  (train ? config.train_batch : config.embed_batch) = o.batch;
+  const std::unique_ptr<Engine> engine = make_engine(config);
+  engine->initialize(1);
+  const Batch batch = make_batch(o);
+  std::vector<float> features(static_cast<size_t>(o.batch) * engine->feature_size());
+  const auto step = [&] {
+    if (train) {
+      engine->forward_backward(batch, 1);
+      engine->update(3.5e-4);
+    } else {
+      engine->embed(batch, features.data());
+    }
+  };
+  step();  // the first one compiles primitives and touches memory
+  std::vector<double> times;
+  for (int i = 0; i < o.steps; i++) {
+    times.push_back(seconds_of(step));
+    fmt::print(stderr, "step {} of {}: {:.3f} s\n", i + 1, o.steps, times.back());
+  }
+  Result result;
+  result.seconds = median(times);
+  engine->set_profiling(true);
+  step();
+  result.profile = engine->take_profile();
+  for (const Engine::OpTime& op : result.profile) result.flops += op.flops;
+  std::sort(result.profile.begin(), result.profile.end(), [](auto& a, auto& b) { return a.seconds > b.seconds; });
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  result.peak_bytes = static_cast<double>(usage.ru_maxrss) * 1024;
+  const MemoryPlan& plan = engine->plan();
+  fmt::print("memory plan: parameters {}, optimiser {}, activations {}, together {}\n", format_bytes(plan.parameters),
+             format_bytes(plan.optimizer), format_bytes(plan.activations), format_bytes(plan.total()));
+  return result;
+}
+
+// GFLOP/s of a square product that is large enough to be limited by arithmetic alone: the best of five.
+double product_gflops() {
+  constexpr int kSize = 3072;
+  std::vector<float> a(size_t{kSize} * kSize, 1.0F), b = a, c = a;
+  double best = 1e30;
+  for (int i = 0; i < 5; i++)
+    best = std::min(
+        best, seconds_of([&] { gemm_nt(kSize, kSize, kSize, a.data(), kSize, b.data(), kSize, c.data(), kSize); }));
+  return 2e-9 * kSize * kSize * kSize / best;
+}
+
+void print_profile(const Result& r) {
+  double all = 0;
+  for (const Engine::OpTime& op : r.profile) all += op.seconds;
+  fmt::print("\n{:<32} {:>6} {:>9} {:>7} {:>9}\n", "kind of op (one step)", "calls", "ms", "share", "GFLOP/s");
+  for (const Engine::OpTime& op : r.profile) {
+    const std::string rate = op.flops > 0 ? fmt::format("{:.0f}", op.flops * 1e-9 / op.seconds) : "";
+    fmt::print("{:<32} {:>6} {:>9.1f} {:>6.1f}% {:>9}\n", op.op, op.calls, op.seconds * 1e3, 100 * op.seconds / all,
+               rate);
+  }
+}
+
+void run(const Options& o) {
+  fmt::print(
+      "{} of MPANet, ResNet {}, {} pictures of {}, {}, {} threads; median of {} steps after one that is not counted\n",
+      o.what == "train" ? "training step" : "embedding", o.model.depth, o.batch, o.size, o.precision, o.threads,
+      o.steps);
+  const Result r = measure(o);
+  const double gflops = r.flops * 1e-9 / r.seconds, product = product_gflops();
+  const double per_image = r.seconds / o.batch, peak_mib = r.peak_bytes * 0x1p-20;
+  fmt::print("{:.4f} s an image ({:.2f} images/s), {:.0f} GFLOP/s in convolutions and products\n", per_image,
+             1 / per_image, gflops);
+  fmt::print("a large f32 matrix product reaches {:.0f} GFLOP/s here: {:.0f} % of it\n", product,
+             100 * gflops / product);
+  fmt::print("peak resident memory {:.0f} MiB\n", peak_mib);
+  print_profile(r);
+  if (o.json_path.empty()) return;
+  nlohmann::ordered_json json = {
+      {"what", o.what},         {"depth", o.model.depth},    {"batch", o.batch},     {"height", o.model.height},
+      {"width", o.model.width}, {"precision", o.precision},  {"threads", o.threads}, {"seconds_per_image", per_image},
+      {"gflops", gflops},       {"product_gflops", product}, {"peak_mib", peak_mib}};
+  for (const Engine::OpTime& op : r.profile)
+    json["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});
+  write_file(o.json_path, json.dump(2) + "\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Options o;
+  CLI::App app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
+  app.add_option("--what", o.what, "train or embed")->check(CLI::IsMember({"train", "embed"}))->capture_default_str();
+  app.add_option("--batch", o.batch, "pictures a step")->check(CLI::Range(2, 4096))->capture_default_str();
+  app.add_option("--size", o.size, "pictures' HEIGHTxWIDTH")->capture_default_str();
+  app.add_option("--depth", o.model.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
+  app.add_option("--classes", o.model.classes, "training identities")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--precision", o.precision, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}))->capture_default_str();
+  app.add_option("--steps", o.steps, "measured steps")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--threads", o.threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--json", o.json_path, "write the numbers to this file");
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  char end = 0;
+  if (std::sscanf(o.size.c_str(), "%dx%d%c", &o.model.height, &o.model.width, &end) != 2)
+    fail("--size: expected HEIGHTxWIDTH, got \"{}\"", o.size);
+  omp_set_num_threads(o.threads);
+  run(o);
+} catch (...) {
+  return report_exception("bench-step");
+}
