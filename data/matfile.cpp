@@ -49,6 +49,8 @@ std::string find_trial_file(const std::string& root, const std::string& given) {
 
 #ifndef MPANET_HAS_MATIO
 
+bool matio_supported() { return false; }
+
 TrialFile read_trial_file(const std::string& path) {
   fail("{}: this build has no matio and cannot read MATLAB files (build with -DMPANET_MATIO=ON)", path);
 }
@@ -57,6 +59,8 @@ void write_trial_file(const std::string& path, const TrialFile&) {
 }
 
 #else
+
+bool matio_supported() { return true; }
 
 namespace {
 

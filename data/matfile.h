@@ -43,6 +43,9 @@ std::string find_trial_file(const std::string& root, const std::string& given = 
 // UserError (one line, with the path and the cell) for a file of another kind, a truncated one, anything unexpected.
 TrialFile read_trial_file(const std::string& path);
 
+// Whether this build reads and writes trial files (MPANET_MATIO); the others answer with a UserError that says so.
+bool matio_supported();
+
 // Writes the same format: the variable rand_perm_cam, class double. The bytes depend on the content alone.
 void write_trial_file(const std::string& path, const TrialFile& trials);
 

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "data/image.h"
+#include "data/matfile.h"
 #include "tests/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
@@ -18,6 +19,9 @@ using namespace mpanet;
 namespace fs = std::filesystem;
 
 namespace {
+
+// Builds without these libraries skip what needs them.
+const bool kLacking = !matio_supported() || !jpeg_supported();
 
 struct Result {
   int code;
@@ -63,7 +67,7 @@ class DataSet : public TemporaryFolder {
 
 }  // namespace
 
-TEST_CASE("synth, verify and preprocess work together") {
+TEST_CASE("synth, verify and preprocess work together" * doctest::skip(kLacking)) {
   DataSet data;
   const Image sheet = decode_image(data / "sheet.png");
   CHECK(sheet.height > 5 * 144);
@@ -89,7 +93,7 @@ TEST_CASE("synth, verify and preprocess work together") {
   CHECK(npy.substr(npy.size() - image.pixels.size()) == std::string(image.pixels.begin(), image.pixels.end()));
 }
 
-TEST_CASE("verify names each thing that is wrong") {
+TEST_CASE("verify names each thing that is wrong" * doctest::skip(kLacking)) {
   DataSet data;
   const std::string root = data.root();
   const auto verify = [&] { return run("verify '" + root + "'"); };
@@ -123,7 +127,7 @@ TEST_CASE("verify names each thing that is wrong") {
   CHECK(has(verify().err, "no infrared image (cameras 3 and 6)\n"));
 }
 
-TEST_CASE("bad input: one line, exit 2") {
+TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
   DataSet data;
   const std::string root = data.root();
   TemporaryFolder empty;
@@ -163,7 +167,7 @@ TEST_CASE("bad input: one line, exit 2") {
   CHECK(entries(empty.path()) == 0);
 }
 
-TEST_CASE("Ctrl-C leaves nothing and says so") {
+TEST_CASE("Ctrl-C leaves nothing and says so" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   const std::string out = folder / "x";
   // Interrupted once the temporary folder is there, that is, after the handler.
@@ -190,4 +194,11 @@ TEST_CASE("help of each command names all its options") {
     CHECK(result.code == 0);
     for (const auto& option : options) CHECK_MESSAGE(has(result.out, option), arguments << ": " << option);
   }
+}
+
+TEST_CASE("a build without a library says so") {
+  if (!kLacking) return;
+  TemporaryFolder folder;
+  check_refused("synth --out " + (folder / "x"), "this build has no");
+  CHECK(entries(folder.path()) == 0);
 }

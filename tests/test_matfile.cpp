@@ -19,6 +19,9 @@ using namespace mpanet;
 
 namespace {
 
+// Builds without these libraries skip what needs them.
+const bool kLacking = !matio_supported();
+
 std::string fixture(const std::string& name) { return std::string(TEST_FIXTURES "/sysu/") + name + ".mat"; }
 
 int expected_count(int camera, int identity) { return (3 * camera + 2 * identity) % 5; }
@@ -48,7 +51,7 @@ std::string refusal(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("every numeric class, both shapes of the outer cell, and MATLAB's small storage") {
+TEST_CASE("every numeric class, both shapes of the outer cell, and MATLAB's small storage" * doctest::skip(kLacking)) {
   for (const char* name : {"float64", "float32", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
                            "uint64", "row", "plain", "double_as_uint8", "double_as_uint8_z"}) {
     CAPTURE(name);
@@ -57,7 +60,7 @@ TEST_CASE("every numeric class, both shapes of the outer cell, and MATLAB's smal
   check_numbers(read_trial_file(fixture("double_as_uint16_z")), 300);
 }
 
-TEST_CASE("a file cut anywhere is refused") {
+TEST_CASE("a file cut anywhere is refused" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   const std::string path = folder / "cut.mat";
   for (const char* name : {"double_as_uint8", "double_as_uint8_z", "uint8"}) {
@@ -73,7 +76,7 @@ TEST_CASE("a file cut anywhere is refused") {
   }
 }
 
-TEST_CASE("data lost inside the file is refused, its size notwithstanding") {
+TEST_CASE("data lost inside the file is refused, its size notwithstanding" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   const std::string path = folder / "holes.mat";
   for (const char* name : {"double_as_uint8", "double_as_uint8_z"}) {
@@ -87,7 +90,7 @@ TEST_CASE("data lost inside the file is refused, its size notwithstanding") {
   }
 }
 
-TEST_CASE("what is not a trial file is refused in one line that says what was found") {
+TEST_CASE("what is not a trial file is refused in one line that says what was found" * doctest::skip(kLacking)) {
   const std::pair<const char*, const char*> cases[] = {
       {"bad_complex", "rand_perm_cam{3}{2}: expected a real matrix, got a complex one"},
       {"bad_sparse", "rand_perm_cam{3}{2}: expected a matrix of 10 rows, got a sparse matrix"},
@@ -142,7 +145,7 @@ TEST_CASE("where the trial file is looked for, and where it is to be had") {
   CHECK(find_trial_file(folder.path(), folder / "mine.mat") == folder / "mine.mat");
 }
 
-TEST_CASE("writing: what was read comes back, the same bytes each time, nothing beside it") {
+TEST_CASE("writing: what was read comes back, the same bytes each time, nothing beside it" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   const TrialFile trials = read_trial_file(fixture("double_as_uint16_z"));
   write_trial_file(folder / "a.mat", trials);
@@ -157,7 +160,7 @@ TEST_CASE("writing: what was read comes back, the same bytes each time, nothing 
 }
 
 // The real file is not ours to ship; the environment variable names it.
-TEST_CASE("the real trial file: SPEC's counts, and about 182 batches an epoch") {
+TEST_CASE("the real trial file: SPEC's counts, and about 182 batches an epoch" * doctest::skip(kLacking)) {
   const char* path = std::getenv("MPANET_SYSU_TRIALS");
   if (!path) {
     MESSAGE("skipped: MPANET_SYSU_TRIALS does not name the real trial file");
