@@ -4,9 +4,10 @@
 // alone and they are merged in their order, in double, so results do not depend on the number of threads.
 //   statistics   per tile two passes, m = mean and M2 = sum (x - m)^2; merged by Chan's formula:
 //                M2 = M2_a + M2_b + (m_b - m_a)^2 n_a n_b / (n_a + n_b)
+//                Means are kept as distances from row 0, or rounding them would spoil (m_b - m_a)^2 far from zero.
 //   backward     per tile sum g and sum g (x - mean)
-#include <array>
 #include <cmath>
+#include <type_traits>
 
 #include "core/error.h"
 #include "kernels/cpu/convert.h"
@@ -16,10 +17,11 @@ namespace mpanet::PRECISION::cpu {
 namespace {
 
 constexpr int64_t kTileElements = 1 << 16;
-constexpr int kSlice = 64;   // channels whose sums are kept in registers
-constexpr int kWide = 1024;  // channels whose coefficients are kept in the first-level cache
+constexpr int64_t kMostRows = 256;  // of a tile: longer sums would gather more rounding errors
+constexpr int kSlice = 64;          // channels that are summed at once
+constexpr int kWide = 1024;         // channels whose coefficients stay in the first-level cache
 
-int64_t tile_rows(int c) { return std::max<int64_t>(1, kTileElements / c); }
+int64_t tile_rows(int c) { return std::clamp<int64_t>(kTileElements / c, 1, kMostRows); }
 int64_t tile_count(int64_t rows, int c) { return divide_up(rows, tile_rows(c)); }
 
 // Runs body(first row, row count, first channel, channel count, tile) for each tile and slice of channels.
@@ -32,8 +34,8 @@ void for_each_tile(int64_t rows, int c, const Body& body) {
       body(tile * height, std::min(height, rows - tile * height), first, std::min(kSlice, c - first), tile);
 }
 
-// Runs body(first row, end row, first channel, channel count, coefficients) over all rows, each thread having its own
-// coefficients of up to kWide channels, filled by fill(channel, channel count, coefficients).
+// Runs body(index of the first element, count, coefficients) for each row's run of up to kWide channels; each thread
+// has N coefficients per channel of its own, written by fill(first channel, count, coefficients).
 template <int N, class Fill, class Body>
 void for_each_row(int64_t rows, int c, const Fill& fill, const Body& body) {
   constexpr int64_t kRows = 64;
@@ -51,15 +53,19 @@ void for_each_row(int64_t rows, int c, const Fill& fill, const Body& body) {
   }
 }
 
-// The mean and the biased variance of n values merged from tiles' means and M2.
+// Mean and M2 of some channels, merged from those of tiles.
 struct Moments {
-  double count = 0, mean = 0, m2 = 0;
+  double count = 0, mean[kSlice] = {}, m2[kSlice] = {};
 
-  void merge(double n, double tile_mean, double tile_m2) {
-    const double delta = tile_mean - mean, total = count + n;
-    mean += delta * (n / total);
-    m2 += tile_m2 + delta * delta * (count * n / total);
-    count = total;
+  void merge(int64_t rows, const real* tile_mean, const real* tile_m2, int width) {
+    const auto n = static_cast<double>(rows);
+    const double share = n / (count + n), weight = count * share;
+    for (int j = 0; j < width; j++) {
+      const double delta = tile_mean[j] - mean[j];
+      mean[j] += delta * share;
+      m2[j] += tile_m2[j] + delta * delta * weight;
+    }
+    count += n;
   }
 };
 
@@ -88,42 +94,38 @@ void batch_norm_statistics(Stream, const storage* x, int64_t rows, int c, real m
   real* partial = static_cast<real*>(workspace);  // (tiles, 2, c)
   for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
     const storage* from = x + row * c + first;
-    real sum[kSlice] = {}, center[kSlice], rest[kSlice] = {}, squares[kSlice] = {};
+    real pivot[kSlice], mean_of_tile[kSlice] = {}, squares[kSlice] = {};
+    for (int j = 0; j < width; j++) pivot[j] = load(x[first + j]);
     for (int64_t i = 0; i < count; i++)
 #pragma omp simd
-      for (int j = 0; j < width; j++) sum[j] += load(from[i * c + j]);
-    for (int j = 0; j < width; j++) center[j] = sum[j] / static_cast<real>(count);
+      for (int j = 0; j < width; j++) mean_of_tile[j] += load(from[i * c + j]) - pivot[j];
+    for (int j = 0; j < width; j++) mean_of_tile[j] /= static_cast<real>(count);
     for (int64_t i = 0; i < count; i++) {
 #pragma omp simd
       for (int j = 0; j < width; j++) {
-        const real d = load(from[i * c + j]) - center[j];
-        rest[j] += d;  // what rounding left out of the first sum
+        const real d = load(from[i * c + j]) - pivot[j] - mean_of_tile[j];
         squares[j] += d * d;
       }
     }
-    real* to = partial + tile * 2 * c + first;
-    for (int j = 0; j < width; j++) {
-      const real correction = rest[j] / static_cast<real>(count);
-      to[j] = center[j] + correction;
-      to[c + j] = squares[j] - rest[j] * correction;
-    }
+    std::copy_n(mean_of_tile, width, partial + tile * 2 * c + first);
+    std::copy_n(squares, width, partial + tile * 2 * c + c + first);
   });
   const int64_t tiles = tile_count(rows, c), height = tile_rows(c);
 #pragma omp parallel for schedule(static) if (tiles * c > kSerialCount)
   for (int slice = 0; slice < static_cast<int>(divide_up(c, kSlice)); slice++) {
     const int first = slice * kSlice, width = std::min(kSlice, c - first);
-    std::array<Moments, kSlice> moments;
+    Moments moments;
     for (int64_t tile = 0; tile < tiles; tile++) {
-      const auto count = static_cast<double>(std::min(height, rows - tile * height));
       const real* from = partial + tile * 2 * c + first;
-      for (int j = 0; j < width; j++) moments[static_cast<size_t>(j)].merge(count, from[j], from[c + j]);
+      moments.merge(std::min(height, rows - tile * height), from, from + c, width);
     }
     for (int j = 0; j < width; j++) {
-      const Moments& m = moments[static_cast<size_t>(j)];
-      mean[first + j] = static_cast<real>(m.mean);
-      variance[first + j] = static_cast<real>(m.m2 / m.count);
-      if (running_mean != nullptr) update_running(running_mean + first + j, m.mean, momentum);
-      if (running_variance != nullptr) update_running(running_variance + first + j, m.m2 / (m.count - 1), momentum);
+      const double center = static_cast<double>(load(x[first + j])) + moments.mean[j];
+      mean[first + j] = static_cast<real>(center);
+      variance[first + j] = static_cast<real>(moments.m2[j] / moments.count);
+      if (running_mean != nullptr) update_running(running_mean + first + j, center, momentum);
+      if (running_variance != nullptr)
+        update_running(running_variance + first + j, moments.m2[j] / (moments.count - 1), momentum);
     }
   }
 }
