@@ -12,63 +12,79 @@ namespace {
 constexpr int kPrecisionBits = 32 - 8 - 2;  // 8 bits of the pixel, 2 of headroom
 constexpr int32_t kHalf = 1 << (kPrecisionBits - 1);
 
-// Four 8-bit or 32-bit lanes: red, green, blue and whatever byte follows. The compiler maps them to what the machine
-// has.
-typedef uint8_t Bytes4 __attribute__((vector_size(4)));
+// Red, green, blue and whatever comes next: four lanes are simpler than three, and the compiler maps them to what the
+// machine has.
 typedef int32_t Ints4 __attribute__((vector_size(16)));
 
 // The coefficients' rounding may carry a sum just above 255.
 inline uint8_t to_byte(int32_t sum) { return static_cast<uint8_t>(std::min(sum >> kPrecisionBits, 255)); }
 
-// One output line, (filter's out, 3), from `in`. Reads one byte past the last pixel of `in` and writes one past the
-// last of `out`: four lanes are simpler than three.
-void resize_line(const ResizeFilter& filter, const uint8_t* in, uint8_t* out) {
-  const int width = static_cast<int>(filter.first.size());
-  const int32_t* coefficient = filter.coefficients.data();
-  for (int x = 0; x < width; x++, coefficient += filter.taps) {
-    const uint8_t* pixel = in + static_cast<size_t>(filter.first[x]) * 3;
+// The filter's sums of a line of pixels. Reads one number past the last pixel of `in` and writes one past the last of
+// `sums`. kTaps is the filter's, or 0 for any number.
+template <int kTaps>
+void sum_line(const ResizeFilter& filter, const int32_t* in, int32_t* sums) {
+  const size_t width = filter.first.size();
+  const int taps = kTaps > 0 ? kTaps : filter.taps;
+  const int32_t *first = filter.first.data(), *coefficient = filter.coefficients.data();
+  for (size_t x = 0; x < width; x++, coefficient += taps) {
+    const int32_t* pixel = in + static_cast<size_t>(first[x]) * 3;
     Ints4 sum = {kHalf, kHalf, kHalf, kHalf};
-    for (int k = 0; k < filter.count[x]; k++, pixel += 3) {
-      Bytes4 bytes;
-      std::memcpy(&bytes, pixel, 4);
-      sum += __builtin_convertvector(bytes, Ints4) * coefficient[k];
+    for (int k = 0; k < taps; k++) {
+      Ints4 lanes;
+      std::memcpy(&lanes, pixel + k * 3, sizeof lanes);
+      sum += lanes * coefficient[k];
     }
-    sum >>= kPrecisionBits;
-    sum = sum > 255 ? Ints4{255, 255, 255, 255} : sum;
-    const Bytes4 bytes = __builtin_convertvector(sum, Bytes4);
-    std::memcpy(out + static_cast<size_t>(x) * 3, &bytes, 4);
+    std::memcpy(sums + x * 3, &sum, sizeof sum);
+  }
+}
+
+void sum_line(const ResizeFilter& filter, const int32_t* in, int32_t* sums) {
+  switch (filter.taps) {
+    case 2:
+      return sum_line<2>(filter, in, sums);
+    case 3:
+      return sum_line<3>(filter, in, sums);
+    case 4:
+      return sum_line<4>(filter, in, sums);
+    case 5:
+      return sum_line<5>(filter, in, sums);
+    default:
+      return sum_line<0>(filter, in, sums);
   }
 }
 
 // Every row of `in` through the filter into `out` (in.height, filter's out, 3).
-void resize_width(const ResizeFilter& filter, const Image& in, uint8_t* out) {
+void resize_width(const ResizeFilter& filter, const Image& in, std::vector<int32_t>& scratch, uint8_t* out) {
   const size_t in_stride = static_cast<size_t>(in.width) * 3, out_stride = filter.first.size() * 3;
+  scratch.resize(in_stride + 1 + out_stride + 1);
+  int32_t *line = scratch.data(), *sums = scratch.data() + in_stride + 1;
   const uint8_t* row = in.pixels.data();
-  for (int y = 0; y + 1 < in.height; y++, row += in_stride, out += out_stride) resize_line(filter, row, out);
-  // The last line goes through copies that have the extra byte.
-  std::vector<uint8_t> last_in(row, row + in_stride), last_out(out_stride + 1);
-  last_in.push_back(0);
-  resize_line(filter, last_in.data(), last_out.data());
-  std::memcpy(out, last_out.data(), out_stride);
+  for (int y = 0; y < in.height; y++, row += in_stride, out += out_stride) {
+    for (size_t i = 0; i < in_stride; i++) line[i] = row[i];
+    sum_line(filter, line, sums);
+    for (size_t i = 0; i < out_stride; i++) out[i] = to_byte(sums[i]);
+  }
 }
 
-// One output row of `bytes` bytes from `count` input rows that lie one after another. Fixed counts for the usual ones.
-template <int kCount>
-void blend_rows(const uint8_t* in, size_t bytes, const int32_t* coefficients, uint8_t* out) {
+// One output row of `bytes` bytes from `taps` input rows that lie one after another; fixed numbers for the usual ones.
+template <int kTaps>
+void blend_rows(const uint8_t* __restrict in, size_t bytes, const int32_t* coefficients, uint8_t* __restrict out) {
+  int32_t fixed[kTaps];
+  for (int k = 0; k < kTaps; k++) fixed[k] = coefficients[k];
   for (size_t i = 0; i < bytes; i++) {
     int32_t sum = kHalf;
-    for (int k = 0; k < kCount; k++) sum += in[static_cast<size_t>(k) * bytes + i] * coefficients[k];
+    for (int k = 0; k < kTaps; k++) sum += in[static_cast<size_t>(k) * bytes + i] * fixed[k];
     out[i] = to_byte(sum);
   }
 }
 
-void blend_rows(const uint8_t* in, size_t bytes, const int32_t* coefficients, int count, uint8_t* out) {
+void blend_rows(const uint8_t* in, size_t bytes, const int32_t* coefficients, int taps, uint8_t* out) {
   constexpr size_t kBlock = 256;
   int32_t sum[kBlock];
   for (size_t start = 0; start < bytes; start += kBlock) {
     const size_t n = std::min(kBlock, bytes - start);
     for (size_t i = 0; i < n; i++) sum[i] = kHalf;
-    for (int k = 0; k < count; k++) {
+    for (int k = 0; k < taps; k++) {
       const uint8_t* row = in + static_cast<size_t>(k) * bytes + start;
       for (size_t i = 0; i < n; i++) sum[i] += row[i] * coefficients[k];
     }
@@ -82,10 +98,7 @@ void resize_height(const ResizeFilter& filter, const uint8_t* in, size_t bytes, 
   for (int y = 0; y < height; y++, out += bytes) {
     const uint8_t* rows = in + static_cast<size_t>(filter.first[y]) * bytes;
     const int32_t* coefficients = &filter.coefficients[static_cast<size_t>(y) * static_cast<size_t>(filter.taps)];
-    switch (filter.count[y]) {
-      case 1:
-        blend_rows<1>(rows, bytes, coefficients, out);
-        break;
+    switch (filter.taps) {
       case 2:
         blend_rows<2>(rows, bytes, coefficients, out);
         break;
@@ -95,35 +108,44 @@ void resize_height(const ResizeFilter& filter, const uint8_t* in, size_t bytes, 
       case 4:
         blend_rows<4>(rows, bytes, coefficients, out);
         break;
+      case 5:
+        blend_rows<5>(rows, bytes, coefficients, out);
+        break;
       default:
-        blend_rows(rows, bytes, coefficients, filter.count[y], out);
+        blend_rows(rows, bytes, coefficients, filter.taps, out);
     }
   }
 }
 
 }  // namespace
 
-ResizeFilter::ResizeFilter(int in, int out) : first(static_cast<size_t>(out)), count(static_cast<size_t>(out)) {
+ResizeFilter::ResizeFilter(int in, int out) : first(static_cast<size_t>(out)) {
   const double scale = static_cast<double>(in) / out, support = std::max(scale, 1.0);  // the triangle's half width
-  taps = static_cast<int>(std::ceil(support)) * 2 + 1;
-  coefficients.resize(static_cast<size_t>(out) * static_cast<size_t>(taps));
-  std::vector<double> weight(static_cast<size_t>(taps));
+  std::vector<int> last(first.size());
   for (size_t x = 0; x < first.size(); x++) {
     const double center = (static_cast<double>(x) + 0.5) * scale;
     first[x] = std::max(static_cast<int>(center - support + 0.5), 0);
-    count[x] = std::min(static_cast<int>(center + support + 0.5), in) - first[x];
+    last[x] = std::min(static_cast<int>(center + support + 0.5), in);
+    taps = std::max(taps, last[x] - first[x]);
+  }
+  coefficients.resize(first.size() * static_cast<size_t>(taps));
+  std::vector<double> weight(static_cast<size_t>(taps));
+  for (size_t x = 0; x < first.size(); x++) {
+    const double center = (static_cast<double>(x) + 0.5) * scale;
     double total = 0;
-    for (int k = 0; k < count[x]; k++) {
+    const auto count = static_cast<size_t>(last[x] - first[x]);
+    for (size_t k = 0; k < count; k++) {
       // Pillow multiplies by the reciprocal; dividing would differ in the last bit.
-      const double distance = std::abs((k + first[x] - center + 0.5) * (1.0 / support));
-      weight[static_cast<size_t>(k)] = distance < 1 ? 1 - distance : 0;
-      total += weight[static_cast<size_t>(k)];
+      const double distance = std::abs((static_cast<double>(first[x]) + k - center + 0.5) * (1.0 / support));
+      weight[k] = distance < 1 ? 1 - distance : 0;
+      total += weight[k];
     }
-    for (int k = 0; k < count[x]; k++) {
-      const double share = total != 0 ? weight[static_cast<size_t>(k)] / total : weight[static_cast<size_t>(k)];
-      coefficients[x * static_cast<size_t>(taps) + static_cast<size_t>(k)] =
-          static_cast<int32_t>(0.5 + share * (1 << kPrecisionBits));
-    }
+    // Every pixel gets the same number of taps, zero where its own are fewer: at the far edge they begin earlier.
+    const int begin = std::min(first[x], in - taps);
+    int32_t* place = &coefficients[x * static_cast<size_t>(taps) + static_cast<size_t>(first[x] - begin)];
+    for (size_t k = 0; k < count; k++)
+      place[k] = static_cast<int32_t>(0.5 + (total != 0 ? weight[k] / total : weight[k]) * (1 << kPrecisionBits));
+    first[x] = begin;
   }
 }
 
@@ -150,13 +172,13 @@ void Resizer::resize(const Image& in, int height, int width, Image& out) {
   const size_t stride = static_cast<size_t>(width) * 3;
   out.pixels.resize(static_cast<size_t>(height) * stride);
   if (in.height == height) {
-    resize_width(filter(in.width, width), in, out.pixels.data());
+    resize_width(filter(in.width, width), in, line_, out.pixels.data());
     return;
   }
   const uint8_t* rows = in.pixels.data();
   if (in.width != width) {
     rows_.resize(static_cast<size_t>(in.height) * stride);
-    resize_width(filter(in.width, width), in, rows_.data());
+    resize_width(filter(in.width, width), in, line_, rows_.data());
     rows = rows_.data();
   }
   resize_height(filter(in.height, height), rows, stride, out.pixels.data());

@@ -16,10 +16,9 @@ namespace mpanet {
 // The filter that takes a line of `in` pixels to one of `out` pixels.
 struct ResizeFilter {
   ResizeFilter(int in, int out);
-  int taps = 0;                       // coefficients kept per output pixel, the most that any needs
-  std::vector<int32_t> first;         // (out), the first input pixel
-  std::vector<int32_t> count;         // (out), how many input pixels, 1..taps
-  std::vector<int32_t> coefficients;  // (out, taps), fixed point, 2^22 is 1; zero from count on
+  int taps = 0;                       // input pixels per output pixel, some with coefficient 0
+  std::vector<int32_t> first;         // (out), the first input pixel; first + taps <= in
+  std::vector<int32_t> coefficients;  // (out, taps), fixed point, 2^22 is 1
 };
 
 // Keeps the filters of sizes it has seen and its scratch memory. One per thread.
@@ -32,6 +31,7 @@ class Resizer {
   const ResizeFilter& filter(int in, int out);
   std::map<std::pair<int, int>, ResizeFilter> filters_;
   std::vector<uint8_t> rows_;  // the horizontal pass's output
+  std::vector<int32_t> line_;  // one row of it in the making
 };
 
 Image resize_bilinear(const Image& in, int height, int width);

@@ -1,0 +1,212 @@
+// How many training pictures a second and core the loader makes (decode, resize, augment, normalise), and where the
+// time goes. A core's second is a second of the process's CPU time, so a busy machine does not change the answer.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "data/loader.h"
+
+namespace {
+
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string data, size = "384x128", json;
+  int threads = 1, images = 2000;
+};
+
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double cpu_seconds(clockid_t clock) {
+  timespec time;
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// A folder that goes away with the object.
+struct TemporaryFolder {
+  fs::path path;
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "bench-data-XXXXXX").string();
+    if (!mkdtemp(pattern.data())) fail("{}: cannot make a temporary folder", pattern);
+    path = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+// A crop such as a detector cuts: about 300x130, smooth shapes, a sensor's noise, JPEG quality 90.
+Image draw_crop(uint32_t index) {
+  Random random(1, Purpose::Test, 0, index);
+  Image image;
+  image.height = 270 + static_cast<int>(random.below(61));
+  image.width = 115 + static_cast<int>(random.below(31));
+  std::array<double, 9> wave;
+  for (double& w : wave) w = random.uniform(0.01, 0.12);
+  for (int y = 0; y < image.height; y++)
+    for (int x = 0; x < image.width; x++)
+      for (size_t c = 0; c < 3; c++) {
+        const double smooth = 60 * std::sin(wave[c] * x) + 60 * std::cos(wave[c + 3] * y + wave[c + 6] * x);
+        const double noise = static_cast<double>(random.below(17)) - 8;
+        image.pixels.push_back(static_cast<uint8_t>(std::clamp(128 + smooth + noise, 0.0, 255.0)));
+      }
+  return image;
+}
+
+std::vector<std::string> draw_crops(const fs::path& folder) {
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < 256; i++) {
+    paths.push_back((folder / fmt::format("{:04}.jpg", i)).string());
+    write_jpeg(paths.back(), draw_crop(i), 90);
+  }
+  return paths;
+}
+
+std::vector<std::string> find_pictures(const std::string& folder, size_t most) {
+  if (!fs::is_directory(folder)) fail("{}: expected a folder with pictures", folder);
+  std::vector<std::string> paths;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string ending = entry.path().extension().string();
+    if (entry.is_regular_file() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".bmp"))
+      paths.push_back(entry.path().string());
+  }
+  if (paths.empty()) fail("{}: expected pictures (.jpg, .jpeg, .png, .bmp), got none", folder);
+  std::sort(paths.begin(), paths.end());
+  if (paths.size() <= most) return paths;
+  // Spread over the folder: cameras and identities differ.
+  std::vector<std::string> chosen;
+  for (size_t i = 0; i < most; i++) chosen.push_back(paths[i * paths.size() / most]);
+  return chosen;
+}
+
+struct Stages {
+  double decode = 0, resize = 0, augment = 0;  // CPU seconds a picture
+  double total() const { return decode + resize + augment; }
+};
+
+// One thread, stage by stage.
+Stages time_stages(const std::vector<std::string>& paths, const LoaderConfig& config, size_t count) {
+  ImageDecoder decoder;
+  Resizer resizer;
+  Image decoded, resized;
+  const PixelTable table(config.normalization);
+  // As large as a batch, so that the writes leave the cache as they do in training.
+  const size_t picture = static_cast<size_t>(config.height) * static_cast<size_t>(config.width) * 3;
+  std::vector<float> out(64 * picture);
+  Stages sum;
+  for (size_t i = 0; i < count; i++) {
+    const double start = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    decoder.decode(paths[i % paths.size()], decoded);
+    const double after_decode = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    resizer.resize(decoded, config.height, config.width, resized);
+    const double after_resize = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    const auto augmentation = draw_augmentation(config.augment, config.height, config.width,
+                                                Random(0, Purpose::Augment, 0, static_cast<uint32_t>(i)));
+    augment_image(resized.pixels.data(), config.height, config.width, config.augment, augmentation, table,
+                  out.data() + i % 64 * picture);
+    sum.decode += after_decode - start;
+    sum.resize += after_resize - after_decode;
+    sum.augment += cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - after_resize;
+  }
+  const auto n = static_cast<double>(count);
+  return {sum.decode / n, sum.resize / n, sum.augment / n};
+}
+
+struct Rate {
+  double wall = 0, core = 0;  // pictures a second, and a second of CPU time
+};
+
+Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& config, size_t count) {
+  constexpr size_t kBatch = 64, kWarm = 4;  // batches before the clock starts: every buffer has been written once
+  std::vector<std::vector<Sample>> batches(kWarm + (count + kBatch - 1) / kBatch);
+  uint32_t index = 0;
+  for (auto& batch : batches)
+    for (size_t i = 0; i < kBatch; i++, index++) batch.push_back({paths[index % paths.size()], 0, false, index});
+  const size_t total = batches.size();
+  Loader loader(config, std::move(batches));
+  Batch batch;
+  for (size_t i = 0; i < kWarm; i++) loader.next(batch);
+  // What is ready ahead of the first measured batch is made up for by what is not yet made after the last but `queue`.
+  const double wall = wall_seconds(), cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+  const size_t measured = total - kWarm - static_cast<size_t>(config.queue);
+  for (size_t i = 0; i < measured; i++) loader.next(batch);
+  const auto pictures = static_cast<double>(measured * kBatch);
+  return {pictures / (wall_seconds() - wall), pictures / (cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu)};
+}
+
+void run(const Options& options) {
+  LoaderConfig config;
+  if (std::sscanf(options.size.c_str(), "%dx%d", &config.height, &config.width) != 2 || config.height < 1 ||
+      config.width < 1 || config.height > 4096 || config.width > 4096)
+    fail("--size: expected HEIGHTxWIDTH, each 1..4096, got {}", options.size);
+  config.threads = options.threads;
+  config.train = true;
+  TemporaryFolder folder;
+  const auto count = static_cast<size_t>(options.images);
+  const auto paths = options.data.empty() ? draw_crops(folder.path) : find_pictures(options.data, count);
+  time_stages(paths, config, std::min(paths.size(), count));  // files into the system's cache
+  const Stages stages = time_stages(paths, config, count);
+  const Rate rate = time_loader(paths, config, count);
+
+  const auto share = [&](double seconds) { return seconds / stages.total(); };
+  fmt::print("{} of {} files ({}) to {}x{}, training augmentation, {} thread{}\n", options.images, paths.size(),
+             options.data.empty() ? "drawn JPEG crops of about 300x130" : options.data, config.height, config.width,
+             config.threads, config.threads == 1 ? "" : "s");
+  fmt::print("{:.0f} images/s/core\n", rate.core);
+  fmt::print("{:.0f} images/s\n", rate.wall);
+  fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.decode), 1e6 * stages.decode);
+  fmt::print("resize  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.resize), 1e6 * stages.resize);
+  fmt::print("augment {:4.1f} %  {:6.1f} us\n", 100 * share(stages.augment), 1e6 * stages.augment);
+  if (options.json.empty()) return;
+  const nlohmann::json result = {{"images_per_second_per_core", rate.core},
+                                 {"images_per_second", rate.wall},
+                                 {"threads", config.threads},
+                                 {"images", options.images},
+                                 {"files", paths.size()},
+                                 {"height", config.height},
+                                 {"width", config.width},
+                                 {"decode_share", share(stages.decode)},
+                                 {"resize_share", share(stages.resize)},
+                                 {"augment_share", share(stages.augment)},
+                                 {"decode_seconds", stages.decode},
+                                 {"resize_seconds", stages.resize},
+                                 {"augment_seconds", stages.augment}};
+  write_file(options.json, result.dump(2) + "\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.");
+  app.add_option("--data", options.data, "folder with pictures, searched through (default: draws its own JPEG crops)");
+  app.add_option("--threads", options.threads, "loader threads")->check(CLI::Range(1, 256))->capture_default_str();
+  app.add_option("--size", options.size, "HEIGHTxWIDTH of the network's input")->capture_default_str();
+  app.add_option("--images", options.images, "pictures to measure; files are used again when there are fewer")
+      ->check(CLI::Range(256, 10000000))
+      ->capture_default_str();
+  app.add_option("--json", options.json, "write the numbers to this file");
+  try {
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+      if (e.get_exit_code() == 0) return app.exit(e);
+      fail("{} (see --help)", e.what());
+    }
+    run(options);
+    return 0;
+  } catch (...) {
+    return report_exception("bench-data");
+  }
+}
