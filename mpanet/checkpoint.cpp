@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "mpanet/depth.h"
 #include "mpanet/json.h"
 
 namespace mpanet {
@@ -74,15 +75,6 @@ Progression parse_progress(const std::string& text, const std::string& source) {
 
 // The depth whose blocks the file has.
 std::string infer_depth(const TensorFile& file) {
-  struct Known {
-    const char* depth;
-    int64_t stem;
-    bool bottleneck;
-    std::array<int, 4> blocks;
-  };
-  static constexpr Known kKnown[] = {{"tiny", 16, false, {1, 1, 1, 1}}, {"18", 64, false, {2, 2, 2, 2}},
-                                     {"34", 64, false, {3, 4, 6, 3}},   {"50", 64, true, {3, 4, 6, 3}},
-                                     {"101", 64, true, {3, 4, 23, 3}},  {"152", 64, true, {3, 8, 36, 3}}};
   const auto* stem = file.find("backbone.conv1.weight");
   if (!stem || stem->shape.size() != 4)
     fail("{}: expected the weights of an MPANet, got no backbone.conv1.weight", file.path());
@@ -90,8 +82,10 @@ std::string infer_depth(const TensorFile& file) {
   for (int stage = 0; stage < 4; stage++)
     while (file.find(fmt::format("backbone.layer{}.{}.conv1.weight", stage + 1, blocks[stage]))) blocks[stage]++;
   const bool bottleneck = file.find("backbone.layer1.0.conv3.weight") != nullptr;
-  for (const Known& known : kKnown)
-    if (known.stem == stem->shape[0] && known.bottleneck == bottleneck && known.blocks == blocks) return known.depth;
+  for (const char* name : {"tiny", "18", "34", "50", "101", "152"}) {
+    const Depth known = find_depth(name);
+    if (known.width == stem->shape[0] && known.bottleneck == bottleneck && known.blocks == blocks) return name;
+  }
   fail("{}: expected a ResNet 18, 34, 50, 101, 152 or tiny, got {} blocks in ({}, {}, {}, {}) and a stem of {}",
        file.path(), bottleneck ? "bottleneck" : "basic", blocks[0], blocks[1], blocks[2], blocks[3], stem->shape[0]);
 }

@@ -105,7 +105,7 @@ void check_config(const TrainConfig& config, const std::string& source) {
   try {
     check_image_size(config.model);
   } catch (const UserError& e) {
-    fail("{}: image_size: {}", source, e.what());
+    fail("{}: {}", source, e.what());
   }
 }
 

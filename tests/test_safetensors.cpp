@@ -116,7 +116,7 @@ TEST_CASE("entries that contradict themselves or the file") {
     return fmt::format(R"("{}":{{"dtype":{},"shape":{},"data_offsets":{}}})", name, dtype, shape, offsets);
   };
   const auto one = [&](const char* dtype, const char* shape, const char* offsets, size_t bytes) {
-    return refusal("{" + entry("w", dtype, shape, offsets) + "}", bytes);
+    return refusal(fmt::format("{{{}}}", entry("w", dtype, shape, offsets)), bytes);
   };
   CHECK(one("\"F32\"", "[2]", "[0,8]", 8) == "");
   CHECK(one("\"F32\"", "[2]", "[0,8]", 7) == "tensor \"w\": data_offsets [0, 8] pass the file's 7 bytes of data");
@@ -135,11 +135,12 @@ TEST_CASE("entries that contradict themselves or the file") {
   CHECK(one("\"F32\"", "[2]", "[0]", 8) == "tensor \"w\": expected data_offsets to be [begin, end], got [0]");
   CHECK(refusal(R"({"w":{"dtype":"F32"}})", 8) ==
         "tensor \"w\": expected an object with dtype, shape and data_offsets, got an object");
-  CHECK(refusal("{" + entry("a", "\"F32\"", "[2]", "[0,8]") + "," + entry("b", "\"F32\"", "[2]", "[4,12]") + "}", 12) ==
-        "tensor \"b\": expected its data at byte 8, right after the one before, got 4");
-  CHECK(refusal("{" + entry("a", "\"F32\"", "[2]", "[0,8]") + "," + entry("a", "\"F32\"", "[2]", "[0,8]") + "}", 8) ==
-        "header: the name \"a\" is given twice");
-  CHECK(refusal("{" + entry("a\\nb", "\"F32\"", "[3]", "[0,8]") + "}", 8).starts_with("tensor \"a\\nb\": F32"));
+  CHECK(refusal(fmt::format("{{{},{}}}", entry("a", "\"F32\"", "[2]", "[0,8]"), entry("b", "\"F32\"", "[2]", "[4,12]")),
+                12) == "tensor \"b\": expected its data at byte 8, right after the one before, got 4");
+  CHECK(refusal(fmt::format("{{{},{}}}", entry("a", "\"F32\"", "[2]", "[0,8]"), entry("a", "\"F32\"", "[2]", "[0,8]")),
+                8) == "header: the name \"a\" is given twice");
+  CHECK(refusal(fmt::format("{{{}}}", entry("a\\nb", "\"F32\"", "[3]", "[0,8]")), 8)
+            .starts_with("tensor \"a\\nb\": F32"));
 }
 
 TEST_CASE("a write that fails leaves the file before it as it was, and nothing else") {

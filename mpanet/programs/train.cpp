@@ -1,0 +1,92 @@
+// mpanet-train: trains MPANet, or goes on with a run.
+#include "mpanet/train.h"
+
+#include <CLI/CLI.hpp>
+#include <limits>
+
+#include "core/error.h"
+#include "mpanet/config.h"
+#include "mpanet/provenance.h"
+
+namespace {
+
+using namespace mpanet;
+constexpr const char* kProgram = "mpanet-train";
+
+constexpr const char* kAbout = R"(Trains MPANet on a data set in SYSU-MM01's layout.
+
+  mpanet-train --config configs/sysu.json --data SYSU-MM01 --out runs/first
+  mpanet-train --data SYSU-MM01 --out runs/first --resume)";
+
+constexpr const char* kMore = R"(
+The run folder holds
+  last.safetensors   the network and all that --resume needs, written every checkpoint_every steps, at the end of every
+                     epoch and on Ctrl-C (exit 130; a second Ctrl-C stops at once and keeps the file before)
+  best.safetensors   the network alone, of the evaluation with the highest all-search single-shot rank-1 on the test
+                     set; loads into the authors' network. Evaluated is every eval_interval epochs after start_eval, and
+                     after the last epoch; with eval_interval 0 never, and there is no best
+  log.jsonl          one JSON object a line: "kind" is step, epoch or evaluation
+  config.json        the configuration with every default; a valid --config
+  provenance.json    commit, compiler, instruction set, libraries, threads, seed
+
+Resuming gives the same bits as one go on the same machine, build and number of threads. These keys may change then:
+num_epoch, start_eval, eval_interval, log_period, checkpoint_every, data.threads, data.queue, data.cache_mib,
+data.embed_batch.
+
+Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved.)";
+
+int run(int argc, char** argv) {
+  CLI::App app(kAbout, kProgram);
+  app.footer(kMore);
+  app.get_formatter()->column_width(34);
+  TrainOptions options;
+  std::string device = "cpu", precision, seed;
+  int64_t max_steps = -1;
+  bool help_config = false, version = false;
+  app.add_option("--config", options.config, "JSON file; not needed with --resume (see --help-config)");
+  app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
+  app.add_option("--out", options.out, "run folder to make, or with --resume to go on in");
+  app.add_option("--trials", options.trials,
+                 "trial file for the evaluation; else exp/ and evaluation/data_split/ of the data set are searched for "
+                 "rand_perm_cam.mat");
+  app.add_option("--init", options.init,
+                 "initial weights: safetensors with torchvision's names of a ResNet, or with the authors' names");
+  app.add_option("--set", options.settings, "KEY=VALUE: changes the configuration; may be given again")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
+  app.add_option("--max-steps", max_steps,
+                 "stop after this step, counted from the run's first; 0 writes the initial network")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
+  app.add_option("--device", device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
+  app.add_option("--precision", precision, "f32 or f64; the same as --set precision=...");
+  app.add_option("--seed", seed, "the same as --set seed=...");
+  app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--help-config", help_config, "list every configuration key and exit");
+  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    fail("{} (see --help)", e.what());
+  }
+  if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  if (help_config) return fmt::print("{}", config_help()), 0;
+  for (const auto& [name, value] : {std::pair("--data", &options.data), std::pair("--out", &options.out)})
+    if (value->empty()) fail("{} is needed (see --help)", name);
+  if (!precision.empty()) options.settings.push_back("precision=" + precision);
+  if (!seed.empty()) options.settings.push_back("seed=" + seed);
+  if (max_steps >= 0) options.max_steps = max_steps;
+  return train(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (...) {
+    return report_exception(kProgram);
+  }
+}

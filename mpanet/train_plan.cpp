@@ -1,0 +1,110 @@
+#include "mpanet/train_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/progress.h"
+
+namespace mpanet {
+
+EngineConfig engine_config(const TrainConfig& config, Device device) {
+  EngineConfig engine;
+  engine.model = config.model;
+  engine.optimizer = config.optimizer;
+  engine.precision = config.precision;
+  engine.device = device;
+  engine.train_batch = config.p_size * config.k_size;
+  engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;
+  return engine;
+}
+
+LoaderConfig train_loader_config(const TrainConfig& config) {
+  LoaderConfig loader;
+  loader.height = config.model.height;
+  loader.width = config.model.width;
+  loader.threads = config.loader_threads;
+  loader.queue = config.loader_queue;
+  loader.train = true;
+  loader.augment = config.augment();
+  loader.seed = config.seed;
+  return loader;
+}
+
+std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches) {
+  std::vector<std::vector<Sample>> samples(batches.size());
+  uint32_t position = 0;
+  for (size_t b = 0; b < batches.size(); b++)
+    for (int i : batches[b]) {
+      const ImageRecord& image = data.train[static_cast<size_t>(i)];
+      samples[b].push_back({data.root + "/" + image.path, image.label, image.infrared, position++});
+    }
+  return samples;
+}
+
+uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const ImageRecord& image : images)
+    for (const unsigned char byte : fmt::format("{} {} {}\n", image.path, image.label, image.infrared))
+      hash = (hash ^ byte) * 0x100000001B3;
+  return hash;
+}
+
+TrainMemory plan_train_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated) {
+  TrainMemory memory;
+  memory.engine = plan_memory(engine_config(config, device));
+  memory.loader = loader_bytes(train_loader_config(config), config.p_size * config.k_size) +
+                  (static_cast<size_t>(config.cache_mib) << 20);
+  if (!evaluated) return memory;
+  const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
+  const size_t rows = evaluated->queries.size() + 2 * evaluated->gallery.size();
+  LoaderConfig loader = train_loader_config(config);
+  loader.queue = LoaderConfig{}.queue;
+  memory.evaluation = rows * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch);
+  return memory;
+}
+
+std::string memory_text(const TrainMemory& memory, size_t free_bytes) {
+  const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
+  std::string text = fmt::format(
+      "memory: parameters and gradients {}, optimiser {}, activations {}, pictures {}, evaluation {}; {} in all",
+      bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
+      bytes(memory.loader), bytes(memory.evaluation), bytes(memory.total()));
+  if (free_bytes > 0) text += fmt::format(", {} are free", bytes(free_bytes));
+  return text + "\n";
+}
+
+std::optional<BatchSize> largest_batch(const TrainConfig& config, Device device, const EvaluationPlan* evaluated,
+                                       size_t bytes) {
+  // The plan depends on the number of images alone and grows with it.
+  const auto fits = [&](int images) {
+    TrainConfig smaller = config;
+    smaller.p_size = images;
+    smaller.k_size = 1;
+    return plan_train_memory(smaller, device, evaluated).total() <= bytes;
+  };
+  int most = 0, too_many = config.p_size * config.k_size + 1;
+  while (too_many - most > 1) {
+    const int middle = most + (too_many - most) / 2;
+    (fits(middle) ? most : too_many) = middle;
+  }
+  BatchSize best;
+  for (int k = config.k_size; k >= 2; k -= 2) {
+    const int p = std::min(config.p_size, most / k);
+    if (p * k > best.p * best.k) best = {p, k};
+  }
+  return best.p > 0 ? std::optional(best) : std::nullopt;
+}
+
+void check_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated, size_t free_bytes) {
+  const size_t need = plan_train_memory(config, device, evaluated).total();
+  if (free_bytes == 0 || need <= free_bytes) return;
+  const auto best = largest_batch(config, device, evaluated, free_bytes);
+  fail("p_size {} x k_size {} needs {} of memory and {} are free; {}", config.p_size, config.k_size,
+       format_bytes(static_cast<double>(need)), format_bytes(static_cast<double>(free_bytes)),
+       best ? fmt::format("the largest that fits is p_size {} x k_size {}", best->p, best->k)
+            : std::string("no batch fits: take a smaller depth or image_size"));
+}
+
+}  // namespace mpanet

@@ -1,0 +1,49 @@
+// What a training run will need, known before its first step.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "mpanet/config.h"
+#include "mpanet/engine.h"
+#include "mpanet/protocol.h"
+
+namespace mpanet {
+
+EngineConfig engine_config(const TrainConfig& config, Device device);
+// Without cache and epoch.
+LoaderConfig train_loader_config(const TrainConfig& config);
+
+// An epoch's batches as the loader takes them; sample.index is the position in the epoch.
+std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches);
+
+// Changes whenever the training images do: FNV-1a over their relative paths, labels and modalities, in order.
+uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
+
+struct TrainMemory {
+  MemoryPlan engine;
+  size_t loader = 0;      // batches made ahead and kept pictures
+  size_t evaluation = 0;  // embeddings, their normalised copy and the batches of the evaluation
+  size_t total() const { return engine.total() + loader + evaluation; }
+};
+
+// `evaluated` is null where the run never evaluates.
+TrainMemory plan_train_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated);
+// Lines of text.
+std::string memory_text(const TrainMemory& memory, size_t free_bytes);
+
+struct BatchSize {
+  int p = 0, k = 0;
+};
+// The largest batch, of at most config.p_size identities and config.k_size images each, whose plan stays within
+// `bytes`; of equal ones that with more images an identity. None if not even one pair of images fits.
+std::optional<BatchSize> largest_batch(const TrainConfig& config, Device device, const EvaluationPlan* evaluated,
+                                       size_t bytes);
+
+// UserError, with the largest batch that fits, when the plan is above what is free (0: not known, no check).
+void check_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated, size_t free_bytes);
+
+}  // namespace mpanet
