@@ -62,7 +62,7 @@ Progression parse_progress(const std::string& text, const std::string& source) {
     p.batch = value.at("batch");
     p.step = value.at("step");
     p.data = value.at("data");
-    p.loss_sums = value.at("loss_sums").get<std::map<std::string, double>>();
+    p.loss_sums = value.at("loss_sums").get<Losses>();
     p.best_rank1 = value.at("best_rank1");
     p.best_epoch = value.at("best_epoch");
   } catch (const json::exception&) {

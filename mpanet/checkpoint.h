@@ -8,7 +8,6 @@
 // A file without our metadata (the authors' weights, converted) can be evaluated: depth, pattern maps and modality
 // alleviation follow from its names and shapes.
 #pragma once
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,12 +21,12 @@ namespace mpanet {
 // How far a run has come. The sampler and the augmentation draw from (seed, epoch, position) alone, so this is all of
 // their state.
 struct Progression {
-  int epoch = 1;                            // the epoch under way, from 1
-  int batch = 0;                            // batches of it that are done; all of them: its evaluation is still due
-  int64_t step = 0;                         // steps since the start of the run
-  uint64_t data = 0;                        // data_fingerprint() of the training images
-  std::map<std::string, double> loss_sums;  // of every loss term over the epoch's batches so far
-  double best_rank1 = -1;                   // percent, all-search single-shot; negative: not evaluated yet
+  int epoch = 1;           // the epoch under way, from 1
+  int batch = 0;           // batches of it that are done; all of them: its evaluation is still due
+  int64_t step = 0;        // steps since the start of the run
+  uint64_t data = 0;       // data_fingerprint() of the training images
+  Losses loss_sums;        // of the epoch's batches so far
+  double best_rank1 = -1;  // percent, all-search single-shot; negative: not evaluated yet
   int best_epoch = 0;
   bool operator==(const Progression&) const = default;
 };

@@ -133,7 +133,9 @@ class Trainer {
              p_.epoch, name, value, folder_.last(), saved_step_);
     engine_.update(config_.learning_rate(p_.epoch));
     p_.step++, p_.batch++;
-    for (const auto& [name, value] : losses) p_.loss_sums[name] += value;
+    p_.loss_sums.resize(losses.size());
+    for (size_t i = 0; i < losses.size(); i++)
+      p_.loss_sums[i] = {losses[i].first, p_.loss_sums[i].second + losses[i].second};
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     report_.step(p_, batches, losses, seconds.count());
   }
@@ -268,11 +270,12 @@ int train(const TrainOptions& options) {
   }
   print_data(data, sampler, config);
 
-  const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
+  const Workload workload = {options.device, data.train.size(), evaluated ? evaluated->queries.size() : 0,
+                             evaluated ? evaluated->gallery.size() : 0};
   const size_t free_bytes = free_memory();
-  fmt::print("{}", memory_text(plan_train_memory(config, options.device, plan), free_bytes));
+  fmt::print("{}", memory_text(plan_train_memory(config, workload), free_bytes));
   std::fflush(stdout);
-  check_memory(config, options.device, plan, free_bytes);
+  check_memory(config, workload, free_bytes);
   const auto engine = make_engine(engine_config(config, options.device));
   const Progression progression = start_state(options, checkpoint, config, data, *engine);
 
@@ -286,6 +289,7 @@ int train(const TrainOptions& options) {
     fmt::print("going on from {}, step {}\n", folder->last(), progression.step);
   else if (options.resume)
     fmt::print("{} has no checkpoint yet: starting at step 0\n", options.out);
+  const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
   Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
   if (!checkpoint) trainer.save();
   folder->keep();

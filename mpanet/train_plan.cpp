@@ -51,17 +51,19 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   return hash;
 }
 
-TrainMemory plan_train_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated) {
+TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {
   TrainMemory memory;
-  memory.engine = plan_memory(engine_config(config, device));
+  memory.engine = plan_memory(engine_config(config, workload.device));
+  const size_t evaluated = workload.queries + workload.gallery;
+  const size_t picture = static_cast<size_t>(config.model.height) * config.model.width * 3;
   memory.loader = loader_bytes(train_loader_config(config), config.p_size * config.k_size) +
-                  (static_cast<size_t>(config.cache_mib) << 20);
-  if (!evaluated) return memory;
+                  std::min(static_cast<size_t>(config.cache_mib) << 20, (workload.train_images + evaluated) * picture);
+  if (evaluated == 0) return memory;
   const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
-  const size_t rows = evaluated->queries.size() + 2 * evaluated->gallery.size();
   LoaderConfig loader = train_loader_config(config);
   loader.queue = LoaderConfig{}.queue;
-  memory.evaluation = rows * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch);
+  memory.evaluation =
+      (evaluated + workload.gallery) * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch);
   return memory;
 }
 
@@ -75,14 +77,13 @@ std::string memory_text(const TrainMemory& memory, size_t free_bytes) {
   return text + "\n";
 }
 
-std::optional<BatchSize> largest_batch(const TrainConfig& config, Device device, const EvaluationPlan* evaluated,
-                                       size_t bytes) {
+std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, size_t bytes) {
   // The plan depends on the number of images alone and grows with it.
   const auto fits = [&](int images) {
     TrainConfig smaller = config;
     smaller.p_size = images;
     smaller.k_size = 1;
-    return plan_train_memory(smaller, device, evaluated).total() <= bytes;
+    return plan_train_memory(smaller, workload).total() <= bytes;
   };
   int most = 0, too_many = config.p_size * config.k_size + 1;
   while (too_many - most > 1) {
@@ -97,10 +98,10 @@ std::optional<BatchSize> largest_batch(const TrainConfig& config, Device device,
   return best.p > 0 ? std::optional(best) : std::nullopt;
 }
 
-void check_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated, size_t free_bytes) {
-  const size_t need = plan_train_memory(config, device, evaluated).total();
+void check_memory(const TrainConfig& config, const Workload& workload, size_t free_bytes) {
+  const size_t need = plan_train_memory(config, workload).total();
   if (free_bytes == 0 || need <= free_bytes) return;
-  const auto best = largest_batch(config, device, evaluated, free_bytes);
+  const auto best = largest_batch(config, workload, free_bytes);
   fail("p_size {} x k_size {} needs {} of memory and {} are free; {}", config.p_size, config.k_size,
        format_bytes(static_cast<double>(need)), format_bytes(static_cast<double>(free_bytes)),
        best ? fmt::format("the largest that fits is p_size {} x k_size {}", best->p, best->k)

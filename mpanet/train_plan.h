@@ -9,7 +9,6 @@
 #include "data/loader.h"
 #include "mpanet/config.h"
 #include "mpanet/engine.h"
-#include "mpanet/protocol.h"
 
 namespace mpanet {
 
@@ -23,6 +22,13 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
 // Changes whenever the training images do: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
 
+// What a plan of memory depends on.
+struct Workload {
+  Device device = Device::cpu;
+  size_t train_images = 0;
+  size_t queries = 0, gallery = 0;  // of the evaluation; 0: the run never evaluates
+};
+
 struct TrainMemory {
   MemoryPlan engine;
   size_t loader = 0;      // batches made ahead and kept pictures
@@ -30,8 +36,7 @@ struct TrainMemory {
   size_t total() const { return engine.total() + loader + evaluation; }
 };
 
-// `evaluated` is null where the run never evaluates.
-TrainMemory plan_train_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated);
+TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload);
 // Lines of text.
 std::string memory_text(const TrainMemory& memory, size_t free_bytes);
 
@@ -40,10 +45,9 @@ struct BatchSize {
 };
 // The largest batch, of at most config.p_size identities and config.k_size images each, whose plan stays within
 // `bytes`; of equal ones that with more images an identity. None if not even one pair of images fits.
-std::optional<BatchSize> largest_batch(const TrainConfig& config, Device device, const EvaluationPlan* evaluated,
-                                       size_t bytes);
+std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, size_t bytes);
 
 // UserError, with the largest batch that fits, when the plan is above what is free (0: not known, no check).
-void check_memory(const TrainConfig& config, Device device, const EvaluationPlan* evaluated, size_t free_bytes);
+void check_memory(const TrainConfig& config, const Workload& workload, size_t free_bytes);
 
 }  // namespace mpanet
