@@ -215,8 +215,9 @@ void batch_norm_backward_apply(Stream, const storage* dy, const storage* x, cons
   };
   with_constant(y != nullptr, [&](auto with_relu) {
     const auto g = [&](int64_t i) {
-      if constexpr (with_relu) return load(y[i]) > 0 ? load(dy[i]) : real{0};
-      return load(dy[i]);
+      const real value = load(dy[i]);  // read in any case, so that the loops have no branch
+      if constexpr (with_relu) return load(y[i]) > 0 ? value : real{0};
+      return value;
     };
     const auto body = [&](auto add, auto add_residual) {
       for_each_row<4>(rows, c, fill, [&](int64_t at, int count, const real(*k)[kWide]) {

@@ -25,7 +25,10 @@ void relu_forward(Stream, const storage* x, storage* y, int64_t count) {
 
 void relu_backward(Stream, const storage* dy, const storage* y, storage* dx, int64_t count, Write write) {
 #pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) put(dx[i], load(y[i]) > 0 ? load(dy[i]) : real{0}, write);
+  for (int64_t i = 0; i < count; i++) {
+    const real g = load(dy[i]);
+    put(dx[i], load(y[i]) > 0 ? g : real{0}, write);
+  }
 }
 
 void sigmoid_forward(Stream, const real* x, real* y, int64_t count) {
@@ -100,7 +103,10 @@ void max_pool_backward(Stream, const PoolShape& s, const storage* dy, const uint
               const int position = (y + s.pad - row * s.stride) * s.size + x + s.pad - column * s.stride;
               const int64_t out = ((int64_t{n} * oh + row) * ow + column) * s.c + first;
 #pragma omp simd
-              for (int c = 0; c < width; c++) sum[c] += winner[out + c] == position ? load(dy[out + c]) : real{0};
+              for (int c = 0; c < width; c++) {
+                const real g = load(dy[out + c]);
+                sum[c] += winner[out + c] == position ? g : real{0};
+              }
             }
           }
           for (int c = 0; c < width; c++) put(to[first + c], sum[c], write);
