@@ -77,11 +77,11 @@ Color apart(Random& random, Draw draw, std::initializer_list<Color> others, floa
 template <class Draw>
 void dress(Random& random, Tones& t, Draw draw) {
   t.top = draw(random);
-  t.top2 = apart(random, draw, {t.top}, 0.35f);
-  t.lower = apart(random, draw, {t.top}, 0.22f);
-  t.lower2 = apart(random, draw, {t.lower}, 0.32f);
+  t.top2 = apart(random, draw, {t.top}, 0.42f);
+  t.lower = apart(random, draw, {t.top}, 0.28f);
+  t.lower2 = apart(random, draw, {t.lower}, 0.4f);
   t.shoes = draw(random);
-  t.bag = apart(random, draw, {t.top, t.lower}, 0.22f);
+  t.bag = apart(random, draw, {t.top, t.lower}, 0.25f);
   t.hat = apart(random, draw, {t.hair, t.skin}, 0.2f);
   t.scarf = apart(random, draw, {t.top, t.skin}, 0.25f);
 }
@@ -95,7 +95,7 @@ std::vector<Person> draw_people(uint64_t seed, int count) {
     // The best of a few draws: nobody should be somebody else's double.
     Person best{};
     int best_distance = -1;
-    for (int attempt = 0; attempt < 12; attempt++) {
+    for (int attempt = 0; attempt < 40; attempt++) {
       const Person candidate = draw_one(random);
       int nearest = 100;
       for (const auto& other : people) nearest = std::min(nearest, differences(candidate, other));

@@ -10,62 +10,24 @@ enum class Place { Room, Corridor, Gate, Garden };
 struct Camera {
   Place place;
   bool infrared;
-  int low, high;      // height of its crops, pixels
-  Color wall, floor;  // infrared cameras use the red channel
-  Color tint;         // of the light
-  float gain_low, gain_high;
-  float blur;   // radius of a box filter, pixels at the smallest crop
-  float noise;  // standard deviation, of 1
+  int low, high;              // height of its crops, pixels
+  Color wall, floor, tint;    // tint: of the light
+  float gain_low, gain_high;  // of the exposure
+  int blur;                   // radius of a box filter, pixels
+  float noise;                // standard deviation; white is 1
 };
 
+// clang-format off
 constexpr std::array<Camera, 6> kCameras{{
-    {Place::Room,
-     false,
-     150,
-     210,
-     {0.75f, 0.71f, 0.62f},
-     {0.5f, 0.42f, 0.33f},
-     {1.06f, 1.0f, 0.88f},
-     0.8f,
-     1.1f,
-     0,
-     0.02f},
-    {Place::Corridor,
-     false,
-     140,
-     200,
-     {0.55f, 0.6f, 0.58f},
-     {0.36f, 0.4f, 0.4f},
-     {0.93f, 1.03f, 0.97f},
-     0.6f,
-     0.95f,
-     1,
-     0.025f},
-    {Place::Room, true, 140, 200, {0.3f, 0, 0}, {0.22f, 0, 0}, {1, 1, 1}, 0.75f, 1.1f, 1, 0.035f},
-    {Place::Gate,
-     false,
-     130,
-     190,
-     {0.62f, 0.6f, 0.6f},
-     {0.52f, 0.52f, 0.54f},
-     {0.95f, 1.0f, 1.08f},
-     0.85f,
-     1.25f,
-     0,
-     0.015f},
-    {Place::Garden,
-     false,
-     130,
-     180,
-     {0.28f, 0.4f, 0.22f},
-     {0.47f, 0.46f, 0.4f},
-     {1.0f, 1.02f, 0.95f},
-     0.7f,
-     1.15f,
-     1,
-     0.02f},
-    {Place::Gate, true, 130, 190, {0.16f, 0, 0}, {0.3f, 0, 0}, {1, 1, 1}, 0.7f, 1.15f, 0, 0.045f},
+    //                IR     height    wall                   floor                  tint                   gain          blur noise
+    {Place::Room,     false, 150, 210, {0.75f, 0.71f, 0.62f}, {0.50f, 0.42f, 0.33f}, {1.06f, 1.00f, 0.88f}, 0.80f, 1.10f, 0,   0.020f},
+    {Place::Corridor, false, 140, 200, {0.55f, 0.60f, 0.58f}, {0.36f, 0.40f, 0.40f}, {0.93f, 1.03f, 0.97f}, 0.75f, 1.05f, 1,   0.020f},
+    {Place::Room,     true,  140, 200, {0.30f, 0.30f, 0.30f}, {0.22f, 0.22f, 0.22f}, {1.00f, 1.00f, 1.00f}, 0.90f, 1.25f, 1,   0.025f},
+    {Place::Gate,     false, 130, 190, {0.62f, 0.60f, 0.60f}, {0.52f, 0.52f, 0.54f}, {0.95f, 1.00f, 1.08f}, 0.85f, 1.25f, 0,   0.015f},
+    {Place::Garden,   false, 130, 180, {0.28f, 0.40f, 0.22f}, {0.47f, 0.46f, 0.40f}, {1.00f, 1.02f, 0.95f}, 0.80f, 1.20f, 1,   0.020f},
+    {Place::Gate,     true,  130, 190, {0.16f, 0.16f, 0.16f}, {0.30f, 0.30f, 0.30f}, {1.00f, 1.00f, 1.00f}, 0.85f, 1.25f, 0,   0.035f},
 }};
+// clang-format on
 
 float uniform(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 
@@ -97,8 +59,6 @@ void rectangle(Canvas& canvas, float x0, float y0, float x1, float y1, Color col
 
 // Wall and floor with the place's texture; the horizon is where they meet.
 void ground(Canvas& canvas, const Camera& camera, Random& random, float horizon) {
-  const Color wall = camera.infrared ? gray(camera.wall.r) : camera.wall;
-  const Color floor = camera.infrared ? gray(camera.floor.r) : camera.floor;
   const uint32_t seed = random.bits();
   const float height = static_cast<float>(canvas.height);
   const float leaf = camera.place == Place::Garden ? 0.9f : camera.place == Place::Gate ? 0.35f : 0.15f;
@@ -112,7 +72,7 @@ void ground(Canvas& canvas, const Camera& camera, Random& random, float horizon)
                             noise_at(seed + 1, fx * grain * 3, fy * grain * 3) * 0.35f - 0.5f;
       const float light =
           1 + side * (fx - static_cast<float>(canvas.width) / 2) + texture * (leaf * (1 - edge) + 0.12f);
-      canvas.at(x, y) = mix(wall, floor, edge) * light;
+      canvas.at(x, y) = mix(camera.wall, camera.floor, edge) * light;
     }
 }
 
@@ -173,7 +133,7 @@ void blur(Canvas& canvas, int radius) {
 // Light falling on the scene, the sensor's noise and rounding to 8 bits.
 Image expose(Canvas& canvas, const Camera& camera, Random& random) {
   const float gain = uniform(random, camera.gain_low, camera.gain_high), gamma = uniform(random, 0.8, 1.25);
-  const float fall = camera.infrared ? uniform(random, 0.4, 0.9) : uniform(random, 0, 0.2);  // towards the corners
+  const float fall = camera.infrared ? uniform(random, 0.3, 0.7) : uniform(random, 0, 0.2);  // towards the corners
   const float spot_x = uniform(random, 0.35, 0.65), spot_y = uniform(random, 0.25, 0.6);
   Image image{canvas.height, canvas.width, std::vector<uint8_t>(canvas.pixels.size() * 3)};
   uint8_t* out = image.pixels.data();
@@ -221,11 +181,11 @@ Image draw_picture(const Person& person, int number, Random& random) {
   furnish(canvas, camera, random, horizon);
   const Tones tones = camera.infrared ? infrared_tones(random) : visible_tones(person);
   const Pose pose = draw_pose(random);
-  const float scale = uniform(random, 0.82, 0.93);
-  const Point head{static_cast<float>(width) * uniform(random, 0.44, 0.56),
+  const float scale = uniform(random, 0.86, 0.94);
+  const Point head{static_cast<float>(width) * uniform(random, 0.46, 0.54),
                    h * (1 - scale) * uniform(random, 0.5, 0.95)};
   draw_person(canvas, person, tones, pose, head, h * scale);
-  if (camera.blur > 0) blur(canvas, static_cast<int>(camera.blur));
+  if (camera.blur > 0) blur(canvas, camera.blur);
   return expose(canvas, camera, random);
 }
 
