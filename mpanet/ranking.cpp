@@ -15,42 +15,28 @@
 namespace mpanet {
 namespace {
 
-constexpr int kQueryBlock = 10 * kGemmRows;  // large enough that reading the gallery once per block costs little
-constexpr int kGalleryTiles = 16;            // side by side in a block: one per thread, several where threads are few
-constexpr float kZeroProduct = 0.5f;         // what ranks an embedding of zeros at distance 1 (see the header)
-constexpr int kMaxColumns = 64;              // settings x trials
+constexpr int kQueryBlock = 480;      // large enough that reading the gallery once per block costs little
+constexpr float kZeroProduct = 0.5f;  // what ranks an embedding of zeros at distance 1 (see the header)
+constexpr int kMaxColumns = 64;       // settings x trials
 
-int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-using Floats = std::unique_ptr<float[]>;
-
-// Scales `count` rows to length 1 into `out` and appends rows of zeros up to `padded`; zeros stay zeros. Lengths are
-// taken in double: no float32 input overflows. Returns which rows are zero.
-std::vector<uint8_t> normalize_rows(const float* rows, int count, int padded, int dimension, float* out) {
-  std::vector<uint8_t> zero(count, 0), broken(count, 0);
+// Factors that scale rows to length 1; 0 for a row of zeros. Lengths are taken in double: no float32 overflows.
+std::vector<double> unit_factors(const float* rows, int count, int dimension) {
+  std::vector<double> factors(count);
 #pragma omp parallel for schedule(static)
-  for (int r = 0; r < padded; r++) {
-    float* to = out + static_cast<size_t>(r) * dimension;
-    if (r >= count) {
-      std::fill(to, to + dimension, 0.0f);
-      continue;
-    }
-    const float* in = rows + static_cast<size_t>(r) * dimension;
+  for (int r = 0; r < count; r++) {
+    const float* row = rows + static_cast<size_t>(r) * dimension;
     constexpr int kLanes = 8;
     double lanes[kLanes] = {}, sum = 0;
     const int whole = dimension / kLanes * kLanes;
     for (int i = 0; i < whole; i += kLanes)
-      for (int l = 0; l < kLanes; l++) lanes[l] += static_cast<double>(in[i + l]) * in[i + l];
-    for (int i = whole; i < dimension; i++) sum += static_cast<double>(in[i]) * in[i];
-    for (double lane : lanes) sum += lane;
-    zero[r] = sum == 0;
-    broken[r] = !std::isfinite(sum);
-    const double scale = sum == 0 ? 0 : 1 / std::sqrt(sum);
-    for (int i = 0; i < dimension; i++) to[i] = static_cast<float>(in[i] * scale);
+      for (int l = 0; l < kLanes; l++) lanes[l] += static_cast<double>(row[i + l]) * row[i + l];
+    for (int i = whole; i < dimension; i++) sum += static_cast<double>(row[i]) * row[i];
+    for (const double lane : lanes) sum += lane;
+    factors[r] = std::isfinite(sum) ? sum == 0 ? 0 : 1 / std::sqrt(sum) : -1;
   }
-  const auto bad = std::find(broken.begin(), broken.end(), 1);
-  CHECK(bad == broken.end(), "embedding {} has a number that is not finite", bad - broken.begin());
-  return zero;
+  const auto bad = std::find(factors.begin(), factors.end(), -1);
+  CHECK(bad == factors.end(), "embedding {} has a number that is not finite", bad - factors.begin());
+  return factors;
 }
 
 // Sorts indices 0..products.size()-1 by descending product, equal ones by ascending index: a radix sort in three passes
@@ -144,59 +130,52 @@ class Walk {
 struct Gallery {
   std::vector<Candidate> candidates;
   std::map<int, int> index_of;  // identity: 0..identities-1
-  int rows = 0, dimension = 0;  // rows padded for gemm_nt
-  Floats unit;                  // (rows, dimension), normalised
+  PackedRows unit;              // embeddings of length 1
   std::vector<int> zeros;       // images whose embedding is zero
 };
 
 Gallery make_gallery(const EvaluationPlan& plan, const Embeddings& embeddings) {
   const int count = static_cast<int>(plan.gallery.size());
-  Gallery gallery;
+  Gallery gallery{{}, {}, PackedRows(PackedRows::Side::Right, count, embeddings.dimension), {}};
   for (int g = 0; g < count; g++) {
     const ImageRecord& image = plan.gallery[g];
     const int next = static_cast<int>(gallery.index_of.size());
     const int identity = gallery.index_of.emplace(image.identity, next).first->second;
     gallery.candidates.push_back({plan.drawn[g], identity, image.camera});
   }
-  gallery.rows = round_up(count, kGemmRows);
-  gallery.dimension = embeddings.dimension;
-  gallery.unit = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(gallery.rows) * gallery.dimension);
-  const auto zero =
-      normalize_rows(embeddings.row(plan.queries.size()), count, gallery.rows, gallery.dimension, gallery.unit.get());
+  const float* rows = embeddings.row(plan.queries.size());
+  const std::vector<double> factors = unit_factors(rows, count, embeddings.dimension);
+  gallery.unit.assign(rows, factors.data(), count);
   for (int g = 0; g < count; g++)
-    if (zero[g]) gallery.zeros.push_back(g);
+    if (factors[g] == 0) gallery.zeros.push_back(g);
   return gallery;
 }
 
-// Products of `count` queries with the whole gallery, a block at a time.
+// Products of a block of queries with the whole gallery.
 class BlockProducts {
  public:
-  BlockProducts(const Gallery& gallery, int largest_block)
-      : gallery_(gallery),
-        unit_(std::make_unique_for_overwrite<float[]>(block_rows(largest_block) * gallery.dimension)),
-        products_(std::make_unique_for_overwrite<float[]>(block_rows(largest_block) * gallery.rows)) {}
+  BlockProducts(const Gallery& gallery, int max_queries, int dimension)
+      : gallery_(gallery), unit_(PackedRows::Side::Left, max_queries, dimension), dimension_(dimension) {}
 
   void compute(const float* queries, int count) {
-    const int rows = round_up(count, kGemmRows), dimension = gallery_.dimension;
-    normalize_rows(queries, count, rows, dimension, unit_.get());
-    const int width = round_up((gallery_.rows + kGalleryTiles - 1) / kGalleryTiles, kGemmRows);
-#pragma omp parallel for schedule(dynamic)
-    for (int first = 0; first < gallery_.rows; first += width)
-      gemm_nt(rows, std::min(width, gallery_.rows - first), dimension, unit_.get(), dimension,
-              gallery_.unit.get() + static_cast<size_t>(first) * dimension, dimension, products_.get() + first,
-              gallery_.rows);
+    unit_.assign(queries, unit_factors(queries, count, dimension_).data(), count);
+    stride_ = gallery_.unit.padded_rows();
+    products_.resize(unit_.padded_rows() * stride_);
+    multiply(unit_, gallery_.unit, products_.data(), stride_);
     for (int q = 0; q < count; q++)
-      for (int g : gallery_.zeros) products_[static_cast<size_t>(q) * gallery_.rows + g] = kZeroProduct;
+      for (const int g : gallery_.zeros) products_[q * stride_ + g] = kZeroProduct;
   }
 
   std::span<const float> of(int query) const {
-    return {products_.get() + static_cast<size_t>(query) * gallery_.rows, gallery_.candidates.size()};
+    return {products_.data() + query * stride_, gallery_.candidates.size()};
   }
 
  private:
-  static size_t block_rows(int count) { return round_up(count, kGemmRows); }
   const Gallery& gallery_;
-  Floats unit_, products_;
+  PackedRows unit_;
+  int dimension_;
+  size_t stride_ = 0;
+  std::vector<float> products_;
 };
 
 void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
@@ -214,7 +193,7 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   const int columns = static_cast<int>(plan.settings.size()) * plan.trials;
   const Gallery gallery = make_gallery(plan, embeddings);
   const int largest_block = std::min(queries, kQueryBlock);
-  BlockProducts products(gallery, largest_block);
+  BlockProducts products(gallery, largest_block, embeddings.dimension);
   std::vector<Score> scores(static_cast<size_t>(queries) * columns);
   for (int first = 0; first < queries; first += largest_block) {
     const int count = std::min(largest_block, queries - first);
@@ -296,7 +275,7 @@ std::vector<std::vector<int>> top_matches(const EvaluationPlan& plan, const Embe
     rows.insert(rows.end(), embeddings.row(q), embeddings.row(q + 1));
   }
   const Gallery gallery = make_gallery(plan, embeddings);
-  BlockProducts products(gallery, static_cast<int>(queries.size()));
+  BlockProducts products(gallery, static_cast<int>(queries.size()), embeddings.dimension);
   products.compute(rows.data(), static_cast<int>(queries.size()));
   std::vector<std::vector<int>> matches(queries.size());
   DescendingSort order;
