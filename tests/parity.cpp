@@ -23,11 +23,13 @@ using nlohmann::json;
 // How far off a number may be, relative to its tensor's norm (a loss term's own size).
 //   f64   every number: 1e-6. Rounding alone leaves about 1e-12; the fixtures' own differences between machines stay
 //         under 1e-7.
-//   f32   step 0's losses 1e-4, step 0's gradients 1e-2 in L2 norm, the embedding 1e-3. Sums over whole tensors, later
-//         steps and the state after them are not compared: Adam's first steps follow the sign of tiny gradients.
+//   f32   step 0's losses as one vector to 1e-4 and step 0's gradients as one vector to 1e-2, in L2 norm (the distance
+//         between gradients estimated from the sampled entries); the embedding's norm to 1e-3. A single tensor's
+//         gradient norm to 5e-2: rounding in fifty layers moves one by 1.2e-2, in PyTorch's own f32 as well. Single
+//         terms, entries and later steps are not compared: Adam's first steps follow the sign of tiny gradients.
 struct Tolerances {
-  double losses, gradients, embedding;
-  bool everything;
+  double losses, gradients, tensor, embedding;
+  bool every_number;
 };
 
 struct Worst {
@@ -49,17 +51,16 @@ double norm_of(const std::vector<double>& v) {
 }
 
 void compare_tensor(const std::string& name, const std::vector<double>& got, const json& want, double limit,
-                    bool with_sum, Worst& worst) {
+                    bool every_number, Worst& worst) {
   int64_t count = 1;
   for (const json& d : want.at("shape")) count *= d.get<int64_t>();
   if (count != static_cast<int64_t>(got.size())) fail("{}: expected {} values, got {}", name, count, got.size());
   const double norm = want.at("norm").get<double>(), unit = norm > 0 ? norm : 1;
   worst.see(name + " norm", std::fabs(norm_of(got) - norm) / unit, limit);
-  if (with_sum) {
-    double sum = 0;
-    for (const double x : got) sum += x;
-    worst.see(name + " sum", std::fabs(sum - want.at("sum").get<double>()) / unit, limit);
-  }
+  if (!every_number) return;
+  double sum = 0;
+  for (const double x : got) sum += x;
+  worst.see(name + " sum", std::fabs(sum - want.at("sum").get<double>()) / unit, limit);
   for (size_t i = 0; i < want.at("at").size(); i++) {
     const size_t at = want.at("at")[i].get<size_t>();
     if (at >= got.size()) fail("{}: entry {} is outside the tensor of {} values", name, at, got.size());
@@ -137,26 +138,47 @@ std::vector<double> read_slot(const Engine& engine, const mpanet::TensorInfo& in
   return values;
 }
 
-void compare_losses(const mpanet::Losses& got, const json& want, int step, double limit, Worst& worst) {
+void compare_losses(const mpanet::Losses& got, const json& want, int step, const Tolerances& t, Worst& worst) {
   if (got.size() != want.size()) fail("step {}: expected {} loss terms, got {}", step, want.size(), got.size());
+  std::vector<double> all, differences;
   for (const auto& [name, value] : got) {
-    const double expected = want.at(name).get<double>();
-    const double unit = std::max(std::fabs(expected), 1e-12);
-    worst.see(fmt::format("step {} {}", step, name), std::fabs(value - expected) / unit, limit);
+    all.push_back(want.at(name).get<double>());
+    differences.push_back(value - all.back());
+    const double unit = std::max(std::fabs(all.back()), 1e-12);
+    if (t.every_number)
+      worst.see(fmt::format("step {} {}", step, name), std::fabs(differences.back()) / unit, t.losses);
   }
+  worst.see(fmt::format("step {} losses", step), norm_of(differences) / norm_of(all), t.losses);
 }
 
 void compare_state(const Engine& engine, const json& want, mpanet::Slot slot, const char* what, double limit,
-                   bool with_sum, Worst& worst) {
+                   bool every_number, Worst& worst) {
   size_t compared = 0;
   for (const mpanet::TensorInfo& info : engine.tensors()) {
     if (slot == mpanet::Slot::Gradient && !info.trainable) continue;
     if (!want.contains(info.name)) fail("{}: the fixture has no {}", info.name, what);
     compare_tensor(fmt::format("{} {}", what, info.name), read_slot(engine, info, slot), want.at(info.name), limit,
-                   with_sum, worst);
+                   every_number, worst);
     compared++;
   }
   if (compared != want.size()) fail("{}: expected {} tensors, got {}", what, want.size(), compared);
+}
+
+// |g - g'| / |g'| over all gradients at once; a tensor of n values adds n times the mean square of its sampled entries.
+void compare_all_gradients(const Engine& engine, const json& want, double limit, Worst& worst) {
+  double distance = 0, size = 0;
+  for (const mpanet::TensorInfo& info : engine.tensors()) {
+    if (!info.trainable) continue;
+    const std::vector<double> got = read_slot(engine, info, mpanet::Slot::Gradient);
+    const json& tensor = want.at(info.name);
+    const size_t samples = tensor.at("at").size();
+    for (size_t i = 0; i < samples; i++) {
+      const double d = got.at(tensor.at("at")[i].get<size_t>()) - tensor.at("values").at(i).get<double>();
+      distance += d * d * static_cast<double>(got.size()) / static_cast<double>(samples);
+    }
+    size += std::pow(tensor.at("norm").get<double>(), 2);
+  }
+  worst.see("all gradients", std::sqrt(distance / size), limit);
 }
 
 Worst run(const Fixture& f, const Tolerances& tolerances) {
@@ -168,19 +190,21 @@ Worst run(const Fixture& f, const Tolerances& tolerances) {
   Batch batch = f.batch(0);
   std::vector<double> embedding(static_cast<size_t>(batch.count) * static_cast<size_t>(engine->feature_size()));
   engine->embed(batch, embedding.data());
-  compare_tensor("eval_features", embedding, f.content.at("eval_features"), tolerances.embedding, tolerances.everything,
-                 worst);
+  compare_tensor("eval_features", embedding, f.content.at("eval_features"), tolerances.embedding,
+                 tolerances.every_number, worst);
   for (int step = 0; step < f.steps; step++) {
     if (step > 0) batch = f.batch(step);
     const mpanet::Losses losses = engine->forward_backward(batch, 1);
-    if (step == 0 || tolerances.everything)
-      compare_losses(losses, f.content.at("steps").at(static_cast<size_t>(step)), step, tolerances.losses, worst);
-    if (step == 0)
-      compare_state(*engine, f.content.at("gradients"), mpanet::Slot::Gradient, "gradient", tolerances.gradients,
-                    tolerances.everything, worst);
+    if (step == 0 || tolerances.every_number)
+      compare_losses(losses, f.content.at("steps").at(static_cast<size_t>(step)), step, tolerances, worst);
+    if (step == 0) {
+      compare_state(*engine, f.content.at("gradients"), mpanet::Slot::Gradient, "gradient", tolerances.tensor,
+                    tolerances.every_number, worst);
+      compare_all_gradients(*engine, f.content.at("gradients"), tolerances.gradients, worst);
+    }
     engine->update(f.lr);
   }
-  if (tolerances.everything)
+  if (tolerances.every_number)
     compare_state(*engine, f.content.at("after"), mpanet::Slot::Value, "after", tolerances.losses, true, worst);
   return worst;
 }
@@ -201,7 +225,8 @@ int parity(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   const bool f64 = precision == "f64";
-  const Tolerances tolerances = f64 ? Tolerances{1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 1e-3, false};
+  const Tolerances tolerances =
+      f64 ? Tolerances{1e-6, 1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 5e-2, 1e-3, false};
   bool good = true;
   for (const std::string& path : paths) {
     const Worst worst = run(read_fixture(path, f64 ? mpanet::Precision::f64 : mpanet::Precision::f32), tolerances);
