@@ -43,13 +43,10 @@ void on_message(j_common_ptr info, int level) {
   jump_out(info);
 }
 
-void print_nothing(j_common_ptr) {}
-
 jpeg_error_mgr* quiet_errors(Errors& errors) {
   jpeg_std_error(&errors.manager);
   errors.manager.error_exit = jump_out;
   errors.manager.emit_message = on_message;
-  errors.manager.output_message = print_nothing;
   return &errors.manager;
 }
 

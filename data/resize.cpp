@@ -58,6 +58,7 @@ void resize_width(const ResizeFilter& filter, const Image& in, std::vector<int32
   const size_t in_stride = static_cast<size_t>(in.width) * 3, out_stride = filter.first.size() * 3;
   scratch.resize(in_stride + 1 + out_stride + 1);
   int32_t *line = scratch.data(), *sums = scratch.data() + in_stride + 1;
+  line[in_stride] = 0;  // the last pixel's fourth lane, which reaches no output
   const uint8_t* row = in.pixels.data();
   for (int y = 0; y < in.height; y++, row += in_stride, out += out_stride) {
     for (size_t i = 0; i < in_stride; i++) line[i] = row[i];
@@ -135,7 +136,7 @@ ResizeFilter::ResizeFilter(int in, int out) : first(static_cast<size_t>(out)) {
     double total = 0;
     const auto count = static_cast<size_t>(last[x] - first[x]);
     for (size_t k = 0; k < count; k++) {
-      // Pillow multiplies by the reciprocal; dividing would differ in the last bit.
+      // By the reciprocal, as Pillow has it: dividing may differ in the last bit.
       const double distance = std::abs((static_cast<double>(first[x]) + k - center + 0.5) * (1.0 / support));
       weight[k] = distance < 1 ? 1 - distance : 0;
       total += weight[k];

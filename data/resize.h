@@ -1,7 +1,8 @@
-// Pillow's antialiased bilinear resize of 8-bit channels, Image.resize((width, height), BILINEAR), to the bit (SPEC
-// section 3): a separable triangle filter whose support grows with the down-scale; coefficients normalised in double
-// and rounded to 22-bit fixed point; horizontal pass first; each pass rounded and clipped to 8 bits; a pass skipped
-// where the size does not change.
+// Pillow's antialiased bilinear resize of 8-bit channels, Image.resize((width, height), BILINEAR), to the bit: a
+// separable triangle filter whose support grows with the down-scale; coefficients normalised in double and rounded to
+// 22-bit fixed point; horizontal pass first; each pass rounded and clipped to 8 bits; a pass skipped where the size
+// does not change. (Pillow up to 12.1. From 12.2 on it runs the vertical pass first for pictures much taller than wide,
+// from 13 on for many that lose more height than width, which moves some values by one.)
 #pragma once
 #include <cstddef>
 #include <cstdint>

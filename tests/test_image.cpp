@@ -256,6 +256,9 @@ TEST_CASE(".npy files") {
     return std::vector<uint8_t>(text.begin(), text.end());
   };
   refused({bytes.begin(), bytes.end() - 1}, "shape (2, 3), got 23 bytes");
+  auto longer = bytes;
+  longer.push_back(0);
+  refused(longer, "shape (2, 3), got 25 bytes");
   refused({bytes.begin(), bytes.begin() + 100}, "truncated");
   refused({bytes.begin(), bytes.begin() + 9}, "truncated");
   refused({}, "expected a .npy file");
