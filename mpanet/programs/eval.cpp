@@ -1,0 +1,180 @@
+// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/progress.h"
+#include "mpanet/checkpoint.h"
+#include "mpanet/evaluate.h"
+#include "mpanet/features.h"
+#include "mpanet/free_memory.h"
+#include "mpanet/match_sheet.h"
+#include "mpanet/provenance.h"
+
+namespace {
+
+using namespace mpanet;
+constexpr const char* kProgram = "mpanet-eval";
+
+constexpr const char* kAbout = R"(Evaluates on SYSU-MM01's protocol: infrared queries, visible gallery.
+
+  mpanet-eval --checkpoint runs/first/best.safetensors --data SYSU-MM01
+  mpanet-eval --features FOLDER --data SYSU-MM01      (no picture needed, only exp/)
+  mpanet-eval --chance 1 --data SYSU-MM01)";
+
+constexpr const char* kMore = R"(
+Prints the mean over ten trials of rank-1, 5, 10 and 20, mAP and mINP in percent, with the numbers of queries, gallery
+images and queries without a right image (left out), for all and indoor search, single and multi shot.
+
+Embeddings are L2-normalised, the distance is the squared Euclidean one; equal distances rank by ascending path, and an
+embedding of zeros stays zero. Classifiers in the checkpoint are ignored: it may have been trained on any number of
+identities.
+
+A features folder holds features.npy, (N, D) float32, and images.csv with a line per row:
+  path,identity,camera,modality
+  cam1/0006/0001.jpg,6,1,visible
+Rows may stand in any order; rows that the protocol does not need are left out.
+
+The trial file rand_perm_cam.mat is looked for in exp/ and evaluation/data_split/ of the data set.
+
+Exit code 0: done; 2: bad input (one line on stderr says what).)";
+
+struct Options {
+  std::string checkpoint, features, data, protocol = "sysu", trials, json, save_features, sheet, size;
+  std::optional<uint64_t> chance;
+  SettingFilter filter;
+  bool per_trial = false;
+  std::string device = "cpu", precision = "f32";
+  int batch = 64, threads = 0;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("--checkpoint", options.checkpoint,
+                 "safetensors: last or best of a run, or other weights with the authors' names");
+  app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
+  app.add_option("--chance", options.chance, "SEED: random embeddings, instead of --checkpoint")->type_name("SEED");
+  app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
+  app.add_option("--protocol", options.protocol, "sysu")->capture_default_str();
+  app.add_option("--mode", options.filter.mode, "all or indoor; without it both");
+  app.add_option("--shots", options.filter.shots, "single or multi; without it both");
+  app.add_option("--trials", options.trials, "trial file, if it stands elsewhere");
+  app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
+  app.add_option("--json", options.json, "write the results to this file");
+  app.add_option("--save-features", options.save_features, "write the embeddings to this folder");
+  app.add_option("--sheet", options.sheet, "PNG: some queries with their first ten, right ones green, wrong ones red");
+  app.add_option("--size", options.size,
+                 "HEIGHTxWIDTH of the pictures; without it as in training, 384x128 where the file does not say");
+  app.add_option("--device", options.device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
+  app.add_option("--precision", options.precision, "f32 or f64")
+      ->check(CLI::IsMember({"f32", "f64"}))
+      ->capture_default_str();
+  app.add_option("--batch", options.batch, "pictures embedded at a time")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "without it as many as OpenMP takes")->check(CLI::Range(1, 1024));
+}
+
+void check_options(const Options& options) {
+  const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
+  if (sources != 1)
+    fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
+  if (options.data.empty()) fail("--data is needed (see --help)");
+  if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
+  // Found out before the pictures are embedded, not after.
+  for (const std::string& file : {options.json, options.sheet}) {
+    const auto folder = std::filesystem::path(file).parent_path();
+    if (!folder.empty() && !std::filesystem::is_directory(folder)) fail("{}: no such folder", folder.string());
+  }
+}
+
+// "384x128"
+void parse_size(const std::string& text, ModelConfig& model) {
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%4dx%4d%n", &model.height, &model.width, &used) != 2 ||
+      used != static_cast<int>(text.size()) || model.height < 1 || model.width < 1)
+    fail("--size: expected HEIGHTxWIDTH such as 384x128, got '{}'", text);
+}
+
+Embeddings embed(const Options& options, const EvaluationPlan& plan) {
+  const Checkpoint checkpoint(options.checkpoint);
+  const Dataset data = read_dataset(parse_dataset_kind(options.protocol), options.data, Split::Test);
+  const size_t others = check_images(plan, data.test);
+  if (others > 0)
+    fmt::print(stderr, "note: {} test pictures are not in the trial file or in no camera of the protocol\n", others);
+  EngineConfig config;
+  config.model = checkpoint.embedding_model();
+  if (!options.size.empty()) parse_size(options.size, config.model);
+  config.precision = options.precision == "f64" ? Precision::f64 : Precision::f32;
+  config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
+  check_image_size(config.model);
+  const size_t needed = plan_memory(config).total(), available = free_memory();
+  fmt::print(stderr, "network of depth {}, pictures {}x{}, {} of memory\n", config.model.depth, config.model.height,
+             config.model.width, format_bytes(static_cast<double>(needed)));
+  if (available > 0 && needed > available)
+    fail("the network needs {}, free are {}: take a smaller --batch", format_bytes(static_cast<double>(needed)),
+         format_bytes(static_cast<double>(available)));
+  const auto engine = make_engine(config);
+  checkpoint.load_embedding(*engine);
+  EmbedOptions how;
+  how.height = config.model.height;
+  how.width = config.model.width;
+  how.batch = config.embed_batch;
+  how.threads = omp_get_max_threads();
+  return embed_images(*engine, plan, options.data, how);
+}
+
+std::string feature_of(const Options& options, const Embeddings& embeddings) {
+  const std::string file = std::filesystem::path(options.checkpoint).filename().string();
+  if (options.chance) return fmt::format("{} random numbers, seed {}", embeddings.dimension, *options.chance);
+  if (!options.features.empty()) return fmt::format("{} numbers of {}", embeddings.dimension, options.features);
+  return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
+}
+
+void evaluate(const Options& options) {
+  const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
+  const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
+                                : options.features.empty() ? embed(options, plan)
+                                                           : read_features(options.features, plan);
+  const std::string feature = feature_of(options, embeddings);
+  if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
+  const auto results = rank_embeddings(plan, embeddings);
+  fmt::print("{}", results_table(plan, results, feature, options.per_trial));
+  if (!options.json.empty()) write_file(options.json, results_json(plan, results, feature).dump(2) + "\n");
+  if (!options.sheet.empty()) write_match_sheet(options.sheet, options.data, plan, embeddings);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(kAbout, kProgram);
+  app.footer(kMore);
+  app.get_formatter()->column_width(34);
+  Options options;
+  bool version = false;
+  add_options(app, options);
+  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    fail("{} (see --help)", e.what());
+  }
+  if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  check_options(options);
+  if (options.threads > 0) omp_set_num_threads(options.threads);
+  evaluate(options);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (...) {
+    return report_exception(kProgram);
+  }
+}
