@@ -57,8 +57,8 @@ void TrainReport::step(const Progression& progression, size_t batches, const Los
   steps_++;
   if (steps_ > 1) timed_seconds_ += seconds;
   period_steps_++, period_seconds_ += seconds;
-  const bool due = progression.step % config_.log_period == 0 || steps_ == 1;
-  if (due || terminal_) {
+  const bool due = progression.step % config_.log_period == 0;
+  if (due || terminal_ || steps_ == 1) {
     const double speed = static_cast<double>(period_steps_ * config_.p_size * config_.k_size) / period_seconds_;
     const std::string line = fmt::format(
         "epoch {}/{}, step {} ({}/{}): {}| {:.1f} images/s{}", progression.epoch, config_.num_epoch, progression.step,
