@@ -1,4 +1,5 @@
 # Run at every build: writes OUTPUT, a header with the commit that SOURCE is at, and touches it only when that changes.
+cmake_minimum_required(VERSION 3.25)
 set(commit unknown)
 find_program(GIT git)
 if(GIT)
