@@ -37,16 +37,19 @@ void find_groups(const int32_t* labels, int n, int32_t* group, int32_t* size) {
   }
 }
 
+// Means are taken of the distances to the identity's first row: equal features give exactly that row as their center,
+// whatever their count, so that centers that coincide do so in every bit.
 void find_centers(const real* f, const int32_t* group, const int32_t* size, int n, int d, real* centers) {
 #pragma omp parallel for schedule(dynamic)
   for (int i = 0; i < n; i++) {
     if (group[i] != i) continue;
     real* c = centers + int64_t{i} * d;
+    const real* first = f + int64_t{i} * d;
     for (int k = 0; k < d; k++) c[k] = 0;
-    for (int j = i; j < n; j++)
+    for (int j = i + 1; j < n; j++)
       if (group[j] == i)
-        for (int k = 0; k < d; k++) c[k] += f[int64_t{j} * d + k];
-    for (int k = 0; k < d; k++) c[k] /= static_cast<real>(size[i]);
+        for (int k = 0; k < d; k++) c[k] += f[int64_t{j} * d + k] - first[k];
+    for (int k = 0; k < d; k++) c[k] = first[k] + c[k] / static_cast<real>(size[i]);
   }
 }
 
