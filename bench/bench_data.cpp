@@ -147,8 +147,10 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
 
 void run(const Options& options) {
   LoaderConfig config;
-  if (std::sscanf(options.size.c_str(), "%dx%d", &config.height, &config.width) != 2 || config.height < 1 ||
-      config.width < 1 || config.height > 4096 || config.width > 4096)
+  int end = 0;
+  if (std::sscanf(options.size.c_str(), "%dx%d%n", &config.height, &config.width, &end) != 2 ||
+      options.size.c_str()[end] != '\0' || config.height < 1 || config.width < 1 || config.height > 4096 ||
+      config.width > 4096)
     fail("--size: expected HEIGHTxWIDTH, each 1..4096, got {}", options.size);
   config.threads = options.threads;
   config.train = true;
@@ -160,9 +162,9 @@ void run(const Options& options) {
   const Rate rate = time_loader(paths, config, count);
 
   const auto share = [&](double seconds) { return seconds / stages.total(); };
-  fmt::print("{} of {} files ({}) to {}x{}, training augmentation, {} thread{}\n", options.images, paths.size(),
-             options.data.empty() ? "drawn JPEG crops of about 300x130" : options.data, config.height, config.width,
-             config.threads, config.threads == 1 ? "" : "s");
+  fmt::print("{} images from {} files ({}) to {}x{}, training augmentation, {} thread{}\n", options.images,
+             paths.size(), options.data.empty() ? "drawn JPEG crops of about 300x130" : options.data, config.height,
+             config.width, config.threads, config.threads == 1 ? "" : "s");
   fmt::print("{:.0f} images/s/core\n", rate.core);
   fmt::print("{:.0f} images/s\n", rate.wall);
   fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.decode), 1e6 * stages.decode);
