@@ -5,8 +5,6 @@
 // `panel` (length, kTileColumns) is a packed slice of the right factor, so that its loads are contiguous whatever the
 // layout it came from; the left factor is read where it lies, one pointer per row. Each sum runs in order of i.
 #pragma once
-#include <cstring>
-
 #include "kernels/cpu/convert.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -22,6 +20,7 @@ constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(real));
 constexpr int kTileColumns = 2 * kLanes;
 
 using Vector __attribute__((vector_size(kVectorBytes))) = real;
+using LooseVector __attribute__((vector_size(kVectorBytes), aligned(sizeof(real)), may_alias)) = real;
 
 struct Tile {
   Vector sum[kTileRows][2] = {};
@@ -31,19 +30,27 @@ struct Tile {
 
 template <class T>
 void multiply_add(const T* const (&rows)[kTileRows], int64_t step, const real* panel, int64_t length, Tile& tile) {
-  Vector sum[kTileRows][2];
-  std::memcpy(sum, tile.sum, sizeof sum);
+  Vector sum[kTileRows][2];  // copied one by one: as a block they would stay in memory
+#pragma GCC unroll 8
+  for (int m = 0; m < kTileRows; m++) {
+    sum[m][0] = tile.sum[m][0];
+    sum[m][1] = tile.sum[m][1];
+  }
   for (int64_t i = 0; i < length; i++) {
-    Vector b[2];
-    std::memcpy(b, panel + i * kTileColumns, sizeof b);
+    const LooseVector* b = reinterpret_cast<const LooseVector*>(panel + i * kTileColumns);
+    const Vector left = b[0], right = b[1];
 #pragma GCC unroll 8
     for (int m = 0; m < kTileRows; m++) {
       const real a = static_cast<real>(rows[m][i * step]);
-      sum[m][0] += a * b[0];
-      sum[m][1] += a * b[1];
+      sum[m][0] += a * left;
+      sum[m][1] += a * right;
     }
   }
-  std::memcpy(tile.sum, sum, sizeof sum);
+#pragma GCC unroll 8
+  for (int m = 0; m < kTileRows; m++) {
+    tile.sum[m][0] = sum[m][0];
+    tile.sum[m][1] = sum[m][1];
+  }
 }
 
 // c (m, n) = A B, A's element (i, p) being a[i * row_step + p * depth_step], B (k, n) known only to
