@@ -10,9 +10,9 @@
 namespace mpanet {
 
 struct SynthConfig {
-  int ids = 200;      // identities in training, 2..4000; one in five of them stands in val_id.txt
+  int ids = 300;      // identities in training, 2..4000; one in five of them stands in val_id.txt
   int test_ids = 40;  // identities in the test, 2..4000, none of them in training
-  int images = 6;     // at most, of each identity by each camera; at least three quarters of it; 1..999
+  int images = 5;     // at most, of each identity by each camera; at least three quarters of it; 1..999
   uint64_t seed = 1;
   int threads = 0;  // 0: one a core
 };

@@ -133,7 +133,7 @@ Tones infrared_tones(Random& random) {
   t.skin = gray(uniform(random, 0.62, 0.82));
   t.hair = gray(uniform(random, 0.12, 0.42));
   t.glasses = gray(0.08f);
-  dress(random, t, [](Random& r) { return gray(uniform(r, 0.12, 0.92)); });
+  dress(random, t, [](Random& r) { return gray(uniform(r, 0.15, 0.95)); });
   return t;
 }
 

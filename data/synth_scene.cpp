@@ -132,8 +132,8 @@ void blur(Canvas& canvas, int radius) {
 
 // Light falling on the scene, the sensor's noise and rounding to 8 bits.
 Image expose(Canvas& canvas, const Camera& camera, Random& random) {
-  const float gain = uniform(random, camera.gain_low, camera.gain_high), gamma = uniform(random, 0.8, 1.25);
-  const float fall = camera.infrared ? uniform(random, 0.3, 0.7) : uniform(random, 0, 0.2);  // towards the corners
+  const float gain = uniform(random, camera.gain_low, camera.gain_high), gamma = uniform(random, 0.75, 1.15);
+  const float fall = camera.infrared ? uniform(random, 0.2, 0.6) : uniform(random, 0, 0.2);  // towards the corners
   const float spot_x = uniform(random, 0.35, 0.65), spot_y = uniform(random, 0.25, 0.6);
   Image image{canvas.height, canvas.width, std::vector<uint8_t>(canvas.pixels.size() * 3)};
   uint8_t* out = image.pixels.data();
