@@ -34,15 +34,16 @@ size_t Arena::take(size_t bytes) {
 
 void* Arena::allocate(size_t bytes) {
   bytes = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-  used_ += bytes;
   if (mode_ == Mode::Loose) {
-    peak_ = std::max(peak_, used_);
     void* memory = std::aligned_alloc(kAlignment, bytes);
     if (memory == nullptr) throw std::bad_alloc();
+    used_ += bytes;
+    peak_ = std::max(peak_, used_);
     blocks_[reinterpret_cast<size_t>(memory)] = bytes;
     return memory;
   }
   const size_t offset = take(bytes);
+  used_ += bytes;
   blocks_[offset] = bytes;
   peak_ = std::max(peak_, offset + bytes);
   return base_ + offset;
