@@ -4,20 +4,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "bench/yardstick.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/random.h"
 #include "data/matfile.h"
-#include "mpanet/gemm_f32.h"
 #include "mpanet/ranking.h"
-#ifdef MPANET_HAS_ONEDNN
-#  include <oneapi/dnnl/dnnl.h>
-#endif
 
 using namespace mpanet;
 
@@ -26,12 +21,6 @@ namespace {
 struct Sizes {
   int queries = 3803, gallery = 6775, dimension = 14336, identities = 96;
 };
-
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // `total` images spread evenly over identities and cameras, in ten random permutations.
 void spread(TrialFile& trials, const std::vector<int>& cameras, int total, int identities) {
@@ -77,23 +66,9 @@ Embeddings make_embeddings(const EvaluationPlan& plan, const Sizes& sizes) {
   return embeddings;
 }
 
-// The yardstick: the whole product at once, on all threads; oneDNN's where the build has it, else ours on packed rows.
 double time_product(const Embeddings& embeddings, const Sizes& sizes) {
-  const float *queries = embeddings.row(0), *gallery = embeddings.row(sizes.queries);
-#ifdef MPANET_HAS_ONEDNN
-  std::vector<float> product(static_cast<size_t>(sizes.queries) * sizes.gallery);
-  return seconds_of([&] {
-    dnnl_sgemm('N', 'T', sizes.queries, sizes.gallery, sizes.dimension, 1.0f, queries, sizes.dimension, gallery,
-               sizes.dimension, 0.0f, product.data(), sizes.gallery);
-  });
-#else
-  PackedRows left(PackedRows::Side::Left, sizes.queries, sizes.dimension);
-  PackedRows right(PackedRows::Side::Right, sizes.gallery, sizes.dimension);
-  left.assign(queries, std::vector<double>(sizes.queries, 1).data(), sizes.queries);
-  right.assign(gallery, std::vector<double>(sizes.gallery, 1).data(), sizes.gallery);
-  std::vector<float> product(static_cast<size_t>(left.padded_rows()) * right.padded_rows());
-  return seconds_of([&] { multiply(left, right, product.data(), right.padded_rows()); });
-#endif
+  return seconds_of_product(sizes.queries, sizes.gallery, sizes.dimension, embeddings.row(0),
+                            embeddings.row(sizes.queries));
 }
 
 void run(const Sizes& sizes, int repeat, const std::string& json_path) {

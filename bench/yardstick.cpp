@@ -1,0 +1,33 @@
+#include "bench/yardstick.h"
+
+#include <chrono>
+#include <vector>
+
+#ifdef MPANET_HAS_ONEDNN
+#  include <oneapi/dnnl/dnnl.h>
+#else
+#  include "mpanet/gemm_f32.h"
+#endif
+
+namespace mpanet {
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double seconds_of_product(int m, int n, int k, const float* a, const float* b) {
+#ifdef MPANET_HAS_ONEDNN
+  std::vector<float> product(static_cast<size_t>(m) * n);
+  return seconds_of([&] { dnnl_sgemm('N', 'T', m, n, k, 1.0f, a, k, b, k, 0.0f, product.data(), n); });
+#else
+  PackedRows left(PackedRows::Side::Left, m, k), right(PackedRows::Side::Right, n, k);
+  left.assign(a, std::vector<double>(m, 1).data(), m);
+  right.assign(b, std::vector<double>(n, 1).data(), n);
+  std::vector<float> product(static_cast<size_t>(left.padded_rows()) * right.padded_rows());
+  return seconds_of([&] { multiply(left, right, product.data(), right.padded_rows()); });
+#endif
+}
+
+}  // namespace mpanet
