@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <string_view>
 #include <unordered_map>
@@ -12,6 +11,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "data/npy.h"
+#include "mpanet/json.h"
 #include "mpanet/safetensors.h"
 
 namespace mpanet {
@@ -45,13 +45,14 @@ ImageRecord parse_image(std::string_view line, const std::string& where) {
     if (count < 4) fields[count] = line.substr(begin, end == line.npos ? line.npos : end - begin);
   }
   ImageRecord image;
-  if (count != 4) fail("{}: expected 4 fields ({}), got {}: '{}'", where, kHeader, count, line);
+  if (count != 4) fail("{}: expected 4 fields ({}), got {}: {}", where, kHeader, count, quote(line));
   image.path = fields[0];
-  if (image.path.empty()) fail("{}: the path is empty: '{}'", where, line);
-  if (!parse_number(fields[1], image.identity)) fail("{}: expected an identity from 1, got '{}'", where, fields[1]);
-  if (!parse_number(fields[2], image.camera)) fail("{}: expected a camera from 1, got '{}'", where, fields[2]);
+  if (image.path.empty()) fail("{}: the path is empty: {}", where, quote(line));
+  if (!parse_number(fields[1], image.identity))
+    fail("{}: expected an identity from 1, got {}", where, quote(fields[1]));
+  if (!parse_number(fields[2], image.camera)) fail("{}: expected a camera from 1, got {}", where, quote(fields[2]));
   if (fields[3] != "visible" && fields[3] != "infrared")
-    fail("{}: expected visible or infrared, got '{}'", where, fields[3]);
+    fail("{}: expected visible or infrared, got {}", where, quote(fields[3]));
   image.infrared = fields[3] == "infrared";
   return image;
 }
@@ -60,7 +61,7 @@ std::vector<ImageRecord> read_images(const std::string& path) {
   const std::string content = read_text(path);
   std::string_view text = content;
   const std::string_view header = take_line(text);
-  if (header != kHeader) fail("{}: expected the header '{}', got '{}'", path, kHeader, header);
+  if (header != kHeader) fail("{}: expected the header '{}', got {}", path, kHeader, quote(header));
   std::vector<ImageRecord> images;
   for (size_t line = 2; !text.empty(); line++)
     images.push_back(parse_image(take_line(text), fmt::format("{} line {}", path, line)));
@@ -73,7 +74,7 @@ std::unordered_map<std::string_view, size_t> rows_by_path(const std::vector<Imag
   std::unordered_map<std::string_view, size_t> rows;
   for (size_t i = 0; i < images.size(); i++) {
     const auto [place, fresh] = rows.emplace(images[i].path, i);
-    if (!fresh) fail("{} line {}: {} stands in line {} already", path, i + 2, images[i].path, place->second + 2);
+    if (!fresh) fail("{} line {}: {} stands in line {} already", path, i + 2, quote(images[i].path), place->second + 2);
   }
   return rows;
 }
@@ -88,8 +89,8 @@ void check_finite(const NpyFloats& numbers, const std::vector<ImageRecord>& imag
       std::find_if(numbers.values.begin(), numbers.values.end(), [](float value) { return !std::isfinite(value); });
   if (bad == numbers.values.end()) return;
   const size_t at = bad - numbers.values.begin(), dimension = numbers.shape[1];
-  fail("{}: row {} ({}), column {} is {}, expected finite numbers", path, at / dimension, images[at / dimension].path,
-       at % dimension, *bad);
+  fail("{}: row {} ({}), column {} is {}, expected finite numbers", path, at / dimension,
+       quote(images[at / dimension].path), at % dimension, *bad);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "mpanet/evaluate.h"
 #include "mpanet/gemm_f32.h"
 #include "mpanet/ranking.h"
+#include "tests/evaluation_fixture.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
 // clang-format on
@@ -24,66 +25,6 @@ using namespace mpanet;
 using nlohmann::json;
 
 namespace {
-
-// The fixtures' numbers: splitmix64 over an FNV-1a hash of the name, in [-1, 1).
-std::vector<double> uniform(const std::string& name, int count) {
-  uint64_t hash = 0xCBF29CE484222325;
-  for (const unsigned char byte : name) hash = (hash ^ byte) * 0x100000001B3;
-  std::vector<double> values;
-  for (int i = 0; i < count; i++) {
-    uint64_t z = hash + i + 0x9E3779B97F4A7C15;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    z ^= z >> 31;
-    values.push_back(static_cast<double>(z >> 11) * 0x1p-52 - 1.0);
-  }
-  return values;
-}
-
-json fixture(const char* name) { return json::parse(read_text(std::string(TEST_FIXTURES "/") + name)); }
-
-// The embeddings that a fixture's "about" describes.
-Embeddings made_up_embeddings(const EvaluationPlan& plan, const json& data) {
-  Embeddings embeddings;
-  const int dimension = embeddings.dimension = data["dimension"];
-  std::map<std::string, std::vector<double>> parts;
-  const auto part = [&](const std::string& name) -> const std::vector<double>& {
-    auto& values = parts[name];
-    if (values.empty()) values = uniform(name, dimension);
-    return values;
-  };
-  for (const auto* list : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *list) {
-      const int number = std::stoi(image.path.substr(image.path.rfind('/') + 1));
-      const auto& identity = part("id." + std::to_string(image.identity));
-      const auto& camera = part("camera." + std::to_string(image.camera));
-      const auto noise = uniform(fmt::format("image.{}.{}.{}", image.camera, image.identity, number), dimension);
-      for (int d = 0; d < dimension; d++)
-        embeddings.values.push_back(
-            static_cast<float>(identity[d] + 0.5 * camera[d] + data["noise"].get<double>() * noise[d]));
-    }
-  return embeddings;
-}
-
-TrialFile small_trials(const json& data) {
-  TrialFile trials;
-  for (int camera = 1; camera <= kSysuCameras; camera++) {
-    trials.resize(camera, data["max_id"]);
-    for (const auto& [key, value] : data["counts"][std::to_string(camera)].items()) {
-      const int count = value;
-      std::vector<int32_t> numbers;
-      for (int trial = 0; trial < kSysuTrials && count > 0; trial++) {
-        const auto random = uniform(fmt::format("perm.{}.{}.{}", camera, key, trial), count);
-        std::vector<int32_t> order(count);
-        std::iota(order.begin(), order.end(), 0);
-        std::sort(order.begin(), order.end(), [&](int a, int b) { return random[a] < random[b]; });
-        for (const int place : order) numbers.push_back(place + 1);
-      }
-      trials.set(camera, std::stoi(key), count, numbers);
-    }
-  }
-  return trials;
-}
 
 const SettingResult& find(const std::vector<SettingResult>& results, const std::string& name) {
   for (const SettingResult& result : results)
@@ -137,11 +78,11 @@ struct Case {
     rows.push_back(static_cast<float>(length * std::sin(degrees * M_PI / 180)));
   }
   void query(int identity, int camera, double degrees) {
-    plan.queries.push_back({"q" + std::to_string(plan.queries.size()), identity, camera, true, -1});
+    plan.queries.push_back({fmt::format("q{}", plan.queries.size()), identity, camera, true, -1});
     add(queries, degrees, 1);
   }
   void found(int identity, int camera, double degrees, double length = 1) {
-    plan.gallery.push_back({"g" + std::to_string(plan.gallery.size()), identity, camera, false, -1});
+    plan.gallery.push_back({fmt::format("g{}", plan.gallery.size()), identity, camera, false, -1});
     plan.drawn.push_back(1);
     add(gallery, degrees, length);
   }
@@ -156,7 +97,7 @@ struct Case {
 }  // namespace
 
 TEST_CASE("the small data set gives the authors' numbers") {
-  const json data = fixture("eval_small.json");
+  const json data = evaluation_fixture("eval_small.json");
   const EvaluationPlan plan = plan_sysu(data["test_ids"], small_trials(data));
   CHECK(plan.queries.size() == data["queries"].get<size_t>());
   CHECK(plan.queries.size() + plan.gallery.size() == data["images"].get<size_t>());
@@ -189,7 +130,7 @@ TEST_CASE("the real test set's lists give the authors' numbers") {
     MESSAGE("skipped: MPANET_SYSU_TRIALS does not name SYSU-MM01's rand_perm_cam.mat");
     return;
   }
-  const json data = fixture("eval_sysu.json");
+  const json data = evaluation_fixture("eval_sysu.json");
   const EvaluationPlan plan = plan_sysu(data["test_ids"], read_trial_file(path));
   CHECK(plan.queries.size() == data["queries"].get<size_t>());
   CHECK(plan.gallery.size() == data["gallery_images"].get<size_t>());
@@ -370,7 +311,7 @@ TEST_CASE("products of whole numbers are exact") {
 }
 
 TEST_CASE("what the protocol refuses") {
-  const json data = fixture("eval_small.json");
+  const json data = evaluation_fixture("eval_small.json");
   const TrialFile trials = small_trials(data);
   const std::vector<int> ids = data["test_ids"];
   CHECK_THROWS_WITH_AS(plan_sysu(ids, trials, {"outdoor", ""}), "mode: expected all or indoor, got 'outdoor'",
@@ -390,7 +331,7 @@ TEST_CASE("what the protocol refuses") {
 }
 
 TEST_CASE("random embeddings give chance") {
-  const json data = fixture("eval_small.json");
+  const json data = evaluation_fixture("eval_small.json");
   const EvaluationPlan plan = plan_sysu(data["test_ids"], small_trials(data));
   const auto a = rank_embeddings(plan, chance_embeddings(plan, 1));
   CHECK(same_bits(a, rank_embeddings(plan, chance_embeddings(plan, 1))));
