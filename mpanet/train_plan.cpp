@@ -85,7 +85,7 @@ std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload
     smaller.k_size = 1;
     return plan_train_memory(smaller, workload).total() <= bytes;
   };
-  int most = 0, too_many = config.p_size * config.k_size + 1;
+  int most = 1, too_many = config.p_size * config.k_size + 1;  // a batch has two images at least
   while (too_many - most > 1) {
     const int middle = most + (too_many - most) / 2;
     (fits(middle) ? most : too_many) = middle;

@@ -9,6 +9,7 @@
 
 #include "core/progress.h"
 #include "mpanet/evaluate.h"
+#include "mpanet/text.h"
 
 namespace mpanet {
 namespace {
@@ -16,11 +17,10 @@ namespace {
 using nlohmann::ordered_json;
 constexpr int64_t kEstimateAfter = 3;  // steps
 
-template <class Terms>
-std::string terms_text(const Terms& terms, double divisor) {
-  std::string text;
-  for (const auto& [name, value] : terms) text += fmt::format("{} {:.4f} ", name, value / divisor);
-  return text;
+std::string terms_text(const Losses& terms, double divisor) {
+  std::vector<std::string> words;
+  for (const auto& [name, value] : terms) words.push_back(fmt::format("{} {:.4f}", name, value / divisor));
+  return join(words, " ");
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ void TrainReport::step(const Progression& progression, size_t batches, const Los
   if (due || terminal_ || steps_ == 1) {
     const double speed = static_cast<double>(period_steps_ * config_.p_size * config_.k_size) / period_seconds_;
     const std::string line = fmt::format(
-        "epoch {}/{}, step {} ({}/{}): {}| {:.1f} images/s{}", progression.epoch, config_.num_epoch, progression.step,
+        "epoch {}/{}, step {} ({}/{}): {} | {:.1f} images/s{}", progression.epoch, config_.num_epoch, progression.step,
         progression.batch, batches, terms_text(losses, 1), speed,
         steps_ > 1 ? fmt::format(", {} left", format_duration(seconds_left(progression, batches))) : std::string());
     fmt::print("{}{}{}", terminal_ ? "\r\033[K" : "", line, terminal_ ? "" : "\n");

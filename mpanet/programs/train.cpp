@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   CLI::App app(kAbout, kProgram);
   app.footer(kMore);
   app.get_formatter()->column_width(34);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   TrainOptions options;
   std::string device = "cpu", precision, seed;
   int64_t max_steps = -1;
@@ -53,7 +54,8 @@ int run(int argc, char** argv) {
                  "initial weights: safetensors with torchvision's names of a ResNet, or with the authors' names");
   app.add_option("--set", options.settings, "KEY=VALUE: changes the configuration; may be given again")
       ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
   app.add_option("--max-steps", max_steps,
                  "stop after this step, counted from the run's first; 0 writes the initial network")
