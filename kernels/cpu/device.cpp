@@ -16,9 +16,11 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
+// Whole small pages, even where huge ones back most of a block: rounding up to those would hold memory that no plan
+// counts.
 size_t mapped_bytes(size_t bytes) {
-  const size_t unit = bytes >= kHugePage ? kHugePage : size_t{4096};
-  return (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
+  constexpr size_t kPage = 4096;
+  return (std::max<size_t>(bytes, 1) + kPage - 1) / kPage * kPage;
 }
 
 // First number of the file, or `missing` where there is no file or no number ("max").
