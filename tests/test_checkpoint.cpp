@@ -208,7 +208,11 @@ TEST_CASE("what a file without metadata is follows from its names") {
     tensors.write(folder / "x");
     return Checkpoint(folder / "x").embedding_model();
   };
-  CHECK(depth_of("18", "num_parts=0").depth == "18");
+  const ModelConfig plain = depth_of("18", "num_parts=0");
+  CHECK(plain.depth == "18");
+  CHECK(plain.parts == 0);
+  CHECK(plain.classes == 1);  // no classifier takes memory in an evaluation
+  CHECK(!plain.mutual);
   CHECK(depth_of("34", "num_parts=5").parts == 5);
   CHECK(depth_of("tiny", "modality_attention=1").mam == 1);
   CHECK(depth_of("tiny", "modality_attention=0").mam == 0);

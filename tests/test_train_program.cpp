@@ -142,12 +142,23 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(last.config()->seed == 7);
 
     std::vector<int64_t> steps, epochs, evaluations;
+    std::pair<double, int> highest = {-1, 0};  // rank-1 and its epoch
     for (const json& line : log_lines(run)) {
       const std::string kind = line["kind"];
       (kind == "step" ? steps : kind == "epoch" ? epochs : evaluations).push_back(line["step"]);
-      if (kind == "evaluation") CHECK(has(line["best_is"], "chosen on the test set"));
+      if (kind == "evaluation") {
+        CHECK(has(line["best_is"], "chosen on the test set"));
+        const json& all_single = line["results"][0];
+        CHECK(all_single["mode"] == "all");
+        CHECK(all_single["shots"] == "single");
+        const double rank1 = all_single["rank1"];
+        CHECK(line["best"] == (rank1 > highest.first));
+        if (rank1 > highest.first) highest = {rank1, line["epoch"]};
+      }
       if (kind != "evaluation") CHECK(line["losses"].size() == 7);
     }
+    CHECK(last.progression()->best_rank1 == highest.first);
+    CHECK(last.progression()->best_epoch == highest.second);
     CHECK(epochs.size() == 3);
     CHECK(evaluations == std::vector<int64_t>{epochs[1], epochs[2]});  // eval_interval 2, and the last epoch
     CHECK(steps.size() == static_cast<size_t>(epochs.back()));
