@@ -227,6 +227,12 @@ TEST_CASE("bad data sets and folders of features") {
     check_refused(arguments + " --mode outdoor", "mode: expected all or indoor, got 'outdoor'");
     check_refused(arguments + " --shots 10", "shots: expected single or multi, got '10'");
   }
+  SUBCASE("nowhere to write") {
+    check_refused(folder.arguments() + " --save-features '" + folder.csv() + "/f'",
+                  "images.csv/f: cannot make the folder");
+    check_refused(folder.arguments() + " --json '" + folder.features() + "'",
+                  "features: expected a file to write, got a folder");
+  }
   SUBCASE("no trial file") {
     fs::remove(folder.trial_file());
     check_refused(arguments, "rand_perm_cam.mat");

@@ -89,6 +89,7 @@ void check_options(const Options& options) {
   for (const std::string& file : {options.json, options.sheet}) {
     const auto folder = std::filesystem::path(file).parent_path();
     if (!folder.empty() && !std::filesystem::is_directory(folder)) fail("{}: no such folder", folder.string());
+    if (std::filesystem::is_directory(file)) fail("{}: expected a file to write, got a folder", file);
   }
 }
 
