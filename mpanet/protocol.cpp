@@ -42,8 +42,9 @@ EvaluationPlan plan_sysu(const std::vector<int>& test_ids, const TrialFile& tria
     (image.infrared ? plan.queries : plan.gallery).push_back(image);
   }
   if (plan.queries.empty())
-    fail("the trial file lists no infrared image of the test identities: nothing to query with");
-  if (plan.gallery.empty()) fail("the trial file lists no visible image of the test identities: the gallery is empty");
+    fail("exp/test_id.txt: the trial file has no infrared image of these identities: nothing to query with");
+  if (plan.gallery.empty())
+    fail("exp/test_id.txt: the trial file has no visible image of these identities: the gallery is empty");
 
   plan.drawn.assign(plan.gallery.size(), 0);
   for (size_t s = 0; s < plan.settings.size(); s++) {

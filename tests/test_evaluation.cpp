@@ -17,6 +17,7 @@
 #include "mpanet/gemm_f32.h"
 #include "mpanet/ranking.h"
 #include "tests/evaluation_fixture.h"
+#include "tests/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
 // clang-format on
@@ -318,6 +319,12 @@ TEST_CASE("what the protocol refuses") {
                        UserError);
   CHECK_THROWS_WITH_AS(plan_sysu(ids, trials, {"", "1"}), "shots: expected single or multi, got '1'", UserError);
   CHECK_THROWS_WITH_AS(plan_evaluation("market", "."), "unknown protocol 'market', expected one of: sysu", UserError);
+  for (const auto& [camera, words] : {std::pair(1, "no infrared image"), std::pair(3, "no visible image")}) {
+    TrialFile one;
+    for (int c = 1; c <= kSysuCameras; c++) one.resize(c, 1);
+    one.set(camera, 1, 1, std::vector<int32_t>(kSysuTrials, 1));
+    CHECK(error_of([&] { plan_sysu({1}, one); }).find(words) != std::string::npos);
+  }
   const EvaluationPlan plan = plan_sysu(ids, trials);
   auto on_disk = sysu_test_images(ids, trials);
   CHECK(check_images(plan, on_disk) == 0);
