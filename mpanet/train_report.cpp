@@ -1,6 +1,7 @@
 #include "mpanet/train_report.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,11 @@ std::string terms_text(const Losses& terms, double divisor) {
   std::vector<std::string> words;
   for (const auto& [name, value] : terms) words.push_back(fmt::format("{} {:.4f}", name, value / divisor));
   return join(words, " ");
+}
+
+size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
 
 }  // namespace
@@ -60,11 +66,14 @@ void TrainReport::step(const Progression& progression, size_t batches, const Los
   const bool due = progression.step % config_.log_period == 0;
   if (due || terminal_ || steps_ == 1) {
     const double speed = static_cast<double>(period_steps_ * config_.p_size * config_.k_size) / period_seconds_;
-    const std::string line = fmt::format(
-        "epoch {}/{}, step {} ({}/{}): {} | {:.1f} images/s{}", progression.epoch, config_.num_epoch, progression.step,
-        progression.batch, batches, terms_text(losses, 1), speed,
-        steps_ > 1 ? fmt::format(", {} left", format_duration(seconds_left(progression, batches))) : std::string());
-    fmt::print("{}{}{}", terminal_ ? "\r\033[K" : "", line, terminal_ ? "" : "\n");
+    const std::string left =
+        steps_ > 1 ? fmt::format(", {} left", format_duration(seconds_left(progression, batches))) : std::string();
+    const std::string line =
+        fmt::format("epoch {}/{}, step {} ({}/{}), {:.1f} images/s{}: {}", progression.epoch, config_.num_epoch,
+                    progression.step, progression.batch, batches, speed, left, terms_text(losses, 1));
+    // A redrawn line must not wrap.
+    if (terminal_) fmt::print("\r\033[K{}", std::string_view(line).substr(0, terminal_width() - 1));
+    if (!terminal_) fmt::print("{}\n", line);
     std::fflush(stdout);
     drawn_ = terminal_;
     if (due) {
