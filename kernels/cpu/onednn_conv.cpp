@@ -3,7 +3,7 @@
 // kept in the stream, per shape and pass. Scratchpads are part of the caller's workspace:
 //   forward           scratchpad
 //   backward data     scratchpad, then dx of some pictures, for Write::Add
-//   backward weights  scratchpad, then dw in oneDNN's layout
+//   backward weights  scratchpad, then dw in oneDNN's layout; none where dw is a matrix product
 #include <omp.h>
 
 #include <map>
@@ -171,6 +171,9 @@ void run(Library& lib, const dnnl::reorder& copy, const Desc& from, const void* 
   lib.stream.wait();
 }
 
+// Then dw (k, c) = dy' (k, rows) x (rows, c), which oneDNN does faster as a product than as a convolution.
+bool is_product(const ConvShape& s) { return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.pad == 0; }
+
 // The workspace behind the scratchpad.
 size_t scratchpad_end(const Plan& plan) {
   return static_cast<size_t>(divide_up(static_cast<int64_t>(plan.scratchpad), 64) * 64);
@@ -204,6 +207,7 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
+  if (pass == ConvPass::BackwardWeights && is_product(s)) return 0;
   const Plan& plan = plan_for(library(stream), s, pass);
   if (pass == ConvPass::Forward) return plan.scratchpad;
   if (pass == ConvPass::BackwardData) return scratchpad_end(plan) + input(chunk_of(s, plan.chunk)).get_size();
@@ -252,6 +256,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
+  if (is_product(s)) return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, dw, write);
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardWeights);
   if (!plan.whole) plan.whole = dnnl::convolution_backward_weights(backward_weights(lib, s));
