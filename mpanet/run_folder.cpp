@@ -66,8 +66,8 @@ RunFolder RunFolder::create(const std::string& path) {
 RunFolder RunFolder::open(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got something else", path);
-  if (!fs::exists(path + "/lock", error) && !fs::is_empty(path))
-    fail("{}: expected a run folder, got a folder that no run made", path);
+  const bool made_by_run = fs::exists(path + "/lock", error) || fs::exists(path + "/last.safetensors", error);
+  if (!made_by_run && !fs::is_empty(path)) fail("{}: expected a run folder, got a folder that no run made", path);
   RunFolder folder(path);
   folder.lock();
   for (const auto& entry : fs::directory_iterator(path))

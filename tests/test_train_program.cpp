@@ -10,8 +10,6 @@
 #include "data/image.h"
 #include "data/matfile.h"
 #include "mpanet/checkpoint.h"
-#include "mpanet/free_memory.h"
-#include "mpanet/train_plan.h"
 #include "tests/process.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
@@ -353,6 +351,9 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     const std::string run = folder / "run", last = run + "/last.safetensors";
     check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
     const std::string before = read_text(last);
+    fs::create_directory(folder / "moved");  // the checkpoint alone is enough to go on
+    fs::copy(last, folder / "moved");
+    check_works(no_evaluation(command(folder, "moved", {"--resume", "--max-steps", "2"})));
     const auto refused = [&](const Arguments& more, const std::string& words) {
       Arguments arguments = no_evaluation(command(folder, "run", {"--resume"}));
       arguments.insert(arguments.end(), more.begin(), more.end());
@@ -394,58 +395,4 @@ TEST_CASE("--version and --help-config answer without any input") {
   Process help({PROGRAMS "/mpanet-train", "--help-config"});
   CHECK(help.wait() == 0);
   CHECK(has(help.out(), "weight_KL (default 2.5)"));
-}
-
-TEST_CASE("the largest batch that fits, by the plan itself") {
-  TrainConfig config;
-  for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=16", "k_size=8"}) set_config(config, setting);
-  config.model.classes = 4;
-  const Workload workload;
-  const auto need = [&](int p, int k) {
-    TrainConfig smaller = config;
-    smaller.p_size = p, smaller.k_size = k;
-    return plan_train_memory(smaller, workload).total();
-  };
-  CHECK(need(16, 8) > need(8, 8));
-  const auto whole = largest_batch(config, workload, need(16, 8));
-  REQUIRE(whole);
-  CHECK(whole->p == 16);
-  CHECK(whole->k == 8);
-  const auto half = largest_batch(config, workload, need(8, 8));
-  REQUIRE(half);
-  CHECK(half->p == 8);
-  CHECK(half->k == 8);
-  const auto odd = largest_batch(config, workload, need(1, 28));  // 7 x 4 = 28, 4 x 6 = 24, 3 x 8 = 24, 14 x 2 = 28
-  REQUIRE(odd);
-  CHECK(odd->p == 7);
-  CHECK(odd->k == 4);
-  CHECK(!largest_batch(config, workload, 1000));
-  const std::string message = error_of([&] { check_memory(config, workload, need(8, 8)); });
-  CHECK(has(message, "the largest that fits is p_size 8 x k_size 8"));
-  check_memory(config, workload, need(16, 8));
-  check_memory(config, workload, 0);  // nothing is known of the memory
-}
-
-TEST_CASE("free memory: the machine's, or what the control groups leave") {
-  TemporaryFolder root;
-  const auto put = [&](const std::string& path, const std::string& text) {
-    fs::create_directories(fs::path(root / path).parent_path());
-    write_file(root / path, text);
-  };
-  CHECK(free_memory(root.path()) == 0);
-  put("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable:    500 kB\n");
-  CHECK(free_memory(root.path()) == 500 * 1024);
-  put("proc/self/cgroup", "0::/a/b\n");
-  put("sys/fs/cgroup/a/b/memory.max", "max\n");
-  put("sys/fs/cgroup/a/b/memory.current", "1000\n");
-  CHECK(free_memory(root.path()) == 500 * 1024);
-  put("sys/fs/cgroup/a/memory.max", "300000\n");  // a group above is narrower; 50000 of its use is page cache
-  put("sys/fs/cgroup/a/memory.current", "200000\n");
-  put("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 50000\n");
-  CHECK(free_memory(root.path()) == 150000);
-  put("proc/self/cgroup", "4:cpu:/x\n3:memory:/\n");
-  put("sys/fs/cgroup/memory/memory.limit_in_bytes", "90000\n");
-  put("sys/fs/cgroup/memory/memory.usage_in_bytes", "100000\n");
-  CHECK(free_memory(root.path()) == 0);
-  CHECK(free_memory() > 0);
 }
