@@ -2,15 +2,16 @@
 // trials) costs beside one matrix product of all queries with all gallery images. Default sizes are SYSU-MM01's.
 #include <omp.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "bench/yardstick.h"
+#include "core/command_line.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/random.h"
+#include "core/threads.h"
 #include "data/matfile.h"
 #include "mpanet/ranking.h"
 
@@ -101,10 +102,11 @@ void run(const Sizes& sizes, int repeat, const std::string& json_path) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  sleep_when_idle(argv);
   Sizes sizes;
   int repeat = 3, threads = omp_get_max_threads();
   std::string json_path;
-  CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size");
+  CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
   const CLI::Range rows(4, 1000000);
   app.add_option("--queries", sizes.queries, "query images")->capture_default_str()->check(rows);
   app.add_option("--gallery", sizes.gallery, "gallery images")->capture_default_str()->check(rows);
@@ -117,7 +119,7 @@ int main(int argc, char** argv) try {
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
   app.add_option("--json", json_path, "write the numbers to this file");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
   omp_set_num_threads(threads);
   run(sizes, repeat, json_path);
 } catch (...) {

@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/random.h"
+#include "core/threads.h"
 #include "mpanet/engine.h"
 
 using namespace mpanet;
@@ -137,6 +138,7 @@ void run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  sleep_when_idle(argv);
   Options o;
   CLI::App app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
   app.add_option("--what", o.what, "train or embed")->check(CLI::IsMember({"train", "embed"}))->capture_default_str();

@@ -15,6 +15,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/threads.h"
 #include "tests/op_case.h"
 
 namespace {
@@ -303,6 +304,7 @@ int gradcheck(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  mpanet::sleep_when_idle(argv);
   try {
     return gradcheck(argc, argv);
   } catch (...) {

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/threads.h"
 #include "mpanet/engine.h"
 #include "tests/reference_fill.h"
 
@@ -236,6 +237,7 @@ int parity(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  mpanet::sleep_when_idle(argv);
   try {
     return parity(argc, argv);
   } catch (const json::exception& e) {

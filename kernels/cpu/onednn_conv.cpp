@@ -48,7 +48,6 @@ struct Library {
 };
 
 // ---- What oneDNN is asked for.
-// ---------------------------------------------------------------------------------------
 
 Desc input(const ConvShape& s) { return {{s.n, s.c, s.h, s.w}, kFloat, Tag::nhwc}; }
 Desc output(const ConvShape& s) { return {{s.n, s.k, s.oh(), s.ow()}, kFloat, Tag::nhwc}; }
@@ -89,7 +88,6 @@ dnnl::reorder reorder(Library& lib, const Desc& from, const Desc& to, const dnnl
 }
 
 // ---- Plans.
-// ----------------------------------------------------------------------------------------------------------
 
 // A chunk of dx stays in the cache between being computed and being added: the largest divisor of n that fits.
 int pictures_at_once(const ConvShape& s) {
@@ -151,7 +149,6 @@ Plan& plan_for(Library& lib, const ConvShape& s, ConvPass pass) {
 }
 
 // ---- Running.
-// --------------------------------------------------------------------------------------------------------
 
 using Arguments = std::unordered_map<int, dnnl::memory>;
 

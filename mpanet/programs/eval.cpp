@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/progress.h"
+#include "core/threads.h"
 #include "mpanet/checkpoint.h"
 #include "mpanet/evaluate.h"
 #include "mpanet/features.h"
@@ -173,6 +174,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  sleep_when_idle(argv);
   try {
     return run(argc, argv);
   } catch (...) {

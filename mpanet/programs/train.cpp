@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/threads.h"
 #include "mpanet/config.h"
 #include "mpanet/provenance.h"
 
@@ -86,6 +87,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  sleep_when_idle(argv);
   try {
     return run(argc, argv);
   } catch (...) {
