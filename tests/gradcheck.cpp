@@ -280,7 +280,7 @@ int gradcheck(int argc, char** argv) {
   std::string device = "cpu", filter;
   bool list = false;
   app.add_option("--device", device, "where the ops run: cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-  app.add_option("--filter", filter, "only cases whose line in --list contains TEXT")->type_name("TEXT");
+  app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
   try {
     app.parse(argc, argv);
@@ -297,7 +297,8 @@ int gradcheck(int argc, char** argv) {
   const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
   if (!list) return run_cases(cases, Backend::cpu);
-  for (const OpCase& c : cases) fmt::print("{} {}\n", c.op, c.shapes);
+  for (const OpCase& c : cases)
+    fmt::print("{} {}{}\n", c.op, c.shapes, c.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.flops) : "");
   return 0;
 }
 
