@@ -1,6 +1,5 @@
 // How many training pictures a second and core the loader makes (decode, resize, augment, normalise), and where the
 // time goes. A core's second is a second of the process's CPU time, so a busy machine does not change the answer.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -8,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/command_line.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "data/loader.h"
@@ -191,7 +191,7 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.");
+  CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.", "bench-data");
   app.add_option("--data", options.data, "folder with pictures, searched through (default: draws its own JPEG crops)");
   app.add_option("--threads", options.threads, "loader threads")->check(CLI::Range(1, 256))->capture_default_str();
   app.add_option("--size", options.size, "HEIGHTxWIDTH of the network's input")->capture_default_str();
@@ -200,12 +200,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", options.json, "write the numbers to this file");
   try {
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-      if (e.get_exit_code() == 0) return app.exit(e);
-      fail("{} (see --help)", e.what());
-    }
+    if (const auto code = parse_command_line(app, argc, argv)) return *code;
     run(options);
     return 0;
   } catch (...) {

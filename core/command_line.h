@@ -16,7 +16,7 @@ inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** arg
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "{}: {} (--help tells more)\n", app.get_name(), e.what());
+    fmt::print(stderr, "{}: {} (see --help)\n", app.get_name(), e.what());
     return 2;
   }
 }

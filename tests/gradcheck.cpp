@@ -8,12 +8,12 @@
 //   tensors lie in a slab of exactly the planned size, full of NaN before each pass: nothing is read that nobody wrote
 #include <omp.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
 
+#include "core/command_line.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "tests/op_case.h"
@@ -282,11 +282,7 @@ int gradcheck(int argc, char** argv) {
   app.add_option("--device", device, "where the ops run: cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
+  if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   std::vector<OpCase> cases = op_cases();
   std::erase_if(cases, [&](const OpCase& c) { return (c.op + " " + c.shapes).find(filter) == std::string::npos; });
   if (cases.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);

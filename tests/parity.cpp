@@ -2,12 +2,12 @@
 //
 // A fixture holds a configuration, the embedding of batch 0 before training, each training step's loss terms, step 0's
 // gradients, and every parameter and buffer after the last step; tensors as sum, L2 norm and up to eight entries.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/command_line.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/threads.h"
@@ -214,11 +214,7 @@ int parity(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
   app.add_option("--device", device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
+  if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   const bool f64 = precision == "f64";
   const Tolerances tolerances =
       f64 ? Tolerances{1e-6, 1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 5e-2, 1e-3, false};

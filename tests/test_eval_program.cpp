@@ -1,9 +1,6 @@
 // mpanet-eval as its users meet it: results in files, exit codes, and bad input answered by one line on stderr with
 // nothing left behind.
-#include <sys/wait.h>
-
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +13,7 @@
 #include "mpanet/checkpoint.h"
 #include "mpanet/features.h"
 #include "tests/evaluation_fixture.h"
+#include "tests/shell.h"
 #include "tests/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
@@ -30,31 +28,10 @@ namespace {
 // Builds without these libraries skip what needs them.
 const bool kNoTrials = !matio_supported(), kNoPictures = !matio_supported() || !jpeg_supported();
 
-struct Result {
-  int code;
-  std::string out, err;
-};
+Result run(const std::string& arguments) { return run_program("mpanet-eval", arguments); }
 
-// Runs mpanet-eval with these arguments (for a shell).
-Result run(const std::string& arguments) {
-  TemporaryFolder folder;
-  const std::string out = folder / "out", err = folder / "err";
-  const std::string command = "{ " PROGRAMS "/mpanet-eval " + arguments + "; } >'" + out + "' 2>'" + err + "'";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, read_text(out), read_text(err)};
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
-// Bad input: exit code 2, one line on stderr that holds `words`, nothing on stdout.
 void check_refused(const std::string& arguments, const std::string& words) {
-  CAPTURE(arguments);
-  const Result result = run(arguments);
-  CHECK(result.code == 2);
-  CHECK_MESSAGE(has(result.err, words), result.err);
-  CHECK(result.err.find('\n') == result.err.size() - 1);
-  CHECK(result.err.rfind("mpanet-eval: ", 0) == 0);
-  CHECK(result.out.empty());
+  CHECK(not_refused("mpanet-eval", arguments, words) == "");
 }
 
 // exp/ of two identities, 2 and 3, each with two images of cameras 1 (visible) and 3 (infrared), and their embeddings:

@@ -1,9 +1,9 @@
 // mpanet-data: makes, checks and looks at data sets.
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
 
+#include "core/command_line.h"
 #include "core/error.h"
 #include "data/image.h"
 #include "data/npy.h"
@@ -113,12 +113,7 @@ int run(int argc, char** argv) {
                     "rand_perm_cam.mat");
   check->add_option("--threads", threads, "0: one a core")->capture_default_str()->check(CLI::Range(0, 1024));
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);
-    fail("{} (see --help)", e.what());
-  }
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (make->parsed()) return synth(config, out, sheet);
   if (resize->parsed()) return preprocess(picture, height, width, npy);
   return verify(root, trials, threads);

@@ -1,11 +1,11 @@
 // mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
 #include <omp.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/command_line.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -158,12 +158,7 @@ int run(int argc, char** argv) {
   bool version = false;
   add_options(app, options);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);
-    fail("{} (see --help)", e.what());
-  }
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_options(options);
   if (options.threads > 0) omp_set_num_threads(options.threads);

@@ -1,9 +1,9 @@
 // mpanet-train: trains MPANet, or goes on with a run.
 #include "mpanet/train.h"
 
-#include <CLI/CLI.hpp>
 #include <limits>
 
+#include "core/command_line.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "mpanet/config.h"
@@ -68,12 +68,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(1, 1024));
   app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);
-    fail("{} (see --help)", e.what());
-  }
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
   if (help_config) return fmt::print("{}", config_help()), 0;
   for (const auto& [name, value] : {std::pair("--data", &options.data), std::pair("--out", &options.out)})
