@@ -31,6 +31,18 @@ Tensor max_pool(Context& context, const Tensor& x, int size, int stride, int pad
   return y;
 }
 
-RealTensor global_mean(Context& context, const Tensor& x) { return pattern_pool(context, x, {}); }
+RealTensor global_mean(Context& context, const Tensor& x) {
+  CHECK(x.shape().rank() == 4, "expected x (N, H, W, C), got {}", x.shape().str());
+  const int n = x.dim(0), hw = x.dim(1) * x.dim(2), c = x.dim(3);
+  const RealTensor y(context, {n, c}, context.recording());
+  RUN_ON(context, mean_pool_forward(context.stream(), x.data(), n, hw, c, y.data()));
+  if (context.recording())
+    context.tape().record("global_mean", [=, &context] {
+      if (!y.has_grad()) return;
+      const auto [dx, write] = x.grad_sink();
+      RUN_ON(context, mean_pool_backward(context.stream(), y.grad(), n, hw, c, dx, write));
+    });
+  return y;
+}
 
 }  // namespace mpanet::PRECISION
