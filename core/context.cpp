@@ -20,8 +20,6 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 void no_backend(const char* call) { throw CheckError(std::string("this build has no such backend: ") + call); }
 
-size_t available_memory(Backend backend) { return ON_BACKEND(backend, available_memory()); }
-
 StreamHandle::StreamHandle(Backend backend) : backend_(backend), stream_(ON_BACKEND(backend, create_stream())) {}
 StreamHandle::~StreamHandle() { ON_BACKEND(backend_, destroy_stream(stream_)); }
 

@@ -15,9 +15,6 @@ namespace mpanet {
 // The backend that was built in and asked for; CheckError naming the call otherwise.
 [[noreturn]] void no_backend(const char* call);
 
-// Bytes that a new allocation on the backend may take now.
-size_t available_memory(Backend backend);
-
 // Owns a backend's stream.
 class StreamHandle {
  public:

@@ -13,13 +13,8 @@ class Tape {
   // `backward` must do nothing when its output got no gradient (TensorOf::has_grad).
   void record(const char* op, std::function<void()> backward) { steps_.push_back({op, std::move(backward)}); }
 
-  void backward() {
-    while (!steps_.empty()) {
-      const Step step = std::move(steps_.back());
-      steps_.pop_back();
-      step.backward();
-    }
-  }
+  // Runs every closure, last one first; an error says of which op.
+  void backward();
   void clear() {
     while (!steps_.empty()) steps_.pop_back();
   }

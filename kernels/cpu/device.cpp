@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <string>
 
 #include "core/error.h"
 #include "kernels/cpu/stream.h"
@@ -21,13 +19,6 @@ constexpr size_t kHugePage = size_t{2} << 20;
 size_t mapped_bytes(size_t bytes) {
   constexpr size_t kPage = 4096;
   return (std::max<size_t>(bytes, 1) + kPage - 1) / kPage * kPage;
-}
-
-// First number of the file, or `missing` where there is no file or no number ("max").
-size_t number_in(const char* path, size_t missing) {
-  std::ifstream file(path);
-  size_t value = missing;
-  return file >> value ? value : missing;
 }
 
 }  // namespace
@@ -48,20 +39,6 @@ void* allocate(size_t bytes) {
 }
 
 void release(void* memory, size_t bytes) { munmap(memory, mapped_bytes(bytes)); }
-
-size_t available_memory() {
-  size_t available = SIZE_MAX;
-  std::ifstream info("/proc/meminfo");
-  for (std::string key; info >> key;) {
-    size_t kib = 0;
-    if (key == "MemAvailable:" && info >> kib) available = kib * 1024;
-  }
-  // A container's limit, if it is lower (cgroup version 2).
-  const size_t limit = number_in("/sys/fs/cgroup/memory.max", SIZE_MAX);
-  const size_t used = number_in("/sys/fs/cgroup/memory.current", 0);
-  if (limit != SIZE_MAX) available = std::min(available, limit > used ? limit - used : 0);
-  return available;
-}
 
 void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
