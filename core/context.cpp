@@ -7,10 +7,6 @@
 #include "core/error.h"
 #include "kernels/memory.h"
 
-// A function of kernels/memory.inc on the backend; the next backend becomes one more case here.
-#define ON_BACKEND(backend, call) \
-  ((backend) == ::mpanet::Backend::cpu ? cpu::call : (::mpanet::no_backend(#call), cpu::call))
-
 namespace mpanet {
 namespace {
 
@@ -20,18 +16,22 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 void no_backend(const char* call) { throw CheckError(std::string("this build has no such backend: ") + call); }
 
+void kernel_check_failed(const char* function, const char* expected, const char* condition) {
+  throw CheckError(std::string(function) + ": expected " + expected + " [" + condition + "]");
+}
+
 StreamHandle::StreamHandle(Backend backend) : backend_(backend), stream_(ON_BACKEND(backend, create_stream())) {}
 StreamHandle::~StreamHandle() { ON_BACKEND(backend_, destroy_stream(stream_)); }
 
 Buffer::Buffer(Context& context, size_t bytes) : context_(&context), bytes_(bytes) {
-  if (!context.planning()) memory_ = ON_BACKEND(context.backend(), allocate(bytes));
+  if (!context.planning()) memory_ = ON_BACKEND(context.backend(), allocate(context.stream(), bytes));
   context.persistent_ += bytes;
 }
 
 Buffer::~Buffer() {
   if (context_ == nullptr) return;
   context_->persistent_ -= bytes_;
-  if (memory_ != nullptr) ON_BACKEND(context_->backend(), release(memory_, bytes_));
+  if (memory_ != nullptr) ON_BACKEND(context_->backend(), release(context_->stream(), memory_, bytes_));
 }
 
 void Buffer::swap(Buffer& other) noexcept {
@@ -52,12 +52,12 @@ Context::Context(Backend backend, std::shared_ptr<StreamHandle> stream, size_t a
     : backend_(backend),
       stream_(std::move(stream)),
       slab_bytes_(arena_bytes),
-      slab_(ON_BACKEND(backend, allocate(arena_bytes))),
+      slab_(ON_BACKEND(backend, allocate(stream_->get(), arena_bytes))),
       arena_(std::make_unique<Arena>(slab_, arena_bytes)) {}
 
 Context::~Context() {
   tape_.clear();
-  if (slab_ != nullptr) ON_BACKEND(backend_, release(slab_, slab_bytes_));
+  if (slab_ != nullptr) ON_BACKEND(backend_, release(stream_->get(), slab_, slab_bytes_));
 }
 
 void Context::to_device(void* to, const void* from, size_t bytes) {

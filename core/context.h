@@ -12,9 +12,6 @@
 
 namespace mpanet {
 
-// The backend that was built in and asked for; CheckError naming the call otherwise.
-[[noreturn]] void no_backend(const char* call);
-
 // Owns a backend's stream.
 class StreamHandle {
  public:

@@ -24,6 +24,12 @@ struct Terms {
 namespace cpu {
 #include "kernels/kernels.inc"
 }
+namespace emu {
+#include "kernels/kernels.inc"
+}
+namespace cuda {
+#include "kernels/kernels.inc"
+}
 
 }  // namespace mpanet::PRECISION
 
@@ -33,15 +39,8 @@ namespace cpu {
   do {                                                     \
     if (!(context).planning()) {                           \
       const ::mpanet::OpTimer op_timer_((context), #call); \
-      switch ((context).backend()) {                       \
-        case ::mpanet::Backend::cpu:                       \
-          cpu::call;                                       \
-          break;                                           \
-        default:                                           \
-          ::mpanet::no_backend(#call);                     \
-      }                                                    \
+      ON_BACKEND((context).backend(), call);               \
     }                                                      \
   } while (0)
 
-#define ASK_BACKEND(context, call) \
-  ((context).backend() == ::mpanet::Backend::cpu ? cpu::call : (::mpanet::no_backend(#call), cpu::call))
+#define ASK_BACKEND(context, call) ON_BACKEND((context).backend(), call)

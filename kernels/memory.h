@@ -2,6 +2,14 @@
 #pragma once
 #include "kernels/types.h"
 
-namespace mpanet::cpu {
+namespace mpanet {
+namespace cpu {
 #include "kernels/memory.inc"
 }
+namespace emu {
+#include "kernels/memory.inc"
+}
+namespace cuda {
+#include "kernels/memory.inc"
+}
+}  // namespace mpanet

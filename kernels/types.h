@@ -5,7 +5,13 @@
 
 namespace mpanet {
 
+// cpu: plain loops. cuda: the handwritten kernels on a GPU. emu: the same kernels under the emulation of kernels/emu.
 enum class Backend { cpu, emu, cuda };
+
+// The backend was not built in: CheckError naming the call.
+[[noreturn]] void no_backend(const char* call);
+// A promise of a kernel's caller was broken: CheckError. The way of the .cu files, which leave fmt to host code.
+[[noreturn]] void kernel_check_failed(const char* function, const char* expected, const char* condition);
 
 // One opaque stream type in every translation unit; each backend knows what it points at. A stream orders its work;
 // the cpu backend's runs at once and keeps what calls share (oneDNN's engine and compiled primitives).
@@ -43,6 +49,8 @@ struct StepState {
   double learning_rate = 0;
   double teacher_rate = 0;  // r of SPEC section 2
   int64_t step = 0;         // optimiser steps done, this one included: from 1
+  double loss_scale =
+      1;  // f16: what the loss is multiplied by before the backward pass, its gradients divided by after
 };
 
 struct AdamSettings {
@@ -59,3 +67,17 @@ struct Rows {
 };
 
 }  // namespace mpanet
+
+// ON_BACKEND(backend, f(x)) is cpu::f(x), emu::f(x) or cuda::f(x), of the namespaces that are in sight.
+#if defined(MPANET_HAS_EMU)
+#  define ON_EMU(call) emu::call
+#else
+#  define ON_EMU(call) (::mpanet::no_backend(#  call), cpu::call)
+#endif
+#if defined(MPANET_HAS_CUDA)
+#  define ON_CUDA(call) cuda::call
+#else
+#  define ON_CUDA(call) (::mpanet::no_backend(#  call), cpu::call)
+#endif
+#define ON_BACKEND(backend, call) \
+  ((backend) == ::mpanet::Backend::cpu ? cpu::call : (backend) == ::mpanet::Backend::emu ? ON_EMU(call) : ON_CUDA(call))

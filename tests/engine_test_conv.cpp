@@ -178,7 +178,8 @@ TEST_CASE("gemm in every transposition") {
         }
       Guarded<real> c(m * n);
       if (write == Write::Add) std::copy(before.begin(), before.end(), c.data());
-      cpu::gemm(context.stream(), transpose_a, transpose_b, m, n, k, a.data(), b.data(), c.data(), write);
+      cpu::gemm(context.stream(), transpose_a, transpose_b, m, n, k, a.data(), b.data(), nullptr, c.data(), write,
+                nullptr);
       check_exact(c.values(), expected, fmt::format("{} x {} x {}, kind {}", m, n, k, kind));
     }
   }

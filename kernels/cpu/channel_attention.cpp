@@ -9,9 +9,9 @@ namespace mpanet::PRECISION::cpu {
 
 void channel_attention_forward(Stream stream, const real* pooled, const real* w1, const real* w2, int n, int c, int h,
                                real* hidden, real* mask) {
-  gemm(stream, false, true, n, h, c, pooled, w1, hidden, Write::Set);
+  gemm(stream, false, true, n, h, c, pooled, w1, nullptr, hidden, Write::Set, nullptr);
   for (int64_t i = 0; i < int64_t{n} * h; i++) hidden[i] = hidden[i] > 0 ? hidden[i] : 0;
-  gemm(stream, false, true, n, c, h, hidden, w2, mask, Write::Set);
+  gemm(stream, false, true, n, c, h, hidden, w2, nullptr, mask, Write::Set, nullptr);
   sigmoid_forward(stream, mask, mask, int64_t{n} * c);
 }
 
@@ -21,12 +21,12 @@ void channel_attention_backward(Stream stream, const real* dmask, const real* ma
   real* da = workspace;                   // (n, c)
   real* dh = workspace + int64_t{n} * c;  // (n, h)
   sigmoid_backward(stream, dmask, mask, da, int64_t{n} * c, Write::Set);
-  gemm(stream, true, false, c, h, n, da, hidden, dw2, dw2_write);
-  gemm(stream, false, false, n, h, c, da, w2, dh, Write::Set);
+  gemm(stream, true, false, c, h, n, da, hidden, nullptr, dw2, dw2_write, nullptr);
+  gemm(stream, false, false, n, h, c, da, w2, nullptr, dh, Write::Set, nullptr);
   for (int64_t i = 0; i < int64_t{n} * h; i++)
     if (!(hidden[i] > 0)) dh[i] = 0;
-  gemm(stream, true, false, h, c, n, dh, pooled, dw1, dw1_write);
-  gemm(stream, false, false, n, c, h, dh, w1, dpooled, Write::Set);
+  gemm(stream, true, false, h, c, n, dh, pooled, nullptr, dw1, dw1_write, nullptr);
+  gemm(stream, false, false, n, c, h, dh, w1, nullptr, dpooled, Write::Set, nullptr);
 }
 
 }  // namespace mpanet::PRECISION::cpu

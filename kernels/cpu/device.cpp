@@ -23,7 +23,7 @@ size_t mapped_bytes(size_t bytes) {
 
 }  // namespace
 
-void* allocate(size_t bytes) {
+void* allocate(Stream, size_t bytes) {
   const size_t size = mapped_bytes(bytes);
   // A mapping aligned to huge pages: one page more, the ends given back.
   const size_t extra = bytes >= kHugePage ? kHugePage : 0;
@@ -38,7 +38,7 @@ void* allocate(size_t bytes) {
   return aligned;
 }
 
-void release(void* memory, size_t bytes) { munmap(memory, mapped_bytes(bytes)); }
+void release(Stream, void* memory, size_t bytes) { munmap(memory, mapped_bytes(bytes)); }
 
 void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }

@@ -36,12 +36,6 @@ void column_sums(Stream, const real* dy, int64_t rows, int k, real* db, Write wr
   sum_rows(dy, rows, k, db, write);
 }
 
-void add_bias(Stream, real* y, const real* bias, int64_t rows, int k) {
-#pragma omp parallel for schedule(static) if (rows * k > kSerialCount)
-  for (int64_t row = 0; row < rows; row++)
-    for (int j = 0; j < k; j++) y[row * k + j] += bias[j];
-}
-
 void cast_to_storage(Stream, const real* from, storage* to, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
   for (int64_t i = 0; i < count; i++) to[i] = store<storage>(from[i]);

@@ -1,12 +1,13 @@
 // Matrix product in plain loops: the reference, in every precision.
 #include "core/error.h"
+#include "kernels/cpu/bias.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
 
 void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
-          real* c, Write write) {
+          const real* bias, real* c, Write write, void*) {
   CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
   const int64_t row_step = transpose_b ? 1 : n, column_step = transpose_b ? k : 1;
   const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
@@ -15,6 +16,9 @@ void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int6
       for (int j = 0; j < width; j++) panel[i * kTileColumns + j] = from[i * row_step + j * column_step];
   };
   packed_product(m, n, k, a, transpose_a ? 1 : k, transpose_a ? m : 1, pack, c, write);
+  if (bias != nullptr) add_bias(bias, m, n, c);
 }
+
+size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t) { return 0; }
 
 }  // namespace mpanet::PRECISION::cpu

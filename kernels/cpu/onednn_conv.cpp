@@ -253,7 +253,8 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
-  if (is_product(s)) return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, dw, write);
+  if (is_product(s))
+    return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, nullptr, dw, write, nullptr);
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardWeights);
   if (!plan.whole) plan.whole = dnnl::convolution_backward_weights(backward_weights(lib, s));

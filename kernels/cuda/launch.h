@@ -1,0 +1,55 @@
+// The CUDA side of simt.h: launching with every error checked and named. Included under nvcc only.
+#pragma once
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <string>
+#include <type_traits>
+
+#include "kernels/types.h"
+
+namespace mpanet::cuda {
+
+cudaStream_t stream_of(Stream stream);
+
+// Throws what went wrong with a launch, naming kernel, launch shape and the sizes among its arguments.
+[[noreturn]] void launch_failed(cudaError_t error, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
+                                const std::string& sizes);
+
+// All of a block's dynamic shared memory.
+template <class T>
+__device__ T& shared_memory() {
+  extern __shared__ __align__(128) unsigned char dynamic_shared_bytes[];
+  return *reinterpret_cast<T*>(dynamic_shared_bytes);
+}
+
+template <class T>
+void add_size(std::string& text, const T& value) {
+  if constexpr (std::is_integral_v<T> && sizeof(T) > 1) {
+    text += (text.empty() ? "" : ", ") + std::to_string(value);
+  }
+  if constexpr (std::is_same_v<T, ConvShape>) {
+    const int sizes[] = {value.n, value.h, value.w, value.c, value.k, value.kh, value.kw, value.stride, value.pad};
+    for (const int size : sizes) add_size(text, size);
+  }
+}
+
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
+            Arguments... arguments) {
+  constexpr size_t kWithoutAsking = 48 << 10;
+  cudaError_t error = cudaSuccess;
+  if (shared_bytes > kWithoutAsking)
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+  if (error == cudaSuccess) {
+    kernel<<<grid, block, shared_bytes, stream_of(stream)>>>(static_cast<Parameters>(arguments)...);
+    error = cudaGetLastError();
+  }
+  if (error == cudaSuccess) return;
+  std::string sizes;
+  (add_size(sizes, arguments), ...);
+  launch_failed(error, name, grid, block, shared_bytes, sizes);
+}
+
+}  // namespace mpanet::cuda

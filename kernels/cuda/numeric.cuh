@@ -1,0 +1,81 @@
+// Between storage and real in device code, what Write means, and the one vector type.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "kernels/cuda/simt.h"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+
+using std::exp;
+using std::fabs;
+using std::fma;
+using std::log;
+using std::sqrt;
+
+__device__ inline double load(double value) { return value; }
+__device__ inline float load(float value) { return value; }
+
+#if defined(__CUDACC__)
+__device__ inline float load(bfloat16 value) { return __uint_as_float(static_cast<uint32_t>(value.bits) << 16); }
+__device__ inline float load(float16 value) { return __half2float(__ushort_as_half(value.bits)); }
+template <class T>
+__device__ inline T store(real value) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    T stored;
+    stored.bits = __bfloat16_as_ushort(__float2bfloat16_rn(value));
+    return stored;
+  } else if constexpr (std::is_same_v<T, float16>) {
+    T stored;
+    stored.bits = __half_as_ushort(__float2half_rn(value));
+    return stored;
+  } else {
+    return static_cast<T>(value);
+  }
+}
+#else
+inline float load(bfloat16 value) { return static_cast<float>(value); }
+inline float load(float16 value) { return static_cast<float>(value); }
+template <class T>
+T store(real value) {
+  return static_cast<T>(value);
+}
+#endif
+
+template <class T>
+__device__ inline void put(T& to, real value, Write write) {
+  to = store<T>(write == Write::Add ? static_cast<real>(load(to)) + value : value);
+}
+
+// ReLU; a NaN stays one.
+__device__ inline real rectify(real value) { return value < 0 ? real{0} : value; }
+
+constexpr __host__ __device__ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// N elements that are loaded and stored at once. kFull lanes fill 16 bytes and need an address that is a multiple of
+// 16; N = 1 is the way for odd widths. Kernels take N as a template parameter, launchers choose with vector_lanes().
+template <class T>
+constexpr int kFull = 16 / static_cast<int>(sizeof(T));
+
+template <class T, int N>
+struct alignas(sizeof(T) * N) Pack {
+  T lane[N];
+};
+
+template <int N, class T>
+__device__ inline Pack<T, N> load_pack(const T* from) {
+  return *reinterpret_cast<const Pack<T, N>*>(from);
+}
+template <int N, class T>
+__device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
+  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
+
+// Whether rows of `width` elements that begin at all of these addresses can be read in packs of kFull<storage>.
+template <class... T>
+bool packs_fit(int64_t width, const T*... start) {
+  return width % kFull<storage> == 0 && ((reinterpret_cast<uintptr_t>(start) % 16 == 0) && ...);
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS

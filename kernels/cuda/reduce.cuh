@@ -1,0 +1,41 @@
+// Sums over a warp and over a block, in a fixed order: the same inputs give the same bits in every run.
+#pragma once
+#include "kernels/cuda/numeric.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+
+struct Add {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Larger {  // a NaN wins
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a > b || a != a ? a : b;
+  }
+};
+
+// Every lane gets the result. All 32 lanes must call.
+template <class T, class Combine = Add>
+__device__ T warp_reduce(T value, Combine combine = {}) {
+  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+    value = combine(value, __shfl_xor_sync(kAllLanes, value, offset));
+  return value;
+}
+
+// Every thread gets the result. All threads of the block must call, blockDim a multiple of 32 and one-dimensional;
+// `partial` is shared memory. It has a barrier before it reads and one after, so `partial` may be used again at once.
+template <class T, class Combine = Add>
+__device__ T block_reduce(T value, T (&partial)[kWarp], T neutral = T(0), Combine combine = {}) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  value = warp_reduce(value, combine);
+  if (lane == 0) partial[warp] = value;
+  __syncthreads();
+  value = warp_reduce(lane < warps ? partial[lane] : neutral, combine);
+  __syncthreads();
+  return value;
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS
