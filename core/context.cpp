@@ -20,8 +20,9 @@ void kernel_check_failed(const char* function, const char* expected, const char*
   throw CheckError(std::string(function) + ": expected " + expected + " [" + condition + "]");
 }
 
-StreamHandle::StreamHandle(Backend backend) : backend_(backend), stream_(ON_BACKEND(backend, create_stream())) {}
-StreamHandle::~StreamHandle() { ON_BACKEND(backend_, destroy_stream(stream_)); }
+StreamHandle::StreamHandle(Device device)
+    : device_(device), stream_(ON_BACKEND(device.backend, create_stream(device.index))) {}
+StreamHandle::~StreamHandle() { ON_BACKEND(device_.backend, destroy_stream(stream_)); }
 
 Buffer::Buffer(Context& context, size_t bytes) : context_(&context), bytes_(bytes) {
   if (!context.planning()) memory_ = ON_BACKEND(context.backend(), allocate(context.stream(), bytes));
@@ -40,43 +41,43 @@ void Buffer::swap(Buffer& other) noexcept {
   std::swap(bytes_, other.bytes_);
 }
 
-Context::Context(Backend backend)
-    : backend_(backend),
-      stream_(std::make_shared<StreamHandle>(backend)),
+Context::Context(Device device)
+    : device_(device),
+      stream_(std::make_shared<StreamHandle>(device)),
       arena_(std::make_unique<Arena>(Arena::Mode::Loose)) {}
 
-Context::Context(Backend backend, std::shared_ptr<StreamHandle> stream, Arena::Mode mode)
-    : backend_(backend), stream_(std::move(stream)), arena_(std::make_unique<Arena>(mode)) {}
+Context::Context(Device device, std::shared_ptr<StreamHandle> stream, Arena::Mode mode)
+    : device_(device), stream_(std::move(stream)), arena_(std::make_unique<Arena>(mode)) {}
 
-Context::Context(Backend backend, std::shared_ptr<StreamHandle> stream, size_t arena_bytes)
-    : backend_(backend),
+Context::Context(Device device, std::shared_ptr<StreamHandle> stream, size_t arena_bytes)
+    : device_(device),
       stream_(std::move(stream)),
       slab_bytes_(arena_bytes),
-      slab_(ON_BACKEND(backend, allocate(stream_->get(), arena_bytes))),
+      slab_(ON_BACKEND(device.backend, allocate(stream_->get(), arena_bytes))),
       arena_(std::make_unique<Arena>(slab_, arena_bytes)) {}
 
 Context::~Context() {
   tape_.clear();
-  if (slab_ != nullptr) ON_BACKEND(backend_, release(stream_->get(), slab_, slab_bytes_));
+  if (slab_ != nullptr) ON_BACKEND(backend(), release(stream_->get(), slab_, slab_bytes_));
 }
 
 void Context::to_device(void* to, const void* from, size_t bytes) {
-  if (!planning()) ON_BACKEND(backend_, copy_to_device(stream(), to, from, bytes));
+  if (!planning()) ON_BACKEND(backend(), copy_to_device(stream(), to, from, bytes));
 }
 
 void Context::to_host(void* to, const void* from, size_t bytes) {
   if (planning())
     std::memset(to, 0, bytes);
   else
-    ON_BACKEND(backend_, copy_to_host(stream(), to, from, bytes));
+    ON_BACKEND(backend(), copy_to_host(stream(), to, from, bytes));
 }
 
 void Context::zero(void* memory, size_t bytes) {
-  if (!planning()) ON_BACKEND(backend_, fill_zero(stream(), memory, bytes));
+  if (!planning()) ON_BACKEND(backend(), fill_zero(stream(), memory, bytes));
 }
 
 void Context::synchronize() {
-  if (!planning()) ON_BACKEND(backend_, synchronize(stream()));
+  if (!planning()) ON_BACKEND(backend(), synchronize(stream()));
 }
 
 void Context::add_time(const std::string& op, double seconds) {

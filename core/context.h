@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/arena.h"
+#include "core/device.h"
 #include "core/tape.h"
 #include "kernels/types.h"
 
@@ -15,14 +16,15 @@ namespace mpanet {
 // Owns a backend's stream.
 class StreamHandle {
  public:
-  explicit StreamHandle(Backend backend);
+  explicit StreamHandle(Device device);
   ~StreamHandle();
   StreamHandle(const StreamHandle&) = delete;
   StreamHandle& operator=(const StreamHandle&) = delete;
   Stream get() const { return stream_; }
+  Device device() const { return device_; }
 
  private:
-  Backend backend_;
+  Device device_;
   Stream stream_;
 };
 
@@ -62,16 +64,17 @@ struct OpStatistics {
 class Context {
  public:
   // Loose memory: tests and small programs.
-  explicit Context(Backend backend);
+  explicit Context(Device device);
   // Plan: runs no kernel, counts memory. `stream` may be shared with the context that will run the plan.
-  Context(Backend backend, std::shared_ptr<StreamHandle> stream, Arena::Mode mode);
+  Context(Device device, std::shared_ptr<StreamHandle> stream, Arena::Mode mode);
   // Slab of planned size, allocated here.
-  Context(Backend backend, std::shared_ptr<StreamHandle> stream, size_t arena_bytes);
+  Context(Device device, std::shared_ptr<StreamHandle> stream, size_t arena_bytes);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  Backend backend() const { return backend_; }
+  Device device() const { return device_; }
+  Backend backend() const { return device_.backend; }
   Stream stream() const { return stream_->get(); }
   const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
   bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
@@ -100,7 +103,7 @@ class Context {
 
  private:
   friend class Buffer;
-  Backend backend_;
+  Device device_;
   std::shared_ptr<StreamHandle> stream_;
   size_t slab_bytes_ = 0;
   void* slab_ = nullptr;

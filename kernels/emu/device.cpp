@@ -17,7 +17,7 @@ void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void synchronize(Stream) {}
-Stream create_stream() { return nullptr; }
+Stream create_stream(int) { return nullptr; }
 void destroy_stream(Stream) {}
 
 }  // namespace mpanet::emu
