@@ -9,6 +9,10 @@ void check_features(const RealTensor& f, const LabelTensor& labels) {
         f.shape().str(), labels.shape().str());
 }
 
+Scratch<> metric_workspace(Context& context, int n, int d) {
+  return Scratch<>(context, static_cast<int64_t>(ASK_BACKEND(context, metric_workspace_bytes(n, d))));
+}
+
 }  // namespace
 
 RealTensor center_cluster_loss(Context& context, const RealTensor& f, const LabelTensor& labels, double margin) {
@@ -18,8 +22,9 @@ RealTensor center_cluster_loss(Context& context, const RealTensor& f, const Labe
   const RealTensor loss(context, {1}, context.recording());
   const LabelTensor group(context, {n}), size(context, {n});
   const RealTensor centers(context, {n, d}), pull(context, {n}), gap(context, {n, n});
+  const Scratch<> workspace = metric_workspace(context, n, d);
   RUN_ON(context, center_cluster_forward(context.stream(), f.data(), labels.data(), n, d, m, group.data(), size.data(),
-                                         centers.data(), pull.data(), gap.data(), loss.data()));
+                                         centers.data(), pull.data(), gap.data(), loss.data(), workspace.data()));
   if (context.recording())
     context.tape().record("center_cluster_loss", [=, &context] {
       if (!loss.has_grad()) return;
@@ -37,8 +42,9 @@ RealTensor triplet_loss(Context& context, const RealTensor& f, const LabelTensor
   const real m = static_cast<real>(margin);
   const RealTensor loss(context, {1}, context.recording()), distance(context, {n, n});
   const LabelTensor hardest(context, {n, 2});
+  const Scratch<> workspace = metric_workspace(context, n, d);
   RUN_ON(context, triplet_forward(context.stream(), f.data(), labels.data(), n, d, m, distance.data(), hardest.data(),
-                                  loss.data()));
+                                  loss.data(), workspace.data()));
   if (context.recording())
     context.tape().record("triplet_loss", [=, &context] {
       if (!loss.has_grad()) return;
@@ -55,7 +61,9 @@ RealTensor center_loss(Context& context, const RealTensor& f, const LabelTensor&
   CHECK(centers.count == int64_t{k} * d, "{}: expected f (N, {}), got {}", centers.name, centers.count / k,
         f.shape().str());
   const RealTensor loss(context, {1}, context.recording());
-  RUN_ON(context, center_loss_forward(context.stream(), f.data(), centers.value, labels.data(), n, d, k, loss.data()));
+  const Scratch<> workspace = metric_workspace(context, n, d);
+  RUN_ON(context, center_loss_forward(context.stream(), f.data(), centers.value, labels.data(), n, d, k, loss.data(),
+                                      workspace.data()));
   if (context.recording())
     context.tape().record("center_loss", [=, &context, &centers] {
       if (!loss.has_grad()) return;

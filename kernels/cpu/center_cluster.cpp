@@ -68,7 +68,7 @@ void add_push_gradient(const int32_t* group, const real* centers, const real* ga
 }  // namespace
 
 void center_cluster_forward(Stream, const real* f, const int32_t* labels, int n, int d, real margin, int32_t* group,
-                            int32_t* size, real* centers, real* pull, real* gap, real* loss) {
+                            int32_t* size, real* centers, real* pull, real* gap, real* loss, void*) {
   find_groups(labels, n, group, size);
   find_centers(f, group, size, n, d, centers);
   const int groups = count_groups(group, n);

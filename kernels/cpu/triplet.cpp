@@ -34,8 +34,10 @@ void add_direction(const real* from, const real* other, real distance, real fact
 
 }  // namespace
 
+size_t metric_workspace_bytes(int, int) { return 0; }
+
 void triplet_forward(Stream, const real* f, const int32_t* labels, int n, int d, real margin, real* distance,
-                     int32_t* hardest, real* loss) {
+                     int32_t* hardest, real* loss, void*) {
 #pragma omp parallel for schedule(dynamic)
   for (int i = 0; i < n; i++) {
     int32_t p = i, q = -1;
@@ -53,7 +55,7 @@ void triplet_forward(Stream, const real* f, const int32_t* labels, int n, int d,
     hardest[2 * i + 1] = q;
   }
   real sum = 0;
-  for (int i = 0; i < n; i++) sum += std::max(real(0), hinge(distance, hardest, n, i, margin));
+  for (int i = 0; i < n; i++) sum += rectify(hinge(distance, hardest, n, i, margin));
   *loss = sum / static_cast<real>(n);
 }
 
@@ -82,7 +84,7 @@ void triplet_backward(Stream, const real* dloss, const real* f, int n, int d, re
 }
 
 void center_loss_forward(Stream, const real* f, const real* centers, const int32_t* labels, int n, int d, int k,
-                         real* loss) {
+                         real* loss, void*) {
   real sum = 0;
   for (int i = 0; i < n; i++) {
     const real *fi = f + int64_t{i} * d, *c = centers + int64_t{labels[i]} * d;
