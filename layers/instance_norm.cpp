@@ -46,8 +46,13 @@ Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Pa
   const RealTensor mean(context, {n, c}), rstd(context, {n, c}), hidden(context, {n, h}), mask(context, {n, c});
   RUN_ON(context,
          instance_norm_statistics(context.stream(), x.data(), n, hw, c, kInstanceNormEps, mean.data(), rstd.data()));
-  RUN_ON(context, channel_attention_forward(context.stream(), mean.data(), w1.value, w2.value, n, c, h, hidden.data(),
-                                            mask.data()));
+  const auto workspace_bytes =
+      static_cast<int64_t>(ASK_BACKEND(context, channel_attention_workspace_bytes(context.stream(), n, c, h)));
+  {
+    const Scratch<> workspace(context, workspace_bytes);
+    RUN_ON(context, channel_attention_forward(context.stream(), mean.data(), w1.value, w2.value, n, c, h, hidden.data(),
+                                              mask.data(), workspace.data()));
+  }
   RUN_ON(context,
          instance_norm_blend(context.stream(), x.data(), n, hw, c, mean.data(), rstd.data(), mask.data(), y.data()));
   if (context.recording())
@@ -59,7 +64,7 @@ Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Pa
                                                     rstd.data(), sum_dy.data(), sum_dyn.data()));
       RUN_ON(context, mam_backward_mask(context.stream(), mask.count(), mean.data(), rstd.data(), sum_dy.data(),
                                         sum_dyn.data(), dmask.data()));
-      const Scratch<real> workspace(context, int64_t{n} * (c + h));
+      const Scratch<> workspace(context, workspace_bytes);
       const auto [dw1, dw1_write] = w1.grad_sink();
       const auto [dw2, dw2_write] = w2.grad_sink();
       RUN_ON(context, channel_attention_backward(context.stream(), dmask.data(), mask.data(), hidden.data(),

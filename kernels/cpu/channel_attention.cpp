@@ -7,8 +7,13 @@
 
 namespace mpanet::PRECISION::cpu {
 
+// The products of this backend need no workspace of their own.
+size_t channel_attention_workspace_bytes(Stream, int n, int c, int h) {
+  return static_cast<size_t>(n) * static_cast<size_t>(c + h) * sizeof(real);
+}
+
 void channel_attention_forward(Stream stream, const real* pooled, const real* w1, const real* w2, int n, int c, int h,
-                               real* hidden, real* mask) {
+                               real* hidden, real* mask, void*) {
   gemm(stream, false, true, n, h, c, pooled, w1, nullptr, hidden, Write::Set, nullptr);
   for (int64_t i = 0; i < int64_t{n} * h; i++) hidden[i] = hidden[i] > 0 ? hidden[i] : 0;
   gemm(stream, false, true, n, c, h, hidden, w2, nullptr, mask, Write::Set, nullptr);
@@ -17,9 +22,9 @@ void channel_attention_forward(Stream stream, const real* pooled, const real* w1
 
 void channel_attention_backward(Stream stream, const real* dmask, const real* mask, const real* hidden,
                                 const real* pooled, const real* w1, const real* w2, int n, int c, int h, real* dpooled,
-                                real* dw1, Write dw1_write, real* dw2, Write dw2_write, real* workspace) {
-  real* da = workspace;                   // (n, c)
-  real* dh = workspace + int64_t{n} * c;  // (n, h)
+                                real* dw1, Write dw1_write, real* dw2, Write dw2_write, void* workspace) {
+  real* da = static_cast<real*>(workspace);  // (n, c)
+  real* dh = da + int64_t{n} * c;            // (n, h)
   sigmoid_backward(stream, dmask, mask, da, int64_t{n} * c, Write::Set);
   gemm(stream, true, false, c, h, n, da, hidden, nullptr, dw2, dw2_write, nullptr);
   gemm(stream, false, false, n, h, c, da, w2, nullptr, dh, Write::Set, nullptr);
