@@ -6,7 +6,9 @@
 
 namespace mpanet::PRECISION::cpu {
 
-void separation_forward(Stream, const real* masks, int n, int hw, int p, real* loss) {
+size_t separation_workspace_bytes(int, int, int) { return 0; }
+
+void separation_forward(Stream, const real* masks, int n, int hw, int p, real* loss, void*) {
   real total = 0;
   for (int i = 0; i < n; i++) {
     real image = 0;  // summed image by image: a float's sum over everything at once would lose digits
