@@ -7,8 +7,7 @@ RealTensor separation_loss(Context& context, const RealTensor& masks) {
         masks.shape().str());
   const int n = masks.dim(0), hw = masks.dim(1), p = masks.dim(2);
   const RealTensor loss(context, {1}, context.recording());
-  const Scratch<> workspace(context,
-                            static_cast<int64_t>(ASK_BACKEND(context, separation_workspace_bytes(n, hw, p))));
+  const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, separation_workspace_bytes(n, hw, p))));
   RUN_ON(context, separation_forward(context.stream(), masks.data(), n, hw, p, loss.data(), workspace.data()));
   if (context.recording())
     context.tape().record("separation_loss", [=, &context] {

@@ -6,6 +6,13 @@
 
 #include "kernels/cuda/simt.h"
 
+// Before a loop of a few steps known at compile time: nvcc writes it out, the host compiler decides for itself.
+#if defined(__CUDACC__)
+#  define UNROLL _Pragma("unroll")
+#else
+#  define UNROLL
+#endif
+
 namespace mpanet::PRECISION::KERNEL_NS {
 
 using std::exp;
@@ -53,13 +60,13 @@ __device__ inline real rectify(real value) { return value < 0 ? real{0} : value;
 
 constexpr __host__ __device__ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// N elements that are loaded and stored at once. kFull lanes fill 16 bytes and need an address that is a multiple of
-// 16; N = 1 is the way for odd widths. Kernels take N as a template parameter, launchers choose with vector_lanes().
+// N elements that are loaded and stored at once, by one instruction for each 16 bytes. kFull lanes fill 16 bytes; N = 1
+// is the way for odd widths. Kernels take N as a template parameter, launchers choose with packs_fit().
 template <class T>
 constexpr int kFull = 16 / static_cast<int>(sizeof(T));
 
 template <class T, int N>
-struct alignas(sizeof(T) * N) Pack {
+struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
   T lane[N];
 };
 
@@ -70,6 +77,20 @@ __device__ inline Pack<T, N> load_pack(const T* from) {
 template <int N, class T>
 __device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
+
+// The same between memory and values in real.
+template <int N, class T>
+__device__ inline void load_lanes(const T* from, real (&to)[N]) {
+  const Pack<T, N> pack = load_pack<N>(from);
+  UNROLL for (int i = 0; i < N; i++) to[i] = load(pack.lane[i]);
+}
+template <int N, class T>
+__device__ inline void put_lanes(T* to, const real (&values)[N], Write write) {
+  Pack<T, N> pack;
+  if (write == Write::Add) pack = load_pack<N>(to);
+  UNROLL for (int i = 0; i < N; i++) put(pack.lane[i], values[i], write);
+  store_pack(to, pack);
 }
 
 // Whether rows of `width` elements that begin at all of these addresses can be read in packs of kFull<storage>.
