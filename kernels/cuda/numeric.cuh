@@ -1,5 +1,6 @@
 // Between storage and real in device code, what Write means, and the one vector type.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
@@ -19,6 +20,8 @@ using std::exp;
 using std::fabs;
 using std::fma;
 using std::log;
+using std::max;
+using std::min;
 using std::sqrt;
 
 __device__ inline double load(double value) { return value; }
