@@ -1,6 +1,7 @@
 // What training and evaluation need around the network: norms, scaling, layouts, random numbers, rankings.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/random.h"
@@ -41,9 +42,11 @@ void random_bits(Stream, uint64_t seed, uint32_t purpose, uint32_t epoch, uint32
   for (int64_t i = 0; i < count; i++) to[i] = random.bits();
 }
 
+// The bits that real cannot hold are dropped, so that nothing is rounded up to 1.
 void random_uniform(Stream, uint64_t seed, uint32_t purpose, uint32_t epoch, uint32_t index, real* to, int64_t count) {
   Random random(seed, static_cast<Purpose>(purpose), epoch, index);
-  for (int64_t i = 0; i < count; i++) to[i] = static_cast<real>(random.uniform());
+  const auto steps = static_cast<double>(uint64_t{1} << std::numeric_limits<real>::digits);
+  for (int64_t i = 0; i < count; i++) to[i] = static_cast<real>(std::floor(random.uniform() * steps) / steps);
 }
 
 void squared_norms(Stream, const real* x, int64_t rows, int d, real* norms) {

@@ -1,0 +1,79 @@
+// Cross entropy on logits (n, k): the mean over the selected rows of lse_i - logit_{i, y_i};
+//   dlogit = (softmax - onehot) / selected
+// lse is the log-sum-exp, with the row's maximum taken out first.
+// A block per row, twice over it: maximum, then sum; the second time from L1. One block then adds the rows' losses in a
+// fixed order. Backward: a block per row again.
+// Bytes: forward reads the logits once from DRAM, backward reads them and writes dlogits (rows that are not selected:
+// only written, and not even that when adding).
+#include "kernels/cuda/softmax.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+namespace {
+
+struct Shared {
+  real values[kWarp];
+  int counts[kWarp];
+};
+
+__device__ bool selected(const uint8_t* infrared, int which, int row) {
+  return infrared == nullptr || infrared[row] == which;
+}
+
+__global__ void __launch_bounds__(kRowThreads) log_sum_exp_kernel(const real* logits, int k, real* lse) {
+  Shared& s = shared_memory<Shared>();
+  const real value = log_sum_exp(logits + int64_t{blockIdx.x} * k, k, s.values);
+  if (threadIdx.x == 0) lse[blockIdx.x] = value;
+}
+
+__global__ void __launch_bounds__(kRowThreads)
+    loss_kernel(const real* logits, const real* lse, const int32_t* labels, const uint8_t* infrared, int which, int n,
+                int k, real* loss) {
+  Shared& s = shared_memory<Shared>();
+  real sum = 0;
+  int count = 0;
+  for (int i = threadIdx.x; i < n; i += kRowThreads) {
+    if (!selected(infrared, which, i)) continue;
+    sum += lse[i] - logits[int64_t{i} * k + labels[i]];
+    count++;
+  }
+  sum = block_reduce(sum, s.values);
+  count = block_reduce(count, s.counts);
+  if (threadIdx.x == 0) *loss = count > 0 ? sum / static_cast<real>(count) : real{0};
+}
+
+__global__ void __launch_bounds__(kRowThreads)
+    backward_kernel(const real* dloss, const real* logits, const real* lse, const int32_t* labels,
+                    const uint8_t* infrared, int which, int n, int k, real* dlogits, Write write) {
+  Shared& s = shared_memory<Shared>();
+  const int row = blockIdx.x;
+  const bool use = selected(infrared, which, row);
+  if (!use && write == Write::Add) return;
+  int count = 0;
+  for (int i = threadIdx.x; i < n; i += kRowThreads) count += selected(infrared, which, i);
+  count = block_reduce(count, s.counts);
+  const real factor = *dloss / static_cast<real>(count);
+  for (int j = threadIdx.x; j < k; j += kRowThreads) {
+    const int64_t at = int64_t{row} * k + j;
+    const real p = use ? exp(logits[at] - lse[row]) - static_cast<real>(j == labels[row]) : real{0};
+    put(dlogits[at], use ? factor * p : real{0}, write);
+  }
+}
+
+}  // namespace
+
+void cross_entropy_forward(Stream stream, const real* logits, const int32_t* labels, const uint8_t* infrared, int which,
+                           int n, int k, real* lse, real* loss) {
+  KERNEL_CHECK(n > 0 && k > 0, "a batch of logits");
+  LAUNCH(log_sum_exp_kernel, static_cast<unsigned>(n), kRowThreads, sizeof(Shared), stream, logits, k, lse);
+  LAUNCH(loss_kernel, 1, kRowThreads, sizeof(Shared), stream, logits, lse, labels, infrared, which, n, k, loss);
+}
+
+void cross_entropy_backward(Stream stream, const real* dloss, const real* logits, const real* lse,
+                            const int32_t* labels, const uint8_t* infrared, int which, int n, int k, real* dlogits,
+                            Write write) {
+  KERNEL_CHECK(n > 0 && k > 0, "a batch of logits");
+  LAUNCH(backward_kernel, static_cast<unsigned>(n), kRowThreads, sizeof(Shared), stream, dloss, logits, lse, labels,
+         infrared, which, n, k, dlogits, write);
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS
