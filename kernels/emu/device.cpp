@@ -1,22 +1,161 @@
-// Memory of the emulated device: host memory.
-#include <cstdlib>
+// Memory of the emulated device: host memory between two guard zones, which are checked when it is released and when
+// the host waits for the device.
+#include "kernels/emu/device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
 
 #include "core/error.h"
 #include "kernels/memory.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#  include <sanitizer/asan_interface.h>
+#else
+#  define ASAN_POISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#  define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
+#endif
+
+namespace mpanet::simt {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr unsigned char kGuardByte = 0xa5;
+
+// A mapping: a page of guard, the memory, at least kLeastGuard bytes of guard up to the end of a page.
+struct Allocation {
+  static constexpr size_t kLeastGuard = 512;
+  unsigned char* begin;
+  size_t bytes;
+
+  unsigned char* mapping() const { return begin - kPage; }
+  size_t mapped() const { return (kPage + bytes + kLeastGuard + kPage - 1) / kPage * kPage; }
+  unsigned char* end() const { return begin + bytes; }
+  size_t guard_behind() const { return mapped() - kPage - bytes; }
+  void protect() const {
+    std::memset(mapping(), kGuardByte, kPage);
+    std::memset(end(), kGuardByte, guard_behind());
+    ASAN_POISON_MEMORY_REGION(mapping(), kPage);
+    ASAN_POISON_MEMORY_REGION(end(), guard_behind());
+  }
+  void unprotect() const { ASAN_UNPOISON_MEMORY_REGION(mapping(), mapped()); }
+};
+
+constexpr size_t kKernelsKept = 8;
+
+struct Memory {
+  std::mutex mutex;
+  std::map<const unsigned char*, Allocation> allocations;  // by begin
+  std::array<const char*, kKernelsKept> kernels{};         // launched last, a ring
+  size_t launches = 0;
+  std::string unreported;  // damage that was found where nothing may be thrown
+};
+Memory& memory() {
+  static auto* memory = new Memory;  // lives as long as anybody may release
+  return *memory;
+}
+
+std::string last_kernels(const Memory& memory) {
+  std::string names;
+  const size_t count = std::min(memory.launches, kKernelsKept);
+  for (size_t i = 1; i <= count; i++)
+    names += (i == 1 ? "" : ", ") + std::string(memory.kernels[(memory.launches - i) % kKernelsKept]);
+  return names.empty() ? "none" : names;
+}
+
+// What was written into the guard zones, or nothing; the zones are whole again afterwards.
+std::string damage(const Allocation& allocation) {
+  const auto damaged = [](unsigned char byte) { return byte != kGuardByte; };
+  allocation.unprotect();
+  const unsigned char *behind = allocation.end(), *behind_end = behind + allocation.guard_behind();
+  std::string text;
+  const unsigned char* after = std::find_if(behind, behind_end, damaged);
+  if (after != behind_end) {
+    text = fmt::format("{} bytes behind", after - behind);
+  } else {
+    for (const unsigned char* before = allocation.begin - 1; before >= allocation.mapping() && text.empty(); before--)
+      if (damaged(*before)) text = fmt::format("{} bytes before", allocation.begin - before);
+  }
+  allocation.protect();
+  if (text.empty()) return text;
+  return fmt::format("device memory: written {} a buffer of {} bytes; kernels launched last, newest first: {}", text,
+                     allocation.bytes, last_kernels(memory()));
+}
+
+}  // namespace
+
+void note_kernel(const char* kernel) {
+  Memory& all = memory();
+  const std::lock_guard lock(all.mutex);
+  all.kernels[all.launches++ % kKernelsKept] = kernel;
+}
+
+}  // namespace mpanet::simt
+
 namespace mpanet::emu {
 
+using simt::Allocation;
+
 void* allocate(Stream, size_t bytes) {
-  void* memory = std::aligned_alloc(256, (bytes + 511) / 256 * 256);
-  if (memory == nullptr) fail("out of memory: {} bytes wanted", bytes);
-  return std::memset(memory, 0, bytes);
+  Allocation allocation{nullptr, std::max<size_t>(bytes, 1)};
+  void* base =
+      mmap(nullptr, allocation.mapped(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) fail("out of memory: {} bytes wanted: {}", bytes, std::strerror(errno));
+  madvise(base, allocation.mapped(), MADV_HUGEPAGE);
+  allocation.begin = static_cast<unsigned char*>(base) + simt::kPage;
+  allocation.protect();
+  simt::Memory& all = simt::memory();
+  const std::lock_guard lock(all.mutex);
+  all.allocations[allocation.begin] = allocation;
+  return allocation.begin;
 }
-void release(Stream, void* memory, size_t) { std::free(memory); }
+
+void* allocate_apart(Stream stream, size_t bytes) {
+  constexpr int kNaNByte = 0xff;
+  return std::memset(allocate(stream, bytes), kNaNByte, bytes);
+}
+
+// Called by destructors, so damage is printed here and thrown by the next synchronize().
+void release_apart(Stream, void* address) {
+  simt::Memory& all = simt::memory();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.allocations.find(static_cast<unsigned char*>(address));
+  std::string text;
+  if (found == all.allocations.end()) {
+    text = fmt::format("device memory: released {}, where no buffer begins", address);
+  } else {
+    const Allocation allocation = found->second;
+    text = simt::damage(allocation);
+    all.allocations.erase(found);
+    allocation.unprotect();
+    munmap(allocation.mapping(), allocation.mapped());
+  }
+  if (text.empty()) return;
+  fmt::print(stderr, "{}\n", text);
+  all.unreported = text;
+}
+
+void release(Stream stream, void* address, size_t) { release_apart(stream, address); }
+
+void synchronize(Stream) {
+  simt::Memory& all = simt::memory();
+  const std::lock_guard lock(all.mutex);
+  std::string text = std::exchange(all.unreported, {});
+  for (const auto& [begin, allocation] : all.allocations)
+    if (const std::string found = simt::damage(allocation); text.empty()) text = found;
+  if (!text.empty()) throw CheckError(text);
+}
+
 void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
-void synchronize(Stream) {}
 Stream create_stream(int) { return nullptr; }
 void destroy_stream(Stream) {}
 

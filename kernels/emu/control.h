@@ -1,0 +1,24 @@
+// How tests steer the emulation.
+#pragma once
+#include <cstdint>
+
+namespace mpanet::simt {
+
+// Every launch draws from the seed in which order blocks run, which warp of a block goes on when another cannot, which
+// lane of a warp comes first, and where a warp is interrupted. One warp runs as far as it can before any other moves:
+// a missing barrier then shows under almost every seed. 0: everything in order. At first 1.
+void set_seed(uint32_t seed);
+uint32_t seed();
+
+// Host threads that run blocks side by side; 0 (at first): as many as OpenMP uses. Results do not depend on it, unless
+// blocks race.
+void set_threads(int threads);
+
+// Totals since the program began.
+struct Counts {
+  int64_t launches, blocks, threads;
+  int64_t switches;  // from one thread's stack to another's
+};
+Counts counts();
+
+}  // namespace mpanet::simt
