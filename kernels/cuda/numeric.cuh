@@ -1,6 +1,5 @@
 // Between storage and real in device code, what Write means, and the one vector type.
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
@@ -20,8 +19,6 @@ using std::exp;
 using std::fabs;
 using std::fma;
 using std::log;
-using std::max;
-using std::min;
 using std::sqrt;
 
 __device__ inline double load(double value) { return value; }
@@ -60,6 +57,16 @@ __device__ inline void put(T& to, real value, Write write) {
 
 // ReLU; a NaN stays one.
 __device__ inline real rectify(real value) { return value < 0 ? real{0} : value; }
+
+// By value: std::min would take the address of a named constant, which device code has not.
+template <class T>
+constexpr __host__ __device__ T min(T a, T b) {
+  return b < a ? b : a;
+}
+template <class T>
+constexpr __host__ __device__ T max(T a, T b) {
+  return a < b ? b : a;
+}
 
 constexpr __host__ __device__ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
