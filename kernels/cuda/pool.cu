@@ -148,8 +148,8 @@ template <int N>
 void launch_forward(Stream stream, const PoolShape& s, const storage* x, storage* y, uint8_t* winner) {
   const int oh = s.oh(), ow = s.ow();
   const Blocks blocks(int64_t{s.n} * divide_up(oh, kBand), ow, s.c / N);
-  const auto kernel = s.size == 3 ? max_pool_forward_kernel<N, 3> : max_pool_forward_kernel<N, 0>;
-  LAUNCH(kernel, blocks.all, kThreads, 0, stream, s, oh, ow, blocks.per_line, x, y, winner);
+  const auto max_pool_forward_for_size = s.size == 3 ? max_pool_forward_kernel<N, 3> : max_pool_forward_kernel<N, 0>;
+  LAUNCH(max_pool_forward_for_size, blocks.all, kThreads, 0, stream, s, oh, ow, blocks.per_line, x, y, winner);
 }
 
 template <int N>
@@ -157,8 +157,9 @@ void launch_backward(Stream stream, const PoolShape& s, const storage* dy, const
                      Write write) {
   const Blocks blocks(int64_t{s.n} * divide_up(s.h, kSquare), divide_up(s.w, kSquare), s.c / N);
   const bool few = divide_up(s.size + kSquare - 1, s.stride) <= 2;
-  const auto kernel = few ? max_pool_backward_kernel<N, 2> : max_pool_backward_kernel<N, 0>;
-  LAUNCH(kernel, blocks.all, kThreads, 0, stream, s, s.oh(), s.ow(), blocks.per_line, dy, winner, dx, write);
+  const auto max_pool_backward_for_windows = few ? max_pool_backward_kernel<N, 2> : max_pool_backward_kernel<N, 0>;
+  LAUNCH(max_pool_backward_for_windows, blocks.all, kThreads, 0, stream, s, s.oh(), s.ow(), blocks.per_line, dy, winner,
+         dx, write);
 }
 
 void check(const PoolShape& s) {
