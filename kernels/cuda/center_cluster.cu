@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kThreads)
       const real weight = pull_factor / pull[row];
       for (int j = 0; j < N; j++) g.lane[j] += weight * (x.lane[j] - center.lane[j]);
     }
-    put_pack(df + int64_t{row - rows.begin} * d + column, g, write);
+    put_lanes(df + int64_t{row - rows.begin} * d + column, g.lane, write);
   });
 }
 

@@ -67,9 +67,9 @@ __global__ void __launch_bounds__(kThreads)
           g.lane[j] = factor * (g.lane[j] - center.lane[j]);
           sum.lane[j] -= g.lane[j];
         }
-        put_pack(df + at, g, df_write);
+        put_lanes(df + at, g.lane, df_write);
       });
-  if (inside && (any || dcenters_write == Write::Set)) put_pack(dcenters + center_at, sum, dcenters_write);
+  if (inside && (any || dcenters_write == Write::Set)) put_lanes(dcenters + center_at, sum.lane, dcenters_write);
 }
 
 }  // namespace

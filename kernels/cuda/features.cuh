@@ -20,15 +20,6 @@ void with_lanes(bool packed, const Body& body) {
     body(std::integral_constant<int, 1>{});
 }
 
-template <int N>
-__device__ inline void put_pack(real* to, Pack<real, N> value, Write write) {
-  if (write == Write::Add) {
-    const Pack<real, N> old = load_pack<N>(to);
-    for (int j = 0; j < N; j++) value.lane[j] += old.lane[j];
-  }
-  store_pack(to, value);
-}
-
 // Rows that a block of T threads picked out of T candidates, ascending.
 template <int T>
 struct RowList {
@@ -112,6 +103,9 @@ __device__ inline void load_slab(const real* f, int d, const int* rows, int coun
   }
 }
 
+// Kernels of a header are local to each file that includes it.
+namespace {
+
 // partial (splits, n, n), written where i <= l and both are chosen. Grid: pairs of tiles a <= b, splits.
 template <int N>
 __global__ void __launch_bounds__(kPairThreads)
@@ -163,6 +157,8 @@ __global__ void pair_distances_kernel(const real* partial, const int32_t* group,
   distance[int64_t{row} * n + other] = value;
   distance[int64_t{other} * n + row] = value;
 }
+
+}  // namespace
 
 // distance (n, n) of all rows, or (group) of those with group[i] == i. partial: pair_partials() reals.
 template <class Finish>

@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kThreads)
       add_direction(i, row, i, p == row ? factor : -factor);
     }
   });
-  if (inside) put_pack(df + int64_t{row - rows.begin} * d + column, g, write);
+  if (inside) put_lanes(df + int64_t{row - rows.begin} * d + column, g.lane, write);
 }
 
 }  // namespace
