@@ -21,7 +21,7 @@ MPANET_SIMT_VARIABLE Block* running_block = nullptr;
 
 namespace {
 
-constexpr size_t kSharedAlignment = 1024, kSharedGuard = 4096;
+constexpr size_t kSharedAlignment = 1024, kSharedGuard = 4096, kSharedSpace = 256 << 10;
 constexpr unsigned char kGuardByte = 0xa5;
 constexpr unsigned char kNaNByte = 0xff;  // four, eight or two of them are a NaN
 
@@ -37,11 +37,11 @@ unsigned lowest(unsigned bits) { return static_cast<unsigned>(std::countr_zero(b
 std::string text_of(Where where) { return fmt::format("{}:{}", where.file_name(), where.line()); }
 std::string text_of(uint3 index) { return fmt::format("({}, {}, {})", index.x, index.y, index.z); }
 
-Block::Block() : shared_(static_cast<unsigned char*>(std::aligned_alloc(kSharedAlignment, 256 << 10)), &std::free) {
-  static_assert(kMaxSharedBytes + kSharedGuard <= 256 << 10);
+Block::Block() : shared_(static_cast<unsigned char*>(std::aligned_alloc(kSharedAlignment, kSharedSpace)), &std::free) {
+  static_assert(kMaxSharedBytes + kSharedGuard <= kSharedSpace);
   if (shared_ == nullptr) throw std::bad_alloc();
 }
-Block::~Block() { ASAN_UNPOISON_MEMORY_REGION(shared_.get(), 256 << 10); }
+Block::~Block() { ASAN_UNPOISON_MEMORY_REGION(shared_.get(), kSharedSpace); }
 
 std::string Block::name() const { return fmt::format("{}, block {}", launch_->kernel, text_of(blockIdx)); }
 std::string Block::name(const Thread& thread) const { return fmt::format("{}, thread {}", name(), text_of(thread.id)); }
@@ -60,7 +60,7 @@ void Block::begin(const Launch& launch) {
     threads_[t].id = {t % block.x, t / block.x % block.y, t / (block.x * block.y)};
   ::blockDim = block;
   ::gridDim = launch.grid;
-  ASAN_UNPOISON_MEMORY_REGION(shared_.get(), 256 << 10);
+  ASAN_UNPOISON_MEMORY_REGION(shared_.get(), kSharedSpace);
   std::memset(shared_.get() + launch.shared_bytes, kGuardByte, kSharedGuard);
 }
 
@@ -82,7 +82,10 @@ std::string Block::run(uint64_t number) {
   rotation_ = 0;
   random_ = (launch_->seed * 0x9e3779b97f4a7c15u) ^ (number * 0xbf58476d1ce4e5b9u);
   fault_.clear();
-  races_.next_epoch();
+  race_.clear();
+  number_ = static_cast<uint32_t>(number);
+  fenced_ = false;
+  barriers_++;
   std::memset(shared_.get(), kNaNByte, launch_->shared_bytes);
   ASAN_POISON_MEMORY_REGION(shared_.get() + launch_->shared_bytes, kSharedGuard);
 
@@ -92,6 +95,7 @@ std::string Block::run(uint64_t number) {
   ::threadIdx = current_->id;
   current_->fiber = take_fiber();
   host_.switch_to(*current_->fiber);
+  running_block = nullptr;
 
   if (!fault_.empty()) {  // the fibers stand somewhere in the kernel and will not go on
     free_fibers_.clear();
@@ -105,6 +109,7 @@ std::string Block::run(uint64_t number) {
     }
   }
   ASAN_UNPOISON_MEMORY_REGION(shared_.get() + launch_->shared_bytes, kSharedGuard);
+  if (fault_.empty()) fault_ = race_;
   if (fault_.empty()) check_guard();
   return fault_;
 }
@@ -239,7 +244,7 @@ bool Block::release_barrier() {
   arrived_ = 0;
   barrier_result_ = predicates_;
   predicates_ = 0;
-  races_.next_epoch();
+  barriers_++;
   return true;
 }
 
@@ -316,16 +321,49 @@ bool Block::in_shared(const void* address, size_t bytes) const {
   return at >= begin && at + bytes <= begin + launch_->shared_bytes;
 }
 
+void Block::note_access(const void* address, size_t bytes, bool write, const Code& code) {
+  if (!race_.empty() || current_->fiber->contains(address)) return;
+  const auto* at = static_cast<const unsigned char*>(address);
+  const uint32_t warp = warp_;
+  Access other;
+  if (at >= shared_.get() && at < shared_.get() + kSharedSpace) {
+    const auto offset = static_cast<size_t>(at - shared_.get());
+    if (offset + bytes > launch_->shared_bytes) {
+      race_ = fmt::format("{}: {} {} bytes at byte {} of its {} bytes of shared memory, at {}", name(*current_),
+                          write ? "writes" : "reads", bytes, offset, launch_->shared_bytes, text_of(code));
+      return;
+    }
+    if (!shadow_) shadow_.emplace(kMaxSharedBytes);
+    const auto unordered = [](uint32_t) { return false; };
+    bool race = false;
+    for (size_t i = 0; i < bytes; i++)
+      race |= note((*shadow_)[offset + i], write, {barriers_, warp, code}, unordered, &other);
+    if (race) report_race("shared memory, with no barrier between", "warp", bytes, write, code, other);
+  } else if (note_device_access(address, bytes, write, {launch_->number, number_, code}, &other)) {
+    report_race("device memory", "block", bytes, write, code, other);
+  }
+}
+
+void Block::report_race(const char* memory, const char* who, size_t bytes, bool write, const Code& code,
+                        const Access& other) {
+  race_ = fmt::format("{}: race in {}: {} {} bytes at {}; another {}{} touched them at {}", name(*current_), memory,
+                      write ? "writes" : "reads", bytes, text_of(code), who,
+                      other.who == kSeveral ? "" : fmt::format(", {},", other.who), text_of(other.code));
+}
+
 int block_barrier(const char* call, bool predicate, Where where) {
   return running_block->barrier(call, predicate, where);
 }
 void warp_collective(const char* call, unsigned mask, void* argument, Finish finish, Where where) {
   running_block->collective(call, mask, argument, finish, where);
 }
-void fault(const std::string& text, Where where) { running_block->fault(text, where); }
+void fault(const std::string& text, Where where) {
+  if (running_block == nullptr) throw CheckError(fmt::format("{}, at {}", text, text_of(where)));
+  running_block->fault(text, where);
+}
 unsigned char* shared_bytes(size_t bytes, Where where) { return running_block->shared_bytes(bytes, where); }
 void misaligned(const void* address, size_t bytes, Where where) {
-  running_block->fault(fmt::format("misaligned access: {} bytes at {}", bytes, address), where);
+  fault(fmt::format("misaligned access: {} bytes at {}", bytes, address), where);
 }
 
 }  // namespace mpanet::simt

@@ -6,6 +6,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ struct Fault : CheckError {
   using CheckError::CheckError;
 };
 
-// cp.async copies that a thread has given out and that have not arrived.
+// A cp.async copy that a thread has given out and that has not arrived.
 struct PendingCopy {
   unsigned char* to;
   const unsigned char* from;
@@ -90,9 +91,12 @@ class Block {
   unsigned lane() const { return static_cast<unsigned>(current_ - threads_.data()) % kLanes; }
   [[noreturn]] void fault(const std::string& text, Where where) const;
   // For races: an access that the running thread makes at `code`.
-  void note_access(const void* address, size_t bytes, bool write, const void* code);
+  void note_access(const void* address, size_t bytes, bool write, const Code& code);
+  bool fenced() const { return fenced_; }
+  void set_fenced() { fenced_ = true; }
 
   const Launch& launch() const { return *launch_; }
+  uint32_t number() const { return number_; }
   int64_t switches() const { return switches_; }
 
  private:
@@ -105,6 +109,8 @@ class Block {
   [[noreturn]] void stuck(const Warp& warp) const;
   Fiber* take_fiber();
   void check_guard();
+  void report_race(const char* memory, const char* who, size_t bytes, bool write, const Code& code,
+                   const Access& other);
 
   uint32_t draw();
   unsigned draw_warp();
@@ -127,7 +133,13 @@ class Block {
   uint64_t random_ = 0;
   std::string fault_;
   std::unique_ptr<unsigned char, void (*)(void*)> shared_;
-  SharedRaces races_;
+
+  // For races.
+  uint32_t number_ = 0;  // of the block
+  bool fenced_ = false;
+  uint32_t barriers_ = 1;         // passed, over all blocks
+  std::optional<Shadow> shadow_;  // of shared memory
+  std::string race_;              // the first
 
   Fiber host_;
   std::vector<std::unique_ptr<Fiber>> fibers_;

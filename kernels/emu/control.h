@@ -14,6 +14,10 @@ uint32_t seed();
 // blocks race.
 void set_threads(int threads);
 
+// Whether kernels that were compiled with memory-access hooks (MPANET_EMU_HOOKS) report races; at first they do.
+void set_race_check(bool on);
+bool can_check_races();  // such a kernel is linked
+
 // Totals since the program began.
 struct Counts {
   int64_t launches, blocks, threads;

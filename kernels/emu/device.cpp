@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "kernels/emu/races.h"
 #include "kernels/memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -97,6 +98,15 @@ void note_kernel(const char* kernel) {
   all.kernels[all.launches++ % kKernelsKept] = kernel;
 }
 
+Span buffer_of(const unsigned char* address) {
+  Memory& all = memory();
+  const std::lock_guard lock(all.mutex);
+  auto after = all.allocations.upper_bound(address);
+  if (after == all.allocations.begin()) return {};
+  const Allocation& allocation = (--after)->second;
+  return address < allocation.end() ? Span{allocation.begin, allocation.bytes} : Span{};
+}
+
 }  // namespace mpanet::simt
 
 namespace mpanet::emu {
@@ -134,6 +144,7 @@ void release_apart(Stream, void* address) {
     const Allocation allocation = found->second;
     text = simt::damage(allocation);
     all.allocations.erase(found);
+    if (simt::recording) simt::forget_shadow(address);
     allocation.unprotect();
     munmap(allocation.mapping(), allocation.mapped());
   }

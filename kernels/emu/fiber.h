@@ -19,6 +19,7 @@ class Fiber {
   void restart(void (*entry)());
   // Called on this stack: goes on with `to`. Returns when somebody switches back.
   void switch_to(Fiber& to);
+  bool contains(const void* address) const { return address >= mapping_ && address < top_; }
 
  private:
   static void begin();
