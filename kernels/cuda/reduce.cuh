@@ -38,4 +38,18 @@ __device__ T block_reduce(T value, T (&partial)[kWarp], T neutral = T(0), Combin
   return value;
 }
 
+// The sum over the threads of the block with the same threadIdx.x % kColumns, to each of them. All kThreads threads of
+// the one-dimensional block must call; kColumns is a power of two up to 32. Barriers as in block_reduce.
+template <int kColumns, int kThreads, class T>
+__device__ T column_sum(T value, T (&partial)[kThreads / kWarp][kColumns]) {
+  for (int offset = kWarp / 2; offset >= kColumns; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);
+  const int lane = threadIdx.x % kWarp;
+  if (lane < kColumns) partial[threadIdx.x / kWarp][lane] = value;
+  __syncthreads();
+  T sum = 0;
+  for (int warp = 0; warp < kThreads / kWarp; warp++) sum += partial[warp][lane % kColumns];
+  __syncthreads();
+  return sum;
+}
+
 }  // namespace mpanet::PRECISION::KERNEL_NS

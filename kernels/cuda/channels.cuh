@@ -1,0 +1,147 @@
+// How the norms share (images, rows, c), c contiguous, among blocks and threads (batch norm: one image of all rows).
+//
+// A block of 256 threads takes a tile of 2^shift packs side by side, N channels each, and `height` rows of one image.
+// A thread keeps its pack's channels and takes every step-th row, step = 256 >> shift: what belongs to a channel stays
+// in registers, and a warp reads 128 to 512 bytes in one piece from each row. Fewer packs than 8 in a row: rows follow
+// each other without a gap, so a warp reads one piece all the same, with idle lanes where c is no power of two.
+#pragma once
+#include "kernels/cuda/numeric.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+
+constexpr int kTileThreads = 256;
+constexpr int kTileBlocks = 3;      // at once on a multiprocessor: leaves a thread 80 registers
+constexpr int kWidestShift = 5;     // 32 packs
+constexpr int kNarrowestShift = 3;  // 8 packs: 128 bytes, one line of the first-level cache
+// Blocks that keep the largest GPUs busy: eight for each of 132 multiprocessors.
+constexpr int kBusyBlocks = 1056;
+
+struct Tiling {
+  int64_t rows;  // of an image
+  int c;
+  int shift;   // log2 of the tile's packs
+  int tiles;   // side by side
+  int height;  // rows of a block
+  int parts;   // blocks on top of each other in an image
+  int64_t blocks;
+};
+
+inline int widest_shift(int c, int lanes) {
+  int shift = 0;
+  while (shift < kWidestShift && lanes << shift < c) shift++;
+  return shift;
+}
+
+inline Tiling make_tiling(int64_t images, int64_t rows, int c, int lanes, int shift, int64_t height) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  KERNEL_CHECK(images > 0 && rows > 0 && c > 0, "a batch with pixels and channels");
+  const int64_t tiles = divide_up(c, int64_t{lanes} << shift), parts = divide_up(rows, height);
+  KERNEL_CHECK(height <= kMost && images * parts * tiles <= kMost, "rows for a grid of 2^30 blocks at most");
+  return {.rows = rows,
+          .c = c,
+          .shift = shift,
+          .tiles = static_cast<int>(tiles),
+          .height = static_cast<int>(height),
+          .parts = static_cast<int>(parts),
+          .blocks = images * parts * tiles};
+}
+
+// For kernels that handle each element by itself: sixteen rows per thread, so that coefficients are loaded rarely; less
+// where blocks are few.
+inline Tiling elementwise_tiling(int64_t images, int64_t rows, int c, int lanes) {
+  const int shift = widest_shift(c, lanes), step = kTileThreads >> shift;
+  Tiling tiling;
+  for (int steps = 16; steps >= 4; steps /= 2) {
+    tiling = make_tiling(images, rows, c, lanes, shift, steps * step);
+    if (tiling.blocks >= kBusyBlocks) break;
+  }
+  return tiling;
+}
+
+// What a thread of a block works on.
+template <int N>
+struct Place {
+  int column;     // its pack in the tile
+  int row, step;  // its first row in the block, and how far to the next
+  int count;      // the block's rows
+  int part;       // of the image
+  int first;      // the tile's first channel
+  int channel;    // its own first channel
+  bool inside;    // whether there is such a channel
+  int64_t image;
+  int64_t at;  // index of the first element of its row 0, at its channel
+
+  __device__ explicit Place(const Tiling& t) {
+    const unsigned tile = blockIdx.x % static_cast<unsigned>(t.tiles);
+    const unsigned stack = blockIdx.x / static_cast<unsigned>(t.tiles), parts = static_cast<unsigned>(t.parts);
+    const int thread = static_cast<int>(threadIdx.x);
+    column = thread & ((1 << t.shift) - 1);
+    row = thread >> t.shift;
+    step = kTileThreads >> t.shift;
+    part = static_cast<int>(stack % parts);
+    image = stack / parts;
+    first = static_cast<int>(tile * N) << t.shift;
+    channel = first + column * N;
+    inside = channel < t.c;
+    const int64_t begin = int64_t{part} * t.height, left = t.rows - begin;
+    count = static_cast<int>(left < t.height ? left : t.height);
+    at = (image * t.rows + begin) * t.c + channel;
+  }
+};
+
+// body<rows>(index of an element, elements to the next) over this thread's rows: kRows at once, the last ones singly.
+template <int kRows, int N, class Body>
+__device__ void walk_rows(const Tiling& t, const Place<N>& place, const Body& body) {
+  const int64_t stride = int64_t{place.step} * t.c;
+  int64_t at = place.at + int64_t{place.row} * t.c;
+  int row = place.row;
+  for (; row + (kRows - 1) * place.step < place.count; row += kRows * place.step, at += kRows * stride)
+    body.template operator()<kRows>(at, stride);
+  for (; row < place.count; row += place.step, at += stride) body.template operator()<1>(at, stride);
+}
+
+// Extra columns of tables in shared memory. Threads j, j + 1, ... write (lane j % N, pack j / N) or read it; with this
+// they meet different banks.
+template <int N>
+constexpr int kPadding = N == 1 ? 0 : 128 / static_cast<int>(sizeof(real)) / N;
+
+// K values for each channel of a tile.
+template <int K, int N>
+struct Coefficients {
+  real value[K][N][(1 << kWidestShift) + kPadding<N>];
+};
+
+// Each channel's K values are computed once, by compute(channel, values), and taken by all threads of that channel.
+// Has a barrier: all threads of the block must call.
+template <int K, int N, class Compute>
+__device__ void share_coefficients(Coefficients<K, N>& shared, const Place<N>& place, const Tiling& t,
+                                   const Compute& compute, real (&mine)[K][N]) {
+  const int j = static_cast<int>(threadIdx.x), channel = place.first + j;
+  if (j < N << t.shift && channel < t.c) {
+    real values[K];
+    compute(channel, values);
+    for (int k = 0; k < K; k++) shared.value[k][j % N][j / N] = values[k];
+  }
+  __syncthreads();
+  if (!place.inside) return;
+  for (int k = 0; k < K; k++)
+    for (int v = 0; v < N; v++) mine[k][v] = shared.value[k][v][place.column];
+}
+
+inline unsigned grid_of(const Tiling& tiling) { return static_cast<unsigned>(tiling.blocks); }
+
+// Calls body<lanes>(), body<lanes, flag>(): what a launcher knows becomes a constant of the kernel.
+template <class Body>
+void with_lanes(bool packed, const Body& body) {
+  if (packed) return body.template operator()<kFull<storage>>();
+  body.template operator()<1>();
+}
+template <class Body>
+void with_constants(bool packed, bool flag, const Body& body) {
+  if (packed && flag) return body.template operator()<kFull<storage>, true>();
+  if (packed) return body.template operator()<kFull<storage>, false>();
+  if (flag) return body.template operator()<1, true>();
+  body.template operator()<1, false>();
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS
