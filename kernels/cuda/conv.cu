@@ -1,0 +1,208 @@
+// Convolution as matrix products on the tiles of tile.cuh, NHWC activations and OHWI weights; nothing is unfolded in
+// memory.
+#include "kernels/cuda/conv.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+namespace {
+
+struct TilePosition {
+  int row, column, split, group, begin, end;
+};
+
+// A block's tile of a product with this depth; blockIdx.z counts (group, split).
+template <class Shape>
+__device__ TilePosition tile_position(int column_tiles, int splits, int chunk, int depth) {
+  const int tile = static_cast<int>(blockIdx.x), z = static_cast<int>(blockIdx.z);
+  const int split = z % splits, begin = split * chunk;
+  return {.row = tile / column_tiles * Shape::kM,
+          .column = tile % column_tiles * Shape::kN,
+          .split = split,
+          .group = z / splits,
+          .begin = begin,
+          .end = depth - begin < chunk ? depth : begin + chunk};
+}
+
+template <class Shape, int L>
+__global__ void __launch_bounds__(Shape::kThreads)
+    conv_forward_kernel(ConvShape s, Gather x, const storage* w, int column_tiles, int splits, int chunk,
+                        Output<storage> y) {
+  const int depth = s.kh * s.kw * s.c;
+  const TilePosition t = tile_position<Shape>(column_tiles, splits, chunk, depth);
+  const MatrixSource<storage, true, L> weights{w, s.k, t.end, depth};
+  TileSums<Shape> sums;
+  multiply_tile(shared_memory<TileMemory<Shape>>(), PixelRows<L>{x, t.end}, weights, t.row, t.column, t.begin, t.end,
+                sums);
+  emit_tile<L>(sums, y, x.grid.pixels, t.row, t.column, t.split, [&](int r) { return int64_t{r} * s.k; });
+}
+
+// Each residue of (y, x) modulo the stride is a product of its own, with the taps that reach it: a convolution of
+// stride 1. The divisors of both kinds of residue, those below size % stride and the others.
+struct Residues {
+  FastDivide by_height[2], by_width[2], by_taps_x[2], by_k;
+};
+
+template <class Shape, int L>
+__global__ void __launch_bounds__(Shape::kThreads)
+    conv_backward_data_kernel(ConvShape s, Residues residues, const storage* dy, int oh, int ow, const storage* w,
+                              int column_tiles, int splits, int chunk, Output<storage> dx) {
+  const int group = static_cast<int>(blockIdx.z) / splits, a = group / s.stride, b = group % s.stride;
+  const int first_y = (a + s.pad) % s.stride, first_x = (b + s.pad) % s.stride;
+  const int taps_y = (s.kh - first_y + s.stride - 1) / s.stride, taps_x = (s.kw - first_x + s.stride - 1) / s.stride;
+  const int depth = taps_y * taps_x * s.k;
+  const TilePosition t = tile_position<Shape>(column_tiles, splits, chunk, depth);
+  const FastDivide by_taps_x = residues.by_taps_x[first_x < s.kw % s.stride];
+  PixelGrid grid{residues.by_width[b < s.w % s.stride], residues.by_height[a < s.h % s.stride], 0};
+  grid.pixels = s.n * static_cast<int>(grid.by_height.divisor * grid.by_width.divisor);
+  const Gather gather{.picture = dy,
+                      .h = oh,
+                      .w = ow,
+                      .c = s.k,
+                      .grid = grid,
+                      .stride = 1,
+                      .pad_y = taps_y - 1 - (a + s.pad - first_y) / s.stride,
+                      .pad_x = taps_x - 1 - (b + s.pad - first_x) / s.stride,
+                      .by_c = residues.by_k,
+                      .by_taps_x = by_taps_x};
+  if (a >= s.h || b >= s.w || t.row >= gather.grid.pixels) return;
+  const ReversedTaps<L> weights{w,      s.kh,   s.kw,     s.c,           first_y,   first_x,
+                                taps_y, taps_x, s.stride, residues.by_k, by_taps_x, t.end};
+  TileSums<Shape> sums;
+  multiply_tile(shared_memory<TileMemory<Shape>>(), PixelRows<L>{gather, t.end}, weights, t.row, t.column, t.begin,
+                t.end, sums);
+  emit_tile<L>(sums, dx, gather.grid.pixels, t.row, t.column, t.split, [&](int r) {
+    const auto [n, y, x] = gather.grid.locate(r);
+    return ((int64_t{n} * s.h + y * s.stride + a) * s.w + x * s.stride + b) * s.c;
+  });
+}
+
+template <class Shape, int L>
+__global__ void __launch_bounds__(Shape::kThreads)
+    conv_backward_weights_kernel(ConvShape s, Gather x, const storage* dy, int column_tiles, int splits, int chunk,
+                                 Output<real> dw) {
+  const TilePosition t = tile_position<Shape>(column_tiles, splits, chunk, x.grid.pixels);
+  x.grid.pixels = t.end;
+  const MatrixSource<storage, false, L> left{dy, s.k, t.end, s.k};
+  TileSums<Shape> sums;
+  multiply_tile(shared_memory<TileMemory<Shape>>(), left, PixelDepths<L>{x, dw.columns}, t.row, t.column, t.begin,
+                t.end, sums);
+  emit_tile<L>(sums, dw, s.k, t.row, t.column, t.split, [&](int r) { return int64_t{r} * dw.columns; });
+}
+
+// ---- Launchers. ----------------------------------------------------------------------------------------------------
+
+struct Sizes {
+  int64_t m, n, depth;
+  int groups;
+};
+
+Sizes sizes_of(const ConvShape& s, ConvPass pass) {
+  const int64_t outputs = int64_t{s.n} * s.oh() * s.ow(), taps = int64_t{s.kh} * s.kw;
+  if (pass == ConvPass::Forward) return {outputs, s.k, taps * s.c, 1};
+  if (pass == ConvPass::BackwardWeights) return {s.k, taps * s.c, outputs, 1};
+  const int64_t inputs = s.n * divide_up(s.h, s.stride) * divide_up(s.w, s.stride);
+  return {inputs, s.c, divide_up(s.kh, s.stride) * divide_up(s.kw, s.stride) * s.k, s.stride * s.stride};
+}
+
+bool packed_sizes(const ConvShape& s) { return s.c % kVector == 0 && s.k % kVector == 0; }
+
+void check(const ConvShape& s) {
+  constexpr int64_t kMostPixels = int64_t{1} << 30, kMostWeights = (int64_t{1} << 31) - 1024;
+  KERNEL_CHECK(s.n > 0 && s.c > 0 && s.k > 0 && s.kh > 0 && s.kw > 0 && s.stride > 0 && s.pad >= 0, "positive sizes");
+  KERNEL_CHECK(s.h + 2 * s.pad >= s.kh && s.w + 2 * s.pad >= s.kw, "a picture that the filter fits in");
+  KERNEL_CHECK(s.h < kLargestSide && s.w < kLargestSide && s.pad < kLargestSide / 2, "sides below 8192");
+  KERNEL_CHECK(int64_t{s.n} * s.h * s.w < kMostPixels && int64_t{s.n} * s.oh() * s.ow() < kMostPixels,
+               "at most 2^30 pixels");
+  KERNEL_CHECK(int64_t{s.kh} * s.kw * s.c < kMostWeights && int64_t{s.kh} * s.kw * s.k < kMostWeights,
+               "filters below 2^31 weights");
+}
+
+Gather forward_gather(const ConvShape& s, const storage* x) {
+  return {.picture = x,
+          .h = s.h,
+          .w = s.w,
+          .c = s.c,
+          .grid = {FastDivide(s.ow()), FastDivide(s.oh()), s.n * s.oh() * s.ow()},
+          .stride = s.stride,
+          .pad_y = s.pad,
+          .pad_x = s.pad,
+          .by_c = FastDivide(s.c),
+          .by_taps_x = FastDivide(s.kw)};
+}
+
+// The launch of a pass: run<Shape, Lanes>(plan, grid), and the sum of its splits.
+template <class T, class Run>
+void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, Output<T>& output, void* workspace,
+                 const Run& run) {
+  check(s);
+  const auto [m, n, depth, groups] = sizes_of(s, pass);
+  const bool packed = packed_sizes(s);
+  ProductPlan plan = plan_product(m, n, depth, groups, packed);
+  if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
+  with_tile(plan, m, n, packed && aligned, [&]<class Shape, int L>() {
+    KERNEL_CHECK(plan.splits * groups < 65536, "a stride below 256");
+    const dim3 grid(static_cast<unsigned>(plan.tiles), 1, static_cast<unsigned>(plan.splits * groups));
+    run.template operator()<Shape, L>(plan, grid);
+    if (plan.splits > 1) add_splits<L>(stream, output, plan.splits);
+  });
+}
+
+}  // namespace
+
+size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
+void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
+
+size_t conv_workspace_bytes(Stream, const ConvShape& s, ConvPass pass) {
+  const auto [m, n, depth, groups] = sizes_of(s, pass);
+  const int64_t count = pass == ConvPass::Forward        ? s.output_count()
+                        : pass == ConvPass::BackwardData ? s.input_count()
+                                                         : s.weight_count();
+  return plan_product(m, n, depth, groups, packed_sizes(s)).workspace_bytes(count);
+}
+
+void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const void*,
+                  const ConvEpilogue& epilogue, storage* y, void* workspace) {
+  Output<storage> output{.to = y,
+                         .columns = s.k,
+                         .scale = epilogue.scale,
+                         .shift = epilogue.shift,
+                         .residual = epilogue.residual,
+                         .relu = epilogue.relu,
+                         .count = s.output_count()};
+  const bool aligned = packs_of_vector_fit(0, x, w, y) && packs_of_vector_fit(0, epilogue.residual);
+  launch_pass(stream, s, ConvPass::Forward, aligned, output, workspace,
+              [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+                LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, s,
+                       forward_gather(s, x), w, static_cast<int>(plan.column_tiles), plan.splits, plan.chunk, output);
+              });
+}
+
+void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
+                        storage* dx, Write write, void* workspace) {
+  Output<storage> output{.to = dx, .columns = s.c, .write = write, .count = s.input_count()};
+  Residues residues;
+  for (const int more : {0, 1}) {
+    const auto by = [&](int size) { return FastDivide(std::max(1, size / s.stride + more)); };
+    residues.by_height[more] = by(s.h), residues.by_width[more] = by(s.w), residues.by_taps_x[more] = by(s.kw);
+  }
+  residues.by_k = FastDivide(s.k);
+  launch_pass(stream, s, ConvPass::BackwardData, packs_of_vector_fit(0, dy, w, dx), output, workspace,
+              [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+                LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream,
+                       s, residues, dy, s.oh(), s.ow(), w, static_cast<int>(plan.column_tiles), plan.splits, plan.chunk,
+                       output);
+              });
+}
+
+void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
+                           Write write, void* workspace) {
+  Output<real> output{.to = dw, .columns = s.kh * s.kw * s.c, .write = write, .count = s.weight_count()};
+  const bool aligned = packs_of_vector_fit(0, x, dy) && packs_of_vector_fit(0, dw);
+  launch_pass(stream, s, ConvPass::BackwardWeights, aligned, output, workspace,
+              [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+                LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>),
+                       stream, s, forward_gather(s, x), dy, static_cast<int>(plan.column_tiles), plan.splits,
+                       plan.chunk, output);
+              });
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS

@@ -1,0 +1,58 @@
+#include "kernels/cuda/product.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+namespace {
+
+template <class Shape, int L, bool kTransposeA, bool kTransposeB>
+__global__ void __launch_bounds__(Shape::kThreads)
+    gemm_kernel(const real* a, const real* b, int m, int n, int k, int chunk, int column_tiles, Output<real> c) {
+  const int split = static_cast<int>(blockIdx.z), tile = static_cast<int>(blockIdx.x);
+  const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
+  const int begin = split * chunk, end = min(k, begin + chunk);
+  const MatrixSource<real, !kTransposeA, L> left{a, m, end, kTransposeA ? m : k};
+  const MatrixSource<real, kTransposeB, L> right{b, n, end, kTransposeB ? k : n};
+  TileSums<Shape> sums;
+  multiply_tile(shared_memory<TileMemory<Shape>>(), left, right, row, column, begin, end, sums);
+  emit_tile<L>(sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; });
+}
+
+bool packed_sizes(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+  return (transpose_a ? m : k) % kVector == 0 && (transpose_b ? k : n) % kVector == 0 && n % kVector == 0;
+}
+
+}  // namespace
+
+size_t gemm_workspace_bytes(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+  return plan_product(m, n, k, 1, packed_sizes(transpose_a, transpose_b, m, n, k)).workspace_bytes(m * n);
+}
+
+void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
+          const real* b, const real* bias, real* c, Write write, void* workspace) {
+  constexpr int64_t kLimit = (int64_t{1} << 31) - 1024;
+  KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
+  KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
+  const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
+  ProductPlan plan = plan_product(m, n, k, 1, packed);
+  Output<real> output{.to = c, .columns = static_cast<int>(n), .shift = bias, .write = write};
+  output.count = m * n;
+  if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
+  with_tile(plan, m, n, packed && packs_of_vector_fit(0, a, b, c), [&]<class Shape, int L>() {
+    const dim3 grid(static_cast<unsigned>(plan.tiles), 1, static_cast<unsigned>(plan.splits));
+    const auto run = [&]<bool kA, bool kB>() {
+      LAUNCH((gemm_kernel<Shape, L, kA, kB>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, a, b,
+             static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), plan.chunk,
+             static_cast<int>(plan.column_tiles), output);
+    };
+    if (transpose_a && transpose_b)
+      run.template operator()<true, true>();
+    else if (transpose_a)
+      run.template operator()<true, false>();
+    else if (transpose_b)
+      run.template operator()<false, true>();
+    else
+      run.template operator()<false, false>();
+    if (plan.splits > 1) add_splits<L>(stream, output, plan.splits);
+  });
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS

@@ -1,0 +1,204 @@
+// Around the tiles of tile.cuh: which tiles a product is cut into, and what becomes of its sums.
+//
+// A product with too few tiles to fill a card is cut along its depth as well: each split writes its sums to the
+// workspace (splits, rows, columns), and a second kernel adds them in order, so that two runs give the same bits.
+#pragma once
+#include <algorithm>
+
+#include "kernels/cuda/tile.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+
+// n / divisor for 0 <= n < 2^31 without a division.
+struct FastDivide {
+  uint32_t divisor = 1, multiplier = 1, shift = 0;
+
+  FastDivide() = default;
+  explicit FastDivide(int by) : divisor(static_cast<uint32_t>(by)) {
+    while ((uint64_t{1} << shift) < divisor) shift++;
+    multiplier = static_cast<uint32_t>((((uint64_t{1} << shift) - divisor) << 32) / divisor + 1);
+  }
+  __device__ int quotient(int n) const {
+    const uint32_t u = static_cast<uint32_t>(n);
+    return static_cast<int>((static_cast<uint32_t>((uint64_t{u} * multiplier) >> 32) + u) >> shift);
+  }
+  __device__ int remainder(int n, int quotient) const { return n - quotient * static_cast<int>(divisor); }
+};
+
+// A dense matrix as a factor. Along the depth: element (row, p) is data[row * stride + p]; else data[p * stride + row].
+template <class T, bool AlongDepth, int Lanes>
+struct MatrixSource {
+  static constexpr bool kAlongDepth = AlongDepth;
+  static constexpr int kLanes = Lanes;
+  using Element = T;
+  using Row = int;
+  using Depth = int;
+
+  const T* data;
+  int rows, end;
+  int stride;
+
+  __device__ int row(int index) const { return index < rows ? index : -1; }
+  __device__ int depth(int p) const { return p < end ? p : -1; }
+  __device__ bool inside(int row, int p) const { return (row | p) >= 0; }
+  __device__ const T* at(int row, int p) const {
+    return data + (AlongDepth ? int64_t{row} * stride + p : int64_t{p} * stride + row);
+  }
+};
+
+// Where sums go: to = act(scale * sum + shift + residual), set or added; or to the workspace of a split product.
+template <class T>
+struct Output {
+  T* to = nullptr;
+  int columns = 0;              // of a row of `to`
+  const real* scale = nullptr;  // (columns) or null
+  const real* shift = nullptr;  // (columns) or null
+  const T* residual = nullptr;  // as `to`, or null
+  bool relu = false;
+  Write write = Write::Set;
+  real* partial = nullptr;  // (splits, count) or null
+  int64_t count = 0;        // elements of `to`
+
+  // L columns from `column` on of the row that begins at `offset`.
+  template <int L>
+  __device__ void finish(int64_t offset, int column, const real* sums) const {
+    const int64_t at = offset + column;
+    Pack<T, L> before = {}, added = {};
+    if (write == Write::Add) before = load_pack<L>(to + at);
+    if (residual != nullptr) added = load_pack<L>(residual + at);
+    UNROLL
+    for (int j = 0; j < L; j++) {
+      real value = sums[j];
+      if (scale != nullptr) value *= scale[column + j];
+      if (shift != nullptr) value += shift[column + j];
+      if (residual != nullptr) value += load(added.lane[j]);
+      put(before.lane[j], relu ? rectify(value) : value, write);
+    }
+    store_pack(to + at, before);
+  }
+};
+
+// Writes a thread's sums of a tile, L columns at once; row_offset(row) is where a row of C begins in the output.
+template <int L, class Shape, class T, class RowOffset>
+__device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
+                          int first_column, int split, const RowOffset& row_offset) {
+  const int row = first_row + Shape::row(), column = first_column + Shape::column();
+  UNROLL
+  for (int i = 0; i < Shape::kR; i++) {
+    if (row + Shape::row_of(i) >= rows) continue;
+    const int64_t offset = row_offset(row + Shape::row_of(i));
+    UNROLL
+    for (int j = 0; j < Shape::kR; j += L) {
+      const int at = column + Shape::column_of(j);
+      if (at >= output.columns) continue;
+      if (output.partial == nullptr) {
+        output.template finish<L>(offset, at, &sums.at[i][j]);
+        continue;
+      }
+      Pack<real, L> values;
+      UNROLL
+      for (int e = 0; e < L; e++) values.lane[e] = sums.at[i][j + e];
+      store_pack(output.partial + split * output.count + offset + at, values);
+    }
+  }
+}
+
+// Adds the splits of an output in order.
+template <int L, class T>
+__global__ void add_splits_kernel(Output<T> output, int splits) {
+  const int64_t at = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) * L;
+  if (at >= output.count) return;
+  real sums[L] = {};
+  for (int split = 0; split < splits; split++) {
+    const auto part = load_pack<L>(output.partial + split * output.count + at);
+    UNROLL
+    for (int j = 0; j < L; j++) sums[j] += part.lane[j];
+  }
+  const int64_t column = at % output.columns;
+  output.template finish<L>(at - column, static_cast<int>(column), sums);
+}
+
+template <int L, class T>
+void add_splits(Stream stream, const Output<T>& output, int splits) {
+  constexpr int kThreads = 256;
+  const dim3 blocks(static_cast<unsigned>(divide_up(output.count, kThreads * L)));
+  LAUNCH((add_splits_kernel<L, T>), blocks, kThreads, 0, stream, output, splits);
+}
+
+// ---- Which tiles. --------------------------------------------------------------------------------------------------
+
+using Tile128x64 = TileShape<128, 64, 8>;
+using Tile64x64 = TileShape<64, 64, 8>;
+using Tile32x32 = TileShape<32, 32, 4>;
+
+// Whether rows of `width` elements can be accessed in packs of kVector: their count, and the addresses they begin at.
+template <class... T>
+bool packs_of_vector_fit(int64_t width, const T*... start) {
+  return width % kVector == 0 && ((reinterpret_cast<uintptr_t>(start) % (kVector * sizeof(T)) == 0) && ...);
+}
+
+struct ProductPlan {
+  int m = 0, n = 0;  // the tile's shape
+  int splits = 1;
+  int chunk = 0;  // depth of a split, a multiple of kDepth
+  int64_t tiles = 0, column_tiles = 0;
+
+  size_t workspace_bytes(int64_t count) const {
+    return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;
+  }
+};
+
+// The plan with the least estimated time on a card of 132 multiprocessors, whichever card runs it: the plan fixes the
+// order of the sums. `classes` products of this size run in one launch. packed: all rows can be read in packs of
+// kVector; else the tiles are small ones.
+inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes, bool packed) {
+  struct Candidate {
+    int m, n, threads;
+    double share;  // of the peak that its inner loop can reach
+  };
+  const Candidate candidates[] = {
+      {128, 64, Tile128x64::kThreads, 0.9}, {64, 64, Tile64x64::kThreads, 0.8}, {32, 32, Tile32x32::kThreads, 0.45}};
+  constexpr double kProcessors = 132, kFullThreads = 256;  // threads of a processor from which on its pipes are full
+  constexpr double kClocksPerSum = sizeof(real) == 8 ? 1.0 / 64 : 1.0 / 128;
+  constexpr double kSecondLaunch = 6000, kBytesPerClock = 2200;  // clocks, and those of the whole card's memory
+  constexpr int64_t kSmallestChunk = 128;
+  ProductPlan best;
+  double best_clocks = 0;
+  for (const Candidate& c : candidates) {
+    if (!packed && c.m > 64) continue;
+    const int64_t column_tiles = divide_up(n, c.n), tiles = divide_up(m, c.m) * column_tiles;
+    for (int64_t splits = 1; splits <= 512; splits += splits < 8 ? 1 : splits / 4) {
+      const int64_t chunk = divide_up(divide_up(depth, splits), kDepth) * kDepth;
+      if (splits > 1 && chunk < kSmallestChunk) break;
+      const double blocks = std::max(1.0, std::ceil(static_cast<double>(tiles * classes * splits) / kProcessors));
+      const double filled = std::min(1.0, blocks * c.threads / kFullThreads);
+      double clocks = blocks * c.m * c.n * static_cast<double>(chunk) * kClocksPerSum / (c.share * filled);
+      if (splits > 1)
+        clocks += kSecondLaunch + 2.0 * sizeof(real) * static_cast<double>(splits * m * n * classes) / kBytesPerClock;
+      if (best.m != 0 && clocks >= best_clocks) continue;
+      best_clocks = clocks;
+      best = {c.m, c.n, static_cast<int>(divide_up(depth, chunk)), static_cast<int>(chunk), tiles, column_tiles};
+    }
+  }
+  return best;
+}
+
+// Calls body<Shape, Lanes>() for the plan's tile. `aligned`: the pointers allow packs too; a plan for packs runs
+// without them otherwise.
+template <class Body>
+void with_tile(ProductPlan& plan, int64_t m, int64_t n, bool packed, const Body& body) {
+  const auto cut = [&](int tile_m, int tile_n) {
+    plan.m = tile_m, plan.n = tile_n;
+    plan.column_tiles = divide_up(n, tile_n);
+    plan.tiles = divide_up(m, tile_m) * plan.column_tiles;
+  };
+  if (!packed && plan.m > 64) cut(64, 64);
+  KERNEL_CHECK(plan.tiles < (int64_t{1} << 31), "fewer than 2^31 tiles");
+  if (plan.m == 128) return body.template operator()<Tile128x64, kVector>();
+  if (plan.m == 64 && packed) return body.template operator()<Tile64x64, kVector>();
+  if (plan.m == 64) return body.template operator()<Tile64x64, 1>();
+  if (packed) return body.template operator()<Tile32x32, kVector>();
+  return body.template operator()<Tile32x32, 1>();
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS

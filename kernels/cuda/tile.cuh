@@ -1,0 +1,193 @@
+// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) in ordinary arithmetic: what GEMM and the three passes
+// of convolution share. They differ in where a factor's element lies (their Sources) and in what happens to a sum
+// (product.cuh).
+//
+//   block     one tile of TileShape::kM x kN sums; it walks along the depth in steps of kDepth
+//   warp      8 x 4 lanes
+//   thread    kR x kR sums in registers, in runs of kVector rows and columns
+//
+// Step t: registers are loaded from memory for step t + 1, the sums take step t from shared memory, the registers go to
+// the other half of shared memory, one barrier. A step is kDepth kR^2 multiply-adds for 2 kDepth kR / kVector loads of
+// 16 bytes from shared memory. Storage becomes real as it enters shared memory, so that one inner loop serves all
+// precisions (bf16 and f16 on ordinary arithmetic are the fallback of the tensor cores' path, f64 and f32 are what this
+// is for).
+//
+// Shared memory holds both factors as (kDepth, width), so that a thread reads runs of its rows and columns. A factor
+// that is contiguous along its width enters as it is. One that is contiguous along the depth is transposed on the way
+// in, its column exchanged with column ^ swizzle(depth): the lanes of a warp that hold different depths then write to
+// different banks, and the runs of kVector columns that are read stay whole. Neither way has a bank conflict.
+#pragma once
+#include "kernels/cuda/numeric.cuh"
+
+namespace mpanet::PRECISION::KERNEL_NS {
+
+constexpr int kVector = 16 / static_cast<int>(sizeof(real));  // elements of 16 bytes of shared memory
+constexpr int kDepth = sizeof(real) == 8 ? 8 : 16;
+
+template <int M, int N, int R>
+struct TileShape {
+  static constexpr int kM = M, kN = N, kR = R, kThreads = M * N / (R * R);
+  static constexpr int kLaneRows = 8, kLaneColumns = 4;  // of a warp
+  static constexpr int kWarpRows = kLaneRows * R, kWarpColumns = kLaneColumns * R;
+  static constexpr int kRowStep = kLaneRows * kVector, kColumnStep = kLaneColumns * kVector;  // between a thread's runs
+  static_assert(M % kWarpRows == 0 && N % kWarpColumns == 0 && R % kVector == 0);
+
+  // A thread's sum (i, j) is the tile's (row() + row_of(i), column() + column_of(j)).
+  __device__ static int row() {
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    return warp % (M / kWarpRows) * kWarpRows + lane / kLaneColumns * kVector;
+  }
+  __device__ static int column() {
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    return warp / (M / kWarpRows) * kWarpColumns + lane % kLaneColumns * kVector;
+  }
+  static constexpr __host__ __device__ int row_of(int i) { return i / kVector * kRowStep + i % kVector; }
+  static constexpr __host__ __device__ int column_of(int j) { return j / kVector * kColumnStep + j % kVector; }
+};
+
+// One factor's share of a tile: fetches a step of (kDepth, kWidth) into registers, all threads together, and stores it
+// to shared memory. A Source has
+//   kAlongDepth, Lanes     what runs along memory, and how many elements at once
+//   Row row(int index), Depth depth(int p)   what can be known of either coordinate alone; invalid ones are allowed
+//   bool inside(Row, Depth), const T* at(Row, Depth)   elsewhere the factor is zero
+template <int kWidth, int kThreads, class Source>
+class Panel {
+  static constexpr bool kAlongDepth = Source::kAlongDepth;
+  static constexpr int kLanes = Source::kLanes;
+  static constexpr int kItems = kWidth * kDepth / (kThreads * kLanes);
+  static constexpr int kSlots = (kAlongDepth ? kDepth : kWidth) / kLanes;  // packs along memory
+  static constexpr int kDepthLanes = kSlots < 8 ? kSlots : 8;              // of a warp, when along the depth
+  static constexpr int kDepthWarps = kAlongDepth ? kSlots / kDepthLanes : 1;
+  static constexpr int kStep = kThreads / kSlots;  // rows or depths between a thread's packs
+  static constexpr int kUnit = 128 / static_cast<int>(sizeof(real)) / kDepthLanes;  // columns a depth is moved by
+  static_assert(kItems * kThreads * kLanes == kWidth * kDepth && kStep * kSlots == kThreads);
+  static_assert(!kAlongDepth || (kUnit >= kVector && kThreads / kWarp >= kDepthWarps));
+
+ public:
+  static constexpr __host__ __device__ int swizzle(int p) { return kAlongDepth ? p / kLanes % kDepthLanes * kUnit : 0; }
+
+  __device__ Panel(const Source& source, int first) : source_(source) {
+    const int thread = static_cast<int>(threadIdx.x);
+    if constexpr (kAlongDepth) {
+      const int lane = thread % kWarp, warp = thread / kWarp;
+      depth_ = (lane % kDepthLanes + warp % kDepthWarps * kDepthLanes) * kLanes;
+      row_ = lane / kDepthLanes + warp / kDepthWarps * (kWarp / kDepthLanes);
+      UNROLL
+      for (int i = 0; i < kItems; i++) known_[i] = source.row(first + row_ + i * kStep);
+    } else {
+      depth_ = thread / kSlots;
+      row_ = thread % kSlots * kLanes;
+      known_[0] = source.row(first + row_);
+    }
+  }
+
+  __device__ void fetch(int p) {
+    if constexpr (kAlongDepth) {
+      const auto depth = source_.depth(p + depth_);
+      UNROLL
+      for (int i = 0; i < kItems; i++) fetch(known_[i], depth, pack_[i]);
+    } else {
+      UNROLL
+      for (int i = 0; i < kItems; i++) fetch(known_[0], source_.depth(p + depth_ + i * kStep), pack_[i]);
+    }
+  }
+
+  __device__ void store(real (&tile)[kDepth][kWidth]) const {
+    UNROLL
+    for (int i = 0; i < kItems; i++) {
+      if constexpr (kAlongDepth) {
+        const int column = (row_ + i * kStep) ^ swizzle(depth_);
+        UNROLL
+        for (int j = 0; j < kLanes; j++) tile[depth_ + j][column] = load(pack_[i].lane[j]);
+      } else {
+        Pack<real, kLanes> values;
+        UNROLL
+        for (int j = 0; j < kLanes; j++) values.lane[j] = load(pack_[i].lane[j]);
+        store_pack(&tile[depth_ + i * kStep][row_], values);
+      }
+    }
+  }
+
+ private:
+  using Element = typename Source::Element;
+
+  __device__ void fetch(const typename Source::Row& row, const typename Source::Depth& depth,
+                        Pack<Element, kLanes>& pack) const {
+    pack = {};
+    if (source_.inside(row, depth)) pack = load_pack<kLanes>(source_.at(row, depth));
+  }
+
+  Source source_;
+  int row_, depth_;
+  typename Source::Row known_[kAlongDepth ? kItems : 1];
+  Pack<Element, kLanes> pack_[kItems];
+};
+
+template <class Shape>
+struct alignas(16) TileMemory {
+  real left[2][kDepth][Shape::kM];
+  real right[2][kDepth][Shape::kN];
+};
+
+template <class Shape>
+struct TileSums {
+  real at[Shape::kR][Shape::kR] = {};
+};
+
+// sums += one step. `row` and `column` are the thread's.
+template <class Shape, class Left, class Right>
+__device__ inline void multiply_step(const real (&left)[kDepth][Shape::kM], const real (&right)[kDepth][Shape::kN],
+                                     int row, int column, TileSums<Shape>& sums) {
+  constexpr int R = Shape::kR;
+  UNROLL
+  for (int p = 0; p < kDepth; p++) {
+    real a[R], b[R];
+    UNROLL
+    for (int i = 0; i < R; i += kVector) {
+      const auto run = load_pack<kVector>(&left[p][(row ^ Left::swizzle(p)) + Shape::row_of(i)]);
+      UNROLL
+      for (int e = 0; e < kVector; e++) a[i + e] = run.lane[e];
+    }
+    UNROLL
+    for (int j = 0; j < R; j += kVector) {
+      // column_of(j) and the column have no bit in common, so that ^ adds; the swizzle may exchange two runs
+      const auto run = load_pack<kVector>(&right[p][column ^ (Shape::column_of(j) ^ Right::swizzle(p))]);
+      UNROLL
+      for (int e = 0; e < kVector; e++) b[j + e] = run.lane[e];
+    }
+    UNROLL
+    for (int i = 0; i < R; i++) {
+      UNROLL
+      for (int j = 0; j < R; j++) sums.at[i][j] += a[i] * b[j];
+    }
+  }
+}
+
+// The tile whose first row and column of C are given, over depth begin <= p < end; the sources end there too, and begin
+// is a multiple of kDepth. All threads of the block must call.
+template <class Shape, class LeftSource, class RightSource>
+__device__ void multiply_tile(TileMemory<Shape>& memory, const LeftSource& left_source, const RightSource& right_source,
+                              int first_row, int first_column, int begin, int end, TileSums<Shape>& sums) {
+  using Left = Panel<Shape::kM, Shape::kThreads, LeftSource>;
+  using Right = Panel<Shape::kN, Shape::kThreads, RightSource>;
+  Left left(left_source, first_row);
+  Right right(right_source, first_column);
+  const int row = Shape::row(), column = Shape::column();
+  left.fetch(begin);
+  right.fetch(begin);
+  left.store(memory.left[0]);
+  right.store(memory.right[0]);
+  __syncthreads();
+  int half = 0;
+  for (int p = begin; p < end; p += kDepth) {
+    left.fetch(p + kDepth);
+    right.fetch(p + kDepth);
+    multiply_step<Shape, Left, Right>(memory.left[half], memory.right[half], row, column, sums);
+    half ^= 1;
+    left.store(memory.left[half]);
+    right.store(memory.right[half]);
+    __syncthreads();
+  }
+}
+
+}  // namespace mpanet::PRECISION::KERNEL_NS
