@@ -21,6 +21,7 @@ namespace {
 
 struct Options {
   std::string what = "train", size = "384x128", precision = "f32", json_path;
+  Device device;
   int batch = 16, steps = 5, threads = omp_get_max_threads();
   ModelConfig model;
 };
@@ -55,7 +56,8 @@ Result measure(const Options& o) {
   const bool train = o.what == "train";
   EngineConfig config;
   config.model = o.model;
-  config.precision = o.precision == "f64" ? Precision::f64 : Precision::f32;
+  config.device = o.device;
+  config.precision = parse_precision(o.precision, "--precision");
   (train ? config.train_batch : config.embed_batch) = o.batch;
   const std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(1);
@@ -65,6 +67,7 @@ Result measure(const Options& o) {
     if (train) {
       engine->forward_backward(batch, 1);
       engine->update(3.5e-4);
+      engine->losses();  // until the device is done
     } else {
       engine->embed(batch, features.data());
     }
@@ -113,23 +116,34 @@ void print_profile(const Result& r) {
 
 void run(const Options& o) {
   fmt::print(
-      "{} of MPANet, ResNet {}, {} pictures of {}, {}, {} threads; median of {} steps after one that is not counted\n",
-      o.what == "train" ? "training step" : "embedding", o.model.depth, o.batch, o.size, o.precision, o.threads,
-      o.steps);
+      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {} threads; median of {} steps after one that is not "
+      "counted\n",
+      o.what == "train" ? "training step" : "embedding", o.model.depth, o.batch, o.size, o.precision, name_of(o.device),
+      o.threads, o.steps);
   const Result r = measure(o);
-  const double gflops = r.flops * 1e-9 / r.seconds, product = product_gflops();
+  const bool cpu = o.device.backend == Backend::cpu;
+  const double gflops = r.flops * 1e-9 / r.seconds, product = cpu ? product_gflops() : 0;
   const double per_image = r.seconds / o.batch, peak_mib = r.peak_bytes * 0x1p-20;
   fmt::print("{:.4f} s an image ({:.2f} images/s), {:.0f} GFLOP/s in convolutions and products\n", per_image,
              1 / per_image, gflops);
-  fmt::print("a large f32 matrix product reaches {:.0f} GFLOP/s here: {:.0f} % of it\n", product,
-             100 * gflops / product);
+  if (cpu)
+    fmt::print("a large f32 matrix product reaches {:.0f} GFLOP/s here: {:.0f} % of it\n", product,
+               100 * gflops / product);
   fmt::print("peak resident memory {:.0f} MiB\n", peak_mib);
   print_profile(r);
   if (o.json_path.empty()) return;
-  nlohmann::ordered_json json = {
-      {"what", o.what},         {"depth", o.model.depth},    {"batch", o.batch},     {"height", o.model.height},
-      {"width", o.model.width}, {"precision", o.precision},  {"threads", o.threads}, {"seconds_per_image", per_image},
-      {"gflops", gflops},       {"product_gflops", product}, {"peak_mib", peak_mib}};
+  nlohmann::ordered_json json = {{"what", o.what},
+                                 {"depth", o.model.depth},
+                                 {"batch", o.batch},
+                                 {"height", o.model.height},
+                                 {"width", o.model.width},
+                                 {"precision", o.precision},
+                                 {"device", name_of(o.device)},
+                                 {"threads", o.threads},
+                                 {"seconds_per_image", per_image},
+                                 {"gflops", gflops},
+                                 {"peak_mib", peak_mib}};
+  if (cpu) json["product_gflops"] = product;
   for (const Engine::OpTime& op : r.profile)
     json["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});
   write_file(o.json_path, json.dump(2) + "\n");
@@ -148,7 +162,9 @@ int main(int argc, char** argv) try {
   app.add_option("--classes", o.model.classes, "training identities")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  app.add_option("--precision", o.precision, "f32 or f64")->check(CLI::IsMember({"f32", "f64"}))->capture_default_str();
+  app.add_option("--precision", o.precision, "f32, f64, bf16 or f16")->capture_default_str();
+  std::string device = "auto", why;
+  app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--steps", o.steps, "measured steps")->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--threads", o.threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--json", o.json_path, "write the numbers to this file");
@@ -156,6 +172,8 @@ int main(int argc, char** argv) try {
   char end = 0;
   if (std::sscanf(o.size.c_str(), "%dx%d%c", &o.model.height, &o.model.width, &end) != 2)
     fail("--size: expected HEIGHTxWIDTH, got \"{}\"", o.size);
+  o.device = choose_device(device, &why);
+  fmt::print("{}\n", why);
   omp_set_num_threads(o.threads);
   run(o);
 } catch (...) {

@@ -18,6 +18,13 @@ class TensorOf {
   TensorOf(Context& context, const Shape& shape, bool needs_grad = false)
       : body_(std::make_shared<Body>(context, shape, needs_grad)) {}
 
+  // A tensor over memory that lies elsewhere and stays there; it never has a gradient.
+  static TensorOf at(Context& context, const Shape& shape, T* memory) {
+    TensorOf tensor;
+    tensor.body_ = std::make_shared<Body>(context, shape, memory);
+    return tensor;
+  }
+
   explicit operator bool() const { return body_ != nullptr; }
   const Shape& shape() const { return body_->shape; }
   int dim(int i) const { return static_cast<int>(body_->shape[i]); }
@@ -58,8 +65,9 @@ class TensorOf {
  private:
   struct Body {
     Body(Context& c, const Shape& s, bool g) : context(c), shape(s), needs_grad(g), data(allocate()) {}
+    Body(Context& c, const Shape& s, T* memory) : context(c), shape(s), owned(false), data(memory) {}
     ~Body() {
-      context.arena().release(data);
+      if (owned) context.arena().release(data);
       if (grad != nullptr) context.arena().release(grad);
     }
     Body(const Body&) = delete;
@@ -69,7 +77,7 @@ class TensorOf {
     }
     Context& context;
     Shape shape;
-    bool needs_grad;
+    bool needs_grad = false, owned = true;
     T* data;
     T* grad = nullptr;
   };

@@ -18,6 +18,13 @@ enum class Backend { cpu, emu, cuda };
 struct StreamBody;
 using Stream = StreamBody*;
 
+// A device's memory, in bytes; all 0 where a backend does not count.
+struct MemoryUse {
+  size_t in_use = 0, peak = 0;  // of this stream's allocations, now and at most
+  size_t held = 0;              // in use or kept for reuse
+  size_t free = 0, total = 0;   // on the device, other programs' included
+};
+
 // A convolution's geometry. Activations NHWC, weights OHWI. Padding is symmetric, stride equal in both directions.
 struct ConvShape {
   int n = 0, h = 0, w = 0, c = 0;  // input (n, h, w, c)

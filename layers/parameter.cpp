@@ -73,6 +73,12 @@ void ParameterStore::finish_gradients(Context& context) {
       context.zero(p.gradient, static_cast<size_t>(p.count) * sizeof(real));
 }
 
+void ParameterStore::unscale_gradients(Context& context, double loss_scale, int32_t* finite) {
+  real* gradients = gradients_.as<real>();
+  RUN_ON(context, check_finite(context.stream(), gradients, trainable_, finite));
+  RUN_ON(context, scale(context.stream(), gradients, trainable_, static_cast<real>(1 / loss_scale)));
+}
+
 void ParameterStore::adam(Context& context, const StepState* state, const AdamSettings& settings) {
   RUN_ON(context, adam_step(context.stream(), state, settings, gradients_.as<real>(), first_.as<real>(),
                             second_.as<real>(), values_.as<real>(), trainable_));

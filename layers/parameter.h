@@ -46,6 +46,8 @@ class ParameterStore {
 
   void begin_step();                // forgets the gradients
   void finish_gradients(Context&);  // zero where no backward wrote one
+  // Divides all gradients by the loss scale; *finite: whether all of them are.
+  void unscale_gradients(Context&, double loss_scale, int32_t* finite);
   void adam(Context&, const StepState* state, const AdamSettings& settings);
   void sgd(Context&, const StepState* state, const SgdSettings& settings);
 

@@ -50,7 +50,9 @@ std::string progress_text(const Progression& p) {
               {"data", p.data},
               {"loss_sums", p.loss_sums},
               {"best_rank1", p.best_rank1},
-              {"best_epoch", p.best_epoch}}
+              {"best_epoch", p.best_epoch},
+              {"optimizer",
+               {{"steps", p.optimizer.steps}, {"loss_scale", p.optimizer.loss_scale}, {"steady", p.optimizer.steady}}}}
       .dump();
 }
 
@@ -65,6 +67,9 @@ Progression parse_progress(const std::string& text, const std::string& source) {
     p.loss_sums = value.at("loss_sums").get<Losses>();
     p.best_rank1 = value.at("best_rank1");
     p.best_epoch = value.at("best_epoch");
+    p.optimizer.steps = p.step;  // checkpoints from before there was a loss scale
+    if (const auto optimizer = value.find("optimizer"); optimizer != value.end())
+      p.optimizer = {optimizer->at("steps"), optimizer->at("loss_scale"), optimizer->at("steady")};
   } catch (const json::exception&) {
     fail("{}: expected epoch, batch, step, data, loss_sums, best_rank1 and best_epoch, got {}", source, quote(text));
   }
@@ -199,7 +204,7 @@ void Checkpoint::load_training(Engine& engine) const {
     for (const auto& [prefix, slot] : optimizer_slots(*config_))
       engine.write(tensor.name, slot, read_finite(file_, prefix + tensor.name).data());
   }
-  engine.set_optimizer_steps(progression_->step);
+  engine.set_optimizer_progress(progression_->optimizer);
 }
 
 }  // namespace mpanet

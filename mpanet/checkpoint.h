@@ -28,6 +28,7 @@ struct Progression {
   Losses loss_sums;        // of the epoch's batches so far
   double best_rank1 = -1;  // percent, all-search single-shot; negative: not evaluated yet
   int best_epoch = 0;
+  OptimizerProgress optimizer = {};
   bool operator==(const Progression&) const = default;
 };
 

@@ -202,7 +202,9 @@ std::vector<ConfigKey> training_keys() {
   using C = TrainConfig;
   const std::vector<std::pair<std::string, OptimizerConfig::Kind>> kinds = {{"adam", OptimizerConfig::Kind::Adam},
                                                                             {"sgd", OptimizerConfig::Kind::Sgd}};
-  const std::vector<std::pair<std::string, Precision>> precisions = {{"f32", Precision::f32}, {"f64", Precision::f64}};
+  std::vector<std::pair<std::string, Precision>> precisions;
+  for (const Precision p : {Precision::f32, Precision::f64, Precision::bf16, Precision::f16})
+    precisions.emplace_back(name_of(p), p);
   return {
       integer(
           "p_size", [](C& c) -> int& { return c.p_size; }, 1, 4096, "identities in a batch"),
@@ -235,7 +237,8 @@ std::vector<ConfigKey> training_keys() {
           "seed", [](C& c) -> uint64_t& { return c.seed; }, 0, std::numeric_limits<int64_t>::max(),
           "of the initial weights, the batches and the augmentation"),
       choice(
-          "precision", [](C& c) -> Precision& { return c.precision; }, precisions, "the engine's arithmetic"),
+          "precision", [](C& c) -> Precision& { return c.precision; }, precisions,
+          "what activations are stored in; sums, losses and parameters are f32, with f64 f64"),
   };
 }
 

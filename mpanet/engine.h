@@ -8,17 +8,29 @@
 #include <utility>
 #include <vector>
 
+#include "core/device.h"
 #include "data/batch.h"
 #include "mpanet/model_config.h"
 
 namespace mpanet {
 
-enum class Precision { f32, f64 };
-enum class Device { cpu };
+// What activations are stored in; sums, statistics, losses and parameters are float, with f64 double.
+enum class Precision { f32, f64, bf16, f16 };
+// "f32", ...; the second: UserError naming `where` when the text is none of them.
+std::string name_of(Precision precision);
+Precision parse_precision(const std::string& text, const std::string& where);
 
 // Loss terms of one step in the order of the reference: p-reg, tri, cen, cc, ce, ce-v, ce-i, KL, total; terms that the
 // configuration has not are absent. A term that this batch cannot form (SPEC section 2) is 0.
 using Losses = std::vector<std::pair<std::string, double>>;
+
+// What the optimiser counts beside its moments.
+struct OptimizerProgress {
+  int64_t steps = 0;      // updates since the start of training: Adam's bias correction
+  double loss_scale = 0;  // f16: what the loss is multiplied by during the backward pass, 0: as at the start; else 1
+  int steady = 0;         // updates since it changed
+  bool operator==(const OptimizerProgress&) const = default;
+};
 
 struct OptimizerConfig {
   enum class Kind { Adam, Sgd } kind = Kind::Adam;
@@ -39,7 +51,7 @@ struct EngineConfig {
   ModelConfig model;
   OptimizerConfig optimizer;
   Precision precision = Precision::f32;
-  Device device = Device::cpu;
+  Device device;
   int train_batch = 0;  // largest training batch; 0: never trains (no gradients, no optimiser state)
   int embed_batch = 0;  // largest embedding batch; 0: never embeds
 };
@@ -66,13 +78,17 @@ class Engine {
   virtual ~Engine() = default;
 
   // Training forward, losses, backward of one batch. Updates running statistics and teachers (teacher rate
-  // r = update_rate * min(100 / (epoch + 1), 1), epoch from 1). Leaves the gradients for update().
-  virtual Losses forward_backward(const Batch& batch, int epoch) = 0;
-  // One optimiser step with the gradients of the last forward_backward().
-  virtual void update(double learning_rate) = 0;
-  // Number of update() calls since the start of training (Adam's bias correction); set when resuming.
-  virtual int64_t optimizer_steps() const = 0;
-  virtual void set_optimizer_steps(int64_t steps) = 0;
+  // r = update_rate * min(100 / (epoch + 1), 1), epoch from 1). Leaves the gradients for update(). Does not wait for
+  // the device.
+  virtual void forward_backward(const Batch& batch, int epoch) = 0;
+  // Loss terms of the last forward_backward(); waits until they are there.
+  virtual Losses losses() const = 0;
+  // One optimiser step with the gradients of the last forward_backward(). False, and nothing changed but the loss
+  // scale, when f16's gradients have left its range.
+  virtual bool update(double learning_rate) = 0;
+  // What the optimiser counts; set when resuming.
+  virtual const OptimizerProgress& optimizer_progress() const = 0;
+  virtual void set_optimizer_progress(const OptimizerProgress& progress) = 0;
 
   // Test-time embeddings (BN neck in eval mode) of batch.count <= embed_batch pictures: out is (count, feature_size()).
   virtual void embed(const Batch& batch, float* out) = 0;

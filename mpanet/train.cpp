@@ -126,12 +126,17 @@ class Trainer {
   void run_step(Loader& loader, Batch& batch, size_t batches) {
     const auto start = std::chrono::steady_clock::now();
     CHECK(loader.next(batch), "the loader has no batch {}", p_.batch);
-    const Losses losses = engine_.forward_backward(batch, p_.epoch);
+    engine_.forward_backward(batch, p_.epoch);
+    const bool updated = engine_.update(config_.learning_rate(p_.epoch));
+    const Losses losses = engine_.losses();
     for (const auto& [name, value] : losses)
       if (!std::isfinite(value))
         fail("step {} (epoch {}): the loss {} is {}; {} still holds step {}; a lower lr may help", p_.step + 1,
              p_.epoch, name, value, folder_.last(), saved_step_);
-    engine_.update(config_.learning_rate(p_.epoch));
+    if (!updated)
+      report_.say(fmt::format("step {}: gradients beyond f16's range, no update; the loss scale is {} from here",
+                              p_.step + 1, engine_.optimizer_progress().loss_scale));
+    p_.optimizer = engine_.optimizer_progress();
     p_.step++, p_.batch++;
     p_.loss_sums.resize(losses.size());
     for (size_t i = 0; i < losses.size(); i++)
@@ -282,7 +287,7 @@ int train(const TrainOptions& options) {
   const InterruptGuard guard;
   if (!folder) folder.emplace(RunFolder::create(options.out));
   const auto provenance =
-      run_provenance(omp_get_max_threads(), config.seed, config.precision == Precision::f64 ? "f64" : "f32", "cpu");
+      run_provenance(omp_get_max_threads(), config.seed, name_of(config.precision), name_of(options.device));
   write_file(folder->config(), config_file_text(config));
   record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
   if (checkpoint)

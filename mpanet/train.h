@@ -17,7 +17,7 @@ struct TrainOptions {
   std::string out;                    // run folder
   std::string init;                   // initial weights; empty: random
   bool resume = false;
-  Device device = Device::cpu;
+  Device device;
   int threads = 0;                   // of the engine; 0: as many as OpenMP takes
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
 };

@@ -24,7 +24,7 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
 
 // What a plan of memory depends on.
 struct Workload {
-  Device device = Device::cpu;
+  Device device;
   size_t train_images = 0;
   size_t queries = 0, gallery = 0;  // of the evaluation; 0: the run never evaluates
 };

@@ -279,8 +279,8 @@ int gradcheck(int argc, char** argv) {
       "gradcheck");
   std::string device = "cpu", filter;
   bool list = false;
-  app.add_option("--device", device, "where the ops run: cpu, emu or cuda")
-      ->check(CLI::IsMember({"cpu", "emu", "cuda"}))
+  app.add_option("--device", device, mpanet::kDeviceHelp)
+
       ->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
@@ -294,7 +294,7 @@ int gradcheck(int argc, char** argv) {
     if (std::find(order.begin(), order.end(), c.op) == order.end()) order.push_back(c.op);
   const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
-  if (!list) return run_cases(cases, device == "cpu" ? Backend::cpu : device == "emu" ? Backend::emu : Backend::cuda);
+  if (!list) return run_cases(cases, choose_device(device).backend);
   for (const OpCase& c : cases)
     fmt::print("{} {}{}\n", c.op, c.shapes, c.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.flops) : "");
   return 0;

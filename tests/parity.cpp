@@ -100,7 +100,7 @@ struct Fixture {
   }
 };
 
-Fixture read_fixture(const std::string& path, mpanet::Precision precision) {
+Fixture read_fixture(const std::string& path, mpanet::Precision precision, mpanet::Device device) {
   Fixture f;
   try {
     f.content = json::parse(mpanet::read_text(path));
@@ -119,6 +119,7 @@ Fixture read_fixture(const std::string& path, mpanet::Precision precision) {
     m.margin = c.at("margin");
     f.engine.optimizer.weight_decay = c.at("weight_decay");
     f.engine.precision = precision;
+    f.engine.device = device;
     f.ids = c.at("ids");
     f.shots = c.at("shots");
     f.steps = c.at("steps");
@@ -189,7 +190,8 @@ Worst run(const Fixture& f, const Tolerances& tolerances) {
                  tolerances.every_number, worst);
   for (int step = 0; step < f.steps; step++) {
     if (step > 0) batch = f.batch(step);
-    const mpanet::Losses losses = engine->forward_backward(batch, 1);
+    engine->forward_backward(batch, 1);
+    const mpanet::Losses losses = engine->losses();
     if (step == 0 || tolerances.every_number)
       compare_losses(losses, f.content.at("steps").at(static_cast<size_t>(step)), step, tolerances, worst);
     if (step == 0) {
@@ -213,18 +215,20 @@ int parity(int argc, char** argv) {
   app.add_option("--precision", precision, "f64 (every number to 1e-6) or f32 (step 0)")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
-  app.add_option("--device", device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
+  app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   const bool f64 = precision == "f64";
   const Tolerances tolerances =
       f64 ? Tolerances{1e-6, 1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 5e-2, 1e-3, false};
+  const mpanet::Device where = mpanet::choose_device(device);
   bool good = true;
   for (const std::string& path : paths) {
-    const Worst worst = run(read_fixture(path, f64 ? mpanet::Precision::f64 : mpanet::Precision::f32), tolerances);
+    const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where), tolerances);
     const bool within = worst.share <= 1;
     good = good && within;
     fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
-               within ? "equal" : "DIFFERENT", precision, device, worst.what, worst.error, 100 * worst.share);
+               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.what, worst.error,
+               100 * worst.share);
     std::fflush(stdout);
   }
   return good ? 0 : 1;

@@ -31,7 +31,7 @@ TrainConfig tiny_config(std::vector<std::string> settings = {}) {
 }
 
 std::unique_ptr<Engine> engine_of(const TrainConfig& config) {
-  return make_engine({config.model, config.optimizer, config.precision, Device::cpu, kBatch, kBatch});
+  return make_engine({config.model, config.optimizer, config.precision, Backend::cpu, kBatch, kBatch});
 }
 
 Batch some_batch(uint32_t index) {
@@ -99,7 +99,7 @@ json state_dict_of(const TensorFile& file) {
 TEST_CASE("names, types and shapes are those of the authors' state_dict") {
   TemporaryFolder folder;
   const auto saved = [&](const TrainConfig& config) {
-    const auto engine = make_engine({config.model, config.optimizer, config.precision, Device::cpu, 0, kBatch});
+    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, kBatch});
     save_model(folder / "best", *engine, config, 0);
     return state_dict_of(TensorFile(folder / "best"));
   };
@@ -117,7 +117,7 @@ TEST_CASE("a training goes on bit for bit from its file, in either precision and
     TemporaryFolder folder;
     const TrainConfig config = tiny_config(settings);
     const auto before = trained(config, 3);
-    const Progression progression = {7, 2, 3, 123456789012345678, {{"ce", 0.1}, {"cc", 1.0 / 3}}, 61.25, 5};
+    const Progression progression = {7, 2, 3, 123456789012345678, {{"ce", 0.1}, {"cc", 1.0 / 3}}, 61.25, 5, {3, 1, 0}};
     save_training(folder / "last", *before, config, progression);
 
     const Checkpoint checkpoint(folder / "last");
@@ -201,7 +201,7 @@ TEST_CASE("what a file without metadata is follows from its names") {
   TemporaryFolder folder;
   const auto depth_of = [&](const std::string& depth, const char* setting) {
     const TrainConfig config = tiny_config({"depth=" + depth, setting});
-    const auto engine = make_engine({config.model, config.optimizer, config.precision, Device::cpu, 0, 1});
+    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, 1});
     save_model(folder / "x", *engine, config, 0);
     Tensors tensors(folder / "x");
     tensors.metadata.clear();

@@ -3,72 +3,14 @@
 #include <algorithm>
 
 #include "mpanet/initial_values.h"
-#include "mpanet/network/mpa_net.h"
+#include "mpanet/network/network.h"
 
 namespace mpanet::PRECISION {
 namespace {
 
-ParameterStore::State state_of(const EngineConfig& config) {
-  if (config.train_batch == 0) return ParameterStore::State::None;
-  return config.optimizer.kind == OptimizerConfig::Kind::Adam ? ParameterStore::State::Adam
-                                                              : ParameterStore::State::Momentum;
-}
-
-// A network with its memory: once in a planning context, once for real.
-struct Network {
-  Network(Context& context, const EngineConfig& config) : net(store, config.model), state(context, sizeof(StepState)) {
-    store.allocate(context, state_of(config));
-  }
-  ParameterStore store;
-  MpaNet net;
-  Buffer state;
-};
-
-// Pictures on the device, the rest of the tensor zero. images is null while planning.
-Tensor load_images(Context& context, const ModelConfig& model, int count, const float* images, int given) {
-  const Tensor x(context, {count, model.height, model.width, 3});
-  const Scratch<float> staging(context, x.count());
-  const size_t bytes = static_cast<size_t>(x.count() / count * given) * sizeof(float);
-  context.to_device(staging.data(), images, bytes);
-  context.zero(staging.data() + bytes / sizeof(float), static_cast<size_t>(x.count()) * sizeof(float) - bytes);
-  RUN_ON(context, cast_images(context.stream(), staging.data(), x.data(), x.count()));
-  return x;
-}
-
-Losses run_training(Context& context, Network& network, const EngineConfig& config, const Batch& batch) {
-  const int n = config.train_batch;
-  context.set_recording(true);
-  network.store.begin_step();
-  Losses values;
-  {
-    const LabelTensor labels(context, {n});
-    const FlagTensor infrared(context, {n});
-    context.to_device(labels.data(), batch.labels.data(), static_cast<size_t>(n) * sizeof(int32_t));
-    context.to_device(infrared.data(), batch.infrared.data(), static_cast<size_t>(n));
-    const MpaNet::NamedTerms terms =
-        network.net.losses(context, load_images(context, config.model, n, batch.images.data(), n), labels, infrared,
-                           network.state.as<StepState>());
-    const auto [gradient, write] = terms.back().second.grad_sink();
-    RUN_ON(context, set_value(context.stream(), gradient, 1, 1));
-    context.tape().backward();
-    network.store.finish_gradients(context);
-    // All terms in one read: each would be a wait for the device.
-    const RealTensor together(context, {static_cast<int64_t>(terms.size())});
-    for (size_t i = 0; i < terms.size(); i++)
-      RUN_ON(context, accumulate(context.stream(), terms[i].second.data(), together.data() + i, 1, Write::Set));
-    const std::vector<real> numbers = together.to_host();
-    for (size_t i = 0; i < terms.size(); i++) values.emplace_back(terms[i].first, static_cast<double>(numbers[i]));
-  }
-  network.store.changed(context);  // the running statistics and the teachers moved
-  return values;
-}
-
-// The embedding always runs at full batch size, so that a picture's numbers do not depend on its neighbours' count.
-RealTensor run_embedding(Context& context, Network& network, const EngineConfig& config, const float* images,
-                         int given) {
-  context.set_recording(false);
-  return network.net.embed(context, load_images(context, config.model, config.embed_batch, images, given));
-}
+// As torch.amp.GradScaler begins and goes on.
+constexpr double kFirstLossScale = 65536, kLargestLossScale = 1 << 24;
+constexpr int kSteadySteps = 2000;
 
 void check_config(const EngineConfig& config) {
   check_image_size(config.model);
@@ -85,14 +27,14 @@ struct Planned {
 };
 
 Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream) {
-  Context context(Backend::cpu, stream, Arena::Mode::Plan);
+  Context context(config.device.backend, stream, Arena::Mode::Plan);
   Network network(context, config);
-  if (config.train_batch > 0) run_training(context, network, config, {});
-  if (config.embed_batch > 0) run_embedding(context, network, config, nullptr, 0);
+  if (config.train_batch > 0) run_training(context, network, config, 1);
+  if (config.embed_batch > 0) run_embedding(context, network, config);
   MemoryPlan plan;
   plan.optimizer = network.store.state_bytes();
-  plan.parameters = context.persistent_bytes() - plan.optimizer;
-  plan.activations = context.arena().peak();
+  plan.parameters = context.persistent_bytes() - plan.optimizer - network.images.bytes();
+  plan.activations = context.arena().peak() + network.images.bytes();
   return {plan, context.arena().peak()};
 }
 
@@ -101,38 +43,60 @@ class NetworkEngine final : public Engine {
   NetworkEngine(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream, const Planned& planned)
       : config_(config),
         plan_(planned.plan),
-        context_(Backend::cpu, stream, planned.arena),
+        context_(config.device.backend, stream, planned.arena),
         network_(context_, config) {
     for (const Parameter& p : network_.store.list()) tensors_.push_back({p.name, p.shape, p.trainable});
+    set_optimizer_progress({});
   }
 
-  Losses forward_backward(const Batch& batch, int epoch) override {
-    CHECK(config_.train_batch > 0, "this engine was made for embeddings only");
-    check_batch(batch, config_.train_batch, config_.train_batch);
-    CHECK(batch.labels.size() == static_cast<size_t>(batch.count) && batch.infrared.size() == batch.labels.size(),
-          "expected {} labels and modalities, got {} and {}", batch.count, batch.labels.size(), batch.infrared.size());
+  void forward_backward(const Batch& batch, int epoch) override {
+    const int n = config_.train_batch;
+    CHECK(n > 0, "this engine was made for embeddings only");
+    check_batch(batch, n, n);
+    CHECK(batch.labels.size() == static_cast<size_t>(n) && batch.infrared.size() == batch.labels.size(),
+          "expected {} labels and modalities, got {} and {}", n, batch.labels.size(), batch.infrared.size());
     for (const int32_t label : batch.labels)
       CHECK(label >= 0 && label < config_.model.classes, "expected labels 0..{}, got {}", config_.model.classes - 1,
             label);
     state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
     send_state();
-    return run_training(context_, network_, config_, batch);
+    send_images(context_, network_, n, batch.images, n);
+    context_.to_device(network_.labels.as<int32_t>(), batch.labels.data(), batch.labels.size() * sizeof(int32_t));
+    context_.to_device(network_.infrared.as<uint8_t>(), batch.infrared.data(), batch.infrared.size());
+    terms_ = run_training(context_, network_, config_, progress_.loss_scale);
+    scaled_ = kScalesLoss;
   }
 
-  void update(double learning_rate) override {
+  Losses losses() const override {
+    std::vector<real> values(terms_.size());
+    context_.to_host(values.data(), network_.terms.as<real>(), values.size() * sizeof(real));
+    Losses losses;
+    for (size_t i = 0; i < terms_.size(); i++) losses.emplace_back(terms_[i], static_cast<double>(values[i]));
+    return losses;
+  }
+
+  bool update(double learning_rate) override {
+    if (std::exchange(scaled_, false) && !adapt_loss_scale()) return false;
     const OptimizerConfig& o = config_.optimizer;
     state_.learning_rate = learning_rate;
-    state_.step++;
+    state_.step = ++progress_.steps;
     send_state();
     const StepState* state = network_.state.as<StepState>();
     if (o.kind == OptimizerConfig::Kind::Adam)
       network_.store.adam(context_, state, {o.beta1, o.beta2, o.eps, o.weight_decay});
     else
       network_.store.sgd(context_, state, {o.momentum, o.weight_decay});
+    return true;
   }
 
-  int64_t optimizer_steps() const override { return state_.step; }
-  void set_optimizer_steps(int64_t steps) override { state_.step = steps; }
+  const OptimizerProgress& optimizer_progress() const override { return progress_; }
+  void set_optimizer_progress(const OptimizerProgress& progress) override {
+    progress_ = progress;
+    if (!kScalesLoss)
+      progress_.loss_scale = 1;
+    else if (progress_.loss_scale == 0)
+      progress_.loss_scale = kFirstLossScale;
+  }
 
   void embed(const Batch& batch, float* out) override { embed_into(batch, out); }
   void embed(const Batch& batch, double* out) override { embed_into(batch, out); }
@@ -169,6 +133,7 @@ class NetworkEngine final : public Engine {
       if (network_.store.second(p) != nullptr) write(p.name, Slot::Second, zeros.data());
     }
     state_ = {};
+    set_optimizer_progress({});
   }
 
   const MemoryPlan& plan() const override { return plan_; }
@@ -192,10 +157,26 @@ class NetworkEngine final : public Engine {
 
   void send_state() { context_.to_device(network_.state.as<void>(), &state_, sizeof state_); }
 
+  // Before an update: whether the gradients are finite. If not, half the scale next time; after many that are, twice
+  // it.
+  bool adapt_loss_scale() {
+    int32_t finite = 0;
+    context_.to_host(&finite, network_.finite.as<int32_t>(), sizeof finite);
+    if (finite == 0) {
+      progress_.loss_scale = std::max(1.0, progress_.loss_scale / 2);
+      progress_.steady = 0;
+    } else if (++progress_.steady == kSteadySteps) {
+      progress_.loss_scale = std::min(kLargestLossScale, progress_.loss_scale * 2);
+      progress_.steady = 0;
+    }
+    return finite != 0;
+  }
+
   template <class T>
   void embed_into(const Batch& batch, T* out) {
     check_batch(batch, 1, config_.embed_batch);
-    const std::vector<real> g = run_embedding(context_, network_, config_, batch.images.data(), batch.count).to_host();
+    send_images(context_, network_, config_.embed_batch, batch.images, batch.count);
+    const std::vector<real> g = run_embedding(context_, network_, config_).to_host();
     std::copy_n(g.begin(), batch.count * feature_size(), out);
   }
 
@@ -228,6 +209,9 @@ class NetworkEngine final : public Engine {
   mutable Context context_;
   mutable Network network_;
   StepState state_;
+  OptimizerProgress progress_;
+  std::vector<std::string> terms_;  // names of the last step's
+  bool scaled_ = false;             // the gradients are those of a forward_backward() with a loss scale
   std::vector<TensorInfo> tensors_;
 };
 
@@ -235,12 +219,12 @@ class NetworkEngine final : public Engine {
 
 MemoryPlan plan_memory(const EngineConfig& config) {
   check_config(config);
-  return plan_with(config, std::make_shared<StreamHandle>(Backend::cpu)).plan;
+  return plan_with(config, std::make_shared<StreamHandle>(config.device.backend)).plan;
 }
 
 std::unique_ptr<Engine> make_engine(const EngineConfig& config) {
   check_config(config);
-  const auto stream = std::make_shared<StreamHandle>(Backend::cpu);
+  const auto stream = std::make_shared<StreamHandle>(config.device.backend);
   return std::make_unique<NetworkEngine>(config, stream, plan_with(config, stream));
 }
 

@@ -50,7 +50,7 @@ struct Options {
   std::optional<uint64_t> chance;
   SettingFilter filter;
   bool per_trial = false;
-  std::string device = "cpu", precision = "f32";
+  std::string device = "auto", precision = "f32";
   int batch = 64, threads = 0;
 };
 
@@ -70,10 +70,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--sheet", options.sheet, "PNG: some queries with their first ten, right ones green, wrong ones red");
   app.add_option("--size", options.size,
                  "HEIGHTxWIDTH of the pictures; without it as in training, 384x128 where the file does not say");
-  app.add_option("--device", options.device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-  app.add_option("--precision", options.precision, "f32 or f64")
-      ->check(CLI::IsMember({"f32", "f64"}))
-      ->capture_default_str();
+  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
+  app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
   app.add_option("--batch", options.batch, "pictures embedded at a time")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -111,7 +109,10 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan) {
   EngineConfig config;
   config.model = checkpoint.embedding_model();
   if (!options.size.empty()) parse_size(options.size, config.model);
-  config.precision = options.precision == "f64" ? Precision::f64 : Precision::f32;
+  config.precision = parse_precision(options.precision, "--precision");
+  std::string why;
+  config.device = choose_device(options.device, &why);
+  fmt::print(stderr, "{}\n", why);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
   check_image_size(config.model);
   const size_t needed = plan_memory(config).total(), available = free_memory();

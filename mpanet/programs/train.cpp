@@ -42,7 +42,7 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(34);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   TrainOptions options;
-  std::string device = "cpu", precision, seed;
+  std::string device = "auto", precision, seed;
   int64_t max_steps = -1;
   bool help_config = false, version = false;
   app.add_option("--config", options.config, "JSON file; not needed with --resume (see --help-config)");
@@ -61,8 +61,8 @@ int run(int argc, char** argv) {
   app.add_option("--max-steps", max_steps,
                  "stop after this step, counted from the run's first; 0 writes the initial network")
       ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
-  app.add_option("--device", device, "cpu")->check(CLI::IsMember({"cpu"}))->capture_default_str();
-  app.add_option("--precision", precision, "f32 or f64; the same as --set precision=...");
+  app.add_option("--device", device, kDeviceHelp)->capture_default_str();
+  app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
       ->check(CLI::Range(1, 1024));
@@ -76,6 +76,9 @@ int run(int argc, char** argv) {
   if (!precision.empty()) options.settings.push_back("precision=" + precision);
   if (!seed.empty()) options.settings.push_back("seed=" + seed);
   if (max_steps >= 0) options.max_steps = max_steps;
+  std::string why;
+  options.device = choose_device(device, &why);
+  fmt::print("{}\n", why);
   return train(options);
 }
 
