@@ -31,7 +31,9 @@ std::vector<double> to_host(Context& context, const T* from, int64_t count) {
 
 template <class T>
 Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, const std::vector<double>& values) {
-  return {name, values, [=, &context](const std::vector<double>& v) { to_device(context, t.data(), v); },
+  return {name,
+          values,
+          [=, &context](const std::vector<double>& v) { to_device(context, t.data(), v); },
           [=, &context](const std::vector<double>* preset) {
             t.release_grad();
             if (preset != nullptr) to_device(context, t.grad_sink().first, *preset);
@@ -39,7 +41,8 @@ Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, co
           [=, &context] {
             CHECK(t.has_grad(), "{} got no gradient", name);
             return to_host(context, t.grad(), t.count());
-          }};
+          },
+          std::is_same_v<T, storage>};
 }
 
 Leaf leaf_of(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
@@ -87,6 +90,7 @@ std::vector<double> Inputs::draw(int64_t count, Draw how) {
     }
   }
   if (how.kind == Draw::Kind::Distinct) random.shuffle(values);
+  if (rounding_ != nullptr) std::transform(values.begin(), values.end(), values.begin(), rounding_);
   return values;
 }
 

@@ -27,6 +27,7 @@ struct Leaf {
   // Forgets the gradient; with `preset`, leaves those numbers there for the backward pass to add to.
   std::function<void(const std::vector<double>* preset)> begin;
   std::function<std::vector<double>()> gradient;  // CheckError where nothing wrote one
+  bool stored = false;                            // the gradient is of the storage type
 };
 
 // How an input's values are drawn.
@@ -40,10 +41,12 @@ struct Draw {
   static Draw unit() { return {Kind::Unit}; }                    // 0.05..0.95: pattern maps
 };
 
-// The inputs of one case in one context. Values depend on `seed` and the order of the calls alone.
+// The inputs of one case in one context. Values depend on `seed` and the order of the calls alone; `rounding`, if
+// given, takes each one to what a narrower type can hold.
 class Inputs {
  public:
-  Inputs(Context& context, uint64_t seed) : context_(context), seed_(seed) {}
+  Inputs(Context& context, uint64_t seed, double (*rounding)(double) = nullptr)
+      : context_(context), seed_(seed), rounding_(rounding) {}
   Inputs(const Inputs&) = delete;
   Inputs& operator=(const Inputs&) = delete;
 
@@ -74,6 +77,7 @@ class Inputs {
   std::vector<double> draw(int64_t count, Draw how);
   Context& context_;
   uint64_t seed_;
+  double (*rounding_)(double);
   uint32_t drawn_ = 0;
   ParameterStore store_;
   std::vector<std::shared_ptr<void>> kept_;
@@ -86,6 +90,7 @@ struct OpCase {
   double flops = 0;         // of the forward pass; 0: bound by the memory it touches
   double tolerance = 1e-7;  // of a gradient against central differences in double (tests/gradcheck.cpp)
   int samples = 48;         // elements of each leaf that are checked one by one, beside directions through all
+  int between = 0;          // tensors that it rounds to storage on the way: a ReLU after one may take its other side
 };
 
 std::string text(const Shape& shape);  // "2x3x5x7"
