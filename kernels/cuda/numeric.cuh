@@ -80,12 +80,21 @@ struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
   T lane[N];
 };
 
+// A device faults on a pack that is not aligned; so does the emulation.
+template <class Pack>
+__device__ inline void check_pack([[maybe_unused]] const void* address) {
+#if !defined(__CUDACC__)
+  simt::check_aligned(address, alignof(Pack));
+#endif
+}
 template <int N, class T>
 __device__ inline Pack<T, N> load_pack(const T* from) {
+  check_pack<Pack<T, N>>(from);
   return *reinterpret_cast<const Pack<T, N>*>(from);
 }
 template <int N, class T>
 __device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
+  check_pack<Pack<T, N>>(to);
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
