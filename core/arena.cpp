@@ -2,15 +2,22 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
+#include <new>
 
 #include "core/error.h"
 
 namespace mpanet {
 
+Arena::Arena(Mode mode, Loose loose) : mode_(mode), loose_(std::move(loose)) {
+  constexpr std::align_val_t kAligned{kAlignment};
+  if (!loose_.take) loose_.take = [=](size_t bytes) { return ::operator new(bytes, kAligned); };
+  if (!loose_.give_back) loose_.give_back = [=](void* memory) { ::operator delete(memory, kAligned); };
+  free_whole();
+}
+
 Arena::~Arena() {
   if (mode_ != Mode::Loose) return;
-  for (const auto& [address, bytes] : blocks_) std::free(reinterpret_cast<void*>(address));
+  for (const auto& [address, bytes] : blocks_) loose_.give_back(reinterpret_cast<void*>(address));
 }
 
 // A slab too begins as one endless block: its size must not sway which hole fits best, or the run would leave the plan.
@@ -33,10 +40,10 @@ size_t Arena::take(size_t bytes) {
 }
 
 void* Arena::allocate(size_t bytes) {
-  bytes = (std::max<size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t asked = std::max<size_t>(bytes, 1);
+  bytes = (asked + kAlignment - 1) / kAlignment * kAlignment;
   if (mode_ == Mode::Loose) {
-    void* memory = std::aligned_alloc(kAlignment, bytes);
-    if (memory == nullptr) throw std::bad_alloc();
+    void* memory = loose_.take(asked);
     used_ += bytes;
     peak_ = std::max(peak_, used_);
     blocks_[reinterpret_cast<size_t>(memory)] = bytes;
@@ -58,7 +65,7 @@ void Arena::release(void* memory) {
   used_ -= bytes;
   blocks_.erase(block);
   if (mode_ == Mode::Loose) {
-    std::free(memory);
+    loose_.give_back(memory);
     return;
   }
   auto next = free_.lower_bound(offset);

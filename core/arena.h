@@ -2,10 +2,12 @@
 // neighbours. The same sequence of requests gives the same addresses, so a step that was planned fits, step after step.
 //   Plan    hands out addresses that nobody may touch and records how many bytes a slab would need
 //   Slab    memory of exactly that size; one byte more is a CheckError
-//   Loose   every request is an allocation of its own, for tests (sanitizers see each block's end)
+//   Loose   every request is an allocation of its own from a backend, for tests (what checks memory sees each block's
+//   end)
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -17,7 +19,14 @@ class Arena {
   enum class Mode { Plan, Slab, Loose };
   static constexpr size_t kAlignment = 256;
 
-  explicit Arena(Mode mode) : mode_(mode) { free_whole(); }
+  // Where Loose memory comes from and goes to.
+  struct Loose {
+    std::function<void*(size_t bytes)> take;
+    std::function<void(void* memory)> give_back;
+  };
+
+  // Without `loose`: host memory.
+  explicit Arena(Mode mode, Loose loose = {});
   // A slab over memory that the caller owns.
   Arena(void* memory, size_t bytes) : mode_(Mode::Slab), base_(static_cast<char*>(memory)), limit_(bytes) {
     free_whole();
@@ -36,6 +45,7 @@ class Arena {
   void free_whole();
   size_t take(size_t bytes);
   Mode mode_;
+  Loose loose_;
   // Plan's addresses start here: never null, never touched.
   char* base_ = reinterpret_cast<char*>(kAlignment);
   size_t limit_ = SIZE_MAX, peak_ = 0, used_ = 0;

@@ -12,6 +12,11 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+Arena::Loose loose_memory(Backend backend, Stream stream) {
+  return {[=](size_t bytes) { return ON_BACKEND(backend, allocate_apart(stream, bytes)); },
+          [=](void* memory) { ON_BACKEND(backend, release_apart(stream, memory)); }};
+}
+
 }  // namespace
 
 void no_backend(const char* call) { throw CheckError(std::string("this build has no such backend: ") + call); }
@@ -44,7 +49,7 @@ void Buffer::swap(Buffer& other) noexcept {
 Context::Context(Device device)
     : device_(device),
       stream_(std::make_shared<StreamHandle>(device)),
-      arena_(std::make_unique<Arena>(Arena::Mode::Loose)) {}
+      arena_(std::make_unique<Arena>(Arena::Mode::Loose, loose_memory(device.backend, stream()))) {}
 
 Context::Context(Device device, std::shared_ptr<StreamHandle> stream, Arena::Mode mode)
     : device_(device), stream_(std::move(stream)), arena_(std::make_unique<Arena>(mode)) {}

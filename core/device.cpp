@@ -105,6 +105,15 @@ std::string name_of(Device device) {
   throw CheckError("name_of: no such backend");
 }
 
+std::string why_no_gpu(const std::string& error, const GpuSurvey& survey) {
+  if (survey.driver == 0) return "there is no NVIDIA driver here";
+  if (survey.driver / 1000 < survey.toolkit / 1000)
+    return fmt::format("the NVIDIA driver is too old: it serves CUDA up to {}, this program needs {}",
+                       version(survey.driver), version(survey.toolkit));
+  if (error.empty()) return "the NVIDIA driver shows no GPU (is CUDA_VISIBLE_DEVICES set?)";
+  return fmt::format("the NVIDIA driver shows no GPU: {} (is CUDA_VISIBLE_DEVICES set?)", error);
+}
+
 std::string why_unusable(const Gpu& gpu, const GpuSurvey& survey) {
   const int capability = gpu.major * 10 + gpu.minor;
   bool ptx = false;

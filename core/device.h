@@ -38,6 +38,9 @@ struct GpuSurvey {
 };
 GpuSurvey survey_gpus();
 
+// Why CUDA finds no GPU, in one line, from its versions and its own words.
+std::string why_no_gpu(const std::string& error, const GpuSurvey& survey);
+
 // Why a GPU cannot run this program's kernels, in one line; empty: it can.
 std::string why_unusable(const Gpu& gpu, const GpuSurvey& survey);
 

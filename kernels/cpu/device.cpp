@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "core/error.h"
 #include "kernels/cpu/stream.h"
@@ -39,6 +40,9 @@ void* allocate(Stream, size_t bytes) {
 }
 
 void release(Stream, void* memory, size_t bytes) { munmap(memory, mapped_bytes(bytes)); }
+
+void* allocate_apart(Stream, size_t bytes) { return ::operator new (bytes, std::align_val_t{256}); }
+void release_apart(Stream, void* memory) { ::operator delete (memory, std::align_val_t{256}); }
 
 void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }

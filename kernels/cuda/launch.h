@@ -1,4 +1,5 @@
-// The CUDA side of simt.h: launching with every error checked and named. Included under nvcc only.
+// The CUDA side of simt.h: launching with every error checked and named. Included by .cu files under nvcc, and by
+// launch.cpp.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -11,11 +12,14 @@
 
 namespace mpanet::cuda {
 
-cudaStream_t stream_of(Stream stream);
+// Makes the stream's device the current one; remembers the kernel's name for faults that show later.
+cudaStream_t about_to_launch(Stream stream, const char* kernel);
 
 // Throws what went wrong with a launch, naming kernel, launch shape and the sizes among its arguments.
-[[noreturn]] void launch_failed(cudaError_t error, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
-                                const std::string& sizes);
+[[noreturn]] void launch_failed(cudaError_t error, Stream stream, const char* kernel, dim3 grid, dim3 block,
+                                size_t shared_bytes, const std::string& sizes);
+
+#if defined(__CUDACC__)
 
 // All of a block's dynamic shared memory.
 template <class T>
@@ -39,17 +43,20 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
             Arguments... arguments) {
   constexpr size_t kWithoutAsking = 48 << 10;
+  const cudaStream_t on = about_to_launch(stream, name);
   cudaError_t error = cudaSuccess;
   if (shared_bytes > kWithoutAsking)
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
   if (error == cudaSuccess) {
-    kernel<<<grid, block, shared_bytes, stream_of(stream)>>>(static_cast<Parameters>(arguments)...);
+    kernel<<<grid, block, shared_bytes, on>>>(static_cast<Parameters>(arguments)...);
     error = cudaGetLastError();
   }
   if (error == cudaSuccess) return;
   std::string sizes;
   (add_size(sizes, arguments), ...);
-  launch_failed(error, name, grid, block, shared_bytes, sizes);
+  launch_failed(error, stream, name, grid, block, shared_bytes, sizes);
 }
+
+#endif
 
 }  // namespace mpanet::cuda

@@ -1,0 +1,61 @@
+// A step recorded once as a CUDA graph and replayed: one launch by the host instead of hundreds.
+#include <cstring>
+
+#include "core/error.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/stream.h"
+
+namespace mpanet::cuda {
+
+void begin_capture(Stream stream) {
+  on_device(stream, [](StreamState& state) {
+    CHECK(!state.capturing, "a capture inside a capture");
+    // Other threads (those that load pictures) may go on allocating pinned memory meanwhile.
+    CUDA_CALL(cudaStreamBeginCapture(state.handle.get(), cudaStreamCaptureModeThreadLocal));
+    state.capturing = true;
+  });
+}
+
+std::shared_ptr<void> end_capture(Stream stream) {
+  return on_device(stream, [](StreamState& state) -> std::shared_ptr<void> {
+    state.capturing = false;
+    cudaGraph_t graph = nullptr;
+    CUDA_CALL(cudaStreamEndCapture(state.handle.get(), &graph));
+    const Graph recorded(graph);
+    cudaGraphExec_t runnable = nullptr;
+    CUDA_CALL(cudaGraphInstantiateWithFlags(&runnable, recorded.get(), 0));
+    return RunnableGraph(runnable);
+  });
+}
+
+void abandon_capture(Stream stream) {
+  StreamState& state = state_of(stream);
+  state.capturing = false;
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(state.handle.get(), &graph);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();  // that the capture was broken is known
+}
+
+void replay(Stream stream, void* captured) {
+  on_device(stream, [=](StreamState& state) {
+    state.last_kernel = "one of a captured step";
+    CUDA_CALL(cudaGraphLaunch(static_cast<cudaGraphExec_t>(captured), state.handle.get()));
+  });
+}
+
+std::shared_ptr<void> allocate_pinned(Stream stream, size_t bytes) {
+  return on_device(stream, [=](StreamState&) -> std::shared_ptr<void> {
+    PinnedBlock block = make_pinned(bytes);
+    std::memset(block.get(), 0, bytes);
+    return block;
+  });
+}
+
+void copy_from_pinned(Stream stream, void* to, const void* from, size_t bytes) {
+  on_device(stream, [=](StreamState& state) {
+    CUDA_CALL(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, state.handle.get()));
+  });
+}
+
+}  // namespace mpanet::cuda

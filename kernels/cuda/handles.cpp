@@ -1,0 +1,54 @@
+#include "kernels/cuda/handles.h"
+
+namespace mpanet::cuda {
+
+bool is_kernel_fault(cudaError_t error) {
+  switch (error) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void check(cudaError_t error, const char* call) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // the error is reported here; the next call shall not find it again
+  const std::string text = fmt::format("{}: {} ({})", call, cudaGetErrorString(error), cudaGetErrorName(error));
+  if (is_kernel_fault(error)) throw KernelFault(text);
+  throw CheckError(text);
+}
+
+CudaStream make_stream() {
+  cudaStream_t stream = nullptr;
+  CUDA_CALL(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return CudaStream(stream);
+}
+
+Event make_event() {
+  cudaEvent_t event = nullptr;
+  CUDA_CALL(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return Event(event);
+}
+
+PinnedBlock make_pinned(size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t error = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    fail("out of memory: {} bytes of pinned host memory wanted", bytes);
+  }
+  CUDA_CALL(error);
+  return PinnedBlock(memory);
+}
+
+}  // namespace mpanet::cuda

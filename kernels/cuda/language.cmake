@@ -1,0 +1,47 @@
+# Finds nvcc, decides which architectures the kernels are compiled for, enables the language. Included by the top-level
+# CMakeLists.txt, since all of this must come before enable_language(CUDA).
+set(MPANET_ARCHITECTURES 75 80 86 89 90 100 120)  # those of them that nvcc knows
+
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(MPANET_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES bin)
+  if(NOT MPANET_NVCC)
+    message(FATAL_ERROR "MPANET_CUDA: no nvcc on PATH, in CUDA_HOME or /usr/local/cuda; CUDACXX=/path/to/nvcc names one")
+  endif()
+  set(CMAKE_CUDA_COMPILER ${MPANET_NVCC} CACHE FILEPATH "nvcc")
+endif()
+if(MPANET_CCACHE)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${MPANET_CCACHE})
+endif()
+
+# What the user gives wins: -DCMAKE_CUDA_ARCHITECTURES=90-real for one card alone, native for the cards found here.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+  set(nvcc ${CMAKE_CUDA_COMPILER})
+  if(NOT nvcc)
+    set(nvcc $ENV{CUDACXX})
+  endif()
+  execute_process(COMMAND ${nvcc} --list-gpu-arch OUTPUT_VARIABLE known RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "MPANET_CUDA: ${nvcc} --list-gpu-arch: ${failed}")
+  endif()
+  set(architectures)
+  foreach(architecture ${MPANET_ARCHITECTURES})
+    if(known MATCHES "compute_${architecture}\n")
+      list(APPEND architectures ${architecture}-real)
+      set(newest ${architecture})
+    endif()
+  endforeach()
+  # Machine code for each, and the newest one's PTX for cards still to come.
+  set(CMAKE_CUDA_ARCHITECTURES ${architectures} ${newest}-virtual CACHE STRING "architectures of the cuda backend")
+endif()
+
+enable_language(CUDA)
+set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know that nvcc has it
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+endif()
+string(REPLACE "-DNDEBUG" "" CMAKE_CUDA_FLAGS_RELEASE "${CMAKE_CUDA_FLAGS_RELEASE}")
+string(REPLACE "-DNDEBUG" "" CMAKE_CUDA_FLAGS_RELWITHDEBINFO "${CMAKE_CUDA_FLAGS_RELWITHDEBINFO}")
+find_package(CUDAToolkit REQUIRED)
+message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")

@@ -1,0 +1,56 @@
+// What a stream of the cuda backend points at. For the runtime's own sources and the vendor libraries'; kernels see
+// launch.h only.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "kernels/cuda/allocator.h"
+#include "kernels/cuda/handles.h"
+#include "kernels/cuda/staging.h"
+#include "kernels/types.h"
+
+namespace mpanet::cuda {
+
+struct StreamState {
+  int device = 0;
+  std::string device_name;  // cuda:0 (NVIDIA H200)
+  CudaStream handle;        // the order of all kernels
+  CudaStream copies;        // beside it: uploads that the kernels of a later step will read
+  Allocator memory;
+  Staging staging;
+  const char* last_kernel = nullptr;  // launched; a fault may be its
+  const char* kernel_before = nullptr;
+  bool capturing = false;
+  // What calls share and what lives as long as the stream, each under the address of a tag of its owner: the vendor
+  // libraries' handles and plans.
+  std::map<const void*, std::shared_ptr<void>> shared;
+
+  template <class T>
+  T& get(const void* tag) {
+    std::shared_ptr<void>& slot = shared[tag];
+    if (!slot) slot = std::make_shared<T>();
+    return *static_cast<T*>(slot.get());
+  }
+};
+
+inline StreamState& state_of(Stream stream) { return *reinterpret_cast<StreamState*>(stream); }
+
+// Runs work(state) with the stream's device as the current one; the error of a kernel that failed before names the
+// last one launched.
+template <class Work>
+auto on_device(Stream stream, const Work& work) {
+  StreamState& state = state_of(stream);
+  try {
+    CUDA_CALL(cudaSetDevice(state.device));
+    return work(state);
+  } catch (const KernelFault& fault) {
+    throw CheckError(fmt::format(
+        "{} on {}: a kernel before this failed, the last one launched or an earlier one; the "
+        "last was {} (CUDA_LAUNCH_BLOCKING=1 in the environment tells which it is)",
+        fault.what(), state.device_name, state.last_kernel == nullptr ? "none of this stream's" : state.last_kernel));
+  }
+}
+
+}  // namespace mpanet::cuda

@@ -1,0 +1,29 @@
+// Which GPUs there are, and what keeps this program from using them. Nothing here throws: choose_device() decides.
+#include <cuda_runtime_api.h>
+
+#include "core/device.h"
+#include "core/error.h"
+
+namespace mpanet::cuda {
+
+GpuSurvey survey() {
+  GpuSurvey found;
+  found.architectures = CUDA_ARCHITECTURES;
+  cudaRuntimeGetVersion(&found.toolkit);
+  cudaDriverGetVersion(&found.driver);
+  int count = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  for (int i = 0; error == cudaSuccess && i < count; i++) {
+    cudaDeviceProp properties;
+    error = cudaGetDeviceProperties(&properties, i);
+    if (error == cudaSuccess)
+      found.gpus.push_back({properties.name, properties.major, properties.minor, properties.totalGlobalMem});
+  }
+  cudaGetLastError();
+  if (error == cudaSuccess && count > 0) return found;
+  found.gpus.clear();
+  found.problem = why_no_gpu(error == cudaSuccess ? "" : cudaGetErrorString(error), found);
+  return found;
+}
+
+}  // namespace mpanet::cuda
