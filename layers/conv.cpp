@@ -81,8 +81,11 @@ Tensor conv2d(Context& context, const Tensor& x, Conv& conv) {
     context.tape().record("conv2d", [=, &context, &conv] {
       if (!y.has_grad()) return;
       if (conv.bias() != nullptr) {
+        const int64_t rows = y.count() / s.k;
+        const Scratch<> workspace(context,
+                                  static_cast<int64_t>(ASK_BACKEND(context, row_sums_workspace_bytes(rows, s.k))));
         const auto [db, write] = conv.bias()->grad_sink();
-        RUN_ON(context, bias_backward(context.stream(), y.grad(), y.count() / s.k, s.k, db, write));
+        RUN_ON(context, bias_backward(context.stream(), y.grad(), rows, s.k, db, write, workspace.data()));
       }
       conv.backward(context, x, y.grad());
     });

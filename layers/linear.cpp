@@ -32,8 +32,11 @@ RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Para
       const auto [dw, dw_write] = weight.grad_sink();
       product(context, true, false, k, d, n, y.grad(), x.data(), nullptr, dw, dw_write);
       if (bias != nullptr) {
+        const int columns = static_cast<int>(k);
+        const Scratch<> workspace(context,
+                                  static_cast<int64_t>(ASK_BACKEND(context, row_sums_workspace_bytes(n, columns))));
         const auto [db, db_write] = bias->grad_sink();
-        RUN_ON(context, column_sums(context.stream(), y.grad(), n, static_cast<int>(k), db, db_write));
+        RUN_ON(context, column_sums(context.stream(), y.grad(), n, columns, db, db_write, workspace.data()));
       }
       if (!x.needs_grad()) return;
       const auto [dx, dx_write] = x.grad_sink();

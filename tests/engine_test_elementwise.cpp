@@ -129,9 +129,9 @@ TEST_CASE("sums over rows, casts, fills") {
     std::vector<real> sums(static_cast<size_t>(k), 5);
     for (size_t i = 0; i < dy.size(); i++) sums[i % sums.size()] += dy[i];
     Guarded<real> a(k, 5), b(k, 5);
-    cpu::bias_backward(context.stream(), dy.data(), rows, static_cast<int>(k), a.data(), Write::Add);
+    cpu::bias_backward(context.stream(), dy.data(), rows, static_cast<int>(k), a.data(), Write::Add, nullptr);
     check_exact(a.values(), sums, "bias_backward");
-    cpu::column_sums(context.stream(), dy.data(), rows, static_cast<int>(k), b.data(), Write::Set);
+    cpu::column_sums(context.stream(), dy.data(), rows, static_cast<int>(k), b.data(), Write::Set, nullptr);
     for (real& value : sums) value -= 5;
     check_exact(b.values(), sums, "column_sums");
   }
