@@ -1,0 +1,15 @@
+# The header-only packages from one folder, MPANET_PACKAGES (include/nlohmann, CLI, fmt, doctest, stb): a build that needs
+# neither root nor a package manager. fmt is compiled from its headers.
+set(include ${MPANET_PACKAGES}/include)
+foreach(header nlohmann/json.hpp CLI/CLI.hpp fmt/format-inl.h stb/stb_image.h doctest/doctest.h)
+  if(NOT EXISTS ${include}/${header})
+    message(FATAL_ERROR "MPANET_PACKAGES: expected ${include}/${header}, found nothing there")
+  endif()
+endforeach()
+foreach(package nlohmann_json::nlohmann_json CLI11::CLI11 fmt::fmt)
+  add_library(${package} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${package} SYSTEM INTERFACE ${include})
+endforeach()
+target_compile_definitions(fmt::fmt INTERFACE FMT_HEADER_ONLY)
+set(STB_INCLUDE_DIR ${include} CACHE PATH "" FORCE)
+set(DOCTEST_INCLUDE_DIR ${include} CACHE PATH "" FORCE)
