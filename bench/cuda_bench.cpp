@@ -1,0 +1,85 @@
+#include "bench/cuda_bench.h"
+
+#include <cuda_runtime.h>
+
+#include "core/error.h"
+
+namespace mpanet::cuda {
+cudaStream_t stream_of(Stream stream);
+}
+
+namespace mpanet {
+namespace {
+
+void check(cudaError_t error, const char* call) {
+  if (error != cudaSuccess) fail("{}: {}", call, cudaGetErrorString(error));
+}
+#define CUDA(call) check(call, #call)
+
+class Event {
+ public:
+  Event() { CUDA(cudaEventCreate(&event_)); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  cudaEvent_t get() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// Multiply-adds per clock and SM, by compute capability: CUDA Programming Guide, arithmetic instructions; tensor cores
+// (products of 16-bit values, sums in float, dense) from the published peaks of the architecture's first cards.
+struct Throughput {
+  int capability;
+  int f32, f64, tensor16;
+};
+constexpr Throughput kThroughputs[] = {{75, 64, 2, 512},    {80, 64, 32, 1024},   {86, 128, 2, 512}, {89, 128, 2, 512},
+                                       {90, 128, 64, 2048}, {100, 128, 64, 4096}, {120, 128, 2, 512}};
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  CUDA(cudaDeviceGetAttribute(&value, which, device));
+  return value;
+}
+
+}  // namespace
+
+double gpu_seconds(Stream stream, const std::function<void()>& give) {
+  const Event begin, end;
+  CUDA(cudaEventRecord(begin.get(), cuda::stream_of(stream)));
+  give();
+  CUDA(cudaEventRecord(end.get(), cuda::stream_of(stream)));
+  CUDA(cudaEventSynchronize(end.get()));
+  float milliseconds = 0;
+  CUDA(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
+  return milliseconds * 1e-3;
+}
+
+void gpu_copy(Stream stream, void* to, const void* from, size_t bytes) {
+  CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda::stream_of(stream)));
+}
+
+DeviceRates gpu_rates(int device, const std::string& precision) {
+  cudaDeviceProp properties;
+  CUDA(cudaGetDeviceProperties(&properties, device));
+  DeviceRates rates;
+  rates.name = properties.name;
+  rates.cache = static_cast<size_t>(properties.l2CacheSize);
+  // Kilohertz and bits; two transfers a clock.
+  const double memory_clock = attribute(cudaDevAttrMemoryClockRate, device) * 1e3;
+  rates.bandwidth = 2 * memory_clock * attribute(cudaDevAttrGlobalMemoryBusWidth, device) / 8;
+  rates.bandwidth_source = "memory clock and bus width";
+  const double clocks = attribute(cudaDevAttrClockRate, device) * 1e3 * properties.multiProcessorCount;
+  for (const Throughput& t : kThroughputs) {
+    if (t.capability != properties.major * 10 + properties.minor) continue;
+    const int real = precision == "f64" ? t.f64 : t.f32;
+    const bool half = precision == "f16" || (precision == "bf16" && t.capability >= 80);
+    rates.real_flops = 2 * clocks * real;
+    rates.storage_flops = 2 * clocks * (half ? t.tensor16 : real);
+    rates.arithmetic_source = half ? "clock, SMs, tensor cores (16 bit)" : "clock, SMs, cores";
+  }
+  return rates;
+}
+
+}  // namespace mpanet

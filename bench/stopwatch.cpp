@@ -1,0 +1,127 @@
+#include "bench/stopwatch.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#ifdef MPANET_HAS_CUDA
+#  include "bench/cuda_bench.h"
+#endif
+#include "bench/yardstick.h"
+
+namespace mpanet {
+namespace {
+
+double elapsed(Context& context, const std::function<void()>& work) {
+#ifdef MPANET_HAS_CUDA
+  if (context.backend() == Backend::cuda) return gpu_seconds(context.stream(), work);
+#endif
+  return seconds_of([&] {
+    work();
+    context.synchronize();
+  });
+}
+
+// At a share of sorted values, between neighbours linearly.
+double quantile(const std::vector<double>& sorted, double share) {
+  const double place = share * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+// Copies of 64 MiB and, where it is large, of the cache's multiple: bytes moved per second, the best of a few.
+double measured_bandwidth(Context& context, size_t cache) {
+  const size_t bytes = std::max<size_t>(size_t{64} << 20, 4 * cache);
+  const Buffer from(context, bytes), to(context, bytes);
+  double best = 0;
+  for (int i = 0; i < 7; i++) {
+    const double seconds = elapsed(context, [&] { copy_memory(context, to.as<void>(), from.as<void>(), bytes); });
+    best = std::max(best, 2 * static_cast<double>(bytes) / seconds);
+  }
+  return best;
+}
+
+double measured_product_flops() {
+  constexpr int kSize = 2048;
+  const std::vector<float> a(size_t{kSize} * kSize, 1.0F);
+  double best = 1e30;
+  for (int i = 0; i < 4; i++) best = std::min(best, seconds_of_product(kSize, kSize, kSize, a.data(), a.data()));
+  return 2.0 * kSize * kSize * kSize / best;
+}
+
+DeviceRates cpu_rates(const std::string& precision) {
+  DeviceRates rates;
+  rates.name = fmt::format("CPU, {} threads", omp_get_max_threads());
+  const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  rates.cache = cache > 0 ? static_cast<size_t>(cache) : size_t{32} << 20;
+  if (precision != "f64") {
+    rates.real_flops = measured_product_flops();
+    rates.arithmetic_source = "a large f32 product, measured";
+    if (precision == "f32") rates.storage_flops = rates.real_flops;
+  }
+  return rates;
+}
+
+}  // namespace
+
+Timing time_calls(Context& context, const std::vector<Call>& instances, double seconds) {
+  constexpr double kSample = 1e-3;  // seconds that a sample lasts at least, well above the clocks' resolution
+  constexpr int kFewest = 5, kMost = 101, kMostCalls = 1000;
+  size_t next = 0;
+  const auto sample = [&](int calls) {
+    return elapsed(context, [&] {
+      for (int i = 0; i < calls; i++) instances[next++ % instances.size()]();
+    });
+  };
+  const int round = static_cast<int>(instances.size());
+  sample(round);
+  const double once = sample(round) / round;
+  Timing timing;
+  timing.calls = static_cast<int>(std::clamp(std::ceil(kSample / std::max(once, 1e-7)), 1.0, double{kMostCalls}));
+  std::vector<double> times;
+  for (double spent = 0;
+       static_cast<int>(times.size()) < kFewest || (spent < seconds && static_cast<int>(times.size()) < kMost);) {
+    const double time = sample(timing.calls);
+    spent += time;
+    times.push_back(time / timing.calls);
+  }
+  std::sort(times.begin(), times.end());
+  timing.samples = static_cast<int>(times.size());
+  timing.median = quantile(times, 0.5);
+  timing.low = quantile(times, 0.25);
+  timing.high = quantile(times, 0.75);
+  return timing;
+}
+
+void copy_memory(Context& context, void* to, const void* from, size_t bytes) {
+#ifdef MPANET_HAS_CUDA
+  if (context.backend() == Backend::cuda) return gpu_copy(context.stream(), to, from, bytes);
+#endif
+  static_cast<void>(context);
+  const auto threads = static_cast<size_t>(omp_get_max_threads());
+#pragma omp parallel for
+  for (size_t i = 0; i < threads; i++) {
+    const size_t begin = bytes * i / threads, end = bytes * (i + 1) / threads;
+    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, end - begin);
+  }
+}
+
+DeviceRates device_rates(Context& context, const std::string& precision) {
+  DeviceRates rates;
+#ifdef MPANET_HAS_CUDA
+  if (context.backend() == Backend::cuda) rates = gpu_rates(context.stream_handle()->device().index, precision);
+#endif
+  if (context.backend() == Backend::cpu) rates = cpu_rates(precision);
+  if (rates.bandwidth == 0) {
+    rates.bandwidth = measured_bandwidth(context, rates.cache);
+    rates.bandwidth_source = "a copy of memory, measured";
+  }
+  return rates;
+}
+
+}  // namespace mpanet
