@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "kernels/cuda/runtime.h"
 #include "kernels/memory.h"
 
 namespace mpanet {
@@ -85,6 +86,28 @@ void Context::synchronize() {
   if (!planning()) ON_BACKEND(backend(), synchronize(stream()));
 }
 
+MemoryUse Context::memory_use() const { return backend() == Backend::cuda ? cuda::memory_use(stream()) : MemoryUse{}; }
+
+CapturedWork Context::capture(const std::function<void()>& work) {
+  CHECK(can_capture() && !planning() && !profiling_, "{} cannot record work{}", name_of(device_),
+        planning()   ? " in a plan"
+        : profiling_ ? " while it times kernels"
+                     : "");
+  cuda::begin_capture(stream());
+  try {
+    work();
+  } catch (...) {
+    cuda::abandon_capture(stream());
+    throw;
+  }
+  return CapturedWork(cuda::end_capture(stream()));
+}
+
+void Context::replay(const CapturedWork& captured) {
+  CHECK(captured, "expected captured work");
+  cuda::replay(stream(), captured.graph_.get());
+}
+
 void Context::add_time(const std::string& op, double seconds) {
   OpStatistics& entry = profile_[op];
   entry.seconds += seconds;
@@ -95,13 +118,18 @@ void Context::add_time(const std::string& op, double seconds) {
 
 std::map<std::string, OpStatistics> Context::take_profile() { return std::exchange(profile_, {}); }
 
+void op_failed(const char* call, const CheckError& error) {
+  const std::string op(call, std::strcspn(call, "(")), text = error.what();
+  throw CheckError(text.starts_with(op + ":") ? text : op + ": " + text);
+}
+
 OpTimer::OpTimer(Context& context, const char* call) : context_(context.profiling() ? &context : nullptr), call_(call) {
   if (context_ == nullptr) return;
   context_->synchronize();
   start_ = now();
 }
 
-OpTimer::~OpTimer() {
+void OpTimer::stop() {
   if (context_ == nullptr) return;
   context_->synchronize();
   context_->add_time(std::string(call_, std::strcspn(call_, "(")), now() - start_);

@@ -2,12 +2,15 @@
 // Nothing of it is global or thread-local; two contexts know nothing of each other.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "core/arena.h"
 #include "core/device.h"
+#include "core/error.h"
 #include "core/tape.h"
 #include "kernels/types.h"
 
@@ -56,6 +59,18 @@ class Buffer {
   size_t bytes_ = 0;
 };
 
+// Work that was recorded once and is run again by one launch.
+class CapturedWork {
+ public:
+  CapturedWork() = default;
+  explicit operator bool() const { return graph_ != nullptr; }
+
+ private:
+  friend class Context;
+  explicit CapturedWork(std::shared_ptr<void> graph) : graph_(std::move(graph)) {}
+  std::shared_ptr<void> graph_;
+};
+
 struct OpStatistics {
   double seconds = 0, flops = 0;
   int64_t calls = 0;
@@ -91,6 +106,14 @@ class Context {
   void to_host(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   void synchronize();
+  MemoryUse memory_use() const;  // all 0 but for cuda
+
+  // Records what `work` gives to the stream, without running it; replay() runs all of it, at the same addresses. Inside
+  // only kernels, zero() and HostBuffer::send(): allocations, other copies and synchronisation are CheckErrors. The
+  // arena's memory is given out as ever. cuda only.
+  bool can_capture() const { return backend() == Backend::cuda; }
+  CapturedWork capture(const std::function<void()>& work);
+  void replay(const CapturedWork& captured);
 
   // Seconds by kernel, where somebody wants to know (bench-step). add_flops() counts for the kernel called next.
   void set_profiling(bool on) { profiling_ = on; }
@@ -115,13 +138,14 @@ class Context {
   std::map<std::string, OpStatistics> profile_;
 };
 
+// An error of a kernel call, with the op's name ahead: the call's text up to its parenthesis.
+[[noreturn]] void op_failed(const char* call, const CheckError& error);
+
 // Times one kernel call when the context profiles; the op's name is the call's text up to its parenthesis.
 class OpTimer {
  public:
   OpTimer(Context& context, const char* call);
-  ~OpTimer();
-  OpTimer(const OpTimer&) = delete;
-  OpTimer& operator=(const OpTimer&) = delete;
+  void stop();  // after the call; a fault of the kernel shows here
 
  private:
   Context* context_;

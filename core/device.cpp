@@ -6,18 +6,11 @@
 #include "core/error.h"
 
 namespace mpanet {
-#if defined(MPANET_HAS_CUDA)
 namespace cuda {
-GpuSurvey survey();  // kernels/cuda/survey.cpp
+GpuSurvey survey();  // kernels/cuda/survey.cpp or core/no_cuda.cpp
 }
+
 GpuSurvey survey_gpus() { return cuda::survey(); }
-#else
-GpuSurvey survey_gpus() {
-  GpuSurvey none;
-  none.problem = "this program was built without the cuda backend (MPANET_CUDA)";
-  return none;
-}
-#endif
 
 namespace {
 

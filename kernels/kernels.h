@@ -34,13 +34,18 @@ namespace cuda {
 }  // namespace mpanet::PRECISION
 
 // RUN_ON(context, kernel(context.stream(), ...)) runs a kernel of the context's backend, unless the context only plans
-// memory. ASK_BACKEND is for the queries (sizes), which are answered in either case.
-#define RUN_ON(context, call)                              \
-  do {                                                     \
-    if (!(context).planning()) {                           \
-      const ::mpanet::OpTimer op_timer_((context), #call); \
-      ON_BACKEND((context).backend(), call);               \
-    }                                                      \
+// memory; its errors name the op. ASK_BACKEND is for the queries (sizes), which are answered in either case.
+#define RUN_ON(context, call)                        \
+  do {                                               \
+    if (!(context).planning()) {                     \
+      ::mpanet::OpTimer op_timer_((context), #call); \
+      try {                                          \
+        ON_BACKEND((context).backend(), call);       \
+        op_timer_.stop();                            \
+      } catch (const ::mpanet::CheckError& error_) { \
+        ::mpanet::op_failed(#call, error_);          \
+      }                                              \
+    }                                                \
   } while (0)
 
 #define ASK_BACKEND(context, call) ON_BACKEND((context).backend(), call)
