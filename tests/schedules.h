@@ -1,0 +1,44 @@
+// Kernels of the emulation under many schedules.
+#pragma once
+#include <fmt/format.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/emu/control.h"
+
+namespace mpanet {
+
+constexpr uint32_t kSchedules = 20;
+
+// Puts the emulation's seed back.
+class KeepSeed {
+ public:
+  KeepSeed() = default;
+  ~KeepSeed() { simt::set_seed(seed_); }
+  KeepSeed(const KeepSeed&) = delete;
+  KeepSeed& operator=(const KeepSeed&) = delete;
+
+ private:
+  uint32_t seed_ = simt::seed();
+};
+
+// Runs launch(), which fills `output`, under kSchedules seeds. Returns kernel, seed and first element where the output
+// is not `expected` bit for bit, or nothing. `clear` is what the output holds before each launch.
+template <class T, class Launch>
+std::string schedule_difference(const std::string& kernel, std::vector<T>& output, const std::vector<T>& clear,
+                                const std::vector<T>& expected, const Launch& launch) {
+  const KeepSeed keep;
+  for (uint32_t seed = 0; seed < kSchedules; seed++) {
+    simt::set_seed(seed);
+    output = clear;
+    launch();
+    for (size_t i = 0; i < output.size(); i++)
+      if (std::memcmp(&output[i], &expected[i], sizeof(T)) != 0)
+        return fmt::format("{}: under seed {} element {} is {}, expected {}", kernel, seed, i, output[i], expected[i]);
+  }
+  return {};
+}
+
+}  // namespace mpanet
