@@ -1,6 +1,8 @@
 // How tests steer the emulation.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace mpanet::simt {
 
@@ -17,6 +19,17 @@ void set_threads(int threads);
 // Whether kernels that were compiled with memory-access hooks (MPANET_EMU_HOOKS) report races; at first they do.
 void set_race_check(bool on);
 bool can_check_races();  // such a kernel is linked
+
+// Told of every launch from now on; a launch runs only when it says true. Empty: all run. For reports on what a program
+// would launch.
+struct LaunchShape {
+  const char* kernel;
+  const void* entry;  // the kernel's address
+  uint64_t blocks;
+  unsigned threads;     // of a block
+  size_t shared_bytes;  // dynamic
+};
+void watch_launches(std::function<bool(const LaunchShape&)> watch);
 
 // Totals since the program began.
 struct Counts {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <mutex>
 #include <numeric>
+#include <utility>
 
 #include "kernels/emu/block.h"
 #include "kernels/emu/control.h"
@@ -16,6 +17,7 @@ namespace {
 
 uint32_t current_seed = 1;
 int host_threads = 0;
+std::function<bool(const LaunchShape&)> launch_watch;
 std::atomic<uint32_t> launch_number = 0;
 std::atomic<int64_t> block_total = 0, thread_total = 0, switch_total = 0;
 
@@ -74,12 +76,15 @@ Block& block_of_this_host_thread() {
 void set_seed(uint32_t seed) { current_seed = seed; }
 uint32_t seed() { return current_seed; }
 void set_threads(int threads) { host_threads = threads; }
+void watch_launches(std::function<bool(const LaunchShape&)> watch) { launch_watch = std::move(watch); }
 Counts counts() { return {launch_number, block_total, thread_total, switch_total}; }
 
-void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, unsigned bound,
+void run(const char* kernel, const void* entry, dim3 grid, dim3 block, size_t shared_bytes, unsigned bound,
          void (*body)(const void* arguments), const void* arguments) {
   const Launch launch{kernel, grid, block, shared_bytes, body, arguments, current_seed, ++launch_number};
   check_launch(launch, bound);
+  if (launch_watch && !launch_watch({kernel, entry, grid.count(), static_cast<unsigned>(block.count()), shared_bytes}))
+    return;
   note_kernel(kernel);
   const uint64_t blocks = grid.count();
   const Order order(blocks, launch.seed);

@@ -11,7 +11,7 @@ namespace mpanet::simt {
 
 // Runs every block of the grid; body(arguments) is what one thread does, `bound` the most threads of a block.
 // CheckError when the kernel was at fault or the launch is more than a device takes.
-void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, unsigned bound,
+void run(const char* kernel, const void* entry, dim3 grid, dim3 block, size_t shared_bytes, unsigned bound,
          void (*body)(const void* arguments), const void* arguments);
 
 // What __launch_bounds__ left at a kernel's entry: the most threads, in whole warps; 0 where there is none.
@@ -45,7 +45,8 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
     const Call& call = *static_cast<const Call*>(data);
     std::apply(call.kernel, call.parameters);
   };
-  simt::run(name, grid, block, shared_bytes, simt::launch_bound(kernel), body, &call);
+  simt::run(name, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, simt::launch_bound(kernel), body,
+            &call);
 }
 
 }  // namespace mpanet::emu
