@@ -46,13 +46,14 @@ inline Tiling make_tiling(int64_t images, int64_t rows, int c, int lanes, int sh
           .blocks = images * parts * tiles};
 }
 
-// For kernels that handle each element by itself: sixteen rows per thread, so that coefficients are loaded rarely; less
-// where blocks are few.
+// For kernels that handle each element by itself: about sixteen rows per thread, so that coefficients are loaded
+// rarely; less where blocks are few. An image's blocks are equally high.
 inline Tiling elementwise_tiling(int64_t images, int64_t rows, int c, int lanes) {
-  const int shift = widest_shift(c, lanes), step = kTileThreads >> shift;
+  const int shift = widest_shift(c, lanes), unit = 4 * (kTileThreads >> shift);  // four rows per thread
   Tiling tiling;
-  for (int steps = 16; steps >= 4; steps /= 2) {
-    tiling = make_tiling(images, rows, c, lanes, shift, steps * step);
+  for (int units = 4; units >= 1; units /= 2) {
+    const int64_t parts = divide_up(rows, int64_t{units} * unit);
+    tiling = make_tiling(images, rows, c, lanes, shift, divide_up(divide_up(rows, parts), unit) * unit);
     if (tiling.blocks >= kBusyBlocks) break;
   }
   return tiling;
