@@ -9,6 +9,7 @@
 
 #include "bench/kernel_bench.h"
 #include "bench/kernel_report.h"
+#include "bench/launch_list.h"
 #include "bench/stopwatch.h"
 #include "core/command_line.h"
 #include "core/file.h"
@@ -20,11 +21,13 @@ using namespace mpanet;
 namespace {
 
 struct Options {
-  std::string device = "auto", filter, json_path;
+  std::string device = "auto", filter, json_path, launches_path;
   std::vector<std::string> precisions = {"f32"};
   int batch = 0;
   double seconds = 0.2;
 };
+
+constexpr KernelSizes kRehearsal{.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
 
 using Tables = std::map<std::string, std::vector<KernelBench> (*)(const KernelSizes&)>;
 const Tables kTables = {{"f64", f64::kernel_benches},
@@ -154,13 +157,24 @@ nlohmann::ordered_json rehearse(Context& context, const std::string& precision, 
   return json;
 }
 
-void run(Options o) {
+// Small and odd sizes too: kernels have variants for them.
+void list_launches(const Options& o) {
+  KernelSizes network, odd = kRehearsal;
+  if (o.batch > 0) network.batch = o.batch;
+  odd.odd = true;
+  std::vector<std::vector<KernelBench>> lists;
+  for (const std::string& precision : o.precisions)
+    for (const KernelSizes& sizes : {network, kRehearsal, odd}) lists.push_back(chosen(o, precision, sizes));
+  write_launches(o.launches_path, lists);
+}
+
+void run(const Options& o) {
   std::string why;
   const Device device = choose_device(o.device, &why);
   Context context(device);
   const bool emu = device.backend == Backend::emu, cpu = device.backend == Backend::cpu;
   KernelSizes sizes;
-  if (emu) sizes = {.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
+  if (emu) sizes = kRehearsal;
   if (cpu) sizes.batch = 2;
   if (o.batch > 0) sizes.batch = o.batch;
   fmt::print("{}\nkernels of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
@@ -200,8 +214,10 @@ int main(int argc, char** argv) try {
       ->check(CLI::Range(0.001, 60.0))
       ->capture_default_str();
   app.add_option("--json", o.json_path, "write the numbers to this file");
+  app.add_option("--launches", o.launches_path,
+                 "only write what would be launched at the network's sizes, for scripts/kernel-report, to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  run(o);
+  o.launches_path.empty() ? run(o) : list_launches(o);
 } catch (...) {
   return report_exception("bench-kernels");
 }

@@ -18,7 +18,8 @@ struct KernelSizes {
   int batch = 128, height = 384, width = 128;
   int samples = 128;  // rows of the losses
   int narrow = 1;
-  int channels(int c) const { return c / narrow < 4 ? 4 : c / narrow; }
+  bool odd = false;  // channels that no vector width divides
+  int channels(int c) const { return (c / narrow < 4 ? 4 : c / narrow) + odd; }
   int identities() const { return narrow == 1 ? 395 : 5; }
   int features() const { return (parts + 1) * channels(2048); }
   int queries() const { return narrow == 1 ? 3803 : 7; }  // SYSU-MM01, all search

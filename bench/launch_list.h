@@ -1,0 +1,17 @@
+// What each kernel's launch looks like at the network's sizes, without running it: the emulation's launchers are the
+// GPU's. scripts/kernel-report puts it beside what the compiler says of registers.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/kernel_bench.h"
+
+namespace mpanet {
+
+// Calls every benchmark of `lists` on addresses without memory and writes one line per different launch: the kernel's
+// address in the program as `nm` has it (hex), blocks, threads of a block, bytes of dynamic shared memory. UserError in
+// a build without the emulation.
+void write_launches(const std::string& path, const std::vector<std::vector<KernelBench>>& lists);
+
+}  // namespace mpanet
