@@ -10,11 +10,12 @@
 
 #include "core/arena.h"
 #include "core/device.h"
-#include "core/error.h"
 #include "core/tape.h"
 #include "kernels/types.h"
 
 namespace mpanet {
+
+struct CheckError;
 
 // Owns a backend's stream.
 class StreamHandle {
