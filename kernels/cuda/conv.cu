@@ -11,7 +11,8 @@ struct TilePosition {
 
 // A block's tile of a product with this depth; blockIdx.z counts (group, split).
 template <class Shape>
-__device__ TilePosition tile_position(int column_tiles, int splits, int chunk, int depth) {
+__device__ TilePosition tile_position(int columns, int splits, int chunk, int depth) {
+  const int column_tiles = (columns - 1) / Shape::kN + 1;
   const int tile = static_cast<int>(blockIdx.x), z = static_cast<int>(blockIdx.z);
   const int split = z % splits, begin = split * chunk;
   return {.row = tile / column_tiles * Shape::kM,
@@ -24,10 +25,9 @@ __device__ TilePosition tile_position(int column_tiles, int splits, int chunk, i
 
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads)
-    conv_forward_kernel(ConvShape s, Gather x, const storage* w, int column_tiles, int splits, int chunk,
-                        Output<storage> y) {
+    conv_forward_kernel(ConvShape s, Gather x, const storage* w, int splits, int chunk, Output<storage> y) {
   const int depth = s.kh * s.kw * s.c;
-  const TilePosition t = tile_position<Shape>(column_tiles, splits, chunk, depth);
+  const TilePosition t = tile_position<Shape>(y.columns, splits, chunk, depth);
   const MatrixSource<storage, true, L> weights{w, s.k, t.end, depth};
   TileSums<Shape> sums;
   multiply_tile(shared_memory<TileMemory<Shape>>(), PixelRows<L>{x, t.end}, weights, t.row, t.column, t.begin, t.end,
@@ -44,12 +44,12 @@ struct Residues {
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads)
     conv_backward_data_kernel(ConvShape s, Residues residues, const storage* dy, int oh, int ow, const storage* w,
-                              int column_tiles, int splits, int chunk, Output<storage> dx) {
+                              int splits, int chunk, Output<storage> dx) {
   const int group = static_cast<int>(blockIdx.z) / splits, a = group / s.stride, b = group % s.stride;
   const int first_y = (a + s.pad) % s.stride, first_x = (b + s.pad) % s.stride;
   const int taps_y = (s.kh - first_y + s.stride - 1) / s.stride, taps_x = (s.kw - first_x + s.stride - 1) / s.stride;
   const int depth = taps_y * taps_x * s.k;
-  const TilePosition t = tile_position<Shape>(column_tiles, splits, chunk, depth);
+  const TilePosition t = tile_position<Shape>(dx.columns, splits, chunk, depth);
   const FastDivide by_taps_x = residues.by_taps_x[first_x < s.kw % s.stride];
   PixelGrid grid{residues.by_width[b < s.w % s.stride], residues.by_height[a < s.h % s.stride], 0};
   grid.pixels = s.n * static_cast<int>(grid.by_height.divisor * grid.by_width.divisor);
@@ -77,9 +77,8 @@ __global__ void __launch_bounds__(Shape::kThreads)
 
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads)
-    conv_backward_weights_kernel(ConvShape s, Gather x, const storage* dy, int column_tiles, int splits, int chunk,
-                                 Output<real> dw) {
-  const TilePosition t = tile_position<Shape>(column_tiles, splits, chunk, x.grid.pixels);
+    conv_backward_weights_kernel(ConvShape s, Gather x, const storage* dy, int splits, int chunk, Output<real> dw) {
+  const TilePosition t = tile_position<Shape>(dw.columns, splits, chunk, x.grid.pixels);
   x.grid.pixels = t.end;
   const MatrixSource<storage, false, L> left{dy, s.k, t.end, s.k};
   TileSums<Shape> sums;
@@ -134,14 +133,12 @@ template <class T, class Run>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, Output<T>& output, void* workspace,
                  const Run& run) {
   check(s);
-  const auto [m, n, depth, groups] = sizes_of(s, pass);
+  const Sizes size = sizes_of(s, pass);
   const bool packed = packed_sizes(s);
-  ProductPlan plan = plan_product(m, n, depth, groups, packed);
+  const ProductPlan plan = plan_product(size.m, size.n, size.depth, size.groups, packed);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_tile(plan, m, n, packed && aligned, [&]<class Shape, int L>() {
-    KERNEL_CHECK(plan.splits * groups < 65536, "a stride below 256");
-    const dim3 grid(static_cast<unsigned>(plan.tiles), 1, static_cast<unsigned>(plan.splits * groups));
-    run.template operator()<Shape, L>(plan, grid);
+  with_tile(plan, packed && aligned, [&]<class Shape, int L>() {
+    run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.groups));
     if (plan.splits > 1) add_splits<L>(stream, output, plan.splits);
   });
 }
@@ -172,7 +169,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
   launch_pass(stream, s, ConvPass::Forward, aligned, output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
                 LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, s,
-                       forward_gather(s, x), w, static_cast<int>(plan.column_tiles), plan.splits, plan.chunk, output);
+                       forward_gather(s, x), w, plan.splits, plan.chunk, output);
               });
 }
 
@@ -188,8 +185,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
   launch_pass(stream, s, ConvPass::BackwardData, packs_of_vector_fit(0, dy, w, dx), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
                 LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream,
-                       s, residues, dy, s.oh(), s.ow(), w, static_cast<int>(plan.column_tiles), plan.splits, plan.chunk,
-                       output);
+                       s, residues, dy, s.oh(), s.ow(), w, plan.splits, plan.chunk, output);
               });
 }
 
@@ -200,8 +196,7 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
   launch_pass(stream, s, ConvPass::BackwardWeights, aligned, output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
                 LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>),
-                       stream, s, forward_gather(s, x), dy, static_cast<int>(plan.column_tiles), plan.splits,
-                       plan.chunk, output);
+                       stream, s, forward_gather(s, x), dy, plan.splits, plan.chunk, output);
               });
 }
 

@@ -5,8 +5,9 @@ namespace {
 
 template <class Shape, int L, bool kTransposeA, bool kTransposeB>
 __global__ void __launch_bounds__(Shape::kThreads)
-    gemm_kernel(const real* a, const real* b, int m, int n, int k, int chunk, int column_tiles, Output<real> c) {
+    gemm_kernel(const real* a, const real* b, int m, int n, int k, int chunk, Output<real> c) {
   const int split = static_cast<int>(blockIdx.z), tile = static_cast<int>(blockIdx.x);
+  const int column_tiles = (n - 1) / Shape::kN + 1;
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
   const int begin = split * chunk, end = min(k, begin + chunk);
   const MatrixSource<real, !kTransposeA, L> left{a, m, end, kTransposeA ? m : k};
@@ -32,16 +33,15 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
   KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
   KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
   const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
-  ProductPlan plan = plan_product(m, n, k, 1, packed);
+  const ProductPlan plan = plan_product(m, n, k, 1, packed);
   Output<real> output{.to = c, .columns = static_cast<int>(n), .shift = bias, .write = write};
   output.count = m * n;
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_tile(plan, m, n, packed && packs_of_vector_fit(0, a, b, c), [&]<class Shape, int L>() {
-    const dim3 grid(static_cast<unsigned>(plan.tiles), 1, static_cast<unsigned>(plan.splits));
+  with_tile(plan, packed && packs_of_vector_fit(0, a, b, c), [&]<class Shape, int L>() {
+    const dim3 grid = product_grid<Shape>(m, n, plan.splits);
     const auto run = [&]<bool kA, bool kB>() {
       LAUNCH((gemm_kernel<Shape, L, kA, kB>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, a, b,
-             static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), plan.chunk,
-             static_cast<int>(plan.column_tiles), output);
+             static_cast<int>(m), static_cast<int>(n), static_cast<int>(k), plan.chunk, output);
     };
     if (transpose_a && transpose_b)
       run.template operator()<true, true>();

@@ -138,15 +138,18 @@ bool packs_of_vector_fit(int64_t width, const T*... start) {
 }
 
 struct ProductPlan {
-  int m = 0, n = 0;  // the tile's shape
+  int tile_m = 0, tile_n = 0;
   int splits = 1;
   int chunk = 0;  // depth of a split, a multiple of kDepth
-  int64_t tiles = 0, column_tiles = 0;
 
   size_t workspace_bytes(int64_t count) const {
     return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;
   }
 };
+
+// Without packs a thread has kVector times as much to fetch, one element each: f64 has no registers for that beside 64
+// sums.
+constexpr int kLargestScalarTile = sizeof(real) == 8 ? 32 : 64;
 
 // The plan with the least estimated time on a card of 132 multiprocessors, whichever card runs it: the plan fixes the
 // order of the sums. `classes` products of this size run in one launch. packed: all rows can be read in packs of
@@ -165,8 +168,8 @@ inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes
   ProductPlan best;
   double best_clocks = 0;
   for (const Candidate& c : candidates) {
-    if (!packed && c.m > 64) continue;
-    const int64_t column_tiles = divide_up(n, c.n), tiles = divide_up(m, c.m) * column_tiles;
+    if (!packed && c.m > kLargestScalarTile) continue;
+    const int64_t tiles = divide_up(m, c.m) * divide_up(n, c.n);
     for (int64_t splits = 1; splits <= 512; splits += splits < 8 ? 1 : splits / 4) {
       const int64_t chunk = divide_up(divide_up(depth, splits), kDepth) * kDepth;
       if (splits > 1 && chunk < kSmallestChunk) break;
@@ -175,30 +178,32 @@ inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes
       double clocks = blocks * c.m * c.n * static_cast<double>(chunk) * kClocksPerSum / (c.share * filled);
       if (splits > 1)
         clocks += kSecondLaunch + 2.0 * sizeof(real) * static_cast<double>(splits * m * n * classes) / kBytesPerClock;
-      if (best.m != 0 && clocks >= best_clocks) continue;
+      if (best.tile_m != 0 && clocks >= best_clocks) continue;
       best_clocks = clocks;
-      best = {c.m, c.n, static_cast<int>(divide_up(depth, chunk)), static_cast<int>(chunk), tiles, column_tiles};
+      best = {c.m, c.n, static_cast<int>(divide_up(depth, chunk)), static_cast<int>(chunk)};
     }
   }
   return best;
 }
 
-// Calls body<Shape, Lanes>() for the plan's tile. `aligned`: the pointers allow packs too; a plan for packs runs
-// without them otherwise.
+// Calls body<Shape, Lanes>() for the plan's tile; a plan for packs runs without them where the pointers forbid them.
 template <class Body>
-void with_tile(ProductPlan& plan, int64_t m, int64_t n, bool packed, const Body& body) {
-  const auto cut = [&](int tile_m, int tile_n) {
-    plan.m = tile_m, plan.n = tile_n;
-    plan.column_tiles = divide_up(n, tile_n);
-    plan.tiles = divide_up(m, tile_m) * plan.column_tiles;
-  };
-  if (!packed && plan.m > 64) cut(64, 64);
-  KERNEL_CHECK(plan.tiles < (int64_t{1} << 31), "fewer than 2^31 tiles");
-  if (plan.m == 128) return body.template operator()<Tile128x64, kVector>();
-  if (plan.m == 64 && packed) return body.template operator()<Tile64x64, kVector>();
-  if (plan.m == 64) return body.template operator()<Tile64x64, 1>();
-  if (packed) return body.template operator()<Tile32x32, kVector>();
-  return body.template operator()<Tile32x32, 1>();
+void with_tile(const ProductPlan& plan, bool packed, const Body& body) {
+  if (!packed && plan.tile_m >= kLargestScalarTile)
+    return body.template operator()<TileShape<kLargestScalarTile, kLargestScalarTile, kLargestScalarTile / 8>, 1>();
+  if (!packed) return body.template operator()<Tile32x32, 1>();
+  if (plan.tile_m == 128) return body.template operator()<Tile128x64, kVector>();
+  if (plan.tile_m == 64) return body.template operator()<Tile64x64, kVector>();
+  body.template operator()<Tile32x32, kVector>();
+}
+
+// One block per tile, z of them at each place; the tiles of a row of tiles are neighbours, so that their rows are
+// fetched from memory once.
+template <class Shape>
+dim3 product_grid(int64_t m, int64_t n, int64_t z) {
+  const int64_t tiles = divide_up(m, Shape::kM) * divide_up(n, Shape::kN);
+  KERNEL_CHECK(tiles < (int64_t{1} << 31) && z < (1 << 16), "at most 2^31 tiles");
+  return dim3(static_cast<unsigned>(tiles), 1, static_cast<unsigned>(z));
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS
