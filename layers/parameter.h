@@ -43,6 +43,7 @@ class ParameterStore {
   // Copies of weights (reordered, cast, folded) carry the version they were made of and are made anew when it moved.
   uint64_t version() const { return version_; }
   void changed(Context& context);
+  void moved() { version_++; }  // the same where the working copies are up to date
 
   void begin_step();                // forgets the gradients
   void finish_gradients(Context&);  // zero where no backward wrote one

@@ -77,10 +77,16 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Training forward, losses, backward of one batch. Updates running statistics and teachers (teacher rate
+  // Sends a training batch on its way to the device, beside what that does now.
+  virtual void upload(const Batch& batch) = 0;
+  // Training forward, losses, backward of the uploaded batch. Updates running statistics and teachers (teacher rate
   // r = update_rate * min(100 / (epoch + 1), 1), epoch from 1). Leaves the gradients for update(). Does not wait for
   // the device.
-  virtual void forward_backward(const Batch& batch, int epoch) = 0;
+  virtual void forward_backward(int epoch) = 0;
+  void forward_backward(const Batch& batch, int epoch) {
+    upload(batch);
+    forward_backward(epoch);
+  }
   // Loss terms of the last forward_backward(); waits until they are there.
   virtual Losses losses() const = 0;
   // One optimiser step with the gradients of the last forward_backward(). False, and nothing changed but the loss

@@ -12,7 +12,6 @@
 #include "data/sampler.h"
 #include "mpanet/checkpoint.h"
 #include "mpanet/evaluate.h"
-#include "mpanet/free_memory.h"
 #include "mpanet/interrupt.h"
 #include "mpanet/provenance.h"
 #include "mpanet/run_folder.h"
@@ -112,6 +111,7 @@ class Trainer {
     if (at_max_steps()) return save(), false;
     Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
     Batch batch;
+    load(loader, batch);
     while (static_cast<size_t>(p_.batch) < batches.size()) {
       stop_if_interrupted();
       if (at_max_steps()) return save(), false;
@@ -123,11 +123,17 @@ class Trainer {
     return true;
   }
 
+  void load(Loader& loader, Batch& batch) {
+    CHECK(loader.next(batch), "the loader has fewer batches than the epoch");
+    engine_.upload(batch);
+  }
+
   void run_step(Loader& loader, Batch& batch, size_t batches) {
     const auto start = std::chrono::steady_clock::now();
-    CHECK(loader.next(batch), "the loader has no batch {}", p_.batch);
-    engine_.forward_backward(batch, p_.epoch);
+    engine_.forward_backward(p_.epoch);
     const bool updated = engine_.update(config_.learning_rate(p_.epoch));
+    // While the device works: the next batch on its way before anybody waits for this one's numbers.
+    if (static_cast<size_t>(p_.batch) + 1 < batches) load(loader, batch);
     const Losses losses = engine_.losses();
     for (const auto& [name, value] : losses)
       if (!std::isfinite(value))
@@ -277,10 +283,10 @@ int train(const TrainOptions& options) {
 
   const Workload workload = {options.device, data.train.size(), evaluated ? evaluated->queries.size() : 0,
                              evaluated ? evaluated->gallery.size() : 0};
-  const size_t free_bytes = free_memory();
-  fmt::print("{}", memory_text(plan_train_memory(config, workload), free_bytes));
+  const FreeMemory free = find_free_memory(options.device);
+  fmt::print("{}", memory_text(plan_train_memory(config, workload), options.device, free));
   std::fflush(stdout);
-  check_memory(config, workload, free_bytes);
+  check_memory(config, workload, free);
   const auto engine = make_engine(engine_config(config, options.device));
   const Progression progression = start_state(options, checkpoint, config, data, *engine);
 

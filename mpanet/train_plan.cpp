@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "core/context.h"
 #include "core/error.h"
 #include "core/progress.h"
+#include "mpanet/free_memory.h"
 
 namespace mpanet {
 
@@ -67,23 +69,51 @@ TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workloa
   return memory;
 }
 
-std::string memory_text(const TrainMemory& memory, size_t free_bytes) {
-  const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
-  std::string text = fmt::format(
-      "memory: parameters and gradients {}, optimiser {}, activations {}, pictures {}, evaluation {}; {} in all",
-      bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
-      bytes(memory.loader), bytes(memory.evaluation), bytes(memory.total()));
-  if (free_bytes > 0) text += fmt::format(", {} are free", bytes(free_bytes));
-  return text + "\n";
+FreeMemory find_free_memory(Device device) {
+  FreeMemory free(free_memory());
+  if (device.backend == Backend::cuda) free.gpu = Context(device).memory_use().free;
+  return free;
 }
 
-std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, size_t bytes) {
+std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free) {
+  const bool gpu = device.backend == Backend::cuda;
+  const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
+  const auto are_free = [&](size_t n) { return n > 0 ? fmt::format(", {} are free", bytes(n)) : std::string(); };
+  return fmt::format(
+      "memory: parameters and gradients {}, optimiser {}, activations {}{}pictures {}, evaluation {}; {} in all{}\n",
+      bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
+      gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.engine.total()), name_of(device),
+                        are_free(free.gpu))
+          : std::string(", "),
+      bytes(memory.loader), bytes(memory.evaluation), bytes(gpu ? memory.loader + memory.evaluation : memory.total()),
+      are_free(free.host));
+}
+
+namespace {
+
+// What is too large, and what is free of it; empty: nothing.
+std::string shortage(const TrainMemory& memory, Device device, const FreeMemory& free) {
+  const bool gpu = device.backend == Backend::cuda;
+  const auto compare = [](size_t need, size_t free_bytes, const std::string& where) {
+    return free_bytes > 0 && need > free_bytes
+               ? fmt::format("{} of memory{} and {} are free", format_bytes(static_cast<double>(need)), where,
+                             format_bytes(static_cast<double>(free_bytes)))
+               : std::string();
+  };
+  if (!gpu) return compare(memory.total(), free.host, "");
+  const std::string short_of = compare(memory.engine.total(), free.gpu, " on " + name_of(device));
+  return short_of.empty() ? compare(memory.loader + memory.evaluation, free.host, " of the host") : short_of;
+}
+
+}  // namespace
+
+std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
   // The plan depends on the number of images alone and grows with it.
   const auto fits = [&](int images) {
     TrainConfig smaller = config;
     smaller.p_size = images;
     smaller.k_size = 1;
-    return plan_train_memory(smaller, workload).total() <= bytes;
+    return shortage(plan_train_memory(smaller, workload), workload.device, free).empty();
   };
   int most = 1, too_many = config.p_size * config.k_size + 1;  // a batch has two images at least
   while (too_many - most > 1) {
@@ -98,12 +128,11 @@ std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload
   return best.p > 0 ? std::optional(best) : std::nullopt;
 }
 
-void check_memory(const TrainConfig& config, const Workload& workload, size_t free_bytes) {
-  const size_t need = plan_train_memory(config, workload).total();
-  if (free_bytes == 0 || need <= free_bytes) return;
-  const auto best = largest_batch(config, workload, free_bytes);
-  fail("p_size {} x k_size {} needs {} of memory and {} are free; {}", config.p_size, config.k_size,
-       format_bytes(static_cast<double>(need)), format_bytes(static_cast<double>(free_bytes)),
+void check_memory(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
+  const std::string short_of = shortage(plan_train_memory(config, workload), workload.device, free);
+  if (short_of.empty()) return;
+  const auto best = largest_batch(config, workload, free);
+  fail("p_size {} x k_size {} needs {}; {}", config.p_size, config.k_size, short_of,
        best ? fmt::format("the largest that fits is p_size {} x k_size {}", best->p, best->k)
             : std::string("no batch fits: take a smaller depth or image_size"));
 }

@@ -37,17 +37,24 @@ struct TrainMemory {
 };
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload);
+// What is free, 0: not known. The engine takes a GPU's memory where it runs on one, all the rest the host's.
+struct FreeMemory {
+  FreeMemory(size_t h = 0, size_t d = 0) : host(h), gpu(d) {}
+  size_t host, gpu;
+};
+FreeMemory find_free_memory(Device device);
+
 // Lines of text.
-std::string memory_text(const TrainMemory& memory, size_t free_bytes);
+std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free);
 
 struct BatchSize {
   int p = 0, k = 0;
 };
 // The largest batch, of at most config.p_size identities and config.k_size images each, whose plan stays within
-// `bytes`; of equal ones that with more images an identity. None if not even one pair of images fits.
-std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, size_t bytes);
+// what is free; of equal ones that with more images an identity. None if not even one pair of images fits.
+std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, const FreeMemory& free);
 
-// UserError, with the largest batch that fits, when the plan is above what is free (0: not known, no check).
-void check_memory(const TrainConfig& config, const Workload& workload, size_t free_bytes);
+// UserError, with the largest batch that fits, when the plan is above what is free.
+void check_memory(const TrainConfig& config, const Workload& workload, const FreeMemory& free);
 
 }  // namespace mpanet

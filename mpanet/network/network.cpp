@@ -11,22 +11,23 @@ ParameterStore::State state_of(const EngineConfig& config) {
                                                               : ParameterStore::State::Momentum;
 }
 
-size_t picture_values(const ModelConfig& model) { return size_t{3} * model.height * model.width; }
+int64_t picture_values(const ModelConfig& model) { return int64_t{3} * model.height * model.width; }
 
-// The pictures in the network's buffer as the first activations.
-Tensor cast_pictures(Context& context, const Network& network, const ModelConfig& model, int count) {
-  const Tensor x(context, {count, model.height, model.width, 3});
-  RUN_ON(context, cast_images(context.stream(), network.images.as<float>(), x.data(), x.count()));
-  return x;
+Tensor pictures_of(Context& context, const Network& network, const ModelConfig& model, int count) {
+  return Tensor::at(context, {count, model.height, model.width, 3}, network.pictures.as<storage>());
 }
 
 }  // namespace
 
 Network::Network(Context& context, const EngineConfig& config)
-    : net(store, config.model),
-      state(context, sizeof(StepState)),
-      images(context, static_cast<size_t>(std::max(config.train_batch, config.embed_batch)) *
-                          picture_values(config.model) * sizeof(float)) {
+    : net(store, config.model), state(context, sizeof(StepState)) {
+  const auto values = static_cast<size_t>(std::max(config.train_batch, config.embed_batch)) *
+                      static_cast<size_t>(picture_values(config.model));
+  if (context.backend() == Backend::cuda && !context.planning())
+    upload = std::make_unique<Upload>(context, values * sizeof(float));
+  else
+    images = Buffer(context, values * sizeof(float));
+  pictures = Buffer(context, values * sizeof(storage));
   store.allocate(context, state_of(config));
   if (config.train_batch == 0) return;
   labels = Buffer(context, static_cast<size_t>(config.train_batch) * sizeof(int32_t));
@@ -35,11 +36,20 @@ Network::Network(Context& context, const EngineConfig& config)
   finite = Buffer(context, sizeof(int32_t));
 }
 
-void send_images(Context& context, Network& network, int count, const std::vector<float>& images, int given) {
-  const size_t each = images.size() / static_cast<size_t>(given), bytes = images.size() * sizeof(float);
-  float* to = network.images.as<float>();
-  context.to_device(to, images.data(), bytes);
-  if (given < count) context.zero(to + images.size(), static_cast<size_t>(count - given) * each * sizeof(float));
+void upload_images(Context& context, Network& network, const std::vector<float>& images) {
+  if (network.upload == nullptr)
+    return context.to_device(network.images.as<float>(), images.data(), images.size() * sizeof(float));
+  std::copy(images.begin(), images.end(), static_cast<float*>(network.upload->host()));
+  network.upload->start();
+}
+
+void take_images(Context& context, Network& network, const ModelConfig& model, int count, int given) {
+  const int64_t values = picture_values(model) * given, all = picture_values(model) * count;
+  storage* to = network.pictures.as<storage>();
+  const float* from = network.upload ? static_cast<const float*>(network.upload->device()) : network.images.as<float>();
+  RUN_ON(context, cast_images(context.stream(), from, to, values));
+  if (network.upload) network.upload->done();
+  if (given < count) context.zero(to + values, static_cast<size_t>(all - values) * sizeof(storage));
 }
 
 std::vector<std::string> run_training(Context& context, Network& network, const EngineConfig& config,
@@ -51,8 +61,8 @@ std::vector<std::string> run_training(Context& context, Network& network, const 
   {
     const LabelTensor labels = LabelTensor::at(context, {n}, network.labels.as<int32_t>());
     const FlagTensor infrared = FlagTensor::at(context, {n}, network.infrared.as<uint8_t>());
-    const MpaNet::NamedTerms terms = network.net.losses(context, cast_pictures(context, network, config.model, n),
-                                                        labels, infrared, network.state.as<StepState>());
+    const MpaNet::NamedTerms terms = network.net.losses(context, pictures_of(context, network, config.model, n), labels,
+                                                        infrared, network.state.as<StepState>());
     const auto [gradient, write] = terms.back().second.grad_sink();
     RUN_ON(context, set_value(context.stream(), gradient, 1, static_cast<real>(loss_scale)));
     context.tape().backward();
@@ -72,7 +82,7 @@ std::vector<std::string> run_training(Context& context, Network& network, const 
 
 RealTensor run_embedding(Context& context, Network& network, const EngineConfig& config) {
   context.set_recording(false);
-  return network.net.embed(context, cast_pictures(context, network, config.model, config.embed_batch));
+  return network.net.embed(context, pictures_of(context, network, config.model, config.embed_batch));
 }
 
 }  // namespace mpanet::PRECISION

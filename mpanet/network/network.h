@@ -2,9 +2,11 @@
 // reads from outside lies at a fixed place (Inputs), and nothing that it does depends on what stands there: a step can
 // be recorded once and repeated.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "core/upload.h"
 #include "mpanet/engine.h"
 #include "mpanet/network/mpa_net.h"
 
@@ -18,24 +20,29 @@ struct Network {
   Network(Context& context, const EngineConfig& config);
   ParameterStore store;
   MpaNet net;
-  Buffer state;             // StepState
-  Buffer images;            // float (batch, height, width, 3), of the larger of the two batches
-  Buffer labels, infrared;  // int32_t, uint8_t (train_batch)
-  Buffer terms;             // real (kMostTerms): the loss terms of the last step
-  Buffer finite;            // int32_t: whether the last step's gradients are, where kScalesLoss
+  Buffer state;  // StepState
+  // Pictures (batch, height, width, 3), of the larger of the two batches: as they come, and as the first activations.
+  Buffer images;                   // float; on a GPU `upload` takes their place
+  std::unique_ptr<Upload> upload;  // float
+  Buffer pictures;                 // storage
+  Buffer labels, infrared;         // int32_t, uint8_t (train_batch)
+  Buffer terms;                    // real (kMostTerms): the loss terms of the last step
+  Buffer finite;                   // int32_t: whether the last step's gradients are, where kScalesLoss
 
   static constexpr int kMostTerms = 16;
 };
 
-// Uploads `given` pictures and zeros behind them, up to `count`.
-void send_images(Context& context, Network& network, int count, const std::vector<float>& images, int given);
+// Sends pictures on their way to the device, beside what it does now.
+void upload_images(Context& context, Network& network, const std::vector<float>& images);
+// network.pictures = the `given` pictures of the last upload_images(), and zeros behind them up to `count`.
+void take_images(Context& context, Network& network, const ModelConfig& model, int count, int given);
 
 // Forward, losses, backward of the batch that lies in the network's buffers: gradients are left in the store, divided
 // by loss_scale again, the loss terms in network.terms. Returns their names, the total last.
 std::vector<std::string> run_training(Context& context, Network& network, const EngineConfig& config,
                                       double loss_scale);
 
-// The embeddings of the pictures in network.images. Always of the full batch, so that a picture's numbers do not depend
+// The embeddings of network.pictures. Always of the full batch, so that a picture's numbers do not depend
 // on its neighbours' count.
 RealTensor run_embedding(Context& context, Network& network, const EngineConfig& config);
 

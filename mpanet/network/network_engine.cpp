@@ -33,8 +33,9 @@ Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle
   if (config.embed_batch > 0) run_embedding(context, network, config);
   MemoryPlan plan;
   plan.optimizer = network.store.state_bytes();
-  plan.parameters = context.persistent_bytes() - plan.optimizer - network.images.bytes();
-  plan.activations = context.arena().peak() + network.images.bytes();
+  const size_t inputs = network.images.bytes() + network.pictures.bytes();
+  plan.parameters = context.persistent_bytes() - plan.optimizer - inputs;
+  plan.activations = context.arena().peak() + inputs;
   return {plan, context.arena().peak()};
 }
 
@@ -49,7 +50,7 @@ class NetworkEngine final : public Engine {
     set_optimizer_progress({});
   }
 
-  void forward_backward(const Batch& batch, int epoch) override {
+  void upload(const Batch& batch) override {
     const int n = config_.train_batch;
     CHECK(n > 0, "this engine was made for embeddings only");
     check_batch(batch, n, n);
@@ -58,12 +59,20 @@ class NetworkEngine final : public Engine {
     for (const int32_t label : batch.labels)
       CHECK(label >= 0 && label < config_.model.classes, "expected labels 0..{}, got {}", config_.model.classes - 1,
             label);
+    labels_ = batch.labels;
+    infrared_ = batch.infrared;
+    upload_images(context_, network_, batch.images);
+  }
+
+  void forward_backward(int epoch) override {
+    CHECK(!labels_.empty(), "expected a batch that was uploaded");
     state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
     send_state();
-    send_images(context_, network_, n, batch.images, n);
-    context_.to_device(network_.labels.as<int32_t>(), batch.labels.data(), batch.labels.size() * sizeof(int32_t));
-    context_.to_device(network_.infrared.as<uint8_t>(), batch.infrared.data(), batch.infrared.size());
-    terms_ = run_training(context_, network_, config_, progress_.loss_scale);
+    context_.to_device(network_.labels.as<int32_t>(), labels_.data(), labels_.size() * sizeof(int32_t));
+    context_.to_device(network_.infrared.as<uint8_t>(), infrared_.data(), infrared_.size());
+    labels_.clear();
+    take_images(context_, network_, config_.model, config_.train_batch, config_.train_batch);
+    run_step();
     scaled_ = kScalesLoss;
   }
 
@@ -157,6 +166,20 @@ class NetworkEngine final : public Engine {
 
   void send_state() { context_.to_device(network_.state.as<void>(), &state_, sizeof state_); }
 
+  // A step's kernels one by one; on a GPU, from the second step on, recorded once and given to the device as a whole.
+  void run_step() {
+    const auto run = [&] { terms_ = run_training(context_, network_, config_, progress_.loss_scale); };
+    if (!context_.can_capture() || context_.profiling() || !std::exchange(warm_, true)) return run();
+    // What a recorded step has in it besides addresses of the arena: buffers that may be made anew, and the loss scale.
+    const std::pair<size_t, double> made_for = {context_.persistent_bytes(), progress_.loss_scale};
+    if (!step_ || recorded_for_ != made_for) {
+      step_ = context_.capture(run);
+      recorded_for_ = made_for;
+    }
+    context_.replay(step_);
+    network_.store.moved();
+  }
+
   // Before an update: whether the gradients are finite. If not, half the scale next time; after many that are, twice
   // it.
   bool adapt_loss_scale() {
@@ -175,7 +198,9 @@ class NetworkEngine final : public Engine {
   template <class T>
   void embed_into(const Batch& batch, T* out) {
     check_batch(batch, 1, config_.embed_batch);
-    send_images(context_, network_, config_.embed_batch, batch.images, batch.count);
+    labels_.clear();  // these pictures take the place of an uploaded batch
+    upload_images(context_, network_, batch.images);
+    take_images(context_, network_, config_.model, config_.embed_batch, batch.count);
     const std::vector<real> g = run_embedding(context_, network_, config_).to_host();
     std::copy_n(g.begin(), batch.count * feature_size(), out);
   }
@@ -209,6 +234,11 @@ class NetworkEngine final : public Engine {
   mutable Context context_;
   mutable Network network_;
   StepState state_;
+  std::vector<int32_t> labels_;  // of the uploaded batch; empty: none waits
+  std::vector<uint8_t> infrared_;
+  CapturedWork step_;
+  std::pair<size_t, double> recorded_for_;
+  bool warm_ = false;
   OptimizerProgress progress_;
   std::vector<std::string> terms_;  // names of the last step's
   bool scaled_ = false;             // the gradients are those of a forward_backward() with a loss scale

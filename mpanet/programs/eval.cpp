@@ -13,9 +13,9 @@
 #include "mpanet/checkpoint.h"
 #include "mpanet/evaluate.h"
 #include "mpanet/features.h"
-#include "mpanet/free_memory.h"
 #include "mpanet/match_sheet.h"
 #include "mpanet/provenance.h"
+#include "mpanet/train_plan.h"
 
 namespace {
 
@@ -115,7 +115,9 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan) {
   fmt::print(stderr, "{}\n", why);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
   check_image_size(config.model);
-  const size_t needed = plan_memory(config).total(), available = free_memory();
+  const size_t needed = plan_memory(config).total();
+  const FreeMemory free = find_free_memory(config.device);
+  const size_t available = config.device.backend == Backend::cuda ? free.gpu : free.host;
   fmt::print(stderr, "network of depth {}, pictures {}x{}, {} of memory\n", config.model.depth, config.model.height,
              config.model.width, format_bytes(static_cast<double>(needed)));
   if (available > 0 && needed > available)
