@@ -1,6 +1,7 @@
 // Convolution as matrix products on the tiles of tile.cuh, NHWC activations and OHWI weights; nothing is unfolded in
 // memory.
 #include "kernels/cuda/conv.cuh"
+#include "kernels/cuda/vendor_calls.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
@@ -148,16 +149,18 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
 
-size_t conv_workspace_bytes(Stream, const ConvShape& s, ConvPass pass) {
+size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   const auto [m, n, depth, groups] = sizes_of(s, pass);
   const int64_t count = pass == ConvPass::Forward        ? s.output_count()
                         : pass == ConvPass::BackwardData ? s.input_count()
                                                          : s.weight_count();
-  return plan_product(m, n, depth, groups, packed_sizes(s)).workspace_bytes(count);
+  const size_t native = plan_product(m, n, depth, groups, packed_sizes(s)).workspace_bytes(count);
+  return vendor::conv_workspace_bytes(stream, s, pass, native);
 }
 
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const void*,
                   const ConvEpilogue& epilogue, storage* y, void* workspace) {
+  if (vendor::conv_forward(stream, s, x, w, epilogue, y, workspace)) return;
   Output<storage> output{.to = y,
                          .columns = s.k,
                          .scale = epilogue.scale,
@@ -175,6 +178,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
                         storage* dx, Write write, void* workspace) {
+  if (vendor::conv_backward_data(stream, s, dy, w, dx, write, workspace)) return;
   Output<storage> output{.to = dx, .columns = s.c, .write = write, .count = s.input_count()};
   Residues residues;
   for (const int more : {0, 1}) {
@@ -191,6 +195,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
+  if (vendor::conv_backward_weights(stream, s, x, dy, dw, write, workspace)) return;
   Output<real> output{.to = dw, .columns = s.kh * s.kw * s.c, .write = write, .count = s.weight_count()};
   const bool aligned = packs_of_vector_fit(0, x, dy) && packs_of_vector_fit(0, dw);
   launch_pass(stream, s, ConvPass::BackwardWeights, aligned, output, workspace,

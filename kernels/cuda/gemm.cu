@@ -1,4 +1,5 @@
 #include "kernels/cuda/product.cuh"
+#include "kernels/cuda/vendor_calls.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
@@ -23,8 +24,10 @@ bool packed_sizes(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int6
 
 }  // namespace
 
-size_t gemm_workspace_bytes(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  return plan_product(m, n, k, 1, packed_sizes(transpose_a, transpose_b, m, n, k)).workspace_bytes(m * n);
+size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+  const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
+  const size_t native = plan_product(m, n, k, 1, packed).workspace_bytes(m * n);
+  return vendor::gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, native);
 }
 
 void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
@@ -32,6 +35,7 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
   constexpr int64_t kLimit = (int64_t{1} << 31) - 1024;
   KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
   KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
+  if (vendor::gemm(stream, transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace)) return;
   const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
   const ProductPlan plan = plan_product(m, n, k, 1, packed);
   Output<real> output{.to = c, .columns = static_cast<int>(n), .shift = bias, .write = write};

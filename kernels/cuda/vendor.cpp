@@ -1,0 +1,70 @@
+#include "kernels/cuda/vendor.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/stream.h"
+#include "kernels/cuda/vendor_trial.h"
+
+namespace mpanet::cuda {
+namespace {
+
+constexpr char kTag = 0;  // its address names the settings among what a stream keeps
+
+Vendors& settings_of(Stream stream) { return state_of(stream).get<Vendors>(&kTag); }
+
+// Of several calls after one that is not counted, the fastest: what else ran made the others slower.
+float best_milliseconds(Stream stream, const std::function<void()>& work) {
+  constexpr int kCalls = 5;
+  const auto timed_event = [] {
+    cudaEvent_t event = nullptr;
+    CUDA_CALL(cudaEventCreate(&event));
+    return Event(event);
+  };
+  const Event begin = timed_event(), end = timed_event();
+  const cudaStream_t handle = state_of(stream).handle.get();
+  float best = 0;
+  work();
+  for (int i = 0; i < kCalls; i++) {
+    CUDA_CALL(cudaEventRecord(begin.get(), handle));
+    work();
+    CUDA_CALL(cudaEventRecord(end.get(), handle));
+    CUDA_CALL(cudaEventSynchronize(end.get()));
+    float time = 0;
+    CUDA_CALL(cudaEventElapsedTime(&time, begin.get(), end.get()));
+    best = i == 0 ? time : std::min(best, time);
+  }
+  return best;
+}
+
+}  // namespace
+
+#if defined(MPANET_HAS_CUDNN)
+bool has_cudnn() { return true; }
+#else
+bool has_cudnn() { return false; }
+#endif
+#if defined(MPANET_HAS_CUBLAS)
+bool has_cublas() { return true; }
+#else
+bool has_cublas() { return false; }
+#endif
+
+void set_vendors(Stream stream, const Vendors& vendors) {
+  if (vendors.convolution == Provider::Vendor && !has_cudnn())
+    fail("--conv cudnn: this build has no cuDNN (MPANET_CUDNN)");
+  if (vendors.product == Provider::Vendor && !has_cublas())
+    fail("--gemm cublas: this build has no cuBLAS (MPANET_CUBLAS)");
+  settings_of(stream) = vendors;
+}
+
+const Vendors& vendors_of(Stream stream) { return settings_of(stream); }
+
+bool library_is_faster(Stream stream, const std::string& shape, const std::string& library,
+                       const std::function<void(bool with_library)>& run) {
+  const float theirs = best_milliseconds(stream, [&] { run(true); });
+  const float ours = best_milliseconds(stream, [&] { run(false); });
+  settings_of(stream).choices[shape] = theirs < ours ? library : "native";
+  return theirs < ours;
+}
+
+}  // namespace mpanet::cuda
