@@ -24,6 +24,7 @@ const ConvShape kShapes[] = {
     {.n = 2, .h = 2, .w = 1, .c = 8, .k = 8, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 1, .h = 11, .w = 10, .c = 6, .k = 7, .kh = 3, .kw = 3, .stride = 3, .pad = 0},
     {.n = 1, .h = 9, .w = 8, .c = 5, .k = 9, .kh = 1, .kw = 3, .stride = 1, .pad = 0},
+    {.n = 1, .h = 2, .w = 3, .c = 2048, .k = 64, .kh = 1, .kw = 1},
     {.n = 16, .h = 4, .w = 2, .c = 64, .k = 96, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
 };
 
@@ -49,47 +50,42 @@ void each_product(const ConvShape& s, const Body& body) {
           }
 }
 
+// One convolution on one device, with everything that its kernels are promised.
 struct Convolution {
-  explicit Convolution(const ConvShape& shape) : s(shape) {}
+  Convolution(Context& device, const ConvShape& shape, const std::vector<real>& weights)
+      : context(device), s(shape), w(device, weights) {}
 
-  std::vector<char> prepare(ConvPass pass, const std::vector<real>& w, const real* scale) {
-    std::vector<char> prepared(cpu::conv_weights_bytes(context.stream(), s, pass));
-    if (!prepared.empty()) cpu::conv_prepare_weights(context.stream(), s, pass, w.data(), scale, prepared.data());
-    return prepared;
+  int64_t prepared_bytes(ConvPass pass) {
+    return static_cast<int64_t>(ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, pass)));
   }
-  void forward(const std::vector<real>& x, const std::vector<real>& w, const real* scale, const ConvEpilogue& epilogue,
-               storage* y) {
-    const std::vector<char> prepared = prepare(ConvPass::Forward, w, scale);
-    Guarded<char> work(static_cast<int64_t>(cpu::conv_workspace_bytes(context.stream(), s, ConvPass::Forward)), 1);
-    cpu::conv_forward(context.stream(), s, x.data(), w.data(), prepared.empty() ? nullptr : prepared.data(), epilogue,
-                      y, work.data());
+  int64_t work_bytes(ConvPass pass) {
+    return static_cast<int64_t>(ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, pass)));
   }
-  void backward_data(const std::vector<real>& dy, const std::vector<real>& w, storage* dx, Write write) {
-    const std::vector<char> prepared = prepare(ConvPass::BackwardData, w, nullptr);
-    Guarded<char> work(static_cast<int64_t>(cpu::conv_workspace_bytes(context.stream(), s, ConvPass::BackwardData)), 1);
-    cpu::conv_backward_data(context.stream(), s, dy.data(), w.data(), prepared.empty() ? nullptr : prepared.data(), dx,
-                            write, work.data());
+  void* prepare(ConvPass pass, const Bytes& to, const real* scale) {
+    if (to.count() == 0) return nullptr;
+    RUN_ON(context, conv_prepare_weights(context.stream(), s, pass, w.data(), scale, to.data()));
+    return to.data();
   }
-  void backward_weights(const std::vector<real>& x, const std::vector<real>& dy, real* dw, Write write) {
-    Guarded<char> work(static_cast<int64_t>(cpu::conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights)),
-                       1);
-    cpu::conv_backward_weights(context.stream(), s, x.data(), dy.data(), dw, write, work.data());
+  void forward(const Stored& x, const ConvEpilogue& epilogue, storage* y) {
+    const Bytes prepared(context, prepared_bytes(ConvPass::Forward)), work(context, work_bytes(ConvPass::Forward));
+    void* const ready = prepare(ConvPass::Forward, prepared, epilogue.scale);
+    RUN_ON(context, conv_forward(context.stream(), s, x.data(), w.data(), ready, epilogue, y, work.data()));
+  }
+  void backward_data(const Stored& dy, storage* dx, Write write) {
+    const Bytes prepared(context, prepared_bytes(ConvPass::BackwardData));
+    const Bytes work(context, work_bytes(ConvPass::BackwardData));
+    void* const ready = prepare(ConvPass::BackwardData, prepared, nullptr);
+    RUN_ON(context, conv_backward_data(context.stream(), s, dy.data(), w.data(), ready, dx, write, work.data()));
+  }
+  void backward_weights(const Stored& x, const Stored& dy, real* dw, Write write) {
+    const Bytes work(context, work_bytes(ConvPass::BackwardWeights));
+    RUN_ON(context, conv_backward_weights(context.stream(), s, x.data(), dy.data(), dw, write, work.data()));
   }
 
+  Context& context;
   ConvShape s;
-  Context context{Backend::cpu};
+  Stored w;
 };
-
-TEST_CASE("conv_forward") {
-  for (const ConvShape& s : kShapes) {
-    const std::vector<real> x = integers(s.input_count(), 1), w = integers(s.weight_count(), 2);
-    std::vector<real> expected(static_cast<size_t>(s.output_count()));
-    each_product(s, [&](size_t y, size_t i, size_t j) { expected[y] += x[i] * w[j]; });
-    Guarded<storage> y(s.output_count());
-    Convolution(s).forward(x, w, nullptr, {}, y.data());
-    check_exact(y.values(), expected, name(s));
-  }
-}
 
 TEST_CASE("conv_forward with every epilogue") {
   for (const ConvShape& s : kShapes) {
@@ -98,29 +94,36 @@ TEST_CASE("conv_forward with every epilogue") {
     const std::vector<real> residual = integers(s.output_count(), 5, 20);
     std::vector<real> product(static_cast<size_t>(s.output_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { product[y] += x[i] * w[j]; });
-    Convolution conv(s);
-    for (int kind = 0; kind < 16; kind++) {
-      const bool scaled = kind & 1, shifted = kind & 2, added = kind & 4, relu = kind & 8;
-      std::vector<real> expected = product;
-      for (size_t i = 0; i < expected.size(); i++) {
-        const size_t k = i % static_cast<size_t>(s.k);
-        real value = expected[i] * (scaled ? scale[k] : 1) + (shifted ? shift[k] : 0) + (added ? residual[i] : 0);
-        expected[i] = relu && value < 0 ? 0 : value;
+    on_each_device([&](Context& context) {
+      Convolution conv(context, s, w);
+      const Stored input(context, x), rest(context, residual);
+      const Reals scales(context, scale), shifts(context, shift);
+      for (int kind = 0; kind < 16; kind++) {
+        // The emulation takes its time: large ones with nothing, with all, and with each half.
+        if (context.backend() != Backend::cpu && s.flops() > 1e6 && kind % 5 != 0) continue;
+        const bool scaled = kind & 1, shifted = kind & 2, added = kind & 4, relu = kind & 8;
+        std::vector<real> expected = product;
+        for (size_t i = 0; i < expected.size(); i++) {
+          const size_t k = i % static_cast<size_t>(s.k);
+          const real value = expected[i] * (scaled ? scale[k] : 1) + (shifted ? shift[k] : 0);
+          expected[i] = to_storage(value + (added ? residual[i] : 0));
+          if (relu && expected[i] < 0) expected[i] = 0;
+        }
+        const ConvEpilogue epilogue{.scale = scaled ? scales.data() : nullptr,
+                                    .shift = shifted ? shifts.data() : nullptr,
+                                    .residual = added ? rest.data() : nullptr,
+                                    .relu = relu};
+        Stored y(context, s.output_count());
+        conv.forward(input, epilogue, y.data());
+        check_exact(y.values(), expected, name(s) + ", epilogue " + std::to_string(kind));
+        if (!added) continue;
+        Stored in_place(context, residual);
+        ConvEpilogue same = epilogue;
+        same.residual = in_place.data();
+        conv.forward(input, same, in_place.data());
+        check_exact(in_place.values(), expected, name(s) + ", in place, epilogue " + std::to_string(kind));
       }
-      const ConvEpilogue epilogue{.scale = scaled ? scale.data() : nullptr,
-                                  .shift = shifted ? shift.data() : nullptr,
-                                  .residual = added ? residual.data() : nullptr,
-                                  .relu = relu};
-      Guarded<storage> y(s.output_count());
-      conv.forward(x, w, epilogue.scale, epilogue, y.data());
-      check_exact(y.values(), expected, name(s) + ", epilogue " + std::to_string(kind));
-      if (!added) continue;
-      Guarded<storage> in_place(residual);
-      ConvEpilogue same = epilogue;
-      same.residual = in_place.data();
-      conv.forward(x, w, same.scale, same, in_place.data());
-      check_exact(in_place.values(), expected, name(s) + ", in place, epilogue " + std::to_string(kind));
-    }
+    });
   }
 }
 
@@ -130,14 +133,17 @@ TEST_CASE("conv_backward_data") {
     const std::vector<real> before = integers(s.input_count(), 7, 100);
     std::vector<real> expected(static_cast<size_t>(s.input_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { expected[i] += dy[y] * w[j]; });
-    Convolution conv(s);
-    Guarded<storage> dx(s.input_count());
-    conv.backward_data(dy, w, dx.data(), Write::Set);
-    check_exact(dx.values(), expected, name(s));
-    Guarded<storage> sum(before);
-    conv.backward_data(dy, w, sum.data(), Write::Add);
-    for (size_t i = 0; i < expected.size(); i++) expected[i] += before[i];
-    check_exact(sum.values(), expected, name(s) + ", added");
+    std::vector<real> sum = expected;
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
+    on_each_device([&](Context& context) {
+      Convolution conv(context, s, w);
+      const Stored gradient(context, dy);
+      Stored dx(context, s.input_count()), added(context, before);
+      conv.backward_data(gradient, dx.data(), Write::Set);
+      check_exact(dx.values(), rounded(expected), name(s));
+      conv.backward_data(gradient, added.data(), Write::Add);
+      check_exact(added.values(), rounded(sum), name(s) + ", added");
+    });
   }
 }
 
@@ -147,40 +153,49 @@ TEST_CASE("conv_backward_weights") {
     const std::vector<real> before = integers(s.weight_count(), 7, 100);
     std::vector<real> expected(static_cast<size_t>(s.weight_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { expected[j] += x[i] * dy[y]; });
-    Convolution conv(s);
-    Guarded<real> dw(s.weight_count());
-    conv.backward_weights(x, dy, dw.data(), Write::Set);
-    check_exact(dw.values(), expected, name(s));
-    Guarded<real> sum(before);
-    conv.backward_weights(x, dy, sum.data(), Write::Add);
-    for (size_t i = 0; i < expected.size(); i++) expected[i] += before[i];
-    check_exact(sum.values(), expected, name(s) + ", added");
+    std::vector<real> sum = expected;
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
+    on_each_device([&](Context& context) {
+      Convolution conv(context, s, std::vector<real>(expected.size()));
+      const Stored input(context, x), gradient(context, dy);
+      Reals dw(context, s.weight_count()), added(context, before);
+      conv.backward_weights(input, gradient, dw.data(), Write::Set);
+      check_exact(dw.values(), expected, name(s));
+      conv.backward_weights(input, gradient, added.data(), Write::Add);
+      check_exact(added.values(), sum, name(s) + ", added");
+    });
   }
 }
 
 TEST_CASE("gemm in every transposition") {
   const int64_t sizes[][3] = {{1, 1, 1},    {3, 5, 7},     {64, 32, 128}, {67, 33, 129},
-                              {1, 300, 17}, {131, 1, 260}, {9, 70, 515}};
-  Context context(Backend::cpu);
+                              {1, 300, 17}, {131, 1, 260}, {9, 70, 515},  {8, 16, 2048}};
   for (const auto& [m, n, k] : sizes) {
     const std::vector<real> a = integers(m * k, 1), b = integers(k * n, 2), before = integers(m * n, 3, 100);
-    for (int kind = 0; kind < 8; kind++) {
-      const bool transpose_a = kind & 1, transpose_b = kind & 2;
+    const std::vector<real> bias = integers(n, 4, 100);
+    for (int kind = 0; kind < 16; kind++) {
+      const bool transpose_a = kind & 1, transpose_b = kind & 2, biased = kind & 8;
       const Write write = kind & 4 ? Write::Add : Write::Set;
       std::vector<real> expected(static_cast<size_t>(m * n));
       for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
           real& sum = expected[static_cast<size_t>(i * n + j)];
           if (write == Write::Add) sum = before[static_cast<size_t>(i * n + j)];
+          if (biased) sum += bias[static_cast<size_t>(j)];
           for (int64_t p = 0; p < k; p++)
             sum += a[static_cast<size_t>(transpose_a ? p * m + i : i * k + p)] *
                    b[static_cast<size_t>(transpose_b ? j * k + p : p * n + j)];
         }
-      Guarded<real> c(m * n);
-      if (write == Write::Add) std::copy(before.begin(), before.end(), c.data());
-      cpu::gemm(context.stream(), transpose_a, transpose_b, m, n, k, a.data(), b.data(), nullptr, c.data(), write,
-                nullptr);
-      check_exact(c.values(), expected, fmt::format("{} x {} x {}, kind {}", m, n, k, kind));
+      on_each_device([&, m = m, n = n, k = k](Context& context) {
+        const Stream stream = context.stream();
+        const Reals left(context, a), right(context, b), shift(context, bias);
+        const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
+                                      context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k))));
+        Reals c(context, write == Write::Add ? before : std::vector<real>(before.size(), real(55)));
+        RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(),
+                             biased ? shift.data() : nullptr, c.data(), write, work.data()));
+        check_exact(c.values(), expected, fmt::format("{} x {} x {}, kind {}", m, n, k, kind));
+      });
     }
   }
 }

@@ -95,6 +95,18 @@ struct OpCase {
 
 std::string text(const Shape& shape);  // "2x3x5x7"
 
+// A case whose op rounds so many tensors to storage on its way.
+inline OpCase rounding(OpCase c, int between) {
+  c.between = between;
+  return c;
+}
+
+// A case of the network's own widths: the ways that whole packs and several blocks take. Few elements one by one.
+inline OpCase wide(OpCase c) {
+  c.samples = 2;
+  return c;
+}
+
 void add_conv_cases(std::vector<OpCase>& cases);
 void add_layer_cases(std::vector<OpCase>& cases);
 void add_module_cases(std::vector<OpCase>& cases);

@@ -102,8 +102,9 @@ OpCase conv_bn_act_case(const ConvShape& s, Mode mode, bool relu, Residual resid
       return out;
     };
   };
-  return {"conv_bn_act", fmt::format("{} {}{}{}", name(s), name(mode), relu ? " relu" : "", name(residual)), make,
-          s.flops()};
+  return rounding({"conv_bn_act", fmt::format("{} {}{}{}", name(s), name(mode), relu ? " relu" : "", name(residual)),
+                   make, s.flops()},
+                  2);  // the convolution's output and that one's gradient
 }
 
 // Two identity blocks in a row, as in a ResNet: the first one's output is the second's input and residual.
@@ -120,7 +121,7 @@ OpCase blocks_case() {
       return Outputs{{conv_bn_act(context, y, second, second_norm, Mode::Train, true, y)}, {}};
     };
   };
-  return {"conv_bn_act", name(s) + " two identity blocks", make, 2 * s.flops()};
+  return rounding({"conv_bn_act", name(s) + " two identity blocks", make, 2 * s.flops()}, 6);
 }
 
 // One convolution used twice in a step: its weight's gradient is added to.
@@ -135,7 +136,7 @@ OpCase shared_conv_case() {
       return Outputs{{y, conv2d(context, y, conv)}, {}};
     };
   };
-  return {"conv2d", name(s) + " bias used twice", make, 2 * s.flops()};
+  return rounding({"conv2d", name(s) + " bias used twice", make, 2 * s.flops()}, 2);
 }
 
 }  // namespace
@@ -164,6 +165,15 @@ void add_conv_cases(std::vector<OpCase>& cases) {
     }
   }
   cases.push_back(blocks_case());
+  const ConvShape square{.n = 1, .h = 5, .w = 3, .c = 64, .k = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+  const ConvShape deep{.n = 1, .h = 2, .w = 2, .c = 2048, .k = 32, .kh = 1, .kw = 1};
+  const ConvShape broad{.n = 1, .h = 3, .w = 2, .c = 32, .k = 256, .kh = 1, .kw = 1};
+  for (const ConvShape& s : {square, deep, broad}) cases.push_back(wide(conv_case(s, false)));
+  cases.push_back(wide(conv_bn_act_case(square, Mode::Train, true, Residual::Input)));
+  cases.push_back(wide(conv_bn_act_case(broad, Mode::Train, true, Residual::Other)));
+  for (const Shape& shape : {Shape{2, 5, 3, 64}, Shape{3, 2, 1, 2048}, Shape{1, 40, 25, 64}})
+    cases.push_back(wide(batch_norm_2d_case(shape, Mode::Train, true, true)));
+  cases.push_back(wide(batch_norm_1d_case({8, 2048}, Mode::Train, true)));
 }
 
 }  // namespace mpanet::PRECISION

@@ -61,7 +61,7 @@ OpCase shared_activation_case() {
                      {global_mean(context, y), global_mean(context, x)}};
     };
   };
-  return {"shared tensor", text(shape) + " read by relu, max_pool, instance_norm, global_mean", make};
+  return rounding({"shared tensor", text(shape) + " read by relu, max_pool, instance_norm, global_mean", make}, 4);
 }
 
 OpCase shared_values_case() {
@@ -97,6 +97,11 @@ void add_layer_cases(std::vector<OpCase>& cases) {
     cases.push_back(linear_case(1, 19, 37, bias));
   }
   for (const Shape& shape : {Shape{1, 1}, Shape{3, 7}, Shape{2, 67}}) cases.push_back(sigmoid_case(shape));
+  cases.push_back(wide(relu_case({1, 5, 3, 64})));
+  cases.push_back(wide(max_pool_case({1, 8, 6, 64}, 3, 2, 1)));
+  cases.push_back(wide(global_mean_case({2, 6, 3, 64})));
+  cases.push_back(wide(global_mean_case({1, 3, 2, 2048})));
+  cases.push_back(wide(linear_case(8, 2048, 32, true)));
   cases.push_back(shared_activation_case());
   cases.push_back(shared_values_case());
 }

@@ -127,6 +127,12 @@ void add_loss_cases(std::vector<OpCase>& cases) {
     cases.push_back(cross_entropy_case(n, k, 0));
     if (n > 1) cases.push_back(cross_entropy_case(n, k, 1));
   }
+  cases.push_back(wide(metric_case(Metric::CenterCluster, uneven, 2048, 1.5)));
+  cases.push_back(wide(metric_case(Metric::Triplet, unsorted, 2048, 1.5)));
+  cases.push_back(wide(metric_case(Metric::Center, uneven, 2048, 0)));
+  cases.push_back(wide(cross_entropy_case(8, 395, -1)));
+  cases.push_back(wide(mutual_kl_case(395, {1, 0, 1, 1})));
+  cases.push_back(wide(separation_case(2, 216, 6)));
   cases.push_back(mutual_kl_case(2, {0, 1}));
   cases.push_back(mutual_kl_case(7, {1, 0, 1, 1, 0}));
   cases.push_back(mutual_kl_case(67, {1, 0, 0}));

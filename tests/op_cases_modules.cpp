@@ -64,7 +64,9 @@ OpCase pattern_alignment_case(const Shape& shape, int parts) {
       return Outputs{{}, {pattern_pool(context, x, masks), sigmoid(context, masks)}};
     };
   };
-  return {"shared tensor", fmt::format("{} read by pattern_maps and pattern_pool, parts {}", text(shape), parts), make};
+  return rounding(
+      {"shared tensor", fmt::format("{} read by pattern_maps and pattern_pool, parts {}", text(shape), parts), make},
+      1);
 }
 
 }  // namespace
@@ -87,6 +89,14 @@ void add_module_cases(std::vector<OpCase>& cases) {
   cases.push_back(pattern_pool_case({3, 2, 1, 67}, 7));
   cases.push_back(pattern_pool_case({2, 5, 3, 11}, 0));
   cases.push_back(pattern_alignment_case({2, 3, 2, 5}, 6));
+  cases.push_back(wide(instance_norm_case({2, 6, 3, 64})));
+  cases.push_back(wide(instance_norm_case({1, 3, 2, 2048})));
+  cases.push_back(wide(modality_alleviation_case({2, 4, 3, 64}, 4)));
+  cases.push_back(wide(modality_alleviation_case({1, 3, 2, 2048}, 16)));
+  for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}}) {
+    cases.push_back(wide(pattern_maps_case(shape, 6)));
+    cases.push_back(wide(pattern_pool_case(shape, 6)));
+  }
 }
 
 }  // namespace mpanet::PRECISION
