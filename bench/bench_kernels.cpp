@@ -15,6 +15,9 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/threads.h"
+#ifdef MPANET_HAS_CUDA
+#  include "kernels/cuda/vendor.h"
+#endif
 
 using namespace mpanet;
 
@@ -91,6 +94,7 @@ class Runner {
  public:
   Runner(Context& context, const std::string& precision, const Options& o)
       : context_(context),
+        precision_(precision),
         options_(o),
         rates_(device_rates(context, precision)),
         copies_(context, rates_.cache, o.seconds / 4) {}
@@ -116,16 +120,37 @@ class Runner {
 
  private:
   void time_vendor(const KernelBench& bench, KernelResult& result) {
-    if (context_.backend() != Backend::cpu || !bench.vendor) return;
-    const Instances vendor(context_, bench.vendor, rates_.cache);
-    result.vendor_seconds = time_calls(context_, vendor.calls(), options_.seconds).median;
-    result.vendor = "oneDNN";
+    if (context_.backend() == Backend::cpu && bench.vendor) time_vendor(bench.vendor, "oneDNN", result);
+#ifdef MPANET_HAS_CUDA
+    if (context_.backend() != Backend::cuda || bench.flops == 0) return;
+    if (bench.storage ? !cuda::has_cudnn() || precision_ == "f64" : !cuda::has_cublas()) return;
+    // The same call of ours, passed on to the library.
+    (bench.storage ? vendors_.convolution : vendors_.product) = cuda::Provider::Vendor;
+    cuda::set_vendors(context_.stream(), vendors_);
+    time_vendor(bench.make, bench.storage ? "cuDNN" : "cuBLAS", result);
+    vendors_ = {};
+    cuda::set_vendors(context_.stream(), vendors_);
+#endif
+  }
+
+  void time_vendor(const std::function<Call(Memory&)>& make, const char* name, KernelResult& result) {
+    try {
+      const Instances instances(context_, make, rates_.cache);
+      result.vendor_seconds = time_calls(context_, instances.calls(), options_.seconds).median;
+      result.vendor = name;
+    } catch (const UserError& error) {  // the library cannot do it, or memory is too small
+      result.note = fmt::format("{}: {}", name, error.what());
+    }
   }
 
   Context& context_;
+  std::string precision_;
   const Options& options_;
   DeviceRates rates_;
   CopyTimes copies_;
+#ifdef MPANET_HAS_CUDA
+  cuda::Vendors vendors_;
+#endif
 };
 
 nlohmann::ordered_json measure(Context& context, const std::string& precision, const Options& o,
