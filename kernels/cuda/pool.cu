@@ -9,8 +9,6 @@
 // The first max pool, 192 x 64 x 64 channels in bf16, per image: the forward reads x (1,573 KB) and writes y (393 KB)
 // and the winners (197 KB), the backward reads these two and writes dx: 2,163 KB each, once, in whole sectors. Windows
 // overlap: of x 2.25 times as many bytes are asked for, of dy and winners 4 times, the repetitions from L1 and L2.
-#include <limits>
-
 #include "kernels/cuda/numeric.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -34,8 +32,39 @@ __device__ Place place_of(int rows, int row_blocks, int c) {
           static_cast<int>(item % packs) * N};
 }
 
-// SIZE is the window's size when it is known, else 0.
-template <int N, int SIZE>
+// The best values so far of a pack of channels, and where they were.
+template <int N>
+struct Best {
+  real value[N];
+  int place[N];
+
+  __device__ void start(const Pack<storage, N>& pack, int at) {
+    UNROLL for (int k = 0; k < N; k++) {
+      value[k] = load(pack.lane[k]);
+      place[k] = at;
+    }
+  }
+  __device__ void compare(int k, real other, int at) {
+    const bool better = other > value[k] || other != other;
+    value[k] = better ? other : value[k];
+    place[k] = better ? at : place[k];
+  }
+  __device__ void compare(const Pack<storage, N>& pack, int at) {
+    UNROLL for (int k = 0; k < N; k++) compare(k, load(pack.lane[k]), at);
+  }
+  __device__ void compare(const Best& later) {
+    UNROLL for (int k = 0; k < N; k++) compare(k, later.value[k], later.place[k]);
+  }
+  // `origin` is subtracted from the places.
+  __device__ void write(storage* y, uint8_t* winner, int origin) const {
+    Pack<uint8_t, N> places;
+    UNROLL for (int k = 0; k < N; k++) places.lane[k] = static_cast<uint8_t>(place[k] - origin);
+    put_lanes(y, value, Write::Set);
+    store_pack(winner, places);
+  }
+};
+
+template <int N>
 __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
                                                                     const storage* x, storage* y, uint8_t* winner) {
   const Place at = place_of<N>(divide_up(oh, kBand), row_blocks, s.c);
@@ -43,41 +72,56 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * s.stride - s.pad, end = min(oh, (at.row + 1) * kBand);
   for (int row = at.row * kBand; row < end; row++) {
-    const int top = row * s.stride - s.pad;
-    real best[N];
-    int place[N];
-    UNROLL for (int k = 0; k < N; k++) {
-      best[k] = -std::numeric_limits<real>::infinity();
-      place[k] = max(0, -top) * s.size + max(0, -left);
-    }
-    const auto compare = [&](const Pack<storage, N>& pack, bool inside, int position) {
-      UNROLL for (int k = 0; k < N; k++) {
-        const real value = load(pack.lane[k]);
-        const bool better = inside && (value > best[k] || value != value);
-        best[k] = better ? value : best[k];
-        place[k] = better ? position : place[k];
-      }
-    };
-    if constexpr (SIZE > 0) {  // all loads first; outside the image they repeat a pixel that does not count
-      Pack<storage, N> window[SIZE][SIZE];
-      UNROLL for (int i = 0; i < SIZE; i++) UNROLL for (int j = 0; j < SIZE; j++) {
-        const int from_row = min(max(top + i, 0), s.h - 1), from_column = min(max(left + j, 0), s.w - 1);
-        window[i][j] = load_pack<N>(image + (int64_t{from_row} * s.w + from_column) * s.c);
-      }
-      UNROLL for (int i = 0; i < SIZE; i++) UNROLL for (int j = 0; j < SIZE; j++) {
-        const bool inside = top + i >= 0 && top + i < s.h && left + j >= 0 && left + j < s.w;
-        compare(window[i][j], inside, i * SIZE + j);
-      }
-    } else {
-      for (int i = max(0, -top); i < min(s.size, s.h - top); i++)
-        for (int j = max(0, -left); j < min(s.size, s.w - left); j++)
-          compare(load_pack<N>(image + (int64_t{top + i} * s.w + left + j) * s.c), true, i * s.size + j);
-    }
+    const int top = row * s.stride - s.pad, i0 = max(0, -top), j0 = max(0, -left);
+    const auto pixel = [&](int i, int j) { return load_pack<N>(image + (int64_t{top + i} * s.w + left + j) * s.c); };
+    Best<N> best;
+    best.start(pixel(i0, j0), i0 * s.size + j0);
+    for (int i = i0; i < min(s.size, s.h - top); i++)
+      for (int j = j0; j < min(s.size, s.w - left); j++) best.compare(pixel(i, j), i * s.size + j);
     const int64_t out = ((at.image * oh + row) * ow + at.column) * s.c + at.channel;
-    Pack<uint8_t, N> places;
-    UNROLL for (int k = 0; k < N; k++) places.lane[k] = static_cast<uint8_t>(place[k]);
-    put_lanes(y + out, best, Write::Set);
-    store_pack(winner + out, places);
+    best.write(y + out, winner + out, 0);
+  }
+}
+
+// The network's own window, 3 x 3 with stride 2. The best of each row's three pixels is found once, though two windows
+// share every other row: 6 comparisons per output instead of 9, or they would take longer than the memory. A pixel
+// outside the image is replaced by its nearest one inside, which belongs to the window too and changes nothing.
+template <int N>
+__global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
+                                                                        const storage* x, storage* y, uint8_t* winner) {
+  const Place at = place_of<N>(divide_up(oh, kBand), row_blocks, s.c);
+  if (at.column >= ow) return;
+  const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
+  const int left = at.column * 2 - s.pad, end = min(oh, (at.row + 1) * kBand);
+  int column[3];
+  UNROLL for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
+  struct Row {
+    Pack<storage, N> pixel[3];
+    int first;  // place of its column `left`, counted from the image's row 0
+  };
+  const auto read = [&](int row) {
+    const int inside = min(max(row, 0), s.h - 1);
+    Row read;
+    read.first = inside * 3 - left;
+    UNROLL for (int j = 0; j < 3; j++) read.pixel[j] = load_pack<N>(image + (int64_t{inside} * s.w + column[j]) * s.c);
+    return read;
+  };
+  const auto best_of = [&](const Row& row) {
+    Best<N> best;
+    best.start(row.pixel[0], row.first + column[0]);
+    UNROLL for (int j = 1; j < 3; j++) best.compare(row.pixel[j], row.first + column[j]);
+    return best;
+  };
+  Best<N> above = best_of(read(at.row * kBand * 2 - s.pad));
+  for (int row = at.row * kBand; row < end; row++) {
+    const int top = row * 2 - s.pad;
+    const Row second = read(top + 1), third = read(top + 2);
+    Best<N> best = above;
+    best.compare(best_of(second));
+    above = best_of(third);
+    best.compare(above);
+    const int64_t out = ((at.image * oh + row) * ow + at.column) * s.c + at.channel;
+    best.write(y + out, winner + out, top * 3);
   }
 }
 
@@ -105,7 +149,7 @@ __global__ void __launch_bounds__(kThreads)
       const int i = top + a + s.pad - row * s.stride, j = left + b + s.pad - column * s.stride;
       const bool inside = covers && i >= 0 && i < s.size && j >= 0 && j < s.size;
       const int position = inside ? i * s.size + j : -1;
-      UNROLL for (int k = 0; k < N; k++) sum[a][b][k] += won.lane[k] == position ? load(g.lane[k]) : real{0};
+      UNROLL for (int k = 0; k < N; k++) if (won.lane[k] == position) sum[a][b][k] += load(g.lane[k]);
     }
   };
   if constexpr (WINDOWS > 0) {  // all loads first; past the last window they repeat one that does not count
@@ -148,8 +192,10 @@ template <int N>
 void launch_forward(Stream stream, const PoolShape& s, const storage* x, storage* y, uint8_t* winner) {
   const int oh = s.oh(), ow = s.ow();
   const Blocks blocks(int64_t{s.n} * divide_up(oh, kBand), ow, s.c / N);
-  const auto max_pool_forward_for_size = s.size == 3 ? max_pool_forward_kernel<N, 3> : max_pool_forward_kernel<N, 0>;
-  LAUNCH(max_pool_forward_for_size, blocks.all, kThreads, 0, stream, s, oh, ow, blocks.per_line, x, y, winner);
+  if (s.size == 3 && s.stride == 2)
+    LAUNCH(max_pool_3x3_forward_kernel<N>, blocks.all, kThreads, 0, stream, s, oh, ow, blocks.per_line, x, y, winner);
+  else
+    LAUNCH(max_pool_forward_kernel<N>, blocks.all, kThreads, 0, stream, s, oh, ow, blocks.per_line, x, y, winner);
 }
 
 template <int N>

@@ -4,7 +4,7 @@
 // A block takes whole positions, 1024 values at most, into shared memory: it reads and writes in one piece, and a
 // thread's other maps are there. Forward: the block's sum of m_j (m_{j+1} + m_{j+2} + ..) goes to the workspace, and
 // one block adds these up in order. Masks of 128 x 24 x 8 x 6 in float are 0.59 MB: the forward reads them once (and
-// 145 partial sums twice), the backward reads them once and writes as much.
+// 147 partial sums twice), the backward reads them once and writes as much.
 #include "kernels/cuda/reduce.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -18,12 +18,18 @@ struct Memory {
   real partial[kWarp];
 };
 
+// Positions of a block: where there can be, a multiple of 8, so that blocks begin with a sector.
+constexpr __host__ __device__ int positions_of(int p) {
+  const int most = kTile / p;
+  return most < 8 ? most : most / 8 * 8;
+}
+
 // What a block works on: whole positions of p values.
 struct Share {
   int64_t begin;
   int count;
-  __device__ Share(int64_t values, int p) : begin(int64_t{blockIdx.x} * (kTile / p) * p), count(0) {
-    count = static_cast<int>(min(values - begin, int64_t{kTile / p * p}));
+  __device__ Share(int64_t values, int p) : begin(int64_t{blockIdx.x} * positions_of(p) * p), count(0) {
+    count = static_cast<int>(min(values - begin, int64_t{positions_of(p)} * p));
   }
 };
 
@@ -74,7 +80,7 @@ __global__ void __launch_bounds__(kThreads)
 int blocks_of(int n, int hw, int p) {
   KERNEL_CHECK(p >= 2 && p <= kTile, "2 to 1024 maps");
   KERNEL_CHECK(n > 0 && hw > 0, "a batch with positions");
-  const int64_t blocks = divide_up(int64_t{n} * hw, kTile / p);
+  const int64_t blocks = divide_up(int64_t{n} * hw, positions_of(p));
   KERNEL_CHECK(blocks < int64_t{1} << 31, "fewer than 2^31 blocks");
   return static_cast<int>(blocks);
 }
