@@ -22,15 +22,11 @@ constexpr unsigned long long __brevll(unsigned long long x) {
   return static_cast<unsigned long long>(__brev(static_cast<unsigned>(x))) << 32 |
          __brev(static_cast<unsigned>(x >> 32));
 }
-// Four bytes out of the eight of y:x, chosen by the low three bits of each nibble of `selector`; its fourth bit
-// repeats the byte's sign.
+// Four bytes out of the eight of y:x, chosen by the low three bits of each nibble of `selector`.
 constexpr unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
   unsigned result = 0;
-  for (int i = 0; i < 4; i++) {
-    const unsigned pick = selector >> 4 * i & 0xf, byte = static_cast<unsigned>(bytes >> 8 * (pick & 7) & 0xff);
-    result |= ((pick & 8) == 0 ? byte : (byte & 0x80) != 0 ? 0xffu : 0u) << 8 * i;
-  }
+  for (int i = 0; i < 4; i++) result |= static_cast<unsigned>(bytes >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
   return result;
 }
 constexpr unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
