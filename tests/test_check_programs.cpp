@@ -1,4 +1,4 @@
-// gradcheck and parity as programs: exit codes, and one line for bad input.
+// gradcheck, opcheck and parity as programs: exit codes, and one line for bad input.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -46,6 +46,30 @@ TEST_CASE("gradcheck refuses what it does not know") {
                                                     {"gradcheck", "--device", "tpu"},
                                                     {"gradcheck", "--filter"},
                                                     {"gradcheck", "--filter", "no such op"}}) {
+    const Result result = run(arguments);
+    CHECK(result.code == 2);
+    CHECK(!result.err.empty());
+  }
+}
+
+TEST_CASE("opcheck lists, filters and checks in every precision") {
+  const Result list = run({"opcheck", "--list"});
+  CHECK(list.code == 0);
+  CHECK(list.out == run({"opcheck", "--list", "--precision", "bf16"}).out);
+  CHECK(has(list.out, "conv_bn_act "));
+  for (const char* precision : {"f64", "f32", "bf16", "f16"}) {
+    const Result checked = run({"opcheck", "--precision", precision, "--filter", "sigmoid", "--seeds", "2"});
+    CHECK(checked.code == 0);
+    CHECK(has(checked.out, std::string(precision) + " on cpu, 2 runs"));
+    CHECK(has(checked.out, "\n0 of "));
+  }
+}
+
+TEST_CASE("opcheck refuses what it does not know") {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"opcheck", "--precision", "f8"},
+                                                    {"opcheck", "--device", "tpu"},
+                                                    {"opcheck", "--seeds", "0"},
+                                                    {"opcheck", "--filter", "no such op"}}) {
     const Result result = run(arguments);
     CHECK(result.code == 2);
     CHECK(!result.err.empty());
