@@ -32,7 +32,7 @@ std::vector<Compiled> parse_architectures(const std::string& text) {
   std::vector<Compiled> all;
   size_t begin = 0;
   while (begin < text.size()) {
-    const size_t end = std::min(text.find(';', begin), text.size());
+    const size_t end = std::min(text.find(',', begin), text.size());
     const std::string one = text.substr(begin, end - begin);
     begin = end + 1;
     Compiled compiled;

@@ -39,7 +39,7 @@ std::string refusal(const std::string& name, const GpuSurvey& survey) {
 }  // namespace
 
 TEST_CASE("names of devices") {
-  const GpuSurvey two = machine({kAmpere, kHopper}, "80-real;90-real");
+  const GpuSurvey two = machine({kAmpere, kHopper}, "80-real,90-real");
   std::string why;
   CHECK(choose_device("cpu", two, &why) == Device(Backend::cpu));
   CHECK(why == "cpu");
@@ -80,12 +80,12 @@ TEST_CASE("a GPU that is not there") {
 TEST_CASE("a GPU that the kernels are not compiled for") {
   // Machine code runs on later chips of its major number; PTX on all later ones.
   CHECK(why_unusable(kAmpere, machine({}, "80-real")) == "");
-  CHECK(why_unusable(kHopper, machine({}, "80-real;80-virtual")) == "");
+  CHECK(why_unusable(kHopper, machine({}, "80-real,80-virtual")) == "");
   CHECK(why_unusable(kHopper, machine({}, "80")) == "");
   CHECK(why_unusable(kHopper, machine({}, "90a-real")) == "");
-  CHECK(why_unusable({"", 12, 0, 0}, machine({}, "100-real;120-real")) == "");
-  CHECK(why_unusable(kTuring, machine({}, "80-real;90")) ==
-        "Turing has compute capability 7.5; the program's kernels are compiled for 80-real;90 "
+  CHECK(why_unusable({"", 12, 0, 0}, machine({}, "100-real,120-real")) == "");
+  CHECK(why_unusable(kTuring, machine({}, "80-real,90")) ==
+        "Turing has compute capability 7.5; the program's kernels are compiled for 80-real,90 "
         "(CMAKE_CUDA_ARCHITECTURES)");
   CHECK(why_unusable(kHopper, machine({}, "80-real")) != "");
   CHECK(why_unusable(kAmpere, machine({}, "89-real")) != "");
