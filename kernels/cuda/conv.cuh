@@ -105,7 +105,7 @@ struct ReversedTaps {
   static constexpr int kLanes = Lanes;
   using Element = storage;
   using Row = int;
-  using Depth = int64_t;
+  using Depth = int;
 
   const storage* weights;
   int kh, kw, c;
@@ -114,15 +114,15 @@ struct ReversedTaps {
   int end;
 
   __device__ int row(int index) const { return index < c ? index : -1; }
-  __device__ int64_t depth(int p) const {
+  __device__ int depth(int p) const {
     if (p >= end) return -1;
     const int tap = by_k.quotient(p), k = by_k.remainder(p, tap);
     const int y = by_taps_x.quotient(tap), x = by_taps_x.remainder(tap, y);
     const int i = first_y + stride * (taps_y - 1 - y), j = first_x + stride * (taps_x - 1 - x);
-    return ((int64_t{k} * kh + i) * kw + j) * c;
+    return (k * kh + i) * kw + j;
   }
-  __device__ bool inside(int row, int64_t depth) const { return row >= 0 && depth >= 0; }
-  __device__ const storage* at(int row, int64_t depth) const { return weights + depth + row; }
+  __device__ bool inside(int row, int depth) const { return (row | depth) >= 0; }
+  __device__ const storage* at(int row, int depth) const { return weights + int64_t{depth} * c + row; }
 };
 
 }  // namespace mpanet::PRECISION::KERNEL_NS
