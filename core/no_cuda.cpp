@@ -1,6 +1,7 @@
 // A program without the cuda backend: what kernels/cuda offers beside the kernel list, answered.
 #include "core/device.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/vendor.h"
 
 namespace mpanet::cuda {
 
@@ -22,5 +23,9 @@ void start_upload(Stream, UploadState&, void*, const void*, size_t) { no_backend
 void wait_for_upload(Stream, UploadState&) { no_backend("wait_for_upload"); }
 void upload_was_read(Stream, UploadState&) { no_backend("upload_was_read"); }
 void finish_upload(Stream, UploadState&) { no_backend("finish_upload"); }
+bool has_cudnn() { return false; }
+bool has_cublas() { return false; }
+void set_vendors(Stream, const Vendors&) { no_backend("set_vendors"); }
+const Vendors& vendors_of(Stream) { no_backend("vendors_of"); }
 
 }  // namespace mpanet::cuda

@@ -10,6 +10,7 @@
 
 #include "core/device.h"
 #include "data/batch.h"
+#include "kernels/cuda/vendor.h"
 #include "mpanet/model_config.h"
 
 namespace mpanet {
@@ -52,8 +53,9 @@ struct EngineConfig {
   OptimizerConfig optimizer;
   Precision precision = Precision::f32;
   Device device;
-  int train_batch = 0;  // largest training batch; 0: never trains (no gradients, no optimiser state)
-  int embed_batch = 0;  // largest embedding batch; 0: never embeds
+  cuda::Vendors vendors;  // with a GPU: whose convolutions and matrix products
+  int train_batch = 0;    // largest training batch; 0: never trains (no gradients, no optimiser state)
+  int embed_batch = 0;    // largest embedding batch; 0: never embeds
 };
 
 // One tensor of the state, under the authors' checkpoint name. Shape and order of elements are PyTorch's
@@ -113,6 +115,8 @@ class Engine {
   virtual void initialize(uint64_t seed) = 0;
 
   virtual const MemoryPlan& plan() const = 0;
+  // With a GPU: as configured, with what Auto took.
+  virtual cuda::Vendors vendors() const = 0;
   // Seconds and floating-point operations by kind of op since the last call; empty unless set_profiling(true).
   struct OpTime {
     std::string op;

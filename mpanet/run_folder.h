@@ -3,6 +3,7 @@
 //   last.safetensors   checkpoint to go on from       config.json      the effective configuration
 //   best.safetensors   model of the best evaluation   provenance.json  what made the run: build, libraries, threads
 //   log.jsonl          one JSON object a line         lock             held while a program trains here
+//   vendors.json       whose kernels a GPU ran, where not ours alone
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -31,6 +32,7 @@ class RunFolder {
   std::string best() const { return path_ + "/best.safetensors"; }
   std::string log() const { return path_ + "/log.jsonl"; }
   std::string config() const { return path_ + "/config.json"; }
+  std::string vendors() const { return path_ + "/vendors.json"; }
   std::string provenance() const { return path_ + "/provenance.json"; }
 
  private:

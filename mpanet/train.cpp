@@ -18,6 +18,7 @@
 #include "mpanet/text.h"
 #include "mpanet/train_plan.h"
 #include "mpanet/train_report.h"
+#include "mpanet/vendors.h"
 #include "mpanet/weights.h"
 
 namespace mpanet {
@@ -287,7 +288,9 @@ int train(const TrainOptions& options) {
   fmt::print("{}", memory_text(plan_train_memory(config, workload), options.device, free));
   std::fflush(stdout);
   check_memory(config, workload, free);
-  const auto engine = make_engine(engine_config(config, options.device));
+  EngineConfig made = engine_config(config, options.device);
+  made.vendors = choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
+  const auto engine = make_engine(made);
   const Progression progression = start_state(options, checkpoint, config, data, *engine);
 
   const InterruptGuard guard;
@@ -295,6 +298,7 @@ int train(const TrainOptions& options) {
   const auto provenance =
       run_provenance(omp_get_max_threads(), config.seed, name_of(config.precision), name_of(options.device));
   write_file(folder->config(), config_file_text(config));
+  write_vendors(folder->vendors(), engine->vendors());
   record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
   if (checkpoint)
     fmt::print("going on from {}, step {}\n", folder->last(), progression.step);

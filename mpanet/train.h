@@ -18,6 +18,7 @@ struct TrainOptions {
   std::string init;                   // initial weights; empty: random
   bool resume = false;
   Device device;
+  std::string conv, gemm;            // see vendors.h
   int threads = 0;                   // of the engine; 0: as many as OpenMP takes
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
 };

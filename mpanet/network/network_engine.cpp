@@ -27,7 +27,7 @@ struct Planned {
 };
 
 Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream) {
-  Context context(config.device.backend, stream, Arena::Mode::Plan);
+  Context context(config.device, stream, Arena::Mode::Plan);
   Network network(context, config);
   if (config.train_batch > 0) run_training(context, network, config, 1);
   if (config.embed_batch > 0) run_embedding(context, network, config);
@@ -44,7 +44,7 @@ class NetworkEngine final : public Engine {
   NetworkEngine(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream, const Planned& planned)
       : config_(config),
         plan_(planned.plan),
-        context_(config.device.backend, stream, planned.arena),
+        context_(config.device, stream, planned.arena),
         network_(context_, config) {
     for (const Parameter& p : network_.store.list()) tensors_.push_back({p.name, p.shape, p.trainable});
     set_optimizer_progress({});
@@ -146,6 +146,9 @@ class NetworkEngine final : public Engine {
   }
 
   const MemoryPlan& plan() const override { return plan_; }
+  mpanet::cuda::Vendors vendors() const override {
+    return context_.backend() == Backend::cuda ? mpanet::cuda::vendors_of(context_.stream()) : config_.vendors;
+  }
   void set_profiling(bool on) override { context_.set_profiling(on); }
   std::vector<OpTime> take_profile() override {
     std::vector<OpTime> times;
@@ -249,12 +252,13 @@ class NetworkEngine final : public Engine {
 
 MemoryPlan plan_memory(const EngineConfig& config) {
   check_config(config);
-  return plan_with(config, std::make_shared<StreamHandle>(config.device.backend)).plan;
+  return plan_with(config, std::make_shared<StreamHandle>(config.device)).plan;
 }
 
 std::unique_ptr<Engine> make_engine(const EngineConfig& config) {
   check_config(config);
-  const auto stream = std::make_shared<StreamHandle>(config.device.backend);
+  const auto stream = std::make_shared<StreamHandle>(config.device);
+  if (config.device.backend == Backend::cuda) mpanet::cuda::set_vendors(stream->get(), config.vendors);
   return std::make_unique<NetworkEngine>(config, stream, plan_with(config, stream));
 }
 

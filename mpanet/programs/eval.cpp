@@ -16,6 +16,7 @@
 #include "mpanet/match_sheet.h"
 #include "mpanet/provenance.h"
 #include "mpanet/train_plan.h"
+#include "mpanet/vendors.h"
 
 namespace {
 
@@ -50,7 +51,7 @@ struct Options {
   std::optional<uint64_t> chance;
   SettingFilter filter;
   bool per_trial = false;
-  std::string device = "auto", precision = "f32";
+  std::string device = "auto", precision = "f32", conv, gemm;
   int batch = 64, threads = 0;
 };
 
@@ -71,6 +72,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--size", options.size,
                  "HEIGHTxWIDTH of the pictures; without it as in training, 384x128 where the file does not say");
   app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
+  app.add_option("--conv", options.conv, kConvHelp);
+  app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
   app.add_option("--batch", options.batch, "pictures embedded at a time")
       ->check(CLI::Range(1, 4096))
@@ -113,6 +116,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan) {
   std::string why;
   config.device = choose_device(options.device, &why);
   fmt::print(stderr, "{}\n", why);
+  config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
   check_image_size(config.model);
   const size_t needed = plan_memory(config).total();

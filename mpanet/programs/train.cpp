@@ -8,6 +8,7 @@
 #include "core/threads.h"
 #include "mpanet/config.h"
 #include "mpanet/provenance.h"
+#include "mpanet/vendors.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ The run folder holds
                      after the last epoch; with eval_interval 0 never, and there is no best
   log.jsonl          one JSON object a line: "kind" is step, epoch or evaluation
   config.json        the configuration with every default; a valid --config
+  vendors.json       on a GPU with --conv or --gemm: what runs, by shape where auto chose; kept when the run goes on
   provenance.json    commit, compiler, instruction set, libraries, threads, seed
 
 Resuming gives the same bits as one go on the same machine, build and number of threads. These keys may change then:
@@ -62,6 +64,8 @@ int run(int argc, char** argv) {
                  "stop after this step, counted from the run's first; 0 writes the initial network")
       ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
+  app.add_option("--conv", options.conv, kConvHelp);
+  app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
