@@ -27,7 +27,7 @@ struct Options {
 };
 
 struct Result {
-  double seconds = 0, flops = 0, peak_bytes = 0;
+  double seconds = 0, flops = 0, peak_bytes = 0, gpu_bytes = 0;
   std::vector<Engine::OpTime> profile;
 };
 
@@ -88,6 +88,7 @@ Result measure(const Options& o) {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   result.peak_bytes = static_cast<double>(usage.ru_maxrss) * 1024;
+  if (o.device.backend == Backend::cuda) result.gpu_bytes = static_cast<double>(engine->memory_use().peak);
   const MemoryPlan& plan = engine->plan();
   fmt::print("memory plan: parameters {}, optimiser {}, activations {}, together {}\n", format_bytes(plan.parameters),
              format_bytes(plan.optimizer), format_bytes(plan.activations), format_bytes(plan.total()));
@@ -130,6 +131,7 @@ void run(const Options& o) {
     fmt::print("a large f32 matrix product reaches {:.0f} GFLOP/s here: {:.0f} % of it\n", product,
                100 * gflops / product);
   fmt::print("peak resident memory {:.0f} MiB\n", peak_mib);
+  if (r.gpu_bytes > 0) fmt::print("peak memory of {} {:.0f} MiB\n", name_of(o.device), r.gpu_bytes * 0x1p-20);
   print_profile(r);
   if (o.json_path.empty()) return;
   nlohmann::ordered_json json = {{"what", o.what},
@@ -144,6 +146,7 @@ void run(const Options& o) {
                                  {"gflops", gflops},
                                  {"peak_mib", peak_mib}};
   if (cpu) json["product_gflops"] = product;
+  if (r.gpu_bytes > 0) json["gpu_peak_mib"] = r.gpu_bytes * 0x1p-20;
   for (const Engine::OpTime& op : r.profile)
     json["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});
   write_file(o.json_path, json.dump(2) + "\n");

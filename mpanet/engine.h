@@ -115,6 +115,8 @@ class Engine {
   virtual void initialize(uint64_t seed) = 0;
 
   virtual const MemoryPlan& plan() const = 0;
+  // With a GPU: what the engine has of its memory now and had at most; else 0.
+  virtual MemoryUse memory_use() const = 0;
   // With a GPU: as configured, with what Auto took.
   virtual cuda::Vendors vendors() const = 0;
   // Seconds and floating-point operations by kind of op since the last call; empty unless set_profiling(true).

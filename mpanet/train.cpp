@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/progress.h"
 #include "data/sampler.h"
 #include "mpanet/checkpoint.h"
 #include "mpanet/evaluate.h"
@@ -308,7 +309,12 @@ int train(const TrainOptions& options) {
   Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
   if (!checkpoint) trainer.save();
   folder->keep();
-  return run_trainer(trainer, options, *folder);
+  const int code = run_trainer(trainer, options, *folder);
+  if (options.device.backend == Backend::cuda)
+    trainer.say(fmt::format("{}: {} of memory at most, {} planned", name_of(options.device),
+                            format_bytes(static_cast<double>(engine->memory_use().peak)),
+                            format_bytes(static_cast<double>(engine->plan().total()))));
+  return code;
 }
 
 }  // namespace mpanet

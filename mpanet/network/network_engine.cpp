@@ -146,6 +146,7 @@ class NetworkEngine final : public Engine {
   }
 
   const MemoryPlan& plan() const override { return plan_; }
+  MemoryUse memory_use() const override { return context_.memory_use(); }
   mpanet::cuda::Vendors vendors() const override {
     return context_.backend() == Backend::cuda ? mpanet::cuda::vendors_of(context_.stream()) : config_.vendors;
   }
