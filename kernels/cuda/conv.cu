@@ -138,9 +138,9 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
   const bool packed = packed_sizes(s);
   const ProductPlan plan = plan_product(size.m, size.n, size.depth, size.groups, packed);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_tile(plan, packed && aligned, [&]<class Shape, int L>() {
+  with_tile(plan, packed && aligned && output.packed, [&]<class Shape, int L>() {
     run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.groups));
-    if (plan.splits > 1) add_splits<L>(stream, output, plan.splits);
+    if (plan.splits > 1) add_splits(stream, output, plan.splits);
   });
 }
 
@@ -167,9 +167,9 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                          .shift = epilogue.shift,
                          .residual = epilogue.residual,
                          .relu = epilogue.relu,
+                         .packed = packs_of_vector_fit(s.k, y, epilogue.residual),
                          .count = s.output_count()};
-  const bool aligned = packs_of_vector_fit(0, x, w, y) && packs_of_vector_fit(0, epilogue.residual);
-  launch_pass(stream, s, ConvPass::Forward, aligned, output, workspace,
+  launch_pass(stream, s, ConvPass::Forward, packs_of_vector_fit(0, x, w), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
                 LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, s,
                        forward_gather(s, x), w, plan.splits, plan.chunk, output);
@@ -179,14 +179,15 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
                         storage* dx, Write write, void* workspace) {
   if (vendor::conv_backward_data(stream, s, dy, w, dx, write, workspace)) return;
-  Output<storage> output{.to = dx, .columns = s.c, .write = write, .count = s.input_count()};
+  Output<storage> output{
+      .to = dx, .columns = s.c, .write = write, .packed = packs_of_vector_fit(s.c, dx), .count = s.input_count()};
   Residues residues;
   for (const int more : {0, 1}) {
     const auto by = [&](int size) { return FastDivide(std::max(1, size / s.stride + more)); };
     residues.by_height[more] = by(s.h), residues.by_width[more] = by(s.w), residues.by_taps_x[more] = by(s.kw);
   }
   residues.by_k = FastDivide(s.k);
-  launch_pass(stream, s, ConvPass::BackwardData, packs_of_vector_fit(0, dy, w, dx), output, workspace,
+  launch_pass(stream, s, ConvPass::BackwardData, packs_of_vector_fit(0, dy, w), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
                 LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream,
                        s, residues, dy, s.oh(), s.ow(), w, plan.splits, plan.chunk, output);
@@ -196,9 +197,13 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
   if (vendor::conv_backward_weights(stream, s, x, dy, dw, write, workspace)) return;
-  Output<real> output{.to = dw, .columns = s.kh * s.kw * s.c, .write = write, .count = s.weight_count()};
-  const bool aligned = packs_of_vector_fit(0, x, dy) && packs_of_vector_fit(0, dw);
-  launch_pass(stream, s, ConvPass::BackwardWeights, aligned, output, workspace,
+  const int columns = s.kh * s.kw * s.c;
+  Output<real> output{.to = dw,
+                      .columns = columns,
+                      .write = write,
+                      .packed = packs_of_vector_fit(columns, dw),
+                      .count = s.weight_count()};
+  launch_pass(stream, s, ConvPass::BackwardWeights, packs_of_vector_fit(0, x, dy), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
                 LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>),
                        stream, s, forward_gather(s, x), dy, plan.splits, plan.chunk, output);

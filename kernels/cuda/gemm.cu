@@ -39,9 +39,10 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
   const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
   const ProductPlan plan = plan_product(m, n, k, 1, packed);
   Output<real> output{.to = c, .columns = static_cast<int>(n), .shift = bias, .write = write};
+  output.packed = packs_of_vector_fit(n, c);
   output.count = m * n;
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_tile(plan, packed && packs_of_vector_fit(0, a, b, c), [&]<class Shape, int L>() {
+  with_tile(plan, packed && output.packed && packs_of_vector_fit(0, a, b), [&]<class Shape, int L>() {
     const dim3 grid = product_grid<Shape>(m, n, plan.splits);
     const auto run = [&]<bool kA, bool kB>() {
       LAUNCH((gemm_kernel<Shape, L, kA, kB>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, a, b,
@@ -55,7 +56,7 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
       run.template operator()<false, true>();
     else
       run.template operator()<false, false>();
-    if (plan.splits > 1) add_splits<L>(stream, output, plan.splits);
+    if (plan.splits > 1) add_splits(stream, output, plan.splits);
   });
 }
 

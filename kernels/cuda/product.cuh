@@ -56,6 +56,7 @@ struct Output {
   const T* residual = nullptr;  // as `to`, or null
   bool relu = false;
   Write write = Write::Set;
+  bool packed = false;      // its rows can be accessed in packs of kVector
   real* partial = nullptr;  // (splits, count) or null
   int64_t count = 0;        // elements of `to`
 
@@ -80,8 +81,8 @@ struct Output {
 
 // Writes a thread's sums of a tile, L columns at once; row_offset(row) is where a row of C begins in the output.
 template <int L, class Shape, class T, class RowOffset>
-__device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
-                          int first_column, int split, const RowOffset& row_offset) {
+__device__ void emit_packs(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
+                           int first_column, int split, const RowOffset& row_offset) {
   const int row = first_row + Shape::row(), column = first_column + Shape::column();
   UNROLL
   for (int i = 0; i < Shape::kR; i++) {
@@ -103,6 +104,17 @@ __device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, 
   }
 }
 
+// The same in packs where the output has them. Lanes: those of the product's factors, which need packs in the output
+// too.
+template <int Lanes, class Shape, class T, class RowOffset>
+__device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
+                          int first_column, int split, const RowOffset& row_offset) {
+  if (Lanes > 1 || output.packed)
+    emit_packs<kVector>(sums, output, rows, first_row, first_column, split, row_offset);
+  else if constexpr (Lanes == 1)
+    emit_packs<1>(sums, output, rows, first_row, first_column, split, row_offset);
+}
+
 // Adds the splits of an output in order.
 template <int L, class T>
 __global__ void add_splits_kernel(Output<T> output, int splits) {
@@ -118,11 +130,16 @@ __global__ void add_splits_kernel(Output<T> output, int splits) {
   output.template finish<L>(at - column, static_cast<int>(column), sums);
 }
 
-template <int L, class T>
+template <class T>
 void add_splits(Stream stream, const Output<T>& output, int splits) {
   constexpr int kThreads = 256;
-  const dim3 blocks(static_cast<unsigned>(divide_up(output.count, kThreads * L)));
-  LAUNCH((add_splits_kernel<L, T>), blocks, kThreads, 0, stream, output, splits);
+  const auto blocks = [&](int lanes) {
+    return dim3(static_cast<unsigned>(divide_up(output.count, int64_t{kThreads} * lanes)));
+  };
+  if (output.packed)
+    LAUNCH((add_splits_kernel<kVector, T>), blocks(kVector), kThreads, 0, stream, output, splits);
+  else
+    LAUNCH((add_splits_kernel<1, T>), blocks(1), kThreads, 0, stream, output, splits);
 }
 
 // ---- Which tiles. --------------------------------------------------------------------------------------------------
