@@ -1,7 +1,9 @@
 // Between storage and real in device code, what Write means, and the one vector type.
 #pragma once
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/cuda/simt.h"
@@ -98,11 +100,25 @@ __device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
-// The same between memory and values in real.
+// A pack's values in real. Two bfloat16 make a word: one is its upper half as it is, the other is one shift away.
+template <int N, class T>
+__device__ inline void unpack(const Pack<T, N>& pack, real (&to)[N]) {
+  if constexpr (std::is_same_v<T, bfloat16> && N % 2 == 0) {
+    UNROLL for (int i = 0; i < N; i += 2) {
+      uint32_t two;
+      memcpy(&two, pack.lane + i, sizeof(two));
+      to[i] = std::bit_cast<float>(two << 16);
+      to[i + 1] = std::bit_cast<float>(two & 0xffff0000u);
+    }
+  } else {
+    UNROLL for (int i = 0; i < N; i++) to[i] = load(pack.lane[i]);
+  }
+}
+
+// The same from and to memory.
 template <int N, class T>
 __device__ inline void load_lanes(const T* from, real (&to)[N]) {
-  const Pack<T, N> pack = load_pack<N>(from);
-  UNROLL for (int i = 0; i < N; i++) to[i] = load(pack.lane[i]);
+  unpack(load_pack<N>(from), to);
 }
 template <int N, class T>
 __device__ inline void put_lanes(T* to, const real (&values)[N], Write write) {

@@ -2,23 +2,22 @@
 //   forward   y = maximum of its size x size window; the first in row order wins, a NaN wins over all before it
 //             winner = the maximum's place in the window, row * size + column
 //   backward  dx = sum of dy over the windows that cover the pixel and that it won, in output order: no atomics
-// Forward: a thread makes a pack of channels (16 bytes) of one output column, four rows down, so that the rows which
-// two windows share come from L1 the second time; neighbouring threads take neighbouring packs, then columns. Backward:
-// a thread makes a pack of a 2 x 2 block of input pixels and reads each window that covers any of them once; a 3 x 3
-// window with stride 2 is then read 4 times, not 9.
+// A thread takes a pack of channels (16 bytes), its neighbours the next packs, then the next columns. Forward: one
+// output column, four rows down, so that rows which two windows share are still in L1. Backward: one input pixel; for
+// the network's 3 x 3 window with stride 2 a square of 2 x 2, which needs four windows.
 // The first max pool, 192 x 64 x 64 channels in bf16, per image: the forward reads x (1,573 KB) and writes y (393 KB)
 // and the winners (197 KB), the backward reads these two and writes dx: 2,163 KB each, once, in whole sectors. Windows
-// overlap: of x 2.25 times as many bytes are asked for, of dy and winners 4 times, the repetitions from L1 and L2.
+// overlap: of x 1.7 times as many bytes are asked for, of dy and winners 4 times, the repetitions from L1 and L2.
 #include "kernels/cuda/numeric.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBand = 4;    // output rows of a thread, forward
-constexpr int kSquare = 2;  // input rows and columns of a thread, backward
+constexpr int kBand = 4;  // output rows of a thread, forward
 
-// What a thread works on: image, row (of bands or squares), column, first channel. Threads of a block share a row.
+// What a thread works on: image, row and column (of outputs, bands, pixels or squares), first channel. Threads of a
+// block share a row.
 struct Place {
   int64_t image;
   int row, column, channel;
@@ -39,10 +38,8 @@ struct Best {
   int place[N];
 
   __device__ void start(const Pack<storage, N>& pack, int at) {
-    UNROLL for (int k = 0; k < N; k++) {
-      value[k] = load(pack.lane[k]);
-      place[k] = at;
-    }
+    unpack(pack, value);
+    UNROLL for (int k = 0; k < N; k++) place[k] = at;
   }
   __device__ void compare(int k, real other, int at) {
     const bool better = other > value[k] || other != other;
@@ -50,7 +47,9 @@ struct Best {
     place[k] = better ? at : place[k];
   }
   __device__ void compare(const Pack<storage, N>& pack, int at) {
-    UNROLL for (int k = 0; k < N; k++) compare(k, load(pack.lane[k]), at);
+    real other[N];
+    unpack(pack, other);
+    UNROLL for (int k = 0; k < N; k++) compare(k, other[k], at);
   }
   __device__ void compare(const Best& later) {
     UNROLL for (int k = 0; k < N; k++) compare(k, later.value[k], later.place[k]);
@@ -125,55 +124,80 @@ __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShap
   }
 }
 
-// The windows that cover any of kSquare pixels from `start` on: first .. end - 1.
-struct Covering {
-  int first, end;
-  __device__ Covering(const PoolShape& s, int start, int outputs)
-      : first(max(0, (start + s.pad - s.size) / s.stride + (start + s.pad >= s.size))),
-        end(min(outputs, (start + kSquare - 1 + s.pad) / s.stride + 1)) {}
+// A pack of winners. Four lie in a word, each one shift away.
+template <int N>
+struct Winners {
+  static constexpr bool kWords = N % 4 == 0;
+  using Word = std::conditional_t<kWords, uint32_t, uint8_t>;
+  Pack<Word, kWords ? N / 4 : N> word;
+  __device__ explicit Winners(const uint8_t* from)
+      : word(load_pack < kWords ? N / 4 : N > (reinterpret_cast<const Word*>(from))) {}
+  __device__ int operator[](int k) const {
+    if constexpr (kWords)
+      return static_cast<int>(word.lane[k / 4] >> (8 * (k % 4)) & 255);
+    else
+      return word.lane[k];
+  }
 };
 
-// WINDOWS bounds the windows of a Covering when it is small, else 0.
-template <int N, int WINDOWS>
+// Adds a window's gradient to those channels' sums whose maximum it was at `position`.
+template <int N>
+__device__ void add_won(const Pack<storage, N>& g, const Winners<N>& won, int position, real (&sum)[N]) {
+  real value[N];
+  unpack(g, value);
+  UNROLL for (int k = 0; k < N; k++) if (won[k] == position) sum[k] += value[k];
+}
+
+// The windows first .. end - 1 cover `at`.
+struct Covering {
+  int first, end;
+  __device__ Covering(const PoolShape& s, int at, int outputs)
+      : first(max(0, (at + s.pad - s.size) / s.stride + (at + s.pad >= s.size))),
+        end(min(outputs, (at + s.pad) / s.stride + 1)) {}
+};
+
+template <int N>
 __global__ void __launch_bounds__(kThreads)
     max_pool_backward_kernel(PoolShape s, int oh, int ow, int row_blocks, const storage* dy, const uint8_t* winner,
                              storage* dx, Write write) {
-  const Place at = place_of<N>(divide_up(s.h, kSquare), row_blocks, s.c);
-  const int top = at.row * kSquare, left = at.column * kSquare;
+  const Place at = place_of<N>(s.h, row_blocks, s.c);
+  if (at.column >= s.w) return;
+  const Covering rows(s, at.row, oh), columns(s, at.column, ow);
+  real sum[N] = {};
+  for (int row = rows.first; row < rows.end; row++)
+    for (int column = columns.first; column < columns.end; column++) {
+      const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
+      const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
+      add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
+    }
+  put_lanes(dx + ((at.image * s.h + at.row) * s.w + at.column) * s.c + at.channel, sum, write);
+}
+
+// 3 x 3 with stride 2: 2 x 2 pixels, of which the upper and left ones are the middle of a window, so that four windows
+// reach them in nine ways:   upper row: row 1 of window `row`;   lower row: row 2 of it, and row 0 of the next one.
+template <int N>
+__global__ void __launch_bounds__(kThreads)
+    max_pool_3x3_backward_kernel(PoolShape s, int squares, int oh, int ow, int row_blocks, const storage* dy,
+                                 const uint8_t* winner, storage* dx, Write write) {
+  const Place at = place_of<N>(squares, row_blocks, s.c);
+  const int before = (s.pad + 1) % 2, top = at.row * 2 - before, left = at.column * 2 - before;
   if (left >= s.w) return;
-  const Covering rows(s, top, oh), columns(s, left, ow);
-  const int64_t from = at.image * oh * ow * s.c + at.channel;
-  real sum[kSquare][kSquare][N] = {};
-  const auto add = [&](const Pack<storage, N>& g, const Pack<uint8_t, N>& won, int row, int column, bool covers) {
-    UNROLL for (int a = 0; a < kSquare; a++) UNROLL for (int b = 0; b < kSquare; b++) {
-      const int i = top + a + s.pad - row * s.stride, j = left + b + s.pad - column * s.stride;
-      const bool inside = covers && i >= 0 && i < s.size && j >= 0 && j < s.size;
-      const int position = inside ? i * s.size + j : -1;
-      UNROLL for (int k = 0; k < N; k++) if (won.lane[k] == position) sum[a][b][k] += load(g.lane[k]);
+  const int row = (top + s.pad - 1) / 2, column = (left + s.pad - 1) / 2;
+  real sum[2][2][N] = {};
+  UNROLL for (int i = 0; i < 2; i++) UNROLL for (int j = 0; j < 2; j++) {
+    const int to_row = min(max(row + i, 0), oh - 1), to_column = min(max(column + j, 0), ow - 1);
+    const bool exists = to_row == row + i && to_column == column + j;
+    const int64_t window = ((at.image * oh + to_row) * ow + to_column) * s.c + at.channel;
+    const Pack<storage, N> g = load_pack<N>(dy + window);
+    const Winners<N> won(winner + window);
+    UNROLL for (int a = i; a < 2; a++) UNROLL for (int b = j; b < 2; b++) {
+      const int position = (1 + a - 2 * i) * 3 + 1 + b - 2 * j;
+      add_won(g, won, exists ? position : -1, sum[a][b]);
     }
-  };
-  if constexpr (WINDOWS > 0) {  // all loads first; past the last window they repeat one that does not count
-    Pack<storage, N> g[WINDOWS][WINDOWS];
-    Pack<uint8_t, N> won[WINDOWS][WINDOWS];
-    UNROLL for (int i = 0; i < WINDOWS; i++) UNROLL for (int j = 0; j < WINDOWS; j++) {
-      const int row = min(rows.first + i, oh - 1), column = min(columns.first + j, ow - 1);
-      const int64_t window = from + (int64_t{row} * ow + column) * s.c;
-      g[i][j] = load_pack<N>(dy + window);
-      won[i][j] = load_pack<N>(winner + window);
-    }
-    UNROLL for (int i = 0; i < WINDOWS; i++) UNROLL for (int j = 0; j < WINDOWS; j++) {
-      const int row = rows.first + i, column = columns.first + j;
-      add(g[i][j], won[i][j], row, column, row < rows.end && column < columns.end);
-    }
-  } else {
-    for (int row = rows.first; row < rows.end; row++)
-      for (int column = columns.first; column < columns.end; column++) {
-        const int64_t window = from + (int64_t{row} * ow + column) * s.c;
-        add(load_pack<N>(dy + window), load_pack<N>(winner + window), row, column, true);
-      }
   }
-  UNROLL for (int a = 0; a < kSquare; a++) UNROLL for (int b = 0; b < kSquare; b++) if (top + a < s.h && left + b < s.w)
-      put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
+  UNROLL for (int a = 0; a < 2; a++)
+      UNROLL for (int b = 0; b < 2; b++) if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
+          put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
 }
 
 // Blocks of kThreads over each line of `columns` pixels.
@@ -201,11 +225,17 @@ void launch_forward(Stream stream, const PoolShape& s, const storage* x, storage
 template <int N>
 void launch_backward(Stream stream, const PoolShape& s, const storage* dy, const uint8_t* winner, storage* dx,
                      Write write) {
-  const Blocks blocks(int64_t{s.n} * divide_up(s.h, kSquare), divide_up(s.w, kSquare), s.c / N);
-  const bool few = divide_up(s.size + kSquare - 1, s.stride) <= 2;
-  const auto max_pool_backward_for_windows = few ? max_pool_backward_kernel<N, 2> : max_pool_backward_kernel<N, 0>;
-  LAUNCH(max_pool_backward_for_windows, blocks.all, kThreads, 0, stream, s, s.oh(), s.ow(), blocks.per_line, dy, winner,
-         dx, write);
+  const int oh = s.oh(), ow = s.ow();
+  if (s.size == 3 && s.stride == 2) {
+    const int before = (s.pad + 1) % 2, down = (s.h + 1 + before) / 2, across = (s.w + 1 + before) / 2;
+    const Blocks blocks(int64_t{s.n} * down, across, s.c / N);
+    LAUNCH(max_pool_3x3_backward_kernel<N>, blocks.all, kThreads, 0, stream, s, down, oh, ow, blocks.per_line, dy,
+           winner, dx, write);
+  } else {
+    const Blocks blocks(int64_t{s.n} * s.h, s.w, s.c / N);
+    LAUNCH(max_pool_backward_kernel<N>, blocks.all, kThreads, 0, stream, s, oh, ow, blocks.per_line, dy, winner, dx,
+           write);
+  }
 }
 
 void check(const PoolShape& s) {
