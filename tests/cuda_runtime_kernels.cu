@@ -9,6 +9,11 @@ __global__ void fill_kernel(int* to, int count, int value) {
     to[i] = value;
 }
 
+__global__ void copy_kernel(int* to, const int* from, int count) {
+  const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < count) to[i] = from[i];
+}
+
 __global__ void overrun_kernel(int* to, int64_t offset) { to[offset] = 1; }
 
 }  // namespace
@@ -16,6 +21,11 @@ __global__ void overrun_kernel(int* to, int64_t offset) { to[offset] = 1; }
 void launch_fill(mpanet::Stream stream, int* to, int count, int value, int blocks, int threads, size_t shared_bytes) {
   mpanet::cuda::launch("fill_kernel", fill_kernel, static_cast<unsigned>(blocks), static_cast<unsigned>(threads),
                        shared_bytes, stream, to, count, value);
+}
+
+void launch_copy(mpanet::Stream stream, int* to, const int* from, int count) {
+  const unsigned blocks = static_cast<unsigned>(count + 255) / 256;
+  mpanet::cuda::launch("copy_kernel", copy_kernel, blocks, 256, 0, stream, to, from, count);
 }
 
 void launch_overrun(mpanet::Stream stream, int* to) {
