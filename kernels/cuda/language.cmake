@@ -43,5 +43,9 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know that 
 endif()
 string(REPLACE "-DNDEBUG" "" CMAKE_CUDA_FLAGS_RELEASE "${CMAKE_CUDA_FLAGS_RELEASE}")
 string(REPLACE "-DNDEBUG" "" CMAKE_CUDA_FLAGS_RELWITHDEBINFO "${CMAKE_CUDA_FLAGS_RELWITHDEBINFO}")
+string(APPEND CMAKE_CUDA_FLAGS " -lineinfo")  # changes no code: profilers and checkers name lines
+if(MPANET_PLAIN_PTX)
+  string(APPEND CMAKE_CUDA_FLAGS " --no-compress")
+endif()
 find_package(CUDAToolkit REQUIRED)
 message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
