@@ -34,6 +34,7 @@ void async_copy(void* to_shared, const void* from, int bytes, int valid, Where w
   check_aligned(from, static_cast<size_t>(bytes), where);
   if (!running_block->in_shared(to_shared, static_cast<size_t>(bytes)))
     fault(fmt::format("cp.async: {} bytes to {}, which is not in shared memory", bytes, to_shared), where);
+  if (recording) running_block->note_access(to_shared, static_cast<size_t>(bytes), true, {nullptr, where});
   std::memset(to_shared, kNaNByte, static_cast<size_t>(bytes));
   Thread& thread = running_block->thread();
   thread.copies.push_back({static_cast<unsigned char*>(to_shared), static_cast<const unsigned char*>(from), bytes,

@@ -22,7 +22,11 @@ MPANET_SIMT_VARIABLE Block* running_block = nullptr;
 namespace {
 
 constexpr size_t kSharedAlignment = 1024, kSharedGuard = 4096, kSharedSpace = 256 << 10;
-constexpr unsigned char kGuardByte = 0xa5;
+const auto kGuard = [] {
+  std::array<unsigned char, kSharedGuard> guard;
+  guard.fill(0xa5);
+  return guard;
+}();
 constexpr unsigned char kNaNByte = 0xff;  // four, eight or two of them are a NaN
 
 bool same_place(const Where& a, const Where& b) {
@@ -61,10 +65,11 @@ void Block::begin(const Launch& launch) {
   ::blockDim = block;
   ::gridDim = launch.grid;
   ASAN_UNPOISON_MEMORY_REGION(shared_.get(), kSharedSpace);
-  std::memset(shared_.get() + launch.shared_bytes, kGuardByte, kSharedGuard);
+  std::memcpy(shared_.get() + launch.shared_bytes, kGuard.data(), kSharedGuard);
 }
 
-std::string Block::run(uint64_t number) {
+// The state at the start of a block: nobody has begun.
+void Block::reset(uint64_t number) {
   const dim3 grid = launch_->grid;
   ::blockIdx = {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
                 static_cast<unsigned>(number / grid.x / grid.y)};
@@ -86,8 +91,13 @@ std::string Block::run(uint64_t number) {
   number_ = static_cast<uint32_t>(number);
   fenced_ = false;
   barriers_++;
+}
+
+std::string Block::run(uint64_t number) {
+  reset(number);
+  unsigned char* end = shared_.get() + launch_->shared_bytes;
   std::memset(shared_.get(), kNaNByte, launch_->shared_bytes);
-  ASAN_POISON_MEMORY_REGION(shared_.get() + launch_->shared_bytes, kSharedGuard);
+  ASAN_POISON_MEMORY_REGION(end, kSharedGuard);
 
   running_block = this;
   warp_ = draw_warp();
@@ -97,28 +107,31 @@ std::string Block::run(uint64_t number) {
   host_.switch_to(*current_->fiber);
   running_block = nullptr;
 
-  if (!fault_.empty()) {  // the fibers stand somewhere in the kernel and will not go on
-    free_fibers_.clear();
-    for (const auto& fiber : fibers_) {
-      fiber->restart([] { running_block->thread_loop(); });
-      free_fibers_.push_back(fiber.get());
-    }
-    for (Thread& thread : threads_) {
-      thread.fiber = nullptr;
-      thread.copies.clear();
-    }
-  }
-  ASAN_UNPOISON_MEMORY_REGION(shared_.get() + launch_->shared_bytes, kSharedGuard);
+  if (!fault_.empty()) abandon();
+  ASAN_UNPOISON_MEMORY_REGION(end, kSharedGuard);
   if (fault_.empty()) fault_ = race_;
   if (fault_.empty()) check_guard();
   return fault_;
 }
 
+// The fibers stand somewhere in the kernel and will not go on.
+void Block::abandon() {
+  free_fibers_.clear();
+  for (const auto& fiber : fibers_) {
+    fiber->restart([] { running_block->thread_loop(); });
+    free_fibers_.push_back(fiber.get());
+  }
+  for (Thread& thread : threads_) {
+    thread.fiber = nullptr;
+    thread.copies.clear();
+    thread.copy_groups = 0;
+  }
+}
+
 void Block::check_guard() {
   const unsigned char* end = shared_.get() + launch_->shared_bytes;
-  const auto intact = [](unsigned char byte) { return byte == kGuardByte; };
-  if (std::all_of(end, end + kSharedGuard, intact)) return;
-  const auto changed = std::find_if_not(end, end + kSharedGuard, intact) - end;
+  if (std::memcmp(end, kGuard.data(), kSharedGuard) == 0) return;
+  const auto changed = std::mismatch(kGuard.begin(), kGuard.end(), end).second - end;
   fault_ = fmt::format("{}: wrote past the end of its {} bytes of shared memory, first {} bytes behind them", name(),
                        launch_->shared_bytes, changed);
 }

@@ -100,6 +100,8 @@ class Block {
   int64_t switches() const { return switches_; }
 
  private:
+  void reset(uint64_t number);
+  void abandon();
   void thread_loop();
   void exit_thread();
   void wait();
