@@ -124,9 +124,10 @@ __global__ void __launch_bounds__(kThreads)
   int groups = 0;
   for (int row = threadIdx.x; row < n; row += kThreads) groups += group[row] == row;
   groups = block_reduce(groups, s.counts);
-  const real pull_factor = *dloss / static_cast<real>(n), members = static_cast<real>(size[k]);
+  const real slope = *dloss, members = static_cast<real>(size[k]);
+  const real pull_factor = slope / static_cast<real>(n), mean_factor = pull_factor / members;
   const real pairs = static_cast<real>(groups) * static_cast<real>(groups - 1);
-  const real push_factor = groups > 1 ? 2 * *dloss / pairs / members : real{0};
+  const real push_factor = groups > 1 ? 2 * slope / (pairs * members) : real{0};
 
   const int column = static_cast<int>(blockIdx.y * kThreads + threadIdx.x) * N;
   const bool inside = column < d;
@@ -135,28 +136,32 @@ __global__ void __launch_bounds__(kThreads)
   };
   const Pack<real, N> center = columns_of(centers, k);
   Pack<real, N> shared{};  // what every row of the identity gets
-  const auto moved = [&](int row) { return group[row] == k && pull[row] != 0; };
-  each_row(k, n, s.list, moved, [&](int row) {
+  const auto moved = [&](int row, real& weight) {
+    weight = -mean_factor / pull[row];
+    return group[row] == k && pull[row] != 0;
+  };
+  each_weighted_row(k, n, s.list, moved, [&](int row, real weight) {
     const Pack<real, N> x = columns_of(f, row);
-    const real weight = -pull_factor / pull[row] / members;
     for (int j = 0; j < N; j++) shared.lane[j] += weight * (x.lane[j] - center.lane[j]);
   });
-  const auto near = [&](int other) {
+  const auto near = [&](int other, real& weight) {
     const real g = gap[int64_t{k} * n + other];
+    weight = -push_factor / g;
     return group[other] == other && other != k && g != 0 && margin - g >= 0;
   };
-  each_row(0, n, s.list, near, [&](int other) {
+  each_weighted_row(0, n, s.list, near, [&](int other, real weight) {
     const Pack<real, N> x = columns_of(centers, other);
-    const real weight = -push_factor / gap[int64_t{k} * n + other];
     for (int j = 0; j < N; j++) shared.lane[j] += weight * (center.lane[j] - x.lane[j]);
   });
-  const auto local = [&](int row) { return group[row] == k && row >= rows.begin && row < rows.begin + rows.count; };
-  each_row(k, n, s.list, local, [&](int row) {
+  const auto local = [&](int row, real& weight) {
+    weight = pull[row] == 0 ? real{0} : pull_factor / pull[row];
+    return group[row] == k && row >= rows.begin && row < rows.begin + rows.count;
+  };
+  each_weighted_row(k, n, s.list, local, [&](int row, real weight) {
     if (!inside) return;
     Pack<real, N> g = shared;
-    if (pull[row] != 0) {
+    if (weight != 0) {
       const Pack<real, N> x = columns_of(f, row);
-      const real weight = pull_factor / pull[row];
       for (int j = 0; j < N; j++) g.lane[j] += weight * (x.lane[j] - center.lane[j]);
     }
     put_lanes(df + int64_t{row - rows.begin} * d + column, g.lane, write);

@@ -25,12 +25,13 @@ template <int T>
 struct RowList {
   int warp_count[T / kWarp];
   int row[T];
+  real weight[T];
 };
 
-// Every thread brings a candidate; the wanted ones are put into the list in the order of the threads. All threads of
-// the block must call and get the length. Barriers before it writes and when the list is complete.
+// Every thread brings a candidate with a weight; the wanted ones are put into the list in the order of the threads. All
+// threads of the block must call and get the length. Barriers before it writes and when the list is complete.
 template <int T>
-__device__ int collect_rows(bool wanted, int row, RowList<T>& list) {
+__device__ int collect_rows(bool wanted, int row, real weight, RowList<T>& list) {
   const unsigned votes = __ballot_sync(kAllLanes, wanted);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   __syncthreads();
@@ -41,19 +42,29 @@ __device__ int collect_rows(bool wanted, int row, RowList<T>& list) {
     if (w < warp) before += list.warp_count[w];
     length += list.warp_count[w];
   }
-  if (wanted) list.row[before] = row;
+  if (wanted) list.row[before] = row, list.weight[before] = weight;
   __syncthreads();
   return length;
 }
 
-// body(row) in every thread, for the rows begin .. n - 1 that are wanted(row), ascending. All threads must call.
+// body(row, weight) in every thread, for the rows begin .. n - 1 that wanted(row, weight) chooses and weighs,
+// ascending. All threads must call. A row is looked at by one thread: divisions belong there.
 template <int T, class Wanted, class Body>
-__device__ void each_row(int begin, int n, RowList<T>& list, const Wanted& wanted, const Body& body) {
+__device__ void each_weighted_row(int begin, int n, RowList<T>& list, const Wanted& wanted, const Body& body) {
   for (int tile = begin; tile < n; tile += T) {
     const int candidate = tile + static_cast<int>(threadIdx.x);
-    const int length = collect_rows(candidate < n && wanted(candidate), candidate, list);
-    for (int i = 0; i < length; i++) body(list.row[i]);
+    real weight = 0;
+    const bool chosen = candidate < n && wanted(candidate, weight);
+    const int length = collect_rows(chosen, candidate, weight, list);
+    for (int i = 0; i < length; i++) body(list.row[i], list.weight[i]);
   }
+}
+
+// The same without weights.
+template <int T, class Wanted, class Body>
+__device__ void each_row(int begin, int n, RowList<T>& list, const Wanted& wanted, const Body& body) {
+  each_weighted_row(
+      begin, n, list, [&](int row, real&) { return wanted(row); }, [&](int row, real) { body(row); });
 }
 
 // ---- All pairs: |f_i - f_l|^2 as differences, never as a difference of squares. ------------------------------------
@@ -78,7 +89,7 @@ __device__ inline int choose_pair_rows(const int32_t* group, int n, int tile_a, 
   int chosen = 0;
   for (int tile = 0; tile < n; tile += kPairThreads) {
     const int row = tile + static_cast<int>(threadIdx.x);
-    const int length = collect_rows(row < n && (group == nullptr || group[row] == row), row, s.list);
+    const int length = collect_rows(row < n && (group == nullptr || group[row] == row), row, 0, s.list);
     if (static_cast<int>(threadIdx.x) < length) {
       const int rank = chosen + static_cast<int>(threadIdx.x), at = rank % kPairTile;
       if (rank / kPairTile == tile_a) s.rows_a[at] = s.list.row[threadIdx.x];

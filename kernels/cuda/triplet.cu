@@ -118,26 +118,28 @@ __global__ void __launch_bounds__(kThreads)
   const real factor = *dloss / static_cast<real>(n);
   const Pack<real, N> mine = columns_of(row);
   Pack<real, N> g{};
-  // Adds share * (f_row - f_other) / distance(i, j), unless that distance is clamped.
-  const auto add_direction = [&](int i, int j, int other, real share) {
+  // factor / distance(i, j), 0 where that distance is clamped
+  const auto share = [&](int i, int j) {
     const real length = distance[int64_t{i} * n + j];
-    if (length * length <= static_cast<real>(kClamp) * static_cast<real>(1.0001)) return;
+    return length * length <= static_cast<real>(kClamp) * static_cast<real>(1.0001) ? real{0} : factor / length;
+  };
+  const auto add_direction = [&](int other, real weight) {
+    if (weight == 0) return;
     const Pack<real, N> x = columns_of(other);
-    for (int k = 0; k < N; k++) g.lane[k] += share / length * (mine.lane[k] - x.lane[k]);
+    for (int k = 0; k < N; k++) g.lane[k] += weight * (mine.lane[k] - x.lane[k]);
   };
-  const auto wanted = [&](int i) {
-    const bool chose = i == row || hardest[2 * i] == row || hardest[2 * i + 1] == row;
-    return chose && hinge(distance, hardest, n, i, margin) >= 0;
+  if (hinge(distance, hardest, n, row, margin) >= 0) {
+    const int32_t p = hardest[2 * row], q = hardest[2 * row + 1];
+    add_direction(p, share(row, p));
+    add_direction(q, -share(row, q));
+  }
+  const auto chose_this = [&](int i, real& weight) {
+    const bool farthest = hardest[2 * i] == row, nearest = hardest[2 * i + 1] == row;
+    if (i == row || !(farthest || nearest) || !(hinge(distance, hardest, n, i, margin) >= 0)) return false;
+    weight = farthest ? share(i, row) : -share(i, row);
+    return true;
   };
-  each_row(0, n, list, wanted, [&](int i) {
-    const int32_t p = hardest[2 * i], q = hardest[2 * i + 1];
-    if (i == row) {
-      add_direction(i, p, p, factor);
-      add_direction(i, q, q, -factor);
-    } else {
-      add_direction(i, row, i, p == row ? factor : -factor);
-    }
-  });
+  each_weighted_row(0, n, list, chose_this, add_direction);
   if (inside) put_lanes(df + int64_t{row - rows.begin} * d + column, g.lane, write);
 }
 
