@@ -45,9 +45,11 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
         if (inside && row + i < count) pack[i] = load_pack<N>(from + int64_t{row + i} * c);
       }
       real dot[ROWS * kMaxParts] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int v = 0; v < N; v++) {
-        const real value = load(pack[i].lane[v]);
-        UNROLL for (int j = 0; j < P; j++) dot[i * kMaxParts + j] += value * weight[j][v];
+      UNROLL for (int i = 0; i < ROWS; i++) {
+        real value[N];
+        unpack(pack[i], value);
+        UNROLL for (int v = 0; v < N; v++) UNROLL for (int j = 0; j < P; j++) dot[i * kMaxParts + j] +=
+            value[v] * weight[j][v];
       }
       keep_dots<ROWS>(table, dot, column / kWarp, row, strip == 0);
     }
@@ -101,18 +103,19 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       if (write == Write::Add) old[i] = load_pack<N>(dx + at);
     }
     UNROLL for (int i = 0; i < M; i++) {
-      real ds[P];
+      real ds[P], value[N], before[N];
       read_row(memory.ds[row + i * step], ds);
+      unpack(pack[i], value);
+      unpack(old[i], before);
       UNROLL for (int v = 0; v < N; v++) {
-        const real value = load(pack[i].lane[v]);
         real back = 0;
         UNROLL for (int j = 0; j < P; j++) {
-          sum[j][v] += ds[j] * value;
+          sum[j][v] += ds[j] * value[v];
           back += ds[j] * weight[j][v];
         }
-        put(old[i].lane[v], back, write);
+        before[v] += back;
       }
-      store_pack(dx + (begin + row + i * step) * c + channel, old[i]);
+      put_lanes(dx + (begin + row + i * step) * c + channel, before, Write::Set);
     }
   };
   if (channel < c) each_row<4>(thread >> shift, step, count, take);

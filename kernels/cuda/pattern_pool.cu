@@ -40,11 +40,11 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
     Pack<storage, N> pack[M];
     UNROLL for (int i = 0; i < M; i++) pack[i] = load_pack<N>(x + (image * hw + staged + row + i * step) * c + channel);
     UNROLL for (int i = 0; i < M; i++) {
-      real mask[P + 1] = {};
+      real mask[P + 1] = {}, value[N];
+      unpack(pack[i], value);
       if constexpr (P > 0) read_row(memory.mask[row + i * step], mask);
       mask[P] = 1;
-      UNROLL for (int j = 0; j <= P; j++) UNROLL for (int v = 0; v < N; v++) sum[j][v] +=
-          mask[j] * load(pack[i].lane[v]);
+      UNROLL for (int j = 0; j <= P; j++) UNROLL for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
     }
   };
   for (int staged = 0; staged < hw; staged += kStage) {
@@ -98,25 +98,25 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       const int64_t at = (begin + row) * c + channel;
       Pack<storage, N> pack[ROWS] = {}, old[ROWS] = {};
       UNROLL for (int i = 0; i < ROWS; i++) {
-        if (!inside || row + i >= count) continue;
-        pack[i] = load_pack<N>(x + at + int64_t{i} * c);
-        if (dx_write == Write::Add) old[i] = load_pack<N>(dx + at + int64_t{i} * c);
+        const bool there = inside && row + i < count;
+        if (there) pack[i] = load_pack<N>(x + at + int64_t{i} * c);
+        if (there && dx_write == Write::Add) old[i] = load_pack<N>(dx + at + int64_t{i} * c);
       }
       real dot[ROWS * kMaxParts] = {};
       UNROLL for (int i = 0; i < ROWS; i++) {
-        if (row + i >= count) continue;
-        real mask[P];
-        read_row(memory.mask[row + i], mask);
+        real mask[P], value[N], before[N];
+        read_row(memory.mask[min(row + i, count - 1)], mask);
+        unpack(pack[i], value);
+        unpack(old[i], before);
         UNROLL for (int v = 0; v < N; v++) {
-          const real value = load(pack[i].lane[v]);
           real back = mean[v];
           UNROLL for (int j = 0; j < P; j++) {
-            dot[i * kMaxParts + j] += g[j][v] * value;
+            dot[i * kMaxParts + j] += g[j][v] * value[v];
             back += mask[j] * g[j][v];
           }
-          put(old[i].lane[v], back, dx_write);
+          before[v] += back;
         }
-        if (inside) store_pack(dx + at + int64_t{i} * c, old[i]);
+        if (inside && row + i < count) put_lanes(dx + at + int64_t{i} * c, before, Write::Set);
       }
       keep_dots<ROWS>(memory.dots, dot, column / kWarp, row, strip == 0);
     }
