@@ -148,16 +148,11 @@ template <int N, bool kRelu>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     batch_norm_gradients_kernel(Tiling t, const storage* dy, const storage* x, const storage* y, const real* mean,
                                 real* partial) {
-  auto& shared = shared_memory<SumMemory<N>>();
+  auto& shared = shared_memory<GradientMemory<N>>();
   const Place<N> place(t);
-  GradientSums<N> sums;
-  if (place.inside) {
-    real center[N];
-    for (int v = 0; v < N; v++) center[v] = mean[place.channel + v];
-    sums = walk_gradients<kRelu>(t, place, dy, x, y, center);
-  }
+  const GradientSums<N> sums = walk_gradients<kRelu>(shared.centers, t, place, dy, x, y, mean);
   real* to = partial + int64_t{place.part} * 2 * t.c;
-  merge_gradients(shared, t, place, sums, [&](int channel, real g, real gd) {
+  merge_gradients(shared.sums, t, place, sums, [&](int channel, real g, real gd) {
     to[channel] = g;
     to[t.c + channel] = gd;
   });
@@ -272,8 +267,8 @@ void batch_norm_backward_reduce(Stream stream, const storage* dy, const storage*
   real* partial = static_cast<real*>(workspace);
   with_constants(packs_fit(c, dy, x, y), y != nullptr, [&]<int N, bool kRelu>() {
     const Tiling tiling = sum_tiling(rows, c, N);
-    LAUNCH((batch_norm_gradients_kernel<N, kRelu>), grid_of(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling,
-           dy, x, y, mean, partial);
+    LAUNCH((batch_norm_gradients_kernel<N, kRelu>), grid_of(tiling), kTileThreads, sizeof(GradientMemory<N>), stream,
+           tiling, dy, x, y, mean, partial);
     LAUNCH(batch_norm_merge_gradients_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
            tiling.parts, c, variance, eps, sum_g, sum_gn);
   });

@@ -87,6 +87,12 @@ struct GradientSums {
   real g[N] = {}, gd[N] = {};
 };
 
+template <int N>
+struct GradientMemory {
+  Coefficients<1, N> centers;
+  SumMemory<N> sums;
+};
+
 // Adds kRows rows, `stride` elements apart; g = dy where y > 0, without kRelu dy itself.
 template <int kRows, bool kRelu, int N>
 __device__ void add_gradients(const storage* dy, const storage* x, const storage* y, int64_t at, int64_t stride,
@@ -107,13 +113,17 @@ __device__ void add_gradients(const storage* dy, const storage* x, const storage
   }
 }
 
-// Sums of g and g (x - center) over this thread's rows.
+// Sums of g and g (x - mean) over this thread's rows; mean points at the image's channel 0. Has a barrier.
 template <bool kRelu, int N>
-__device__ GradientSums<N> walk_gradients(const Tiling& t, const Place<N>& place, const storage* dy, const storage* x,
-                                          const storage* y, const real (&center)[N]) {
+__device__ GradientSums<N> walk_gradients(Coefficients<1, N>& centers, const Tiling& t, const Place<N>& place,
+                                          const storage* dy, const storage* x, const storage* y, const real* mean) {
   GradientSums<N> sums;
+  real center[1][N];
+  share_coefficients(
+      centers, place, t, [&](int channel, real(&values)[1]) { values[0] = mean[channel]; }, center);
+  if (!place.inside) return sums;
   walk_rows<N == 8 ? 2 : 4>(t, place, [&]<int kRows>(int64_t at, int64_t stride) {
-    add_gradients<kRows, kRelu>(dy, x, y, at, stride, center, sums);
+    add_gradients<kRows, kRelu>(dy, x, y, at, stride, center[0], sums);
   });
   return sums;
 }

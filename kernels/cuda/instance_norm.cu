@@ -83,15 +83,11 @@ template <int N>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     instance_norm_gradients_kernel(Tiling t, const storage* dy, const storage* x, const real* mean, const real* rstd,
                                    real* sum_dy, real* sum_dyn) {
-  auto& shared = shared_memory<SumMemory<N>>();
+  auto& shared = shared_memory<GradientMemory<N>>();
   const Place<N> place(t);
-  GradientSums<N> sums;
-  if (place.inside) {
-    real center[N];
-    for (int v = 0; v < N; v++) center[v] = mean[place.image * t.c + place.channel + v];
-    sums = walk_gradients<false>(t, place, dy, x, nullptr, center);
-  }
-  merge_gradients(shared, t, place, sums, [&](int channel, real g, real gd) {
+  const GradientSums<N> sums =
+      walk_gradients<false>(shared.centers, t, place, dy, x, nullptr, mean + place.image * t.c);
+  merge_gradients(shared.sums, t, place, sums, [&](int channel, real g, real gd) {
     const int64_t at = place.image * t.c + channel;
     sum_dy[at] = g;
     sum_dyn[at] = gd * rstd[at];
@@ -164,8 +160,8 @@ void instance_norm_backward_reduce(Stream stream, const storage* dy, const stora
                                    const real* mean, const real* rstd, real* sum_dy, real* sum_dyn) {
   with_lanes(packs_fit(c, dy, x), [&]<int N>() {
     const Tiling tiling = image_tiling(n, hw, c, N);
-    LAUNCH(instance_norm_gradients_kernel<N>, grid_of(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, dy,
-           x, mean, rstd, sum_dy, sum_dyn);
+    LAUNCH(instance_norm_gradients_kernel<N>, grid_of(tiling), kTileThreads, sizeof(GradientMemory<N>), stream, tiling,
+           dy, x, mean, rstd, sum_dy, sum_dyn);
   });
 }
 
