@@ -65,6 +65,7 @@ TEST_CASE("all steps that need no GPU pass, the others are skipped") {
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
   for (const char* tool : {"memcheck", "racecheck", "synccheck", "initcheck"})
     CHECK_MESSAGE(c.outcomes.at(std::string("sanitizer-") + tool) == "skipped", tool);
+  CHECK(c.outcomes.at("training-f32-cudnn") == "skipped");
 }
 
 TEST_CASE("a failing, a hanging and a missing program are told, and what there was no time for") {

@@ -8,13 +8,14 @@
 #include "core/command_line.h"
 #include "core/random.h"
 #include "mpanet/engine.h"
+#include "mpanet/vendors.h"
 
 using namespace mpanet;
 
 namespace {
 
 struct Options {
-  std::string device = "auto", precision = "f64", depth = "tiny";
+  std::string device = "auto", precision = "f64", depth = "tiny", conv, gemm;
   int steps = 3, batch = 8, height = 96, width = 48;
 };
 
@@ -56,6 +57,7 @@ std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Opti
   config.precision = precision;
   config.device = device;
   config.train_batch = o.batch;
+  if (device.backend == Backend::cuda) config.vendors = choose_vendors(o.conv, o.gemm, device);
   std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(1);
   return engine;
@@ -89,6 +91,7 @@ int traincheck(const Options& o) {
   std::string why;
   const Device device = choose_device(o.device, &why);
   const Precision precision = parse_precision(o.precision, "--precision");
+  choose_vendors(o.conv, o.gemm, device);  // or refuse
   const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
   const std::unique_ptr<Engine> truth = engine_on(Backend::cpu, Precision::f64, o);
   const ModelConfig model{.classes = 9};
@@ -125,6 +128,8 @@ int main(int argc, char** argv) try {
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", o.precision, "f64, f32, bf16 or f16")->capture_default_str();
   app.add_option("--depth", o.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
+  app.add_option("--conv", o.conv, kConvHelp);
+  app.add_option("--gemm", o.gemm, kGemmHelp);
   app.add_option("--steps", o.steps, "training steps")->check(CLI::Range(1, 100))->capture_default_str();
   app.add_option("--batch", o.batch, "pictures a step")->check(CLI::Range(4, 1024))->capture_default_str();
   app.add_option("--height", o.height, "of a picture")->check(CLI::Range(32, 1024))->capture_default_str();

@@ -209,8 +209,7 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass, si
       find_algorithm(library, plan, pass);
     }
     if (!plan.possible) {
-      if (provider == runtime::Provider::Vendor)
-        fail("--conv cudnn: cuDNN has no deterministic algorithm for {}", words);
+      runtime::note_native(stream, words);
       return native;
     }
     if (provider == runtime::Provider::Vendor)

@@ -67,4 +67,6 @@ bool library_is_faster(Stream stream, const std::string& shape, const std::strin
   return theirs < ours;
 }
 
+void note_native(Stream stream, const std::string& shape) { settings_of(stream).choices[shape] = "native"; }
+
 }  // namespace mpanet::cuda

@@ -16,8 +16,9 @@ enum class Provider { Native, Vendor, Auto };
 
 struct Vendors {
   Provider convolution = Provider::Native, product = Provider::Native;
-  // What Auto took, from a shape in words to native, cudnn or cublas. What is in it is not timed again: a run keeps it
-  // in its folder and, gone on with, computes what it would have computed.
+  // What Auto took, from a shape in words to native, cudnn or cublas; with Vendor, the shapes that the library cannot
+  // do and our kernels did. What is in it is not timed again: a run keeps it in its folder and, gone on with, computes
+  // what it would have computed.
   std::map<std::string, std::string> choices;
 };
 

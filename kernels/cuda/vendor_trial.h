@@ -13,6 +13,9 @@ namespace mpanet::cuda {
 bool library_is_faster(Stream stream, const std::string& shape, const std::string& library,
                        const std::function<void(bool with_library)>& run);
 
+// Notes that our kernels do a shape, because the library cannot.
+void note_native(Stream stream, const std::string& shape);
+
 // Device memory for a trial.
 class TrialMemory {
  public:
