@@ -91,6 +91,7 @@ struct OpCase {
   double tolerance = 1e-7;  // of a gradient against central differences in double (tests/gradcheck.cpp)
   int samples = 48;         // elements of each leaf that are checked one by one, beside directions through all
   int between = 0;          // tensors that it rounds to storage on the way: a ReLU after one may take its other side
+  double harder = 1;        // times more rounding than usual: sums that cancel, ops in a row that magnify
 };
 
 std::string text(const Shape& shape);  // "2x3x5x7"

@@ -40,7 +40,7 @@ const std::vector<OpCase>& all_cases() {
 
 std::vector<OpName> names() {
   std::vector<OpName> names;
-  for (const OpCase& c : all_cases()) names.push_back({c.op, c.shapes, c.flops, c.between});
+  for (const OpCase& c : all_cases()) names.push_back({c.op, c.shapes, c.flops, c.between, c.harder});
   return names;
 }
 

@@ -33,7 +33,7 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
     };
   };
   // Looser than one op: fifty of them lie between a weight and the loss.
-  return {"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make, 0, 1e-6, 3, 40};
+  return {"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make, 0, 1e-6, 3, 40, 200};
 }
 
 ModelConfig tiny(int height, int width) {

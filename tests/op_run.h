@@ -20,7 +20,8 @@ using OpResults = std::vector<OpTensor>;
 struct OpName {
   std::string op, shapes;
   double flops = 0;
-  int between = 0;  // OpCase::between
+  int between = 0;  // OpCase's
+  double harder = 1;
 };
 
 using Rounding = double (*)(double);

@@ -11,11 +11,14 @@
 //   u_storage |t|               for the one rounding of what is stored
 //   64 u_real (|t| + rms)       sums of hundreds of terms in another order, exp and log a few u off
 //   4 b u_storage (|t| + rms)   for each of the b tensors that the op itself rounds on its way (OpCase::between)
-// Compared with the same precision, where both sides round, twice that. The norm of all differences must stay within
-// 0.6 of the norm of what is allowed when there are 64 or more: roundings are spread, faults are not.
-// Where b > 0, u_storage is large and a ReLU follows a rounding, single elements lie on the other side of its kink than
-// in double: about b u_storage of all, each off by as much as t. There only the norm is compared with double's, and
-// allowed 2 sqrt(b u_storage).
+// the last two times OpCase::harder. Compared with the same precision, where both sides round, twice that. The norm of
+// all differences must stay within 0.6 of the norm of what is allowed when there are 64 or more: roundings are spread,
+// faults are not. Where a ReLU follows a rounding, single elements lie on the other side of its kink than in double:
+// about b u_storage of all, each off by as much as t. Where that is more than one in a million only the norm is
+// compared with double's, and allowed 2 sqrt(b u_storage); after ten roundings and more with the same
+// precision's, too, which rounds nearly everything alike, and allowed a tenth of that.
+// Where even that would be more than 0.7, a whole network in bf16, gradients are compared with the same precision
+// alone.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -54,6 +57,7 @@ class Allowed {
   Allowed(const OpPrecision& p, const OpName& op, const OpTensor& truth, double sides)
       : p_(p),
         between_(op.between),
+        harder_(op.harder),
         stored_(truth.stored),
         sides_(sides),
         rms_(norm(truth.values) / std::sqrt(static_cast<double>(truth.values.size()))) {}
@@ -61,17 +65,22 @@ class Allowed {
   double at(double truth) const {
     const double size = std::fabs(truth) + rms_;
     return sides_ * ((stored_ ? p_.storage_unit * std::max(std::fabs(truth), p_.storage_smallest) : 0) +
-                     (64 * p_.real_unit + 4 * between_ * p_.storage_unit) * size);
+                     harder_ * (64 * p_.real_unit + 4 * between_ * p_.storage_unit) * size);
   }
 
  private:
   const OpPrecision& p_;
   int between_;
+  double harder_;
   bool stored_;
   double sides_, rms_;
 };
 
-constexpr double kNarrow = 1e-4;  // units of roundoff above this are bf16's and f16's
+// What the norm may be off by where elements may lie on the other side of a kink; 0: none does.
+double kink(const OpPrecision& p, const OpName& op, int least) {
+  const double share = op.between * p.storage_unit;
+  return op.between >= least && share > 1e-6 ? 2 * std::sqrt(share) : 0;
+}
 
 // Compares one tensor element by element and as a whole; NaN must be in the same places.
 void compare(const OpTensor& got, const OpTensor& truth, const Allowed& allowed, double kink, const std::string& with,
@@ -117,18 +126,22 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device devic
     const OpResults got = p.run(place, device, p.rounding);
     if (!(device == Device(Backend::cpu))) {
       const OpResults same = p.run(place, Backend::cpu, p.rounding);
-      for (size_t t = 0; t < got.size(); t++) compare(got[t], same[t], {p, op, same[t], 2}, 0, "cpu", verdict.same);
+      for (size_t t = 0; t < got.size(); t++)
+        compare(got[t], same[t], {p, op, same[t], 2}, kink(p, op, 10) / 10, "cpu", verdict.same);
     }
-    const double kink = op.between > 0 && p.storage_unit > kNarrow ? 2 * std::sqrt(op.between * p.storage_unit) : 0;
     const OpResults exact = f64::op_precision.run(place, Backend::cpu, p.rounding);
     for (size_t t = 0; t < got.size(); t++) {
+      const double may = kink(p, op, 1);
+      if (may > 0.7 && got[t].name.starts_with("d(")) continue;
       OpTensor truth = exact[t];
       truth.stored = got[t].stored;
-      compare(got[t], truth, {p, op, truth, 1}, kink, "double", verdict.exact);
+      compare(got[t], truth, {p, op, truth, 1}, may, "double", verdict.exact);
     }
     for (const Worst& worst : {verdict.same, verdict.exact})
       if (worst.share > 1 && verdict.failure.empty()) verdict.failure = worst.where;
-    for (int seed = 1; seed < seeds && verdict.failure.empty(); seed++) {
+    // A whole network takes its time, and each of its kernels has cases of its own.
+    const int runs = op.between < 10 ? seeds : std::min(seeds, 3);
+    for (int seed = 1; seed < runs && verdict.failure.empty(); seed++) {
       simt::set_seed(static_cast<uint32_t>(seed));
       const std::string difference = first_difference(got, p.run(place, device, p.rounding));
       if (!difference.empty()) verdict.failure = fmt::format("{} with schedule {}", difference, seed);
