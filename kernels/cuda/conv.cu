@@ -25,7 +25,7 @@ __device__ TilePosition tile_position(int columns, int splits, int chunk, int de
 }
 
 template <class Shape, int L>
-__global__ void __launch_bounds__(Shape::kThreads)
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     conv_forward_kernel(ConvShape s, Gather x, const storage* w, int splits, int chunk, Output<storage> y) {
   const int depth = s.kh * s.kw * s.c;
   const TilePosition t = tile_position<Shape>(y.columns, splits, chunk, depth);
@@ -43,7 +43,7 @@ struct Residues {
 };
 
 template <class Shape, int L>
-__global__ void __launch_bounds__(Shape::kThreads)
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     conv_backward_data_kernel(ConvShape s, Residues residues, const storage* dy, int oh, int ow, const storage* w,
                               int splits, int chunk, Output<storage> dx) {
   const int group = static_cast<int>(blockIdx.z) / splits, a = group / s.stride, b = group % s.stride;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(Shape::kThreads)
 }
 
 template <class Shape, int L>
-__global__ void __launch_bounds__(Shape::kThreads)
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     conv_backward_weights_kernel(ConvShape s, Gather x, const storage* dy, int splits, int chunk, Output<real> dw) {
   const TilePosition t = tile_position<Shape>(dw.columns, splits, chunk, x.grid.pixels);
   x.grid.pixels = t.end;

@@ -5,7 +5,7 @@ namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
 template <class Shape, int L, bool kTransposeA, bool kTransposeB>
-__global__ void __launch_bounds__(Shape::kThreads)
+__global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     gemm_kernel(const real* a, const real* b, int m, int n, int k, int chunk, Output<real> c) {
   const int split = static_cast<int>(blockIdx.z), tile = static_cast<int>(blockIdx.x);
   const int column_tiles = (n - 1) / Shape::kN + 1;

@@ -38,9 +38,9 @@ struct MatrixSource {
   int rows, end;
   int stride;
 
-  __device__ int row(int index) const { return index < rows ? index : -1; }
-  __device__ int depth(int p) const { return p < end ? p : -1; }
-  __device__ bool inside(int row, int p) const { return (row | p) >= 0; }
+  __device__ int row(int index) const { return index; }
+  __device__ int depth(int p) const { return p; }
+  __device__ bool inside(int row, int p) const { return row < rows && p < end; }
   __device__ const T* at(int row, int p) const {
     return data + (AlongDepth ? int64_t{row} * stride + p : int64_t{p} * stride + row);
   }
@@ -85,11 +85,11 @@ __device__ void emit_packs(const TileSums<Shape>& sums, const Output<T>& output,
                            int first_column, int split, const RowOffset& row_offset) {
   const int row = first_row + Shape::row(), column = first_column + Shape::column();
   UNROLL
-  for (int i = 0; i < Shape::kR; i++) {
+  for (int i = 0; i < Shape::kRows; i++) {
     if (row + Shape::row_of(i) >= rows) continue;
     const int64_t offset = row_offset(row + Shape::row_of(i));
     UNROLL
-    for (int j = 0; j < Shape::kR; j += L) {
+    for (int j = 0; j < Shape::kColumns; j += L) {
       const int at = column + Shape::column_of(j);
       if (at >= output.columns) continue;
       if (output.partial == nullptr) {
@@ -147,6 +147,9 @@ void add_splits(Stream stream, const Output<T>& output, int splits) {
 using Tile128x64 = TileShape<128, 64, 8>;
 using Tile64x64 = TileShape<64, 64, 8>;
 using Tile32x32 = TileShape<32, 32, 4>;
+// Without packs a thread fetches single elements and has to know where each of them lies: fewer sums leave it
+// registers.
+using ScalarTile64x64 = TileShape<64, 64, 8, 4>;
 
 // Whether rows of `width` elements can be accessed in packs of kVector: their count, and the addresses they begin at.
 template <class... T>
@@ -163,10 +166,6 @@ struct ProductPlan {
     return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;
   }
 };
-
-// Without packs a thread has kVector times as much to fetch, one element each: f64 has no registers for that beside 64
-// sums.
-constexpr int kLargestScalarTile = sizeof(real) == 8 ? 32 : 64;
 
 // The plan with the least estimated time on a card of 132 multiprocessors, whichever card runs it: the plan fixes the
 // order of the sums. `classes` products of this size run in one launch. packed: all rows can be read in packs of
@@ -185,7 +184,7 @@ inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes
   ProductPlan best;
   double best_clocks = 0;
   for (const Candidate& c : candidates) {
-    if (!packed && c.m > kLargestScalarTile) continue;
+    if (!packed && c.m > ScalarTile64x64::kM) continue;
     const int64_t tiles = divide_up(m, c.m) * divide_up(n, c.n);
     for (int64_t splits = 1; splits <= 512; splits += splits < 8 ? 1 : splits / 4) {
       const int64_t chunk = divide_up(divide_up(depth, splits), kDepth) * kDepth;
@@ -206,8 +205,7 @@ inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes
 // Calls body<Shape, Lanes>() for the plan's tile; a plan for packs runs without them where the pointers forbid them.
 template <class Body>
 void with_tile(const ProductPlan& plan, bool packed, const Body& body) {
-  if (!packed && plan.tile_m >= kLargestScalarTile)
-    return body.template operator()<TileShape<kLargestScalarTile, kLargestScalarTile, kLargestScalarTile / 8>, 1>();
+  if (!packed && plan.tile_m >= ScalarTile64x64::kM) return body.template operator()<ScalarTile64x64, 1>();
   if (!packed) return body.template operator()<Tile32x32, 1>();
   if (plan.tile_m == 128) return body.template operator()<Tile128x64, kVector>();
   if (plan.tile_m == 64) return body.template operator()<Tile64x64, kVector>();

@@ -4,13 +4,13 @@
 //
 //   block     one tile of TileShape::kM x kN sums; it walks along the depth in steps of kDepth
 //   warp      8 x 4 lanes
-//   thread    kR x kR sums in registers, in runs of kVector rows and columns
+//   thread    kRows x kColumns sums in registers, in runs of kVector rows and columns
 //
 // Step t: registers are loaded from memory for step t + 1, the sums take step t from shared memory, the registers go to
-// the other half of shared memory, one barrier. A step is kDepth kR^2 multiply-adds for 2 kDepth kR / kVector loads of
-// 16 bytes from shared memory. Storage becomes real as it enters shared memory, so that one inner loop serves all
-// precisions (bf16 and f16 on ordinary arithmetic are the fallback of the tensor cores' path, f64 and f32 are what this
-// is for).
+// the other half of shared memory, one barrier. A step is kDepth kRows kColumns multiply-adds for kDepth (kRows +
+// kColumns) / kVector loads of 16 bytes from shared memory. Storage becomes real as it enters shared memory, so that
+// one inner loop serves all precisions (bf16 and f16 on ordinary arithmetic are the fallback of the tensor cores' path,
+// f64 and f32 are what this is for).
 //
 // Shared memory holds both factors as (kDepth, width), so that a thread reads runs of its rows and columns. A factor
 // that is contiguous along its width enters as it is. One that is contiguous along the depth is transposed on the way
@@ -24,13 +24,14 @@ namespace mpanet::PRECISION::KERNEL_NS {
 constexpr int kVector = 16 / static_cast<int>(sizeof(real));  // elements of 16 bytes of shared memory
 constexpr int kDepth = sizeof(real) == 8 ? 8 : 16;
 
-template <int M, int N, int R>
+template <int M, int N, int Rows, int Columns = Rows>
 struct TileShape {
-  static constexpr int kM = M, kN = N, kR = R, kThreads = M * N / (R * R);
+  static constexpr int kM = M, kN = N, kRows = Rows, kColumns = Columns, kThreads = M * N / (Rows * Columns);
+  static constexpr int kBlocks = 256 / kThreads;         // of a multiprocessor, that registers are left for
   static constexpr int kLaneRows = 8, kLaneColumns = 4;  // of a warp
-  static constexpr int kWarpRows = kLaneRows * R, kWarpColumns = kLaneColumns * R;
+  static constexpr int kWarpRows = kLaneRows * Rows, kWarpColumns = kLaneColumns * Columns;
   static constexpr int kRowStep = kLaneRows * kVector, kColumnStep = kLaneColumns * kVector;  // between a thread's runs
-  static_assert(M % kWarpRows == 0 && N % kWarpColumns == 0 && R % kVector == 0);
+  static_assert(M % kWarpRows == 0 && N % kWarpColumns == 0 && Rows % kVector == 0 && Columns % kVector == 0);
 
   // A thread's sum (i, j) is the tile's (row() + row_of(i), column() + column_of(j)).
   __device__ static int row() {
@@ -131,34 +132,34 @@ struct alignas(16) TileMemory {
 
 template <class Shape>
 struct TileSums {
-  real at[Shape::kR][Shape::kR] = {};
+  real at[Shape::kRows][Shape::kColumns] = {};
 };
 
 // sums += one step. `row` and `column` are the thread's.
 template <class Shape, class Left, class Right>
 __device__ inline void multiply_step(const real (&left)[kDepth][Shape::kM], const real (&right)[kDepth][Shape::kN],
                                      int row, int column, TileSums<Shape>& sums) {
-  constexpr int R = Shape::kR;
+  constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   UNROLL
   for (int p = 0; p < kDepth; p++) {
-    real a[R], b[R];
+    real a[kRows], b[kColumns];
     UNROLL
-    for (int i = 0; i < R; i += kVector) {
+    for (int i = 0; i < kRows; i += kVector) {
       const auto run = load_pack<kVector>(&left[p][(row ^ Left::swizzle(p)) + Shape::row_of(i)]);
       UNROLL
       for (int e = 0; e < kVector; e++) a[i + e] = run.lane[e];
     }
     UNROLL
-    for (int j = 0; j < R; j += kVector) {
+    for (int j = 0; j < kColumns; j += kVector) {
       // column_of(j) and the column have no bit in common, so that ^ adds; the swizzle may exchange two runs
       const auto run = load_pack<kVector>(&right[p][column ^ (Shape::column_of(j) ^ Right::swizzle(p))]);
       UNROLL
       for (int e = 0; e < kVector; e++) b[j + e] = run.lane[e];
     }
     UNROLL
-    for (int i = 0; i < R; i++) {
+    for (int i = 0; i < kRows; i++) {
       UNROLL
-      for (int j = 0; j < R; j++) sums.at[i][j] += a[i] * b[j];
+      for (int j = 0; j < kColumns; j++) sums.at[i][j] += a[i] * b[j];
     }
   }
 }
