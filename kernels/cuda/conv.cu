@@ -1,5 +1,25 @@
-// Convolution as matrix products on the tiles of tile.cuh, NHWC activations and OHWI weights; nothing is unfolded in
-// memory.
+// Convolution, NHWC activations and OHWI weights, as matrix products on the tiles of tile.cuh; nothing is unfolded in
+// memory. With output pixels o, taps t = (i, j) and x(o, t) the input pixel under the tap:
+//
+//   forward           y (o, k)         = sum over (t, c) of x(o, t)(c) w(k, t, c), then the epilogue of ConvEpilogue
+//   backward data     dx (p, c)        = sum over (t, k) of dy(o with p under t)(k) w(k, t, c)
+//   backward weights  dw (k, (t, c))   = sum over o of dy(o)(k) x(o, t)(c)
+//
+// Forward and data stream pixels as rows of the tile, contiguous along the depth, weights gradients as the depth. The
+// weights are read as they lie: forward along their depth (t, c), data along c. No prepared copy would make either load
+// wider, and the epilogue's scale costs one multiplication per output.
+//
+// Data with a stride: pixels of one residue of (y, x) modulo the stride are reached by the same taps and by no other;
+// each residue is a product of its own in the same launch (blockIdx.z), a convolution of stride 1 over those taps in
+// reverse. No multiplication is with a zero that a stride left, and a residue that no tap reaches only writes zeros.
+//
+// Blocks: one per tile and split of the depth. The plan (product.cuh) gives every shape of the network at batch 128
+// at least 256 blocks of 128 x 64 (64 x 64 where a side is 64), weight gradients through 2 to 456 splits.
+//
+// Bytes: each activation must move once per pass; a row of tiles reads its pixels once per 64 columns and each tap
+// reads them again, from the L2 cache as neighbouring blocks run together. A multiply-add of a 128 x 64 tile takes 0.09
+// bytes (f32) from there, 21 flop a byte. Outputs are written once, or a split writes (splits, rows, columns) reals and
+// a second kernel reads them.
 #include "kernels/cuda/conv.cuh"
 #include "kernels/cuda/vendor_calls.h"
 
