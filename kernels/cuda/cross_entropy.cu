@@ -19,13 +19,13 @@ __device__ bool selected(const uint8_t* infrared, int which, int row) {
   return infrared == nullptr || infrared[row] == which;
 }
 
-__global__ void __launch_bounds__(kRowThreads) log_sum_exp_kernel(const real* logits, int k, real* lse) {
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks) log_sum_exp_kernel(const real* logits, int k, real* lse) {
   Shared& s = shared_memory<Shared>();
   const real value = log_sum_exp(logits + int64_t{blockIdx.x} * k, k, s.values);
   if (threadIdx.x == 0) lse[blockIdx.x] = value;
 }
 
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
     loss_kernel(const real* logits, const real* lse, const int32_t* labels, const uint8_t* infrared, int which, int n,
                 int k, real* loss) {
   Shared& s = shared_memory<Shared>();
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kRowThreads)
   if (threadIdx.x == 0) *loss = count > 0 ? sum / static_cast<real>(count) : real{0};
 }
 
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
     backward_kernel(const real* dloss, const real* logits, const real* lse, const int32_t* labels,
                     const uint8_t* infrared, int which, int n, int k, real* dlogits, Write write) {
   Shared& s = shared_memory<Shared>();

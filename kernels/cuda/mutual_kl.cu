@@ -25,7 +25,7 @@ __device__ const real* q_row(const Logits& logits, bool infrared, int row, int k
   return (infrared ? logits.teacher_visible : logits.teacher_infrared) + int64_t{row} * k;
 }
 
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
     divergence_kernel(Logits logits, const uint8_t* infrared, int k, real* kept) {
   Shared& s = shared_memory<Shared>();
   const int row = blockIdx.x;
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kRowThreads)
   kept[int64_t{row} * 3 + 2] = kl;
 }
 
-__global__ void __launch_bounds__(kRowThreads) loss_kernel(const real* kept, int n, real* loss) {
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks) loss_kernel(const real* kept, int n, real* loss) {
   Shared& s = shared_memory<Shared>();
   real sum = 0;
   for (int i = threadIdx.x; i < n; i += kRowThreads) sum += kept[int64_t{i} * 3 + 2];
@@ -52,15 +52,15 @@ __global__ void __launch_bounds__(kRowThreads) loss_kernel(const real* kept, int
   if (threadIdx.x == 0) *loss = sum / static_cast<real>(n);
 }
 
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kRowBlocks)
     backward_kernel(const real* dloss, Logits logits, const uint8_t* infrared, int n, int k, const real* kept,
                     real* dlive_visible, Write visible_write, real* dlive_infrared, Write infrared_write) {
+  const real factor = *dloss / static_cast<real>(n);
   const int row = blockIdx.x;
   const bool is_infrared = infrared[row] != 0;
   const real* p = p_row(logits, is_infrared, row, k);
   const real* q = q_row(logits, is_infrared, row, k);
   const real lse_p = kept[int64_t{row} * 3], lse_q = kept[int64_t{row} * 3 + 1], kl = kept[int64_t{row} * 3 + 2];
-  const real factor = *dloss / static_cast<real>(n);
   real* own = (is_infrared ? dlive_infrared : dlive_visible) + int64_t{row} * k;
   real* other = (is_infrared ? dlive_visible : dlive_infrared) + int64_t{row} * k;
   const Write own_write = is_infrared ? infrared_write : visible_write;

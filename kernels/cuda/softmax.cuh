@@ -6,7 +6,8 @@
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-constexpr int kRowThreads = 128;
+// Blocks for a multiprocessor at least: leaves 128 registers a thread, and double's exp and log take half of them.
+constexpr int kRowThreads = 128, kRowBlocks = 4;
 
 // log(sum exp(row)) over k logits, the maximum taken out first; every thread gets it. A NaN or a row of infinities
 // gives NaN.
