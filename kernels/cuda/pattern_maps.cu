@@ -10,7 +10,7 @@
 // Layer4, 128 x 24 x 8 x 2048 with p = 6: x in bf16 is 100.7 MB (f32: 201.3), the maps 0.6 MB.
 //   forward   must move x + masks + w: 101.3 MB, and moves that from and to memory, in whole sectors; the blocks read
 //             w again, 12.6 MB in all, from L2
-//   backward  must move x, dx, masks, dmasks, w, dw: 202.6 MB; moves 212.2 MB: the workspace is written and read (4.7
+//   backward  must move x, dx, masks, dmasks, w, dw: 202.6 MB; moves 212.0 MB: the workspace is written and read (4.7
 //             MB each). Besides, from L2: masks and dmasks by each strip, w by each chunk, 8.3 MB.
 #include "kernels/cuda/pattern.cuh"
 
