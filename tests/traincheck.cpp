@@ -19,6 +19,9 @@ struct Options {
   int steps = 3, batch = 8, height = 96, width = 48;
 };
 
+// Of the optimiser. Small: Adam's first steps are signs of gradients, and what rounding does to those must not grow.
+constexpr double kRate = 1e-5;
+
 // How far sums in another order, and storage's rounding, take a loss term after a few steps, relative to it (terms
 // below 0.1: to 0.1). Parameters are compared in f64 alone: Adam's first steps are signs of gradients, so elsewhere a
 // gradient near zero moves a parameter either way.
@@ -105,7 +108,7 @@ int traincheck(const Options& o) {
       losses.take(std::abs(got.at(i).second - expected[i].second) / std::max(std::abs(expected[i].second), 0.1),
                   fmt::format("{} of step {}", expected[i].first, step + 1));
     // f16 leaves out steps until its loss scale fits; the other follows.
-    if (tested->update(1e-3)) truth->update(1e-3);
+    if (tested->update(kRate)) truth->update(kRate);
   }
   if (precision == Precision::f64)
     for (const TensorInfo& tensor : truth->tensors()) parameters.take(distance(*tested, *truth, tensor), tensor.name);
