@@ -145,7 +145,7 @@ void add_splits(Stream stream, const Output<T>& output, int splits) {
 // ---- Which tiles. --------------------------------------------------------------------------------------------------
 
 using Tile128x64 = TileShape<128, 64, 8>;
-using Tile64x64 = TileShape<64, 64, 8>;
+using Tile64x64 = TileShape<64, 64, 8, sizeof(real) == 8 ? 4 : 8>;  // of 64 sums in f64 some would spill
 using Tile32x32 = TileShape<32, 32, 4>;
 // Without packs a thread fetches single elements and has to know where each of them lies: fewer sums leave it
 // registers.
