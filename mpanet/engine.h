@@ -53,9 +53,9 @@ struct EngineConfig {
   OptimizerConfig optimizer;
   Precision precision = Precision::f32;
   Device device;
-  cuda::Vendors vendors;  // with a GPU: whose convolutions and matrix products
-  int train_batch = 0;    // largest training batch; 0: never trains (no gradients, no optimiser state)
-  int embed_batch = 0;    // largest embedding batch; 0: never embeds
+  int train_batch = 0;         // largest training batch; 0: never trains (no gradients, no optimiser state)
+  int embed_batch = 0;         // largest embedding batch; 0: never embeds
+  cuda::Vendors vendors = {};  // with a GPU: whose convolutions and matrix products
 };
 
 // One tensor of the state, under the authors' checkpoint name. Shape and order of elements are PyTorch's
