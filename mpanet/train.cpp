@@ -271,6 +271,8 @@ int train(const TrainOptions& options) {
     if (fs::exists(folder->last(), error)) checkpoint.emplace(folder->last());
   }
   TrainConfig config = effective_config(options, checkpoint);
+  const cuda::Vendors vendors =
+      choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
 
   const bool evaluates = config.eval_interval > 0;
   const Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train);
@@ -290,7 +292,7 @@ int train(const TrainOptions& options) {
   std::fflush(stdout);
   check_memory(config, workload, free);
   EngineConfig made = engine_config(config, options.device);
-  made.vendors = choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
+  made.vendors = vendors;
   const auto engine = make_engine(made);
   const Progression progression = start_state(options, checkpoint, config, data, *engine);
 

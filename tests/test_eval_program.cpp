@@ -183,8 +183,8 @@ TEST_CASE("options that make no sense") {
   check_refused("--checkpoint a --features b --data c", "--checkpoint, --features and --chance");
   check_refused("--features a", "--data is needed");
   check_refused("--features a --data b --size 64x32", "--size");
-  check_refused("--checkpoint a --data b --device cuda", "--device");
-  check_refused("--checkpoint a --data b --precision f16", "--precision");
+  check_refused("--checkpoint a --data b --device tpu", "device tpu: expected cpu, emu");
+  check_refused("--checkpoint a --data b --precision f8", "--precision: expected f32, f64");
   check_refused("--checkpoint a --data b --batch 0", "--batch");
   check_refused("--checkpoint a --data b --fast", "--fast");
   check_refused("--features a --data b --json no/such/folder/f.json", "no/such/folder: no such folder");

@@ -85,6 +85,8 @@ void check_options(const Options& options) {
   const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
   if (sources != 1)
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
+  choose_vendors(options.conv, options.gemm, choose_device(options.device));
+  parse_precision(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
   // Found out before the pictures are embedded, not after.
