@@ -8,8 +8,8 @@ namespace mpanet {
 // cpu: plain loops. cuda: the handwritten kernels on a GPU. emu: the same kernels under the emulation of kernels/emu.
 enum class Backend { cpu, emu, cuda };
 
-// The backend was not built in: CheckError naming the call.
-[[noreturn]] void no_backend(const char* call);
+// CheckError: what was called was not built in.
+[[noreturn]] void no_backend(const char* what);
 // A promise of a kernel's caller was broken: CheckError. The way of the .cu files, which leave fmt to host code.
 [[noreturn]] void kernel_check_failed(const char* function, const char* expected, const char* condition);
 
@@ -79,12 +79,12 @@ struct Rows {
 #if defined(MPANET_HAS_EMU)
 #  define ON_EMU(call) emu::call
 #else
-#  define ON_EMU(call) (::mpanet::no_backend(#  call), cpu::call)
+#  define ON_EMU(call) (::mpanet::no_backend("emu"), cpu::call)
 #endif
 #if defined(MPANET_HAS_CUDA)
 #  define ON_CUDA(call) cuda::call
 #else
-#  define ON_CUDA(call) (::mpanet::no_backend(#  call), cpu::call)
+#  define ON_CUDA(call) (::mpanet::no_backend("cuda"), cpu::call)
 #endif
 #define ON_BACKEND(backend, call) \
   ((backend) == ::mpanet::Backend::cpu ? cpu::call : (backend) == ::mpanet::Backend::emu ? ON_EMU(call) : ON_CUDA(call))
