@@ -30,6 +30,10 @@ Report report(const std::string& text, const std::string& filter = "") {
   const std::string folder = build / "kernels/cuda/CMakeFiles/mpanet_cuda_f32.dir";
   std::filesystem::create_directories(folder);
   if (!text.empty()) std::ofstream(folder + "/elementwise.cu.o.ptxas") << text;
+  // Without launch shapes there is no occupancy, whatever else was built beside the sources.
+  std::filesystem::create_directories(build / "bin");
+  std::ofstream(build / "bin/bench-kernels") << "#!/bin/sh\necho no emulation >&2\nexit 2\n";
+  std::filesystem::permissions(build / "bin/bench-kernels", std::filesystem::perms::owner_all);
   Process process({SOURCE_DIR "/scripts/kernel-report", "--filter", filter, build.path()});
   const int code = process.wait();
   return {code, process.out(), process.err()};
@@ -45,6 +49,7 @@ TEST_CASE("a kernel by its own name, registers by architecture in their order") 
   CHECK(r.out.find("18 -") < r.out.find("31 -"));
   CHECK(has(r.out, " 4096 "));
   CHECK(has(r.out, "1 kernels"));
+  CHECK(has(r.err, "no occupancy: no emulation"));
 }
 
 TEST_CASE("spills and stack fail, and are named") {
