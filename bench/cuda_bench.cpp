@@ -2,31 +2,10 @@
 
 #include <cuda_runtime.h>
 
-#include "core/error.h"
-
-namespace mpanet::cuda {
-cudaStream_t stream_of(Stream stream);
-}
+#include "kernels/cuda/stream.h"
 
 namespace mpanet {
 namespace {
-
-void check(cudaError_t error, const char* call) {
-  if (error != cudaSuccess) fail("{}: {}", call, cudaGetErrorString(error));
-}
-#define CUDA(call) check(call, #call)
-
-class Event {
- public:
-  Event() { CUDA(cudaEventCreate(&event_)); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
 
 // Multiply-adds per clock and SM, by compute capability: CUDA Programming Guide, arithmetic instructions; tensor cores
 // (products of 16-bit values, sums in float, dense) from the published peaks of the architecture's first cards.
@@ -39,30 +18,31 @@ constexpr Throughput kThroughputs[] = {{75, 64, 2, 512},    {80, 64, 32, 1024}, 
 
 int attribute(cudaDeviceAttr which, int device) {
   int value = 0;
-  CUDA(cudaDeviceGetAttribute(&value, which, device));
+  CUDA_CALL(cudaDeviceGetAttribute(&value, which, device));
   return value;
 }
 
 }  // namespace
 
 double gpu_seconds(Stream stream, const std::function<void()>& give) {
-  const Event begin, end;
-  CUDA(cudaEventRecord(begin.get(), cuda::stream_of(stream)));
+  const cuda::Event begin = cuda::make_timed_event(), end = cuda::make_timed_event();
+  const cudaStream_t handle = cuda::state_of(stream).handle.get();
+  CUDA_CALL(cudaEventRecord(begin.get(), handle));
   give();
-  CUDA(cudaEventRecord(end.get(), cuda::stream_of(stream)));
-  CUDA(cudaEventSynchronize(end.get()));
+  CUDA_CALL(cudaEventRecord(end.get(), handle));
+  CUDA_CALL(cudaEventSynchronize(end.get()));
   float milliseconds = 0;
-  CUDA(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
+  CUDA_CALL(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
   return milliseconds * 1e-3;
 }
 
 void gpu_copy(Stream stream, void* to, const void* from, size_t bytes) {
-  CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda::stream_of(stream)));
+  CUDA_CALL(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda::state_of(stream).handle.get()));
 }
 
 DeviceRates gpu_rates(int device, const std::string& precision) {
   cudaDeviceProp properties;
-  CUDA(cudaGetDeviceProperties(&properties, device));
+  CUDA_CALL(cudaGetDeviceProperties(&properties, device));
   DeviceRates rates;
   rates.name = properties.name;
   rates.cache = static_cast<size_t>(properties.l2CacheSize);

@@ -40,6 +40,12 @@ Event make_event() {
   return Event(event);
 }
 
+Event make_timed_event() {
+  cudaEvent_t event = nullptr;
+  CUDA_CALL(cudaEventCreate(&event));
+  return Event(event);
+}
+
 PinnedBlock make_pinned(size_t bytes) {
   void* memory = nullptr;
   const cudaError_t error = cudaHostAlloc(&memory, bytes, cudaHostAllocDefault);
