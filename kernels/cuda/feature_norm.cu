@@ -5,11 +5,11 @@
 //               df = weight r (dg - dbias / n - k dweight / n);  eval mode: df = weight r dg
 //
 // Mapping: a block of 256 threads takes 16 columns, 16 threads to each; a thread takes every 16th row and keeps the
-// first sixteen of them in registers. So up to 256 rows are read once, whatever is computed from them; later rows are
-// read again for each pass. A warp reads two rows' 64 bytes (f64: 128). The 14336 columns of seven features: 896
-// blocks.
+// first eight of them in registers. So up to 128 rows (the authors' batch) are read once, whatever is computed from
+// them; later rows are read again for each pass, mostly from L2. A warp reads two rows' 64 bytes (f64: 128). The 14336
+// columns of seven features: 896 blocks.
 //
-// Bytes per element that must move, and move while n <= 256: forward 2 reals, backward 3 (+ 1 with Write::Add). Counted
+// Bytes per element that must move, and move while n <= 128: forward 2 reals, backward 3 (+ 1 with Write::Add). Counted
 // from the compiled code for 128 x 14336 in f32 (7.3 MB): forward 15.1 MB, backward 22.3 MB, columns' values included.
 #include "kernels/cuda/reduce.cuh"
 
@@ -19,7 +19,9 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kColumns = 16;                   // of a block
 constexpr int kWalkers = kThreads / kColumns;  // threads of a column
-constexpr int kKept = 16;                      // rows in a thread's registers
+constexpr int kKept = 8;                       // rows in a thread's registers
+// Resident blocks of the backward pass: left to itself, the compiler spills to have more.
+constexpr int kBackwardBlocks = sizeof(real) == 8 ? 2 : 4;
 
 struct Memory {
   real partial[kThreads / kWarp][kColumns];
@@ -93,7 +95,7 @@ __global__ void __launch_bounds__(kThreads)
   if (first && rstd != nullptr) rstd[column] = inverse;
 }
 
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     feature_norm_backward_kernel(const real* dg, const real* f, int n, int d, bool training, const real* weight,
                                  const real* mean, const real* rstd, real* df, Write write, real* dweight,
                                  Write dweight_write, real* dbias, Write dbias_write) {

@@ -8,11 +8,14 @@
 
 #include "kernels/cuda/simt.h"
 
-// Before a loop of a few steps known at compile time: nvcc writes it out, the host compiler decides for itself.
+// Before a loop, for nvcc; the host compiler decides for itself. UNROLL: a few steps known at compile time, written
+// out. ONE_BY_ONE: any number of steps, and several at once would need more registers than they win.
 #if defined(__CUDACC__)
 #  define UNROLL _Pragma("unroll")
+#  define ONE_BY_ONE _Pragma("unroll 1")
 #else
 #  define UNROLL
+#  define ONE_BY_ONE
 #endif
 
 namespace mpanet::PRECISION::KERNEL_NS {

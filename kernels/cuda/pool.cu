@@ -70,13 +70,14 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
   if (at.column >= ow) return;
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * s.stride - s.pad, end = min(oh, (at.row + 1) * kBand);
+  const int j0 = max(0, -left), j1 = min(s.size, s.w - left);
   for (int row = at.row * kBand; row < end; row++) {
-    const int top = row * s.stride - s.pad, i0 = max(0, -top), j0 = max(0, -left);
-    const auto pixel = [&](int i, int j) { return load_pack<N>(image + (int64_t{top + i} * s.w + left + j) * s.c); };
+    const int top = row * s.stride - s.pad, i0 = max(0, -top), i1 = min(s.size, s.h - top);
+    const storage* pixels = image + (int64_t{top + i0} * s.w + left) * s.c;  // of the window's row i, its column 0
     Best<N> best;
-    best.start(pixel(i0, j0), i0 * s.size + j0);
-    for (int i = i0; i < min(s.size, s.h - top); i++)
-      for (int j = j0; j < min(s.size, s.w - left); j++) best.compare(pixel(i, j), i * s.size + j);
+    best.start(load_pack<N>(pixels + int64_t{j0} * s.c), i0 * s.size + j0);
+    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c)
+      ONE_BY_ONE for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
     const int64_t out = ((at.image * oh + row) * ow + at.column) * s.c + at.channel;
     best.write(y + out, winner + out, 0);
   }
@@ -165,7 +166,7 @@ __global__ void __launch_bounds__(kThreads)
   const Covering rows(s, at.row, oh), columns(s, at.column, ow);
   real sum[N] = {};
   for (int row = rows.first; row < rows.end; row++)
-    for (int column = columns.first; column < columns.end; column++) {
+    ONE_BY_ONE for (int column = columns.first; column < columns.end; column++) {
       const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
       const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
       add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
