@@ -25,7 +25,7 @@ int attribute(cudaDeviceAttr which, int device) {
 }  // namespace
 
 double gpu_seconds(Stream stream, const std::function<void()>& give) {
-  const cuda::Event begin = cuda::make_timed_event(), end = cuda::make_timed_event();
+  const cuda::Event begin = cuda::make_event(cudaEventDefault), end = cuda::make_event(cudaEventDefault);
   const cudaStream_t handle = cuda::state_of(stream).handle.get();
   CUDA_CALL(cudaEventRecord(begin.get(), handle));
   give();

@@ -6,8 +6,8 @@
 //
 // Mapping: a block of 256 threads takes 16 columns, 16 threads to each; a thread takes every 16th row and keeps the
 // first eight of them in registers. So up to 128 rows (the authors' batch) are read once, whatever is computed from
-// them; later rows are read again for each pass, mostly from L2. A warp reads two rows' 64 bytes (f64: 128). The 14336
-// columns of seven features: 896 blocks.
+// them; later rows are read again for each pass. A warp reads two rows' 64 bytes (f64: 128). The 14336 columns of seven
+// features: 896 blocks.
 //
 // Bytes per element that must move, and move while n <= 128: forward 2 reals, backward 3 (+ 1 with Write::Add). Counted
 // from the compiled code for 128 x 14336 in f32 (7.3 MB): forward 15.1 MB, backward 22.3 MB, columns' values included.

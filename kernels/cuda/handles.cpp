@@ -34,15 +34,9 @@ CudaStream make_stream() {
   return CudaStream(stream);
 }
 
-Event make_event() {
+Event make_event(unsigned flags) {
   cudaEvent_t event = nullptr;
-  CUDA_CALL(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-  return Event(event);
-}
-
-Event make_timed_event() {
-  cudaEvent_t event = nullptr;
-  CUDA_CALL(cudaEventCreate(&event));
+  CUDA_CALL(cudaEventCreateWithFlags(&event, flags));
   return Event(event);
 }
 

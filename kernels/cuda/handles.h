@@ -33,9 +33,8 @@ using DeviceBlock = std::unique_ptr<void, Destroy<cudaFree>>;
 using PinnedBlock = std::unique_ptr<void, Destroy<cudaFreeHost>>;
 
 CudaStream make_stream();  // on the current device, not ordered with the default stream
-Event make_event();        // for order only, without a time
-Event make_timed_event();
-PinnedBlock make_pinned(size_t bytes);  // host memory that the device reads and writes itself
+Event make_event(unsigned flags = cudaEventDisableTiming);  // for order only; with cudaEventDefault it has a time
+PinnedBlock make_pinned(size_t bytes);                      // host memory that the device reads and writes itself
 
 }  // namespace mpanet::cuda
 

@@ -47,7 +47,7 @@ string(APPEND CMAKE_CUDA_FLAGS " -lineinfo")  # changes no code: profilers and c
 if(MPANET_PLAIN_PTX)
   string(APPEND CMAKE_CUDA_FLAGS " --no-compress")
 else()
-  string(APPEND CMAKE_CUDA_FLAGS " -Xfatbin=-compress-all")  # machine code too: a program is a third of its size
+  string(APPEND CMAKE_CUDA_FLAGS " -Xfatbin=-compress-all")  # machine code too: elementwise.cu for 7 architectures, 509 -> 118 KB
 endif()
 find_package(CUDAToolkit REQUIRED)
 message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")

@@ -9,7 +9,7 @@
 #include "kernels/cuda/simt.h"
 
 // Before a loop, for nvcc; the host compiler decides for itself. UNROLL: a few steps known at compile time, written
-// out. ONE_BY_ONE: any number of steps, and several at once would need more registers than they win.
+// out. ONE_BY_ONE: any number of steps, where several at once spill on some architectures.
 #if defined(__CUDACC__)
 #  define UNROLL _Pragma("unroll")
 #  define ONE_BY_ONE _Pragma("unroll 1")

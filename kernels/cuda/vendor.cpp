@@ -15,7 +15,7 @@ Vendors& settings_of(Stream stream) { return state_of(stream).get<Vendors>(&kTag
 // Of several calls after one that is not counted, the fastest: what else ran made the others slower.
 float best_milliseconds(Stream stream, const std::function<void()>& work) {
   constexpr int kCalls = 5;
-  const Event begin = make_timed_event(), end = make_timed_event();
+  const Event begin = make_event(cudaEventDefault), end = make_event(cudaEventDefault);
   const cudaStream_t handle = state_of(stream).handle.get();
   float best = 0;
   work();
