@@ -138,7 +138,7 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
   check_refused("synth --out " + (empty / "x") + " --seed -1", "--seed");
   check_refused("synth --out " + (empty / "x") + " --frobnicate 1", "--frobnicate");
   check_refused("synth --out " + (empty / "x") + " --sheet " + (empty / "no/s.png"), "no/s.png: cannot write");
-  check_refused("synth --out " + picture + "/x", "cannot create the folder");
+  check_refused("synth --out " + picture + "/x", "cannot make the folder");
   check_refused("", "subcommand");
   check_refused("paint", "subcommand");
   CHECK(entries(empty.path()) == 0);

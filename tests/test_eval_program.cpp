@@ -67,7 +67,9 @@ class Folder : public TemporaryFolder {
   std::vector<float> numbers = {3, 1, 5, 0, 0, 0, 2, 1, 0, 1, 1, 2, 0, 3, 1, 0, 4, 1};  // (9, 2)
   void write(std::vector<int64_t> shape = {9, 2}) const {
     write_file(csv(), lines);
-    write_npy(npy(), shape, numbers.data());
+    OutputFile file(npy());
+    write_npy(file, shape, numbers.data());
+    file.commit();
   }
 };
 
@@ -187,7 +189,7 @@ TEST_CASE("options that make no sense") {
   check_refused("--checkpoint a --data b --precision f8", "--precision: expected f32, f64");
   check_refused("--checkpoint a --data b --batch 0", "--batch");
   check_refused("--checkpoint a --data b --fast", "--fast");
-  check_refused("--features a --data b --json no/such/folder/f.json", "no/such/folder: no such folder");
+  check_refused("--features a --data b --json no/such/folder/f.json", "f.json: cannot write: there is no folder no/such/folder");
   check_refused("--features a --data b --protocol market", "unknown protocol 'market', expected one of: sysu");
   check_refused("--features a --data '" + (folder / "none") + "'", "none");
   const Result help = run("--help");

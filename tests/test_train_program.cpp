@@ -320,7 +320,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     check_refused(command(folder, "exists"), "the run folder exists already");
     CHECK(fs::is_empty(folder / "exists"));
     write_file(folder / "file", "x");
-    check_refused(command(folder, "file/run"), "cannot make the run folder");
+    check_refused(command(folder, "file/run"), "cannot make the folder");
     check_refused(command(folder, "file", {"--resume"}), "expected a run folder");
     fs::create_directory(folder / "other");
     write_file(folder / "other/notes.tmp.1", "mine");

@@ -1,10 +1,11 @@
 // mpanet-data: makes, checks and looks at data sets.
 #include <atomic>
 #include <csignal>
-#include <filesystem>
+#include <optional>
 
 #include "core/command_line.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "data/image.h"
 #include "data/npy.h"
 #include "data/resize.h"
@@ -27,15 +28,10 @@ void stop_on_signals() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-// Sheets are written last; a wrong path should not cost the work before.
-void check_writable_place(const std::string& path) {
-  const auto parent = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(parent)) fail("{}: cannot write: no folder {}", path, parent.string());
-  if (std::filesystem::is_directory(path)) fail("{}: expected a file name, got a folder", path);
-}
-
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
-  if (!sheet.empty()) check_writable_place(sheet);
+  // Written last, but a wrong path should not cost the work before.
+  std::optional<OutputFile> picture;
+  if (!sheet.empty()) picture.emplace(sheet, OutputFile::Open::Later);
   stop_on_signals();
   if (!write_synth(config, out, stop)) {
     fmt::print(stderr, "{}: stopped; {} was not made\n", kProgram, out);
@@ -43,16 +39,19 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
   }
   fmt::print("{}: {} identities for training, {} for the test, seed {}\n", out, config.ids, config.test_ids,
              config.seed);
-  if (!sheet.empty()) {
-    write_png(sheet, draw_synth_sheet(config, 10));
+  if (picture) {
+    write_png(*picture, draw_synth_sheet(config, 10));
+    picture->commit();
     fmt::print("{}: contact sheet\n", sheet);
   }
   return 0;
 }
 
 int preprocess(const std::string& path, int height, int width, const std::string& out) {
+  OutputFile file(out, OutputFile::Open::Later);
   const Image image = resize_bilinear(decode_image(path), height, width);
-  write_npy(out, {height, width, 3}, image.pixels.data());
+  write_npy(file, {height, width, 3}, image.pixels.data());
+  file.commit();
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "mpanet/checkpoint.h"
 #include "mpanet/evaluate.h"
 #include "mpanet/features.h"
+#include "mpanet/json.h"
 #include "mpanet/match_sheet.h"
 #include "mpanet/provenance.h"
 #include "mpanet/train_plan.h"
@@ -89,12 +90,10 @@ void check_options(const Options& options) {
   parse_precision(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
-  // Found out before the pictures are embedded, not after.
-  for (const std::string& file : {options.json, options.sheet}) {
-    const auto folder = std::filesystem::path(file).parent_path();
-    if (!folder.empty() && !std::filesystem::is_directory(folder)) fail("{}: no such folder", folder.string());
-    if (std::filesystem::is_directory(file)) fail("{}: expected a file to write, got a folder", file);
-  }
+  // The results name what was evaluated.
+  for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
+    if (!options.json.empty() && !is_utf8(name))
+      fail("--json: expected a name in UTF-8, which JSON can hold, got {}", quote(name));
 }
 
 // "384x128"
@@ -146,7 +145,23 @@ std::string feature_of(const Options& options, const Embeddings& embeddings) {
   return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
 }
 
+// What the results are written to. Opened before the work, so that a wrong path does not cost it.
+struct Outputs {
+  std::optional<OutputFile> json, sheet;
+  explicit Outputs(const Options& options) {
+    if (!options.json.empty()) json.emplace(options.json, OutputFile::Open::Later);
+    if (!options.sheet.empty()) sheet.emplace(options.sheet, OutputFile::Open::Later);
+    if (!options.save_features.empty()) check_features_writable(options.save_features);
+  }
+};
+
+void write_json(OutputFile& file, const nlohmann::ordered_json& results) {
+  file.write(results.dump(2) + "\n");
+  file.commit();
+}
+
 void evaluate(const Options& options) {
+  Outputs outputs(options);
   const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
   const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
                                 : options.features.empty() ? embed(options, plan)
@@ -155,8 +170,8 @@ void evaluate(const Options& options) {
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
   const auto results = rank_embeddings(plan, embeddings);
   fmt::print("{}", results_table(plan, results, feature, options.per_trial));
-  if (!options.json.empty()) write_file(options.json, results_json(plan, results, feature).dump(2) + "\n");
-  if (!options.sheet.empty()) write_match_sheet(options.sheet, options.data, plan, embeddings);
+  if (outputs.json) write_json(*outputs.json, results_json(plan, results, feature));
+  if (outputs.sheet) write_match_sheet(*outputs.sheet, options.data, plan, embeddings);
 }
 
 int run(int argc, char** argv) {
