@@ -322,6 +322,10 @@ void OutputFile::commit_together(OutputFile& list, OutputFile& data) {
   sync_folder_of(list.target_);
 }
 
+std::unique_ptr<OutputFile> output_for_later(const std::string& path) {
+  return path.empty() ? nullptr : std::make_unique<OutputFile>(path, OutputFile::Open::Later);
+}
+
 void write_file(const std::string& path, std::string_view content) {
   OutputFile file(path);
   file.write(content);

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -89,6 +90,9 @@ class OutputFile {
   std::string temporary_;  // while it exists
   Descriptor descriptor_;
 };
+
+// For an option such as --json: nothing without a path, else an output that is opened before long work.
+std::unique_ptr<OutputFile> output_for_later(const std::string& path);
 
 // OutputFile, write, commit.
 void write_file(const std::string& path, std::string_view content);

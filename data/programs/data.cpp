@@ -1,7 +1,6 @@
 // mpanet-data: makes, checks and looks at data sets.
 #include <atomic>
 #include <csignal>
-#include <optional>
 
 #include "core/command_line.h"
 #include "core/error.h"
@@ -30,8 +29,7 @@ void stop_on_signals() {
 
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
   // Written last, but a wrong path should not cost the work before.
-  std::optional<OutputFile> picture;
-  if (!sheet.empty()) picture.emplace(sheet, OutputFile::Open::Later);
+  const auto picture = output_for_later(sheet);
   stop_on_signals();
   if (!write_synth(config, out, stop)) {
     fmt::print(stderr, "{}: stopped; {} was not made\n", kProgram, out);

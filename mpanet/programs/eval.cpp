@@ -145,23 +145,10 @@ std::string feature_of(const Options& options, const Embeddings& embeddings) {
   return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
 }
 
-// What the results are written to. Opened before the work, so that a wrong path does not cost it.
-struct Outputs {
-  std::optional<OutputFile> json, sheet;
-  explicit Outputs(const Options& options) {
-    if (!options.json.empty()) json.emplace(options.json, OutputFile::Open::Later);
-    if (!options.sheet.empty()) sheet.emplace(options.sheet, OutputFile::Open::Later);
-    if (!options.save_features.empty()) check_features_writable(options.save_features);
-  }
-};
-
-void write_json(OutputFile& file, const nlohmann::ordered_json& results) {
-  file.write(results.dump(2) + "\n");
-  file.commit();
-}
-
 void evaluate(const Options& options) {
-  Outputs outputs(options);
+  // Found out before the pictures are embedded, not after.
+  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  if (!options.save_features.empty()) check_features_writable(options.save_features);
   const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
   const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
                                 : options.features.empty() ? embed(options, plan)
@@ -170,8 +157,11 @@ void evaluate(const Options& options) {
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
   const auto results = rank_embeddings(plan, embeddings);
   fmt::print("{}", results_table(plan, results, feature, options.per_trial));
-  if (outputs.json) write_json(*outputs.json, results_json(plan, results, feature));
-  if (outputs.sheet) write_match_sheet(*outputs.sheet, options.data, plan, embeddings);
+  if (json) {
+    json->write(results_json(plan, results, feature).dump(2) + "\n");
+    json->commit();
+  }
+  if (sheet) write_match_sheet(*sheet, options.data, plan, embeddings);
 }
 
 int run(int argc, char** argv) {
