@@ -25,7 +25,7 @@ struct Image {
 };
 
 // Larger pictures and files are refused before anything of their size is allocated.
-constexpr int64_t kMaxImagePixels = 1 << 26;       // 8192 x 8192
+constexpr int64_t kMaxImagePixels = 1 << 26;        // 8192 x 8192
 constexpr uint64_t kMaxImageFileBytes = 256 << 20;  // 256 MiB
 
 // Decodes one picture after another, reusing the file buffer and the JPEG decompressor. One per thread.

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 namespace {
 
 bool is_same_file(int descriptor, const std::string& path) {
-  struct stat open {}, there {};
+  struct stat open {
+  }, there{};
   return fstat(descriptor, &open) == 0 && lstat(path.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
          open.st_ino == there.st_ino;
 }
@@ -59,9 +60,10 @@ void RunFolder::lock() {
     if (reason == 0 && is_same_file(lock_.get(), path)) return;
     if (reason != 0 && reason != EWOULDBLOCK) {
       if (made) unlink(path.c_str());
-      fail("{}: this file system cannot lock files ({}), which keeps two programs from training in one folder; choose "
-           "a run folder on another one",
-           path_, std::strerror(reason));
+      fail(
+          "{}: this file system cannot lock files ({}), which keeps two programs from training in one folder; choose "
+          "a run folder on another one",
+          path_, std::strerror(reason));
     }
     lock_.close();
     // check_can_be_made() of another program may hold it for a moment.
@@ -99,8 +101,8 @@ RunFolder RunFolder::open(const std::string& path) {
   if (!made_by_run && !fs::is_empty(path)) fail("{}: expected a run folder, got a folder that no run made", path);
   RunFolder folder(path);
   folder.lock();
-  for (const std::string& file : {folder.last(), folder.best(), folder.log(), folder.config(), folder.vendors(),
-                                  folder.provenance()})
+  for (const std::string& file :
+       {folder.last(), folder.best(), folder.log(), folder.config(), folder.vendors(), folder.provenance()})
     remove_leftovers(file);
   OutputFile(folder.last(), OutputFile::Open::Later);  // says now what cannot be written
   return folder;

@@ -17,8 +17,8 @@ static_assert(std::endian::native == std::endian::little, "the format is little 
 using nlohmann::json;
 
 constexpr uint64_t kLongestHeader = 100'000'000;  // as in the format's own library
-constexpr uint64_t kLongestPipedWeights = uint64_t{8} << 30;
-constexpr size_t kChunk = 1 << 16;                // elements converted at a time
+constexpr uint64_t kLongestPipedWeights = uint64_t{4} << 30;
+constexpr size_t kChunk = 1 << 16;  // elements converted at a time
 constexpr struct {
   Dtype dtype;
   const char* name;

@@ -180,8 +180,8 @@ TEST_CASE("leftovers of a file are removed, what merely looks like them stays") 
   const std::string leftover = temporary_name("last"), folder_name = temporary_name("last");
   write_file(folder / leftover, "x");
   fs::create_directory(folder / folder_name);
-  const std::set<std::string> others = {"last", "last.tmp.1234", "notes.tmp.1", "last.tmp.0123456789abcdef01234567",
-                                        temporary_name("best"), folder_name};
+  const std::set<std::string> others = {
+      "last", "last.tmp.1234", "notes.tmp.1", "last.tmp.0123456789abcdef01234567", temporary_name("best"), folder_name};
   for (const std::string& name : others)
     if (name != folder_name) write_file(folder / name, "mine");
   remove_leftovers(folder / "last");
@@ -316,13 +316,15 @@ TEST_CASE("what is read: pipes to their end at any offset, no folders, terminals
   Pipe long_one;
   write_file(Pipe::path(long_one.in), "12345");
   long_one.in.close();
-  CHECK(error_of([&] { InputFile(Pipe::path(long_one.out), 4); })
-            .ends_with("expected at most 4 bytes from a pipe, got more"));
+  CHECK(error_of([&] {
+          InputFile(Pipe::path(long_one.out), 4);
+        }).ends_with("expected at most 4 bytes from a pipe, got more"));
   Pipe other;
   CHECK(error_of([&] { read_text(Pipe::path(other.in)); }).find("open for writing") != std::string::npos);
 
   CHECK(error_of([&] { read_text(folder.path()); }) == folder.path() + ": expected a file, got a folder");
-  CHECK(error_of([&] { read_text(folder / "absent"); }) == folder / "absent" + ": cannot open: No such file or directory");
+  CHECK(error_of([&] { read_text(folder / "absent"); }) ==
+        folder / "absent" + ": cannot open: No such file or directory");
   CHECK(error_of([] { read_text("/dev/zero"); }) == "/dev/zero: expected a file or a pipe, got a device");
   const Descriptor terminal(posix_openpt(O_RDWR | O_NOCTTY));
   if (terminal)
@@ -418,8 +420,9 @@ TEST_CASE("whether a folder could be made") {
   CHECK(error_of([&] { check_folder_can_be_made(folder.path()); }) == "");
   CHECK(error_of([&] { check_folder_can_be_made(folder / "file"); }).ends_with("Not a directory"));
   CHECK(error_of([&] { check_folder_can_be_made(folder / "file/x"); }).ends_with("Not a directory"));
-  CHECK(error_of([&] { check_folder_can_be_made(folder / "a/" + std::string(256, 'b')); })
-            .ends_with("cannot make the folder: File name too long"));
+  CHECK(error_of([&] {
+          check_folder_can_be_made(folder / "a/" + std::string(256, 'b'));
+        }).ends_with("cannot make the folder: File name too long"));
   CHECK(error_of([&] { check_folder_can_be_made("/proc/self/mpanet/x"); }) != "");
   CHECK(names_in(folder.path()) == std::set<std::string>{"file"});
 }

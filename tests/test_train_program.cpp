@@ -379,6 +379,43 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({}, last + ": expected a safetensors file, got 0 bytes");
   }
 
+  TEST_CASE("configuration, trial file and weights through pipes") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "first", {"--max-steps", "0"})));
+    const auto piped = [&](const std::string& run, const std::string& options) {
+      const std::string script = "cat '" + (folder / "config.json") +
+                                 "' | " PROGRAMS "/mpanet-train --config /dev/stdin" + " --data '" + data_set() +
+                                 "' --threads 1 --max-steps 0 --out '" + (folder / run) + "' " + options;
+      check_works({"/bin/sh", "-c", script});
+      return read_text(folder / run + "/last.safetensors");
+    };
+    const std::string first = folder / "first/last.safetensors", whole = piped("whole", "");
+    CHECK(piped("trials", "--trials /dev/fd/3 3<'" + data_set() + "/exp/rand_perm_cam.mat'") == whole);
+    const std::string weights = piped("weights", "--seed 9 --init /dev/fd/3 3<'" + first + "'");
+    CHECK(piped("same", "--seed 9 --init '" + first + "'") == weights);
+    CHECK(piped("others", "--seed 9") != weights);
+    check_refused(command(folder, "run", {"--config", "/dev/fd/9"}), "/dev/fd/9: cannot open: No such file");
+  }
+
+  TEST_CASE("weights that training cannot go on from never replace the last good file; the message names its step") {
+    TemporaryFolder folder;
+    const std::string last = folder / "run/last.safetensors";
+    Arguments diverging =
+        no_evaluation(command(folder, "run", {"--set", "optimizer=sgd", "--set", "lr=100", "--set", "wd=10"}));
+    diverging.insert(diverging.end(), {"--set", "checkpoint_every=1", "--set", "num_epoch=1000"});
+    for (int start = 0; start < 2; start++) {
+      CAPTURE(start);
+      Process process(diverging);
+      CHECK(process.wait() == 2);
+      const Checkpoint checkpoint(last);
+      const int64_t step = checkpoint.progression()->step;
+      CHECK(step > 0);
+      CHECK_MESSAGE(has(process.err(), fmt::format("{} still holds step {};", last, step)), process.err());
+      for (const auto& [name, entry] : checkpoint.file().tensors()) read_finite(checkpoint.file(), name);
+      diverging.push_back("--resume");
+    }
+  }
+
   TEST_CASE("a loss that is no longer finite stops the run and keeps the checkpoint before") {
     TemporaryFolder folder;
     check_refused(
