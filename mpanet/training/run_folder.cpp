@@ -1,0 +1,145 @@
+#include "mpanet/training/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/temporary.h"
+
+namespace mpanet {
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_same_file(int descriptor, const std::string& path) {
+  struct stat open {
+  }, there{};
+  return fstat(descriptor, &open) == 0 && lstat(path.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
+         open.st_ino == there.st_ino;
+}
+
+// 0, EWOULDBLOCK where another program holds the lock, or what keeps this file system from locking.
+int try_lock(int descriptor, int kind) {
+  while (flock(descriptor, kind | LOCK_NB) != 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+[[noreturn]] void fail_in_use(const std::string& path) {
+  fail("{}: the run folder is in use: another program trains in it", path);
+}
+
+}  // namespace
+
+RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+}
+
+void RunFolder::lock() {
+  const std::string path = lock_file();
+  constexpr int kTries = 20;
+  constexpr std::chrono::milliseconds kPause{10};
+  for (int i = 0; i < kTries; i++) {
+    lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    const bool made = static_cast<bool>(lock_);
+    if (!made) lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (!lock_ && errno == ENOENT) continue;  // it went between the two
+    if (!lock_) fail("{}: cannot write: {}", path_, std::strerror(errno));
+    const int reason = try_lock(lock_.get(), LOCK_EX);
+    // Otherwise the program that held the lock has failed and taken its file away.
+    if (reason == 0 && is_same_file(lock_.get(), path)) return;
+    if (reason != 0 && reason != EWOULDBLOCK) {
+      if (made) unlink(path.c_str());
+      fail(
+          "{}: this file system cannot lock files ({}), which keeps two programs from training in one folder; choose "
+          "a run folder on another one",
+          path_, std::strerror(reason));
+    }
+    lock_.close();
+    // check_can_be_made() of another program may hold it for a moment.
+    std::this_thread::sleep_for(kPause);
+  }
+  fail_in_use(path_);
+}
+
+void RunFolder::check_can_be_made(const std::string& path) {
+  std::error_code error;
+  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return check_folder_can_be_made(path);
+  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK) fail_in_use(path);
+  fail("{}: the run folder exists already; give another one, or --resume to go on with its run", path);
+}
+
+RunFolder RunFolder::create(const std::string& path) {
+  check_can_be_made(path);
+  RunFolder folder(path);
+  if (!folder.made_.make_folder(folder.path_)) {
+    check_can_be_made(path);  // another program was faster
+    fail("{}: another program made and removed the run folder meanwhile", path);
+  }
+  folder.lock();
+  for (const std::string& file : {folder.lock_file(), folder.last(), folder.best(), folder.log(), folder.config(),
+                                  folder.vendors(), folder.provenance()})
+    folder.made_.add_file(file);
+  return folder;
+}
+
+RunFolder RunFolder::open(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got something else", path);
+  const bool made_by_run = fs::exists(path + "/lock", error) || fs::exists(path + "/last.safetensors", error);
+  if (!made_by_run && !fs::is_empty(path)) fail("{}: expected a run folder, got a folder that no run made", path);
+  RunFolder folder(path);
+  folder.lock();
+  for (const std::string& file :
+       {folder.last(), folder.best(), folder.log(), folder.config(), folder.vendors(), folder.provenance()})
+    remove_leftovers(file);
+  OutputFile(folder.last(), OutputFile::Open::Later);  // says now what cannot be written
+  return folder;
+}
+
+namespace {
+
+bool is_kept(const std::string& line, int64_t step, bool evaluation_due) {
+  const auto value = nlohmann::json::parse(line, nullptr, false);
+  if (!value.is_object() || !value.contains("step") || !value["step"].is_number_integer()) return false;
+  const int64_t at = value["step"];
+  return at < step || (at == step && !(evaluation_due && value.value("kind", "") == "evaluation"));
+}
+
+}  // namespace
+
+namespace {
+
+// Drops the lines that is_kept() does not keep.
+const std::string& shorten_log(const std::string& path, int64_t step, bool evaluation_due) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return path;
+  const std::string text = read_text(path);
+  std::string kept;
+  for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1)
+    if (const std::string line = text.substr(start, end - start); is_kept(line, step, evaluation_due))
+      kept += line + "\n";
+  write_file(path, kept);
+  return path;
+}
+
+}  // namespace
+
+RunLog::RunLog(const std::string& path, int64_t step, bool evaluation_due)
+    : file_(shorten_log(path, step, evaluation_due)) {}
+
+void RunLog::append(const nlohmann::ordered_json& line) { file_.append(line.dump() + "\n"); }
+
+}  // namespace mpanet
