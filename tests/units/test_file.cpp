@@ -112,6 +112,9 @@ TEST_CASE("a file keeps its mode, a new one has what the umask says") {
     write_file(path, "2");
     CHECK(mode_of(path) == mode);
   }
+  umask(0);
+  write_file(folder / "b", "1");
+  CHECK(mode_of(folder / "b") == 0666);
   umask(before);
 }
 
@@ -218,6 +221,7 @@ TEST_CASE("what cannot be written is found before, and nothing stays of the try"
   CHECK(read_text(folder / "a") == "before");
   CHECK(names_in(folder.path()) == std::set<std::string>{"a"});
   OutputFile file(folder / "a", OutputFile::Open::Later);
+  CHECK(names_in(folder.path()) == std::set<std::string>{"a"});
   file.write("after");
   file.commit();
   CHECK(read_text(folder / "a") == "after");
@@ -251,6 +255,7 @@ TEST_CASE("/dev/fd, /proc/self/fd and links to them are the program's own descri
   write_file(fmt::format("/proc/self/fd/{}", pipe.in.get()), "2");
   write_file(fmt::format("/proc/{}/fd/{}", getpid(), pipe.in.get()), "3");
   write_file(fmt::format("/proc/thread-self/fd/{}", pipe.in.get()), "4");
+  CHECK(follow_path(fmt::format("/proc/thread-self/fd/{}", pipe.in.get())).kind == PathEnd::Kind::Descriptor);
   fs::create_symlink(Pipe::path(pipe.in), folder / "link");
   write_file(folder / "link", "5");
   OutputFile later(Pipe::path(pipe.in), OutputFile::Open::Later);
@@ -259,7 +264,7 @@ TEST_CASE("/dev/fd, /proc/self/fd and links to them are the program's own descri
   CHECK(pipe.all() == "123456");
   CHECK(error_of([&] { write_file(Pipe::path(pipe.out), "x"); }).ends_with("cannot write: Bad file descriptor"));
 
-  // A regular file goes on from where it is, and other programs' files behind a descriptor too.
+  // A regular file goes on from where it is.
   const Descriptor file(open((folder / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   REQUIRE(write(file.get(), "before ", 7) == 7);
   write_file(Pipe::path(file), "after");
