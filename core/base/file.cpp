@@ -326,10 +326,14 @@ std::unique_ptr<OutputFile> output_for_later(const std::string& path) {
   return path.empty() ? nullptr : std::make_unique<OutputFile>(path, OutputFile::Open::Later);
 }
 
-void write_file(const std::string& path, std::string_view content) {
-  OutputFile file(path);
+void write_file(OutputFile& file, std::string_view content) {
   file.write(content);
   file.commit();
+}
+
+void write_file(const std::string& path, std::string_view content) {
+  OutputFile file(path);
+  write_file(file, content);
 }
 
 AppendFile::AppendFile(const std::string& path) : path_(path) {

@@ -94,7 +94,8 @@ class OutputFile {
 // For an option such as --json: nothing without a path, else an output that is opened before long work.
 std::unique_ptr<OutputFile> output_for_later(const std::string& path);
 
-// OutputFile, write, commit.
+// Writes and commits.
+void write_file(OutputFile& file, std::string_view content);
 void write_file(const std::string& path, std::string_view content);
 
 // A file that grows by whole lines. Links, pipes, devices and descriptors as above.

@@ -157,10 +157,7 @@ void evaluate(const Options& options) {
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
   const auto results = rank_embeddings(plan, embeddings);
   fmt::print("{}", results_table(plan, results, feature, options.per_trial));
-  if (json) {
-    json->write(results_json(plan, results, feature).dump(2) + "\n");
-    json->commit();
-  }
+  if (json) write_file(*json, results_json(plan, results, feature).dump(2) + "\n");
   if (sheet) write_match_sheet(*sheet, options.data, plan, embeddings);
 }
 
