@@ -202,7 +202,7 @@ void run(const Options& o) {
   if (emu) sizes = kRehearsal;
   if (cpu) sizes.batch = 2;
   if (o.batch > 0) sizes.batch = o.batch;
-  fmt::print("{}\nkernels of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
+  fmt::print("device: {}\nkernels of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
              sizes.width, sizes.samples);
   if (emu) fmt::print("emulated: a rehearsal at small sizes, nothing is timed\n");
   if (cpu) {

@@ -176,7 +176,7 @@ int main(int argc, char** argv) try {
   if (std::sscanf(o.size.c_str(), "%dx%d%c", &o.model.height, &o.model.width, &end) != 2)
     fail("--size: expected HEIGHTxWIDTH, got \"{}\"", o.size);
   o.device = choose_device(device, &why);
-  fmt::print("{}\n", why);
+  fmt::print("device: {}\n", why);
   omp_set_num_threads(o.threads);
   run(o);
 } catch (...) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/device.h"
@@ -102,6 +103,7 @@ class Context {
   void set_recording(bool on) { recording_ = on; }
 
   size_t persistent_bytes() const { return persistent_; }  // in Buffers now
+  uint64_t buffers_made() const { return buffers_made_; }  // ever: as long as it stays, so do their addresses
 
   void to_device(void* to, const void* from, size_t bytes);
   void to_host(void* to, const void* from, size_t bytes);
@@ -111,10 +113,15 @@ class Context {
 
   // Records what `work` gives to the stream, without running it; replay() runs all of it, at the same addresses. Inside
   // only kernels, zero() and HostBuffer::send(): allocations, other copies and synchronisation are CheckErrors. The
-  // arena's memory is given out as ever. cuda only.
+  // arena's memory is given out as ever. An error in `work` leaves the tape empty. cuda only.
   bool can_capture() const { return backend() == Backend::cuda; }
   CapturedWork capture(const std::function<void()>& work);
   void replay(const CapturedWork& captured);
+
+  // Notes a moment of the device's work. take_laps() waits for the last one and returns the seconds from each to the
+  // next, on a GPU by the device's own clock.
+  void mark();
+  std::vector<double> take_laps();
 
   // Seconds by kernel, where somebody wants to know (bench-step). add_flops() counts for the kernel called next.
   void set_profiling(bool on) { profiling_ = on; }
@@ -136,7 +143,13 @@ class Context {
   bool recording_ = true, profiling_ = false;
   double pending_flops_ = 0;
   size_t persistent_ = 0;
+  uint64_t buffers_made_ = 0;
   std::map<std::string, OpStatistics> profile_;
+  struct Moment {
+    double seconds = 0;           // of the host's clock; its backends have done their work when a call returns
+    std::shared_ptr<void> event;  // cuda
+  };
+  std::vector<Moment> moments_;
 };
 
 // An error of a kernel call, with the op's name ahead: the call's text up to its parenthesis.

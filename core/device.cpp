@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "core/error.h"
 
@@ -10,9 +11,15 @@ namespace cuda {
 GpuSurvey survey();  // kernels/cuda/survey.cpp or core/no_cuda.cpp
 }
 
-GpuSurvey survey_gpus() { return cuda::survey(); }
-
 namespace {
+
+// Where the driver's kernel module shows its cards; no CUDA is needed to look.
+bool machine_has_card() {
+  std::error_code none;
+  const std::filesystem::path cards = "/proc/driver/nvidia/gpus";
+  return std::filesystem::exists("/dev/nvidia0", none) ||
+         (std::filesystem::exists(cards, none) && !std::filesystem::is_empty(cards, none));
+}
 
 std::string version(int cuda) { return fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10); }
 
@@ -86,6 +93,12 @@ Device choose_numbered_gpu(const std::string& name, const GpuSurvey& survey, std
 
 }  // namespace
 
+GpuSurvey survey_gpus() {
+  GpuSurvey survey = cuda::survey();
+  survey.card = !survey.gpus.empty() || machine_has_card();
+  return survey;
+}
+
 std::string name_of(Device device) {
   switch (device.backend) {
     case Backend::cpu:
@@ -131,7 +144,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
       if (why != nullptr) *why = gpu;
       return device;
     } catch (const UserError& e) {
-      if (why != nullptr) *why = fmt::format("cpu ({})", e.what());
+      if (why != nullptr) *why = survey.card ? fmt::format("cpu ({})", e.what()) : "cpu";
       return Backend::cpu;
     }
   }

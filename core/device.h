@@ -32,6 +32,7 @@ struct Gpu {
 struct GpuSurvey {
   std::vector<Gpu> gpus;
   std::string problem;        // why there are none: no driver, too old a driver, ...
+  bool card = false;          // whether the machine has an NVIDIA card, whatever this program can do with it
   std::string architectures;  // of the program's kernels, in CMake's words: 80-real,90 (code and PTX),100-virtual (PTX)
   int driver = 0;             // the newest CUDA that the driver serves, 12040 is 12.4; 0: no driver
   int toolkit = 0;            // the CUDA that the kernels were compiled by
@@ -45,7 +46,7 @@ std::string why_no_gpu(const std::string& error, const GpuSurvey& survey);
 std::string why_unusable(const Gpu& gpu, const GpuSurvey& survey);
 
 // UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes the one line that
-// says what was taken, and for `auto` why.
+// says what was taken. For `auto` on a machine with an NVIDIA card it also says why that was not taken.
 Device choose_device(const std::string& name, std::string* why = nullptr);
 Device choose_device(const std::string& name, const GpuSurvey& survey, std::string* why = nullptr);
 

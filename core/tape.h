@@ -13,7 +13,7 @@ class Tape {
   // `backward` must do nothing when its output got no gradient (TensorOf::has_grad).
   void record(const char* op, std::function<void()> backward) { steps_.push_back({op, std::move(backward)}); }
 
-  // Runs every closure, last one first; an error says of which op.
+  // Runs every closure, last one first; an error says of which op, and the tape is empty then too.
   void backward();
   void clear() {
     while (!steps_.empty()) steps_.pop_back();

@@ -98,7 +98,7 @@ int traincheck(const Options& o) {
   const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
   const std::unique_ptr<Engine> truth = engine_on(Backend::cpu, Precision::f64, o);
   const ModelConfig model{.classes = 9};
-  fmt::print("{}\n", why);
+  fmt::print("device: {}\n", why);
   Worst losses, parameters;
   for (int step = 0; step < o.steps; step++) {
     const Batch batch = make_batch(o, model, step);

@@ -174,8 +174,9 @@ class NetworkEngine final : public Engine {
   void run_step() {
     const auto run = [&] { terms_ = run_training(context_, network_, config_, progress_.loss_scale); };
     if (!context_.can_capture() || context_.profiling() || !std::exchange(warm_, true)) return run();
-    // What a recorded step has in it besides addresses of the arena: buffers that may be made anew, and the loss scale.
-    const std::pair<size_t, double> made_for = {context_.persistent_bytes(), progress_.loss_scale};
+    // A recorded step holds addresses of buffers and the loss scale. It is recorded again when a buffer was made or the
+    // scale changed.
+    const std::pair<uint64_t, double> made_for = {context_.buffers_made(), progress_.loss_scale};
     if (!step_ || recorded_for_ != made_for) {
       step_ = context_.capture(run);
       recorded_for_ = made_for;
@@ -241,7 +242,7 @@ class NetworkEngine final : public Engine {
   std::vector<int32_t> labels_;  // of the uploaded batch; empty: none waits
   std::vector<uint8_t> infrared_;
   CapturedWork step_;
-  std::pair<size_t, double> recorded_for_;
+  std::pair<uint64_t, double> recorded_for_;
   bool warm_ = false;
   OptimizerProgress progress_;
   std::vector<std::string> terms_;  // names of the last step's
