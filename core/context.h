@@ -127,8 +127,10 @@ class Context {
   void set_profiling(bool on) { profiling_ = on; }
   bool profiling() const { return profiling_; }
   void add_flops(double flops) {
+    flops_ += flops;
     if (profiling_) pending_flops_ += flops;
   }
+  double flops() const { return flops_; }  // added so far, in a plan too
   void add_time(const std::string& op, double seconds);
   std::map<std::string, OpStatistics> take_profile();
 
@@ -141,7 +143,7 @@ class Context {
   std::unique_ptr<Arena> arena_;
   Tape tape_;
   bool recording_ = true, profiling_ = false;
-  double pending_flops_ = 0;
+  double flops_ = 0, pending_flops_ = 0;
   size_t persistent_ = 0;
   uint64_t buffers_made_ = 0;
   std::map<std::string, OpStatistics> profile_;
