@@ -5,19 +5,17 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/process.h"
+#include "tests/stand_ins.h"
 
 namespace {
 
-// A folder of stand-ins: a build's programs in bin/, NVIDIA's tools in tools/.
-class Machine {
- public:
+// A build's programs in bin/, NVIDIA's tools in tools/.
+struct Machine : StandIns {
   Machine() {
-    for (const char* name : {"bin", "tools"}) std::filesystem::create_directories(folder_ / name);
     for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step",
                              "bench-ceilings", "test_cuda_runtime"})
       program(name, "echo \"" + std::string(name) + " says \\\\\\\"fine\\\\\\\"\"");
@@ -26,19 +24,8 @@ class Machine {
     tool("ncu", "echo Duration 1 us");
     tool("python3", "exit 1");  // it has neither torch nor NVIDIA's packages
   }
-  void program(const std::string& name, const std::string& script) { write("bin/" + name, script); }
-  void tool(const std::string& name, const std::string& script) { write("tools/" + name, script); }
-  void remove(const std::string& name) { std::filesystem::remove(folder_ / ("bin/" + name)); }
-  std::string path() const { return folder_.path(); }
-  std::string operator/(const std::string& name) const { return folder_ / name; }
-
- private:
-  void write(const std::string& name, const std::string& script) {
-    const std::string path = folder_ / name;
-    std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-  }
-  TemporaryFolder folder_;
+  void program(const std::string& name, const std::string& script) const { write("bin/" + name, script); }
+  void tool(const std::string& name, const std::string& script) const { write("tools/" + name, script); }
 };
 
 struct Check {
@@ -135,7 +122,7 @@ TEST_CASE("a wrong result is exit code 1, and so is a check that crashes") {
 
 TEST_CASE("what is missing, refuses to run, hangs or finds no time is no wrong result") {
   Machine machine;
-  machine.remove("parity");
+  machine.remove("bin/parity");
   machine.program("gradcheck", "echo out of memory; exit 2");
   machine.program("bench-step", "exit 1");
   Check c = check(machine);
