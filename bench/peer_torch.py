@@ -3,7 +3,7 @@
 
 Eager and compiled, with automatic mixed precision for bf16 and f16, channels_last, a fused Adam and uploads ahead of
 the step on a GPU. --check FIXTURE runs the steps of a fixture of tests/fixtures in double instead and compares every
-loss term: that this is the same method. Exit code 0: done, 1: --check found a difference, 77: there is no torch here.
+loss term: that this is the same method. Exit code 0: done, 1: --check found a difference, 77: there is no torch here, or no numpy.
 """
 import argparse
 import json
@@ -12,9 +12,10 @@ import sys
 import time
 
 try:
+    import numpy as np
     import torch
-except ImportError:
-    print("skipped: this Python has no module torch")
+except (ImportError, OSError):
+    print("skipped: this Python has no torch")
     sys.exit(77)
 
 import torch.nn as nn
@@ -311,7 +312,6 @@ def run(args):
 # ---- The same method: a fixture's values and results.
 def uniform(name, count, salt):
     """`count` doubles in [-1, 1): splitmix64 of FNV-1a of the name, plus salt and index."""
-    import numpy as np
     seed = 0xCBF29CE484222325
     for byte in name.encode():
         seed = (seed ^ byte) * 0x100000001B3 & (1 << 64) - 1

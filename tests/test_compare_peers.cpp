@@ -65,10 +65,10 @@ TEST_CASE("peers stand in one table beside bench-step, in one file too") {
 
 TEST_CASE("a peer that is not installed is skipped aloud, one that breaks is an error") {
   const Machine machine;
-  machine.python("echo 'skipped: this Python has no module torch'; exit 77");
+  machine.python("echo 'skipped: this Python has no torch'; exit 77");
   Run run = compare(machine, {"--build", "none"});
   CHECK(run.code == 0);
-  CHECK(run.out == "torch: skipped: this Python has no module torch\n");
+  CHECK(run.out == "torch: skipped: this Python has no torch\n");
   machine.python("echo no room left; exit 1");
   run = compare(machine, {});
   CHECK(run.code == 2);
