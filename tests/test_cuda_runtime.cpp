@@ -1,5 +1,6 @@
 // The cuda backend's memory, copies and captured work on a device: one that a GPU or a CUDA runtime library that
 // executes PTX on the CPU gives. Without a device every case says that it was skipped.
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "core/error.h"
 #include "core/tensor.h"
 #include "core/upload.h"
+#include "mpanet/engine.h"
 #if defined(MPANET_HAS_CUDA)
 #  include "kernels/cuda/allocator.h"
 #  include "tests/cuda_runtime_kernels.h"
@@ -21,7 +23,9 @@ using namespace mpanet;
 
 namespace {
 
+// The GPU that MPANET_TEST_DEVICE names; then there must be one.
 std::optional<Device> gpu() {
+  if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return choose_device(name);
   try {
     return choose_device("cuda");
   } catch (const UserError& error) {
@@ -121,6 +125,37 @@ TEST_CASE("large memory is taken to the byte") {
   const Buffer buffer(context, kBuffer);
   CHECK(context.memory_use().held == kSlab + kBuffer);
   CHECK(context.memory_use().in_use == kSlab + kBuffer);
+}
+
+TEST_CASE("an engine takes what its plan says") {
+  const auto device = gpu();
+  if (!device) return;
+  EngineConfig config;
+  config.model.depth = "tiny";
+  config.model.classes = 400;
+  config.model.height = 64;
+  config.model.width = 32;
+  config.device = *device;
+  config.train_batch = config.embed_batch = 8;
+  const std::unique_ptr<Engine> engine = make_engine(config);
+  engine->initialize(1);
+  Batch batch;
+  batch.count = 8;
+  batch.height = 64;
+  batch.width = 32;
+  batch.images.resize(size_t{8} * 3 * 64 * 32, 0.5F);
+  for (int i = 0; i < 8; i++) {
+    batch.labels.push_back(i / 4);
+    batch.infrared.push_back(i % 2 == 0);
+  }
+  engine->forward_backward(batch, 1);
+  engine->update(1e-4);
+  std::vector<float> features(size_t{8} * static_cast<size_t>(engine->feature_size()));
+  engine->embed(batch, features.data());
+  // Small buffers are rounded up, all together by far less than a mebibyte.
+  const size_t held = engine->memory_use().held, planned = engine->plan().total();
+  CHECK(held >= planned);
+  CHECK(held < planned + (size_t{64} << 10));
 }
 
 TEST_CASE("out of memory says how much there is, and the stream goes on") {
