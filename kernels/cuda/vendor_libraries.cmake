@@ -25,7 +25,8 @@ endfunction()
 if(MPANET_CUDNN)
   find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ENV CUDNN_HOME ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_FOLDERS}
     PATH_SUFFIXES include)
-  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ENV CUDNN_HOME ${CUDAToolkit_LIBRARY_DIR} ${CUDNN_FOLDERS}
+  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
+    HINTS ENV CUDNN_HOME ${CUDAToolkit_LIBRARY_DIR} ${CUDNN_FOLDERS}
     PATH_SUFFIXES lib lib64)
   if(CUDNN_INCLUDE_DIR AND CUDNN_LIBRARY)
     add_vendor_library(mpanet_cudnn ${CUDNN_INCLUDE_DIR} ${CUDNN_LIBRARY})
@@ -36,7 +37,7 @@ if(MPANET_CUDNN)
 endif()
 if(MPANET_CUBLAS)
   find_path(CUBLAS_INCLUDE_DIR cublas_v2.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CUBLAS_FOLDERS} PATH_SUFFIXES include)
-  find_library(CUBLAS_LIBRARY NAMES cublas libcublas.so.${CUDAToolkit_VERSION_MAJOR}
+  find_library(CUBLAS_LIBRARY NAMES cublas libcublas.so.${CUDAToolkit_VERSION_MAJOR} NAMES_PER_DIR
     HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUBLAS_FOLDERS} PATH_SUFFIXES lib lib64)
   if(CUBLAS_INCLUDE_DIR AND CUBLAS_LIBRARY)
     add_vendor_library(mpanet_cublas ${CUBLAS_INCLUDE_DIR} ${CUBLAS_LIBRARY})
