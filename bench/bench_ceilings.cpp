@@ -6,10 +6,10 @@
 
 #include "bench/stopwatch.h"
 #include "bench/yardstick.h"
-#include "core/command_line.h"
-#include "core/file.h"
-#include "core/random.h"
-#include "core/threads.h"
+#include "core/base/command_line.h"
+#include "core/base/file.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
 #include "core/upload.h"
 #ifdef MPANET_HAS_CUBLAS
 #  include "bench/cublas_products.h"

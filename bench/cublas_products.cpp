@@ -4,7 +4,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "core/random.h"
+#include "core/base/random.h"
 #include "kernels/cuda/stream.h"
 
 namespace mpanet {
