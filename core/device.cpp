@@ -25,7 +25,7 @@ std::string described(const Gpu& gpu, int index) {
 struct Compiled {
   int capability = 0;
   bool code = true, ptx = true;
-  bool exact = false;  // 90a: for this very architecture
+  bool exact = false;  // 90a: runs on this architecture only
 };
 
 std::vector<Compiled> parse_architectures(const std::string& text) {
@@ -146,7 +146,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
 }
 
 Device choose_device(const std::string& name, std::string* why) {
-  // The driver is asked only where it matters: it takes a moment, and a machine without one should not notice.
+  // The driver is asked only for cuda and auto: asking takes time.
   const bool gpus = name == "auto" || name == "cuda" || name.starts_with("cuda:");
   return choose_device(name, gpus ? survey_gpus() : GpuSurvey{}, why);
 }

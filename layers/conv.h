@@ -1,4 +1,4 @@
-// Convolution, batch norm, and the two with an activation and a residual as one op: a ResNet's unit of work.
+// Convolution, batch norm, and one op for convolution, batch norm, residual and ReLU together.
 #pragma once
 #include <string>
 
@@ -6,7 +6,7 @@
 
 namespace mpanet::PRECISION {
 
-// A backend's own copy of a weight, made of one version of the parameters for one geometry.
+// A backend's own copy of a weight, for one version of the parameters and one geometry.
 struct WeightCopy {
   Buffer buffer;
   ConvShape shape;
@@ -20,7 +20,7 @@ class Conv {
   Conv(ParameterStore& store, const std::string& name, int c, int k, int size, int stride, int pad, bool bias = false);
   ConvShape shape(const Tensor& x) const;  // checks that x is (N, H, W, c) and large enough
 
-  // y = epilogue(conv(x)), nothing recorded. `scaled`: the epilogue has a scale that may go into the weights.
+  // y = epilogue(conv(x)); records nothing. A backend may fold the epilogue's scale into its copy of the weights.
   void forward(Context& context, const Tensor& x, const ConvEpilogue& epilogue, const Tensor& y);
   // dw, and dx if x needs it, from dy (n, oh, ow, k).
   void backward(Context& context, const Tensor& x, const storage* dy);
@@ -40,7 +40,7 @@ class BatchNorm {
  public:
   BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias = false);
   int channels() const { return c_; }
-  // Eval mode as scale and shift (c), computed once per version of the parameters.
+  // Scale and shift (c) that equal the norm in eval mode, computed once per version of the parameters.
   const real* folded_scale(Context& context);
   const real* folded_shift(Context& context);
 
@@ -60,8 +60,8 @@ Tensor conv2d(Context& context, const Tensor& x, Conv& conv);
 // y = [relu](batch_norm(x) [+ residual])
 Tensor batch_norm_2d(Context& context, const Tensor& x, BatchNorm& norm, Mode mode, bool relu = false,
                      const Tensor& residual = {});
-// y = [relu](batch_norm(conv(x)) [+ residual]). Without recording and in eval mode the norm is folded into the
-// convolution and nothing is written but y.
+// y = [relu](batch_norm(conv(x)) [+ residual]). In eval mode without recording the norm is folded into the convolution,
+// and only y is written.
 Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode, bool relu,
                    const Tensor& residual = {});
 // Batch norm of features f (N, D).

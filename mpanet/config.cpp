@@ -130,8 +130,8 @@ std::string config_table() {
   const TrainConfig defaults;
   std::string text = "| key | default | allowed | meaning | may change on `--resume` |\n|---|---|---|---|---|\n";
   for (const ConfigKey& key : config_keys())
-    text += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", key.path, key.get(defaults).dump(), key.allowed, key.meaning,
-                        key.changeable ? "yes" : "");
+    text += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", key.path, key.get(defaults).dump(), key.allowed,
+                        key.meaning, key.changeable ? "yes" : "");
   return text;
 }
 
