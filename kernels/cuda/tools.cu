@@ -6,10 +6,10 @@
 //   transpose        tiles of up to 1024 elements through shared memory, padded by a column where its pitch is even:
 //                    neighbours in a warp are neighbours in memory when reading and when writing, for narrow matrices
 //                    too, where a tile takes whole rows. Reads and writes every element once
-//   random_*         Philox4x32-10 of core/random.h, a thread per block of four words. Only writes
+//   random_*         Philox4x32-10 of core/base/random.h, a thread per block of four words. Only writes
 #include <limits>
 
-#include "core/random.h"
+#include "core/base/random.h"
 #include "kernels/cuda/flat.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {

@@ -13,7 +13,7 @@
 #include <mutex>
 #include <string>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/emu/races.h"
 #include "kernels/memory.h"
 

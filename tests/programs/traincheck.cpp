@@ -1,0 +1,144 @@
+// traincheck: some training steps on a device beside the same ones of the cpu backend in double, on made-up pictures
+// that both get alike: loss terms after every step, and the parameters after the last.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/command_line.h"
+#include "core/base/random.h"
+#include "mpanet/network/engine.h"
+#include "mpanet/network/vendors.h"
+
+using namespace mpanet;
+
+namespace {
+
+struct Options {
+  std::string device = "auto", precision = "f64", depth = "tiny", conv, gemm;
+  int steps = 3, batch = 8, height = 96, width = 48;
+};
+
+// Of the optimiser. Small: Adam's first steps are signs of gradients, and what rounding does to those must not grow.
+constexpr double kRate = 1e-5;
+
+// How far sums in another order, and storage's rounding, take a loss term after a few steps, relative to it (terms
+// below 0.1: to 0.1). Parameters are compared in f64 alone: Adam's first steps are signs of gradients, so elsewhere a
+// gradient near zero moves a parameter either way.
+double tolerance_of(Precision precision) {
+  switch (precision) {
+    case Precision::f64:
+      return 1e-9;
+    case Precision::f32:
+      return 1e-3;
+    default:
+      return 0.05;
+  }
+}
+
+Batch make_batch(const Options& o, const ModelConfig& model, int step) {
+  Batch batch;
+  batch.count = o.batch;
+  batch.height = o.height;
+  batch.width = o.width;
+  batch.images.resize(size_t{3} * static_cast<size_t>(o.batch) * static_cast<size_t>(o.height * o.width));
+  Random random(1, Purpose::Test, 0, static_cast<uint32_t>(step));
+  for (float& v : batch.images) v = static_cast<float>(random.uniform(-2, 2));
+  for (int i = 0; i < o.batch; i++) {
+    batch.labels.push_back(i / 4 % model.classes);
+    batch.infrared.push_back(i % 2 == 0);
+  }
+  return batch;
+}
+
+std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o) {
+  EngineConfig config;
+  config.model.depth = o.depth;
+  config.model.classes = 9;
+  config.model.height = o.height;
+  config.model.width = o.width;
+  config.precision = precision;
+  config.device = device;
+  config.train_batch = o.batch;
+  if (device.backend == Backend::cuda) config.vendors = choose_vendors(o.conv, o.gemm, device);
+  std::unique_ptr<Engine> engine = make_engine(config);
+  engine->initialize(1);
+  return engine;
+}
+
+// Distance of two tensors over the length of the second.
+double distance(const Engine& got, const Engine& expected, const TensorInfo& tensor) {
+  std::vector<double> a(static_cast<size_t>(tensor.count())), b(a.size());
+  got.read(tensor.name, Slot::Value, a.data());
+  expected.read(tensor.name, Slot::Value, b.data());
+  double gap = 0, length = 0;
+  for (size_t i = 0; i < a.size(); i++) {
+    gap += (a[i] - b[i]) * (a[i] - b[i]);
+    length += b[i] * b[i];
+  }
+  return std::sqrt(gap / std::max(length, 1e-300));
+}
+
+// The worst difference so far; a NaN is worse than any.
+struct Worst {
+  double value = 0;
+  std::string where = "nothing";
+  void take(double candidate, const std::string& place) {
+    if (candidate <= value) return;
+    value = std::isnan(candidate) ? INFINITY : candidate;
+    where = place;
+  }
+};
+
+int traincheck(const Options& o) {
+  std::string why;
+  const Device device = choose_device(o.device, &why);
+  const Precision precision = parse_precision(o.precision, "--precision");
+  choose_vendors(o.conv, o.gemm, device);  // or refuse
+  const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
+  const std::unique_ptr<Engine> truth = engine_on(Backend::cpu, Precision::f64, o);
+  const ModelConfig model{.classes = 9};
+  fmt::print("{}\n", why);
+  Worst losses, parameters;
+  for (int step = 0; step < o.steps; step++) {
+    const Batch batch = make_batch(o, model, step);
+    for (Engine* engine : {tested.get(), truth.get()}) engine->forward_backward(batch, 1);
+    const Losses got = tested->losses(), expected = truth->losses();
+    for (size_t i = 0; i < expected.size(); i++)
+      losses.take(std::abs(got.at(i).second - expected[i].second) / std::max(std::abs(expected[i].second), 0.1),
+                  fmt::format("{} of step {}", expected[i].first, step + 1));
+    // f16 leaves out steps until its loss scale fits; the other follows.
+    if (tested->update(kRate)) truth->update(kRate);
+  }
+  if (precision == Precision::f64)
+    for (const TensorInfo& tensor : truth->tensors()) parameters.take(distance(*tested, *truth, tensor), tensor.name);
+  const double tolerance = tolerance_of(precision);
+  const bool same = losses.value <= tolerance && parameters.value <= tolerance;
+  fmt::print("{} steps of {} in {}: losses within {:.2e} ({})", o.steps, o.depth, o.precision, losses.value,
+             losses.where);
+  if (precision == Precision::f64) fmt::print(", tensors within {:.2e} ({})", parameters.value, parameters.where);
+  fmt::print("; allowed {:.0e}: {}\n", tolerance, same ? "the same" : "DIFFERENT");
+  return same ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Options o;
+  CLI::App app(
+      "Compares some training steps on a device with the cpu backend's in double. Exit code 0: the same, 1: different.",
+      "traincheck");
+  app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
+  app.add_option("--precision", o.precision, "f64, f32, bf16 or f16")->capture_default_str();
+  app.add_option("--depth", o.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
+  app.add_option("--conv", o.conv, kConvHelp);
+  app.add_option("--gemm", o.gemm, kGemmHelp);
+  app.add_option("--steps", o.steps, "training steps")->check(CLI::Range(1, 100))->capture_default_str();
+  app.add_option("--batch", o.batch, "pictures a step")->check(CLI::Range(4, 1024))->capture_default_str();
+  app.add_option("--height", o.height, "of a picture")->check(CLI::Range(32, 1024))->capture_default_str();
+  app.add_option("--width", o.width, "of a picture")->check(CLI::Range(16, 1024))->capture_default_str();
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  return traincheck(o);
+} catch (...) {
+  return report_exception("traincheck");
+}
