@@ -111,7 +111,7 @@ class Engine {
   virtual void write(const std::string& name, Slot slot, const double* in) = 0;
   virtual int real_bytes() const = 0;
 
-  // Initial values (docs/method.md, section 1) from a seed. Teachers equal the live classifiers, optimiser state is zero.
+  // Initial values (docs/method.md, section 1) from a seed; teachers equal the live classifiers, moments are zero.
   virtual void initialize(uint64_t seed) = 0;
 
   virtual const MemoryPlan& plan() const = 0;
