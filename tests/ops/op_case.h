@@ -103,6 +103,7 @@ struct OpCase {
   std::function<Call(Inputs&)> make;
   OpCost forward = {}, backward = {};
   bool recording = true;    // false: only without a backward pass (inference, optimisers, evaluation)
+  bool differences = true;  // false: so large a sum that it rounds by more than its slopes; backends are compared
   double tolerance = 1e-7;  // of a gradient against central differences in double (tests/ops/gradcheck.cpp)
   int samples = 48;         // elements of each leaf that are checked one by one, beside directions through all
   int between = 0;          // tensors that it rounds to storage on the way: a ReLU after one may take its other side

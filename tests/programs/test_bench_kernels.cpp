@@ -29,7 +29,8 @@ void collect(const std::string& device, const std::string& precisions, std::set<
   Process process(
       {PROGRAMS "/bench-kernels", "--device", device, "--rehearse", "--precision", precisions, "--json", file});
   REQUIRE(process.wait() == 0);
-  for (const auto& run : nlohmann::json::parse(read_text(file)).at("runs"))
+  const auto json = nlohmann::json::parse(read_text(file));
+  for (const auto& run : json.at("runs"))
     for (const auto& pass : run.at("passes"))
       for (const auto& kernel : pass.at("kernels")) called.insert(kernel.get<std::string>());
 }
