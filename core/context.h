@@ -94,6 +94,9 @@ class Context {
   Stream stream() const { return stream_->get(); }
   const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
   bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
+  // Whether kernels are called. In a plan only after set_launching(true): for launches that are watched and not run.
+  bool launching() const { return !planning() || launching_; }
+  void set_launching(bool on) { launching_ = on; }
   Arena& arena() { return *arena_; }
   Tape& tape() { return tape_; }
 
@@ -133,7 +136,7 @@ class Context {
   void* slab_ = nullptr;
   std::unique_ptr<Arena> arena_;
   Tape tape_;
-  bool recording_ = true, profiling_ = false;
+  bool recording_ = true, profiling_ = false, launching_ = false;
   double pending_flops_ = 0;
   size_t persistent_ = 0;
   std::map<std::string, OpStatistics> profile_;
