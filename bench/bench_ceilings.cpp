@@ -25,12 +25,16 @@ struct Options {
   double seconds = 0.5;
 };
 
+double seconds_of_call(Context& context, const std::function<void()>& call, const Options& o) {
+  return time_rounds(context, {{}, call, 1}, o.seconds).median;
+}
+
 // Bytes per second; a copy within the device reads and writes each byte.
 double copy_rate(Context& context, const Options& o) {
   const size_t bytes = static_cast<size_t>(o.mebibytes) << 20;
   const Buffer from(context, bytes), to(context, bytes);
-  const Call copy = [&] { copy_memory(context, to.as<void>(), from.as<void>(), bytes); };
-  return 2 * static_cast<double>(bytes) / time_calls(context, {copy}, o.seconds).median;
+  const auto copy = [&] { copy_memory(context, to.as<void>(), from.as<void>(), bytes); };
+  return 2 * static_cast<double>(bytes) / seconds_of_call(context, copy, o);
 }
 
 // From pinned memory, as batches are sent.
@@ -38,8 +42,8 @@ double upload_rate(Context& context, const Options& o) {
   const size_t bytes = static_cast<size_t>(std::min(o.mebibytes, 256)) << 20;
   const HostBuffer from(context, bytes);
   const Buffer to(context, bytes);
-  const Call send = [&] { from.send(context, to.as<void>(), bytes); };
-  return static_cast<double>(bytes) / time_calls(context, {send}, o.seconds).median;
+  const auto send = [&] { from.send(context, to.as<void>(), bytes); };
+  return static_cast<double>(bytes) / seconds_of_call(context, send, o);
 }
 
 struct Product {
@@ -63,7 +67,7 @@ std::vector<Product> products(Context& context, const Options& o) {
 #ifdef MPANET_HAS_CUBLAS
   const int n = o.size > 0 ? o.size : 8192;
   for (const auto& [type, call] : cublas_products(context, n))
-    list.push_back({type, "cuBLAS", 2.0 * n * n * n / time_calls(context, {call}, o.seconds).median});
+    list.push_back({type, "cuBLAS", 2.0 * n * n * n / seconds_of_call(context, call, o)});
 #endif
   return list;
 }

@@ -41,12 +41,13 @@ std::shared_ptr<Operands> operands(Context& context, int n) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, Call>> cublas_products(Context& context, int n) {
+std::vector<std::pair<std::string, std::function<void()>>> cublas_products(Context& context, int n) {
   cublasHandle_t made = nullptr;
   check(cublasCreate(&made), "cublasCreate");
   const std::shared_ptr<cublasContext> handle(made, [](cublasHandle_t h) { static_cast<void>(cublasDestroy(h)); });
   check(cublasSetStream(made, cuda::state_of(context.stream()).handle.get()), "cublasSetStream");
-  const auto product = [=](const std::shared_ptr<Operands>& m, cudaDataType type, cublasComputeType_t sums) -> Call {
+  const auto product = [=](const std::shared_ptr<Operands>& m, cudaDataType type,
+                           cublasComputeType_t sums) -> std::function<void()> {
     return [=] {
       const float one = 1, zero = 0;
       check(cublasGemmEx(handle.get(), CUBLAS_OP_N, CUBLAS_OP_N, n, n, n, &one, m->a.as<void>(), type, n,

@@ -95,6 +95,9 @@ class Context {
   Stream stream() const { return stream_->get(); }
   const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
   bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
+  // Whether kernels are called. In a plan only after set_launching(true): for launches that are watched and not run.
+  bool launching() const { return !planning() || launching_; }
+  void set_launching(bool on) { launching_ = on; }
   Arena& arena() { return *arena_; }
   Tape& tape() { return tape_; }
 
@@ -142,7 +145,7 @@ class Context {
   void* slab_ = nullptr;
   std::unique_ptr<Arena> arena_;
   Tape tape_;
-  bool recording_ = true, profiling_ = false;
+  bool recording_ = true, profiling_ = false, launching_ = false;
   double flops_ = 0, pending_flops_ = 0;
   size_t persistent_ = 0;
   uint64_t buffers_made_ = 0;
