@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "core/base/command_line.h"
+#include "core/base/program.h"
 #include "core/base/random.h"
+#include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
 
@@ -121,9 +123,7 @@ int traincheck(const Options& o) {
   return same ? 0 : 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
+int run(int argc, char** argv) {
   Options o;
   CLI::App app(
       "Compares some training steps on a device with the cpu backend's in double. Exit code 0: the same, 1: different.",
@@ -138,7 +138,10 @@ int main(int argc, char** argv) try {
   app.add_option("--height", o.height, "of a picture")->check(CLI::Range(32, 1024))->capture_default_str();
   app.add_option("--width", o.width, "of a picture")->check(CLI::Range(16, 1024))->capture_default_str();
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  mpanet::set_up_threads(0);
   return traincheck(o);
-} catch (...) {
-  return report_exception("traincheck");
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return mpanet::program_main("traincheck", argc, argv, run); }
