@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "core/base/error.h"
 #include "tests/support/engine_helpers.h"
 
 namespace mpanet {
