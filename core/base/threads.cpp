@@ -149,7 +149,8 @@ std::jthread start_thread(std::function<void()> work) {
 
 void parallel_for(int threads, size_t count, const std::function<void(size_t item, int thread)>& work) {
   std::atomic<size_t> next = 0;
-  std::mutex mutex;  // of error
+  std::mutex starting;  // held until all threads are there: one that is lacking ends the loop before any work
+  std::mutex mutex;     // of error
   std::exception_ptr error;
   const auto stop = [&] {
     next = count;
@@ -157,6 +158,7 @@ void parallel_for(int threads, size_t count, const std::function<void(size_t ite
     if (!error) error = std::current_exception();
   };
   const auto run = [&](int thread) {
+    { const std::lock_guard wait(starting); }
     try {
       for (size_t item; (item = next++) < count;) work(item, thread);
     } catch (...) {
@@ -165,12 +167,14 @@ void parallel_for(int threads, size_t count, const std::function<void(size_t ite
   };
   {
     std::vector<std::jthread> pool;
+    std::unique_lock lock(starting);
     try {
       for (int i = 1; i < threads && static_cast<size_t>(i) < count; i++)
         pool.push_back(start_thread([&run, i] { run(i); }));
     } catch (...) {
       stop();
     }
+    lock.unlock();
     run(0);
   }
   if (error) std::rethrow_exception(error);

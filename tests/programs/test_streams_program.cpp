@@ -90,9 +90,8 @@ TEST_CASE("a result that cannot be written: one line and exit code 2") {
 }
 
 TEST_CASE("results of every command" * doctest::skip(kLacking)) {
-  const TemporaryFolder folder;
   for (const std::string& command :
-       {"mpanet-data verify " + data_set(), "mpanet-data synth --ids 2 --test-ids 2 --images 1 --out x",
+       {"mpanet-data verify " + data_set(), std::string("mpanet-data synth --ids 2 --test-ids 2 --images 1 --out x"),
         "mpanet-eval --chance 1 --data " + data_set()})
     for (const char* sink : {">/dev/full", ">&9", ">&-"}) {
       const Result result = bash(command + " " + sink + " 2>$err");
@@ -155,7 +154,7 @@ TEST_CASE("a file that may not grow is an error of the write, not the end" * doc
 
 TEST_CASE("threads that the system does not start" * doctest::skip(kLacking)) {
   // Address space for the program, not for the stacks of many threads.
-  check_refused("(ulimit -s 65536; ulimit -v 4000000; exec mpanet-data verify --threads 1000 " + data_set() + " )",
+  check_refused("(ulimit -s 65536; ulimit -v 1000000; exec mpanet-data verify --threads 40 " + data_set() + " )",
                 "mpanet-data: cannot start a thread: Resource temporarily unavailable");
   check_refused(
       "(ulimit -s 65536; ulimit -v 4000000; exec mpanet-eval --threads 1000 --chance 1 --data " + data_set() + " )",
