@@ -117,7 +117,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
-  note(why);
+  note("device: " + why);
   note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
@@ -152,9 +152,9 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
   const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
                                 : options.features.empty() ? embed(options, plan, threads)
                                                            : read_features(options.features, plan);
-  if (options.checkpoint.empty()) note(threads.text);
   const std::string feature = feature_of(options, embeddings);
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
+  if (options.checkpoint.empty()) note(threads.text);
   const auto results = rank_embeddings(plan, embeddings);
   fmt::print("{}", results_table(plan, results, feature, options.per_trial));
   if (!options.json.empty()) write_file(options.json, results_json(plan, results, feature).dump(2) + "\n");
