@@ -12,6 +12,7 @@
 #include "bench/pass_timer.h"
 #include "core/base/command_line.h"
 #include "core/base/file.h"
+#include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/threads.h"
 
@@ -106,8 +107,8 @@ void run(const Options& o) {
   if (rehearsal) sizes = kRehearsal;
   if (cpu) sizes.batch = 2;
   if (o.batch > 0) sizes.batch = o.batch;
-  fmt::print("{}\nops of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height, sizes.width,
-             sizes.samples);
+  fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
+             sizes.width, sizes.samples);
   if (rehearsal) fmt::print("a rehearsal at small sizes, nothing is timed\n");
   if (cpu && !rehearsal) {
     fmt::print("no GPU is timed here: these are the CPU backend's kernels, held against oneDNN and memcpy\n");
@@ -126,10 +127,7 @@ void run(const Options& o) {
   if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  sleep_when_idle(argv);
+int bench_kernels(int argc, char** argv) {
   Options o;
   CLI::App app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
@@ -149,7 +147,11 @@ int main(int argc, char** argv) try {
   app.add_option("--launches", o.launches_path,
                  "only write what would be launched at the network's sizes, for scripts/kernel-report, to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  set_up_threads(0);
   o.launches_path.empty() ? run(o) : list_launches(o);
-} catch (...) {
-  return report_exception("bench-kernels");
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main("bench-kernels", argc, argv, bench_kernels); }
