@@ -4,11 +4,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <filesystem>
 #include <mutex>
 #include <numeric>
-#include <thread>
 #include <vector>
 
 #include "core/base/error.h"
@@ -17,6 +15,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/temporary.h"
+#include "core/base/threads.h"
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
@@ -132,7 +131,7 @@ struct Job {
 };
 
 // Draws and writes the jobs' folders with several threads; what one of them throws is thrown here.
-bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const std::atomic<bool>& stop) {
+bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const std::function<bool()>& stopped) {
   const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
   std::vector<Job> jobs;
   size_t total = 0;
@@ -142,42 +141,27 @@ bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const st
         jobs.push_back({camera, identity});
         total += static_cast<size_t>(count);
       }
-  Progress progress("drawing", "images", total);
-  std::mutex mutex;  // of progress and error
-  std::exception_ptr error;
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  const auto work = [&] {
-    try {
-      for (size_t i; (i = next++) < jobs.size();) {
-        const auto [camera, identity] = jobs[i];
-        folder.make_folder(folder_of(sysu_path(camera, identity, 1)));
-        const int count = picture_count(config, camera, identity);
-        for (int number = 1; number <= count; number++) {
-          if (stop || failed) return;
-          write_jpeg(folder.add_file(sysu_path(camera, identity, number)),
-                     picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
-        }
-        const std::lock_guard lock(mutex);
-        progress.advance(static_cast<size_t>(count));
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failed.exchange(true)) error = std::current_exception();
+  std::mutex mutex;  // of progress
+  const int threads = config.threads > 0 ? config.threads : usable_processors();
+  Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", total);
+  parallel_for(threads, jobs.size(), [&](size_t i, int) {
+    const auto [camera, identity] = jobs[i];
+    folder.make_folder(folder_of(sysu_path(camera, identity, 1)));
+    const int count = picture_count(config, camera, identity);
+    for (int number = 1; number <= count; number++) {
+      if (stopped()) return;
+      write_jpeg(folder.add_file(sysu_path(camera, identity, number)),
+                 picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
     }
-  };
-  const int threads = config.threads > 0 ? config.threads : static_cast<int>(std::thread::hardware_concurrency());
-  std::vector<std::jthread> pool;
-  for (int i = 1; i < threads; i++) pool.emplace_back(work);
-  work();
-  pool.clear();
-  if (error) std::rethrow_exception(error);
-  return !stop;
+    const std::lock_guard lock(mutex);
+    progress.advance(static_cast<size_t>(count));
+  });
+  return !stopped();
 }
 
 }  // namespace
 
-bool write_synth(const SynthConfig& config, const std::string& out, const std::atomic<bool>& stop) {
+bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped) {
   check(config);
   std::error_code error;
   if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
@@ -191,7 +175,7 @@ bool write_synth(const SynthConfig& config, const std::string& out, const std::a
   write_trial_file(folder.add_file("exp/rand_perm_cam.mat"), draw_trials(config));
   write_lists(config, folder);
   for (int camera = 1; camera <= kSysuCameras; camera++) folder.make_folder(fmt::format("cam{}", camera));
-  if (!write_pictures(config, folder, stop)) return false;
+  if (!write_pictures(config, folder, stopped)) return false;
   folder.commit();
   return true;
 }
