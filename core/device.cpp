@@ -62,7 +62,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
       if (why != nullptr) *why = gpu;
       return device;
     } catch (const UserError& e) {
-      if (why != nullptr) *why = fmt::format("cpu ({})", e.what());
+      if (why != nullptr) *why = survey.card ? fmt::format("cpu ({})", e.what()) : "cpu";
       return Backend::cpu;
     }
   }
@@ -79,7 +79,10 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
 Device choose_device(const std::string& name, std::string* why) {
   // The driver is asked only where it matters: it takes a moment, and a machine without one should not notice.
   const bool gpus = name == "auto" || name == "cuda" || name.starts_with("cuda:");
-  return choose_device(name, gpus ? cuda::survey() : GpuSurvey{}, why);
+  if (!gpus) return choose_device(name, GpuSurvey{}, why);
+  GpuSurvey survey = cuda::survey();
+  survey.card = !survey.gpus.empty() || has_nvidia_card();
+  return choose_device(name, survey, why);
 }
 
 }  // namespace mpanet

@@ -22,7 +22,8 @@ constexpr const char* kDeviceHelp =
     "be used, else the CPU";
 
 // UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes the one line that
-// says what was taken, and for `auto` why.
+// says what was taken. With `auto` it also says why a card that is there was not taken; nothing of GPUs where there is
+// no card.
 Device choose_device(const std::string& name, std::string* why = nullptr);
 Device choose_device(const std::string& name, const GpuSurvey& survey, std::string* why = nullptr);
 

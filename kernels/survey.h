@@ -19,7 +19,11 @@ struct GpuSurvey {
   std::string architectures;  // of the program's kernels, in CMake's words: 80-real,90 (code and PTX),100-virtual (PTX)
   int driver = 0;             // the newest CUDA that the driver serves, 12040 is 12.4; 0: no driver
   int toolkit = 0;            // the CUDA that the kernels were compiled by
+  bool card = false;          // an NVIDIA card is in the machine, whether it can be used or not
 };
+
+// Whether a display controller or accelerator of NVIDIA's is on the PCI bus. `root` stands before /sys, for tests.
+bool has_nvidia_card(const std::string& root = "");
 
 // Why CUDA finds no GPU, in one line, from its versions and its own words.
 std::string why_no_gpu(const std::string& error, const GpuSurvey& survey);

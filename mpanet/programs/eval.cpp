@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/features.h"
@@ -110,14 +111,15 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan) {
   const Dataset data = read_dataset(parse_dataset_kind(options.protocol), options.data, Split::Test);
   const size_t others = check_images(plan, data.test);
   if (others > 0)
-    fmt::print(stderr, "note: {} test pictures are not in the trial file or in no camera of the protocol\n", others);
+    fmt::print(stderr, "note: {} not in the trial file or in no camera of the protocol\n",
+               counted(others, "test picture is", "test pictures are"));
   EngineConfig config;
   config.model = checkpoint.embedding_model();
   if (!options.size.empty()) parse_size(options.size, config.model);
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
-  fmt::print(stderr, "{}\n", why);
+  fmt::print(stderr, "device: {}\n", why);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
   check_image_size(config.model);

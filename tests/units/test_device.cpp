@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/context.h"
 #include "core/device.h"
 #include "core/upload.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace mpanet;
 
@@ -69,12 +71,31 @@ TEST_CASE("a GPU that is not there") {
   CHECK(refusal("cuda", none) == "device cuda: there is no NVIDIA driver here");
   std::string why;
   CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
+  CHECK(why == "cpu");
+  none.card = true;
+  CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
   CHECK(why == "cpu (device cuda: there is no NVIDIA driver here)");
   const GpuSurvey old = machine({}, "80", 12020);
   CHECK(why_no_gpu("driver is insufficient", old) ==
         "the NVIDIA driver is too old: it serves CUDA up to 12.2, this program needs 13.0");
   CHECK(why_no_gpu("no CUDA-capable device is detected", machine({}, "80")) ==
         "the NVIDIA driver shows no GPU: no CUDA-capable device is detected (is CUDA_VISIBLE_DEVICES set?)");
+}
+
+TEST_CASE("a card is one of NVIDIA's display controllers on the PCI bus") {
+  TemporaryFolder root;
+  const auto put = [&](const std::string& slot, const std::string& vendor, const std::string& kind) {
+    const std::string folder = root / "sys/bus/pci/devices/" + slot;
+    std::filesystem::create_directories(folder);
+    write_file(folder + "/vendor", vendor + "\n");
+    write_file(folder + "/class", kind + "\n");
+  };
+  CHECK(!has_nvidia_card(root.path()));
+  put("0000:00:02.0", "0x8086", "0x030000");  // another maker's
+  put("0000:01:00.1", "0x10de", "0x040300");  // the sound of a card's HDMI
+  CHECK(!has_nvidia_card(root.path()));
+  put("0000:02:00.0", "0x10de", "0x030200");
+  CHECK(has_nvidia_card(root.path()));
 }
 
 TEST_CASE("a GPU that the kernels are not compiled for") {
