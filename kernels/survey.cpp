@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "core/base/error.h"
@@ -17,7 +15,7 @@ std::string version(int cuda) { return fmt::format("{}.{}", cuda / 1000, cuda % 
 struct Compiled {
   int capability = 0;
   bool code = true, ptx = true;
-  bool exact = false;  // 90a: for this very architecture
+  bool exact = false;  // 90a: runs on this architecture only
 };
 
 std::vector<Compiled> parse_architectures(const std::string& text) {
@@ -49,18 +47,6 @@ bool ptx_compiles(const Compiled& compiled, int capability) {
 }
 
 }  // namespace
-
-bool has_nvidia_card(const std::string& root) {
-  const auto holds = [](const std::filesystem::path& file, std::string_view start) {
-    std::string word;
-    std::ifstream(file) >> word;
-    return word.starts_with(start);
-  };
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(root + "/sys/bus/pci/devices", error))
-    if (holds(entry.path() / "vendor", "0x10de") && holds(entry.path() / "class", "0x03")) return true;
-  return false;
-}
 
 std::string why_no_gpu(const std::string& error, const GpuSurvey& survey) {
   if (survey.driver == 0) return "there is no NVIDIA driver here";

@@ -1,4 +1,4 @@
-// The one way our programs read their command line: --help ends with 0, a mistake with one line on stderr and 2.
+// How all programs read their command line: --help exits with 0, a mistake with one line on stderr and 2.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <functional>

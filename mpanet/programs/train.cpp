@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
   TrainOptions options;
   std::string device = "auto", precision, seed;
   int64_t max_steps = -1;
-  bool help_config = false, version = false;
+  bool help_config = false, markdown = false, version = false;
   app.add_option(
       "--config", options.config,
       "JSON file (see --help-config), or the name of one that comes with the program: sysu, demo; not needed "
@@ -87,11 +87,12 @@ int run(int argc, char** argv) {
   app.add_option("--seed", seed, "the same as --set seed=...");
   app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
       ->check(CLI::Range(1, 1024));
-  app.add_flag("--help-config", help_config, "list every configuration key and exit");
+  CLI::Option* const help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
+  app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv, about_key)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
-  if (help_config) return fmt::print("{}", config_help()), 0;
+  if (help_config) return fmt::print("{}", markdown ? config_table() : config_help()), 0;
   if (options.data.empty() && !options.resume) fail("--data is needed (see --help)");
   if (options.out.empty()) fail("--out is needed (see --help)");
   if (!options.config.empty()) options.config = find_config(options.config);

@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/base/file.h"
 #include "core/context.h"
 #include "core/device.h"
 #include "core/upload.h"
-#include "tests/support/temporary_folder.h"
 
 using namespace mpanet;
 
@@ -71,7 +69,7 @@ TEST_CASE("a GPU that is not there") {
   CHECK(refusal("cuda", none) == "device cuda: there is no NVIDIA driver here");
   std::string why;
   CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
-  CHECK(why == "cpu");
+  CHECK(why == "cpu");  // whoever has no card reads nothing about CUDA
   none.card = true;
   CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
   CHECK(why == "cpu (device cuda: there is no NVIDIA driver here)");
@@ -80,22 +78,6 @@ TEST_CASE("a GPU that is not there") {
         "the NVIDIA driver is too old: it serves CUDA up to 12.2, this program needs 13.0");
   CHECK(why_no_gpu("no CUDA-capable device is detected", machine({}, "80")) ==
         "the NVIDIA driver shows no GPU: no CUDA-capable device is detected (is CUDA_VISIBLE_DEVICES set?)");
-}
-
-TEST_CASE("a card is one of NVIDIA's display controllers on the PCI bus") {
-  TemporaryFolder root;
-  const auto put = [&](const std::string& slot, const std::string& vendor, const std::string& kind) {
-    const std::string folder = root / "sys/bus/pci/devices/" + slot;
-    std::filesystem::create_directories(folder);
-    write_file(folder + "/vendor", vendor + "\n");
-    write_file(folder + "/class", kind + "\n");
-  };
-  CHECK(!has_nvidia_card(root.path()));
-  put("0000:00:02.0", "0x8086", "0x030000");  // another maker's
-  put("0000:01:00.1", "0x10de", "0x040300");  // the sound of a card's HDMI
-  CHECK(!has_nvidia_card(root.path()));
-  put("0000:02:00.0", "0x10de", "0x030200");
-  CHECK(has_nvidia_card(root.path()));
 }
 
 TEST_CASE("a GPU that the kernels are not compiled for") {
@@ -121,6 +103,13 @@ TEST_CASE("a GPU that the kernels are not compiled for") {
   CHECK(choose_device("auto", mixed).index == 1);
   CHECK(choose_device("cuda", mixed).index == 1);
   CHECK(refusal("cuda:0", mixed).starts_with("device cuda:0: Turing has compute capability 7.5"));
+}
+
+TEST_CASE("the architectures that a build chooses by itself serve every card") {
+  for (const int capability : {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121, 130, 200}) {
+    const Gpu gpu{"Card", capability / 10, capability % 10, 0};
+    CHECK_MESSAGE(why_unusable(gpu, machine({}, OWN_ARCHITECTURES)) == "", capability);
+  }
 }
 
 TEST_CASE("loose memory comes from the backend, exactly as large as asked") {
