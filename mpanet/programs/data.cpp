@@ -5,6 +5,7 @@
 #include "core/base/interrupt.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
@@ -32,8 +33,9 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
     note(fmt::format("{}: stopped; {} was not made", kProgram, out));
     return interrupt_exit_code();
   }
-  fmt::print("{}: {} identities for training, {} for the test, seed {}\n", out, config.ids, config.test_ids,
-             config.seed);
+  fmt::print("{}: {} for training, {} for the test, seed {}
+", out, counted(config.ids, "identity", "identities"),
+             config.test_ids, config.seed);
   if (picture) {
     write_png(*picture, draw_synth_sheet(config, 10));
     picture->commit();
@@ -53,13 +55,13 @@ int preprocess(const std::string& path, int height, int width, const std::string
 int verify(const std::string& root, const std::string& trials, int threads) {
   check_threads(threads);
   const VerifyReport report = verify_sysu(root, trials, threads, [](const std::string& line) { note(line); });
-  fmt::print("{}: {} identities, {} visible and {} infrared images", root, report.identities, report.visible,
-             report.infrared);
-  if (report.other_files > 0) fmt::print(", {} other files ignored", report.other_files);
+  fmt::print("{}: {}, {} visible and {}", root, counted(report.identities, "identity", "identities"), report.visible,
+             counted(report.infrared, "infrared image"));
+  if (report.other_files > 0) fmt::print(", {} ignored", counted(report.other_files, "other file"));
   if (report.problems == 0)
     fmt::print("; all decode, counts equal the trial file\n");
   else
-    fmt::print("; {} problem{}\n", report.problems, report.problems == 1 ? "" : "s");
+    fmt::print("; {}\n", counted(report.problems, "problem"));
   return report.problems == 0 ? 0 : 2;
 }
 

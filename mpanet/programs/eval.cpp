@@ -10,6 +10,7 @@
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/features.h"
@@ -109,7 +110,8 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
   const Dataset data = read_dataset(parse_dataset_kind(options.protocol), options.data, Split::Test);
   const size_t others = check_images(plan, data.test);
   if (others > 0)
-    note(fmt::format("note: {} test pictures are not in the trial file or in no camera of the protocol", others));
+    note(fmt::format("note: {} not in the trial file or in no camera of the protocol",
+                     counted(others, "test picture is", "test pictures are")));
   EngineConfig config;
   config.model = checkpoint.embedding_model();
   if (!options.size.empty()) parse_size(options.size, config.model);
