@@ -72,14 +72,6 @@ void add_flat(Table& table, int64_t count) {
     int32_t* finite = in.space<int32_t>(1);
     return CALL(check_finite(stream, x, count, finite));
   });
-  table.add("random_bits", shape, 4 * n, [=](const Inputs& in) -> Call {
-    uint32_t* to = in.space<uint32_t>(count);
-    return CALL(random_bits(stream, 1, 2, 3, 4, to, count));
-  });
-  table.add("random_uniform", shape, pass, [=](const Inputs& in) -> Call {
-    real* to = in.space<real>(count);
-    return CALL(random_uniform(stream, 1, 2, 3, 4, to, count));
-  });
 }
 
 }  // namespace

@@ -176,7 +176,7 @@ TEST_CASE("batch norm does not depend on the number of threads") {
   const int threads = omp_get_max_threads();
   for (const int count : {1, 2, 3}) {
     omp_set_num_threads(count);
-    Context context(Backend::cpu);
+    Context context(Backend::cpu, Guards::On);
     const Stored input(context, x), gradient(context, dy);
     Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
     Reals mean(context, s.c), variance(context, s.c), sum_g(context, s.c), sum_gn(context, s.c);

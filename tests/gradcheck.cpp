@@ -121,8 +121,8 @@ std::vector<Values> backward_gradients(Inputs& in, const Call& call, bool preset
   return gradients;
 }
 
-size_t planned_bytes(const OpCase& c, Backend backend, const std::shared_ptr<StreamHandle>& stream) {
-  Context context(backend, stream, Arena::Mode::Plan);
+size_t planned_bytes(const OpCase& c, const std::shared_ptr<StreamHandle>& stream) {
+  Context context(stream->device(), stream, Arena::Mode::Plan);
   Inputs in(context, kSeed);
   const Call call = c.make(in);
   for (const bool preset : {false, true}) backward_gradients(in, call, preset);
@@ -229,13 +229,13 @@ class Check {
   double largest_ = 0;
 };
 
-Result check(const OpCase& c, Backend backend, int threads) {
+Result check(const OpCase& c, Device device, int threads) {
   Result broken;
   try {
     omp_set_num_threads(threads);
-    const auto stream = std::make_shared<StreamHandle>(backend);
-    const size_t slab = planned_bytes(c, backend, stream);
-    Context context(backend, stream, slab);
+    const auto stream = std::make_shared<StreamHandle>(device);
+    const size_t slab = planned_bytes(c, stream);
+    Context context(device, stream, slab);
     Inputs in(context, kSeed);
     const Call call = c.make(in);
     return Check(c, in, call).run(slab);
@@ -245,17 +245,18 @@ Result check(const OpCase& c, Backend backend, int threads) {
   return broken;
 }
 
-int run_cases(const std::vector<OpCase>& cases, Backend backend) {
+int run_cases(const std::vector<OpCase>& cases, Device device) {
   const int threads = omp_get_max_threads();
   int failed = 0;
-  fmt::print("worst error of each op's gradients, relative to its size and to the tensor's root mean square\n");
+  fmt::print("on {}: worst error of each op's gradients, relative to its size and to the tensor's root mean square\n",
+             name_of(device));
   for (size_t i = 0; i < cases.size();) {
     const std::string& op = cases[i].op;
     Worst worst;
     int count = 0, checked = 0, shrunk = 0;
     double tolerance = 0;
     for (; i < cases.size() && cases[i].op == op; i++, count++) {
-      const Result result = check(cases[i], backend, threads);
+      const Result result = check(cases[i], device, threads);
       worst.see(result.worst.error, cases[i].tolerance, cases[i].shapes);
       checked += result.checked;
       shrunk += result.shrunk;
@@ -280,7 +281,6 @@ int gradcheck(int argc, char** argv) {
   std::string device = "cpu", filter;
   bool list = false;
   app.add_option("--device", device, mpanet::kDeviceHelp)
-
       ->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
@@ -294,7 +294,7 @@ int gradcheck(int argc, char** argv) {
     if (std::find(order.begin(), order.end(), c.op) == order.end()) order.push_back(c.op);
   const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
-  if (!list) return run_cases(cases, choose_device(device).backend);
+  if (!list) return run_cases(cases, choose_device(device));
   for (const OpCase& c : cases)
     fmt::print("{} {}{}\n", c.op, c.shapes, c.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.flops) : "");
   return 0;

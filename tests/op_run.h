@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/device.h"
+#include "core/context.h"
 
 namespace mpanet {
 
@@ -33,7 +33,7 @@ struct OpPrecision {
   double storage_smallest;         // smallest normal number of the storage type
   Rounding rounding;               // to the storage type
   std::vector<OpName> (*names)();
-  OpResults (*run)(size_t place, Device device, Rounding rounding);
+  OpResults (*run)(size_t place, Device device, Rounding rounding, Guards guards);
 };
 
 namespace f64 {

@@ -2,8 +2,8 @@
 //
 // Each case runs forward and backward, the gradients once set and once added to numbers that are there, and every
 // result is compared twice: with the cpu backend in the same precision, and with the cpu backend in double on the same
-// inputs, which are rounded to the storage type before either sees them. Memory is taken block by block, so that a
-// device that guards its blocks finds whoever writes outside. Then the case runs again, on the emulation in another
+// inputs, which are rounded to the storage type before either sees them. Every tensor, parameter and workspace lies
+// between guard zones: they hold NaN, so that a read out of range shows in the result, and a write into them fails. Then the case runs again, on the emulation in another
 // order of warps and blocks each time: every run must give the same bits.
 //
 // What a result may differ from its truth t by, u being half the distance of two neighbours (2^-8 in bf16, 2^-11 in
@@ -105,6 +105,12 @@ void compare(const OpTensor& got, const OpTensor& truth, const Allowed& allowed,
                                                    with, std::sqrt(errors), norm(truth.values)));
 }
 
+struct Options {
+  Device device;
+  Guards guards = Guards::On;
+  int seeds = 1;
+};
+
 struct Verdict {
   Worst same, exact;  // against the same precision, against double
   std::string failure;
@@ -119,17 +125,20 @@ std::string first_difference(const OpResults& a, const OpResults& b) {
   return {};
 }
 
-Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device device, int seeds) {
+Verdict check(const OpPrecision& p, size_t place, const OpName& op, const Options& o) {
   Verdict verdict;
+  const auto run = [&](const OpPrecision& precision, Device device) {
+    return precision.run(place, device, p.rounding, o.guards);
+  };
   try {
     simt::set_seed(0);
-    const OpResults got = p.run(place, device, p.rounding);
-    if (!(device == Device(Backend::cpu))) {
-      const OpResults same = p.run(place, Backend::cpu, p.rounding);
+    const OpResults got = run(p, o.device);
+    if (o.device != Device(Backend::cpu)) {
+      const OpResults same = run(p, Backend::cpu);
       for (size_t t = 0; t < got.size(); t++)
         compare(got[t], same[t], {p, op, same[t], 2}, kink(p, op, 10) / 3, "cpu", verdict.same);
     }
-    const OpResults exact = f64::op_precision.run(place, Backend::cpu, p.rounding);
+    const OpResults exact = run(f64::op_precision, Backend::cpu);
     for (size_t t = 0; t < got.size(); t++) {
       const double may = kink(p, op, 1);
       if (may > 0.7 && got[t].name.starts_with("d(")) continue;
@@ -140,10 +149,10 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device devic
     for (const Worst& worst : {verdict.same, verdict.exact})
       if (worst.share > 1 && verdict.failure.empty()) verdict.failure = worst.where;
     // A whole network takes its time, and each of its kernels has cases of its own.
-    const int runs = op.between < 10 ? seeds : std::min(seeds, 3);
+    const int runs = op.between < 10 ? o.seeds : std::min(o.seeds, 3);
     for (int seed = 1; seed < runs && verdict.failure.empty(); seed++) {
       simt::set_seed(static_cast<uint32_t>(seed));
-      const std::string difference = first_difference(got, p.run(place, device, p.rounding));
+      const std::string difference = first_difference(got, run(p, o.device));
       if (!difference.empty()) verdict.failure = fmt::format("{} with schedule {}", difference, seed);
     }
   } catch (const std::exception& error) {
@@ -152,18 +161,18 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device devic
   return verdict;
 }
 
-int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, Device device, int seeds) {
+int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Options& o) {
   const std::vector<OpName> all = p.names();
   int failed = 0;
   fmt::print("{} on {}, {} run{} of each case: worst share of the tolerance against {}double\n", p.name,
-             name_of(device), seeds, seeds == 1 ? "" : "s", device == Device(Backend::cpu) ? "" : "the cpu and ");
+             name_of(o.device), o.seeds, o.seeds == 1 ? "" : "s", o.device == Device(Backend::cpu) ? "" : "the cpu and ");
   for (size_t i = 0; i < chosen.size();) {
     const std::string& op = all[chosen[i]].op;
     Worst same, exact;
     int count = 0;
     for (; i < chosen.size() && all[chosen[i]].op == op; i++, count++) {
       const OpName& name = all[chosen[i]];
-      const Verdict verdict = check(p, chosen[i], name, device, seeds);
+      const Verdict verdict = check(p, chosen[i], name, o);
       same.see(verdict.same.share, name.shapes + ": " + verdict.same.where);
       exact.see(verdict.exact.share, name.shapes + ": " + verdict.exact.where);
       if (verdict.failure.empty()) continue;
@@ -196,16 +205,17 @@ int opcheck(int argc, char** argv) {
       "precision and in double. Exit code 0: all within tolerance, 1: some are not.",
       "opcheck");
   std::string device = "cpu", precision = "f32", filter;
-  int seeds = 1;
-  bool list = false;
+  Options o;
+  bool list = false, bare = false;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", precision, "f64, f32, bf16 or f16")
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
-  app.add_option("--seeds", seeds, "runs of each case, on emu each under a schedule of its own; all bits must agree")
+  app.add_option("--seeds", o.seeds, "runs of each case, on emu each under a schedule of its own; all bits must agree")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
+  app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const OpPrecision* const all[] = {&f64::op_precision, &f32::op_precision, &bf16::op_precision, &f16::op_precision};
@@ -213,7 +223,11 @@ int opcheck(int argc, char** argv) {
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
-  if (!list) return run_cases(p, chosen, choose_device(device), seeds);
+  if (!list) {
+    o.device = choose_device(device);
+    o.guards = bare ? Guards::Off : Guards::On;
+    return run_cases(p, chosen, o);
+  }
   for (const size_t i : chosen) fmt::print("{} {}\n", names[i].op, names[i].shapes);
   return 0;
 }
