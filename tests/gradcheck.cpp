@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "tests/op_case.h"
+#include "tests/support/worst.h"
 
 namespace {
 
@@ -32,18 +33,6 @@ constexpr int kDirections = 3;
 constexpr double kVanished = 1e-5;  // of L's derivatives, which are sums of terms near 1
 constexpr char kReason[] =
     "rounding in L, near 1e-15, over twice the step of 2e-6 is near 1e-9; 100 times that for ops, 1000 for the network";
-
-struct Worst {
-  double error = 0, share = 0;  // relative; of the tolerance
-  std::string where = "-";
-  void see(double value, double tolerance, const std::string& what) {
-    const double used = std::isfinite(value) ? value / tolerance : std::numeric_limits<double>::infinity();
-    if (used < share) return;
-    error = value;
-    share = used;
-    where = what;
-  }
-};
 
 struct Result {
   Worst worst;
@@ -154,7 +143,7 @@ class Check {
       compare_added(leaf, gradients[i], added[i]);
       compare_slopes(leaf, gradients[i]);
     }
-    if (result_.worst.share > 1) fail_with(result_.worst.where);
+    if (!result_.worst.within()) fail_with(result_.worst.where);
     return result_;
   }
 
@@ -199,7 +188,8 @@ class Check {
     }
     largest_ = std::max(largest_, std::fabs(found));
     result_.checked++;
-    result_.worst.see(best, case_.tolerance, fmt::format("{}: backward {:.9g}, difference {:.9g}", where, want, found));
+    result_.worst.see(best, case_.tolerance,
+                      [&] { return fmt::format("{}: backward {:.9g}, difference {:.9g}", where, want, found); });
   }
 
   void compare_slopes(const Leaf& leaf, const Values& gradient) {
@@ -280,8 +270,7 @@ int gradcheck(int argc, char** argv) {
       "gradcheck");
   std::string device = "cpu", filter;
   bool list = false;
-  app.add_option("--device", device, mpanet::kDeviceHelp)
-      ->capture_default_str();
+  app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;

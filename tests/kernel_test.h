@@ -15,6 +15,7 @@
 #include "core/random.h"
 #include "core/tensor.h"
 #include "kernels/kernels.h"
+#include "tests/support/flags.h"
 // Last.
 #include "tests/engine_doctest.h"
 
@@ -66,8 +67,7 @@ class Array {
   // Every byte 255: NaN, where that is one.
   template <std::integral Count>
   Array(Context& context, Count count) : Array(0, context, static_cast<size_t>(count)) {}
-  Array(Context& context, const std::vector<Number>& values, size_t shift = 0)
-      : Array(shift, context, values.size()) {
+  Array(Context& context, const std::vector<Number>& values, size_t shift = 0) : Array(shift, context, values.size()) {
     std::vector<T> narrow;
     for (const Number v : values) narrow.push_back(static_cast<T>(v));
     context_.to_device(data(), narrow.data(), narrow.size() * sizeof(T));

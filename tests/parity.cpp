@@ -13,12 +13,14 @@
 #include "core/threads.h"
 #include "mpanet/engine.h"
 #include "tests/reference_fill.h"
+#include "tests/support/worst.h"
 
 namespace {
 
 using mpanet::Batch;
 using mpanet::Engine;
 using mpanet::fail;
+using mpanet::Worst;
 using nlohmann::json;
 
 // How far off a number may be, relative to its tensor's norm (a loss term's own size).
@@ -33,18 +35,6 @@ struct Tolerances {
   bool every_number;
 };
 
-struct Worst {
-  std::string what = "nothing";
-  double share = 0, error = 0;
-  void see(const std::string& name, double value, double limit) {
-    const double used = std::isfinite(value) ? value / limit : INFINITY;
-    if (used < share) return;
-    share = used;
-    error = value;
-    what = name;
-  }
-};
-
 double norm_of(const std::vector<double>& v) {
   double s = 0;
   for (const double x : v) s += x * x;
@@ -57,16 +47,16 @@ void compare_tensor(const std::string& name, const std::vector<double>& got, con
   for (const json& d : want.at("shape")) count *= d.get<int64_t>();
   if (count != static_cast<int64_t>(got.size())) fail("{}: expected {} values, got {}", name, count, got.size());
   const double norm = want.at("norm").get<double>(), unit = norm > 0 ? norm : 1;
-  worst.see(name + " norm", std::fabs(norm_of(got) - norm) / unit, limit);
+  worst.see(std::fabs(norm_of(got) - norm) / unit, limit, name + " norm");
   if (!every_number) return;
   double sum = 0;
   for (const double x : got) sum += x;
-  worst.see(name + " sum", std::fabs(sum - want.at("sum").get<double>()) / unit, limit);
+  worst.see(std::fabs(sum - want.at("sum").get<double>()) / unit, limit, name + " sum");
   for (size_t i = 0; i < want.at("at").size(); i++) {
     const size_t at = want.at("at")[i].get<size_t>();
     if (at >= got.size()) fail("{}: entry {} is outside the tensor of {} values", name, at, got.size());
     const double error = std::fabs(got[at] - want.at("values").at(i).get<double>()) / unit;
-    worst.see(fmt::format("{}[{}]", name, at), error, limit);
+    worst.see(error, limit, fmt::format("{}[{}]", name, at));
   }
 }
 
@@ -148,9 +138,9 @@ void compare_losses(const mpanet::Losses& got, const json& want, int step, const
     differences.push_back(value - all.back());
     const double unit = std::max(std::fabs(all.back()), 1e-12);
     if (t.every_number)
-      worst.see(fmt::format("step {} {}", step, name), std::fabs(differences.back()) / unit, t.losses);
+      worst.see(std::fabs(differences.back()) / unit, t.losses, fmt::format("step {} {}", step, name));
   }
-  worst.see(fmt::format("step {} losses", step), norm_of(differences) / norm_of(all), t.losses);
+  worst.see(norm_of(differences) / norm_of(all), t.losses, fmt::format("step {} losses", step));
 }
 
 void compare_state(const Engine& engine, const json& want, mpanet::Slot slot, const char* what, double limit,
@@ -174,7 +164,7 @@ void compare_all_gradients(const Engine& engine, const json& want, double limit,
     norms.push_back(want.at(info.name).at("norm").get<double>());
     differences.push_back(norm_of(read_slot(engine, info, mpanet::Slot::Gradient)) - norms.back());
   }
-  worst.see("gradient norms", norm_of(differences) / norm_of(norms), limit);
+  worst.see(norm_of(differences) / norm_of(norms), limit, "gradient norms");
 }
 
 Worst run(const Fixture& f, const Tolerances& tolerances) {
@@ -224,10 +214,10 @@ int parity(int argc, char** argv) {
   bool good = true;
   for (const std::string& path : paths) {
     const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where), tolerances);
-    const bool within = worst.share <= 1;
+    const bool within = worst.within();
     good = good && within;
     fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
-               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.what, worst.error,
+               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.where, worst.error,
                100 * worst.share);
     std::fflush(stdout);
   }

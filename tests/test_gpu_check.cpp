@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/process.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -49,8 +50,6 @@ Check check(const Build& build, std::vector<std::string> arguments = {}) {
   for (const nlohmann::json& step : c.report["steps"]) c.outcomes[step["name"]] = step["outcome"];
   return c;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST_CASE("all steps that need no GPU pass, the others are skipped") {
   Build build;

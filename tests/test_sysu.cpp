@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "data/dataset.h"
 #include "data/sysu.h"
+#include "tests/support/text.h"
 #include "tests/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
@@ -42,8 +43,6 @@ std::string refusal(const std::string& root, Split split = Split::Both) {
   CHECK(message.find('\n') == message.npos);
   return message;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 }  // namespace
 

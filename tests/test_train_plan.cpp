@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "mpanet/free_memory.h"
 #include "mpanet/train_plan.h"
+#include "tests/support/text.h"
 #include "tests/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
@@ -12,12 +13,6 @@
 
 using namespace mpanet;
 namespace fs = std::filesystem;
-
-namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
-}  // namespace
 
 TEST_CASE("the largest batch that fits, by the plan itself") {
   TrainConfig config;

@@ -11,6 +11,7 @@
 #include "data/matfile.h"
 #include "mpanet/checkpoint.h"
 #include "tests/process.h"
+#include "tests/support/text.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
 // clang-format on
@@ -20,8 +21,6 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 // One drawn data set for all tests: 4 identities to train on, 2 for the test.
 const std::string& data_set(const char* seed = "1") {
