@@ -121,17 +121,19 @@ TEST_CASE("check_finite finds one bad value anywhere") {
 TEST_CASE("arrays longer than a grid") {
   constexpr int64_t kCount = 5'000'011;
   on_each_device([](Context& context) {
-    std::vector<real> values = filled(kCount, real{2});
-    const Array<real> x(context, values);
-    check_relative(norm_of(context, x, kCount), 2 * std::sqrt(static_cast<long double>(kCount)), kTolerance);
-    ON_BACKEND(context.backend(), scale(context.stream(), x.data(), kCount, real{1.5}));
-    CHECK(x.values() == filled(kCount, real{3}));
-    CHECK(finite(context, values) == 1);
-    values.back() = kInfinity;
-    CHECK(finite(context, values) == 0);
-    values.back() = 0;
-    values[3 * kCount / 4] = kNaN;
-    CHECK(finite(context, values) == 0);
+    for (const size_t shift : {0, 1}) {  // in packs; one by one
+      std::vector<real> values = filled(kCount, real{2});
+      const Array<real> x(context, values, shift);
+      check_relative(norm_of(context, x, kCount), 2 * std::sqrt(static_cast<long double>(kCount)), kTolerance);
+      ON_BACKEND(context.backend(), scale(context.stream(), x.data(), kCount, real{1.5}));
+      CHECK(x.values() == filled(kCount, real{3}));
+      CHECK(finite(context, values, shift) == 1);
+      values.back() = kInfinity;
+      CHECK(finite(context, values, shift) == 0);
+      values.back() = 0;
+      values[3 * kCount / 4] = kNaN;
+      CHECK(finite(context, values, shift) == 0);
+    }
   });
 }
 

@@ -180,6 +180,9 @@ void add_conv_cases(std::vector<OpCase>& cases) {
   for (const Shape& shape : {Shape{2, 5, 3, 64}, Shape{3, 2, 1, 2048}, Shape{1, 40, 25, 64}})
     cases.push_back(wide(batch_norm_2d_case(shape, Mode::Train, true, true)));
   cases.push_back(wide(batch_norm_1d_case({8, 2048}, Mode::Train, true)));
+  // More rows than a thread keeps; more parts than a block that merges them takes at once.
+  for (const Mode mode : {Mode::Train, Mode::Eval}) cases.push_back(wide(batch_norm_1d_case({150, 19}, mode, false)));
+  cases.push_back(wide(batch_norm_2d_case({1, 132, 125, 7}, Mode::Train, true, true)));
 }
 
 }  // namespace mpanet::PRECISION

@@ -102,6 +102,8 @@ void add_layer_cases(std::vector<OpCase>& cases) {
   cases.push_back(wide(global_mean_case({2, 6, 3, 64})));
   cases.push_back(wide(global_mean_case({1, 3, 2, 2048})));
   cases.push_back(wide(linear_case(8, 2048, 32, true)));
+  // More pixels than are staged at a time, and rows enough for every loop over a few of them at once.
+  for (const int c : {64, 67}) cases.push_back(wide(global_mean_case({1, 25, 17, c})));
   cases.push_back(shared_activation_case());
   cases.push_back(shared_values_case());
 }

@@ -12,12 +12,21 @@ namespace {
 
 using Labels = std::vector<int32_t>;
 
-// "3,3,5"
+// "3,3,5"; of many the first ones.
 template <class T>
 std::string joined(const std::vector<T>& numbers) {
+  constexpr size_t kShown = 12;
   std::string text;
-  for (const T number : numbers) text += fmt::format("{}{}", text.empty() ? "" : ",", static_cast<int>(number));
-  return text;
+  for (size_t i = 0; i < std::min(numbers.size(), kShown); i++)
+    text += fmt::format("{}{}", i == 0 ? "" : ",", static_cast<int>(numbers[i]));
+  return text + (numbers.size() > kShown ? ",.." : "");
+}
+
+// Identities of a batch that every loop over its rows takes in several turns: equal ones 173 rows apart.
+Labels many_labels() {
+  Labels labels;
+  for (int i = 0; i < 520; i++) labels.push_back(37 * i % 173);
+  return labels;
 }
 
 OpCase separation_case(int n, int hw, int parts) {
@@ -132,6 +141,14 @@ void add_loss_cases(std::vector<OpCase>& cases) {
   cases.push_back(wide(metric_case(Metric::CenterCluster, uneven, 2048, 1.5)));
   cases.push_back(wide(metric_case(Metric::Triplet, unsorted, 2048, 1.5)));
   cases.push_back(wide(metric_case(Metric::Center, uneven, 2048, 0)));
+  for (const Metric metric : {Metric::CenterCluster, Metric::Triplet, Metric::Center})
+    cases.push_back(wide(metric_case(metric, many_labels(), 3, 1.5)));
+  cases.push_back(wide(cross_entropy_case(300, 3, -1)));
+  cases.push_back(wide(cross_entropy_case(300, 3, 1)));
+  std::vector<uint8_t> modalities;
+  for (int i = 0; i < 300; i++) modalities.push_back(i % 3 == 1);
+  cases.push_back(wide(mutual_kl_case(3, modalities)));
+  cases.push_back(wide(separation_case(3, 11000, 8)));
   cases.push_back(wide(cross_entropy_case(8, 395, -1)));
   cases.push_back(wide(mutual_kl_case(395, {1, 0, 1, 1})));
   cases.push_back(wide(separation_case(2, 216, 6)));

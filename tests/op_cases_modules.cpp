@@ -96,6 +96,19 @@ void add_module_cases(std::vector<OpCase>& cases) {
   cases.push_back(wide(instance_norm_case({1, 3, 2, 2048})));
   cases.push_back(wide(modality_alleviation_case({2, 4, 3, 64}, 4)));
   cases.push_back(wide(modality_alleviation_case({1, 3, 2, 2048}, 16)));
+  // Rows enough for every loop over a few of them at once, more pixels than are staged at a time, more chunks of rows
+  // than warps that add them up.
+  for (const int c : {64, 67}) {
+    const Shape tall{1, 25, 17, c};
+    cases.push_back(wide(instance_norm_case(tall)));
+    cases.push_back(wide(modality_alleviation_case(tall, 5)));
+    for (const int parts : {3, 5}) {
+      cases.push_back(wide(pattern_maps_case(tall, parts)));
+      cases.push_back(wide(pattern_pool_case(tall, parts)));
+    }
+  }
+  cases.push_back(wide(pattern_maps_case({1, 80, 80, 3}, 5)));
+  cases.push_back(wide(pattern_pool_case({2, 80, 40, 3}, 5)));
   for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}}) {
     cases.push_back(wide(pattern_maps_case(shape, 6)));
     cases.push_back(wide(pattern_pool_case(shape, 6)));

@@ -30,10 +30,19 @@ using nlohmann::json;
 //         tensors, to 1e-2; the embedding's norm to 1e-3. One tensor's gradient norm to 5e-2: rounding in fifty layers
 //         moves one by 1.2e-2 here and by 0.9e-2 in PyTorch's own f32, and single entries by more. Single terms,
 //         entries and later steps are not compared: Adam's first steps follow the sign of tiny gradients.
+//         ResNet-101 and 152: losses to 4e-4. Every block adds its rounding and passes on that of the blocks before
+//         it, so the error of the features, and of the losses' distances and logits, grows with the depth. PyTorch's
+//         own f32 is off by 3e-4 from its f64 there.
 struct Tolerances {
   double losses, gradients, tensor, embedding;
   bool every_number;
 };
+
+Tolerances tolerances_of(mpanet::Precision precision, const std::string& depth) {
+  if (precision == mpanet::Precision::f64) return {1e-6, 1e-6, 1e-6, 1e-6, true};
+  const bool deep = depth == "101" || depth == "152";
+  return {deep ? 4e-4 : 1e-4, 1e-2, 5e-2, 1e-3, false};
+}
 
 double norm_of(const std::vector<double>& v) {
   double s = 0;
@@ -167,7 +176,8 @@ void compare_all_gradients(const Engine& engine, const json& want, double limit,
   worst.see(norm_of(differences) / norm_of(norms), limit, "gradient norms");
 }
 
-Worst run(const Fixture& f, const Tolerances& tolerances) {
+Worst run(const Fixture& f) {
+  const Tolerances tolerances = tolerances_of(f.engine.precision, f.engine.model.depth);
   const std::unique_ptr<Engine> engine = mpanet::make_engine(f.engine);
   for (const mpanet::TensorInfo& info : engine->tensors())
     engine->write(info.name, mpanet::Slot::Value, mpanet::reference::fill(info.name, info.shape, f.salt).data());
@@ -202,18 +212,15 @@ int parity(int argc, char** argv) {
   std::vector<std::string> paths;
   std::string precision = "f64", device = "cpu";
   app.add_option("FIXTURE", paths, "JSON files")->required();
-  app.add_option("--precision", precision, "f64 (every number to 1e-6) or f32 (step 0)")
+  app.add_option("--precision", precision, "f64 (every number to 1e-6) or f32 (step 0: losses to 1e-4, in ResNet-101 and 152 to 4e-4)")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
-  const bool f64 = precision == "f64";
-  const Tolerances tolerances =
-      f64 ? Tolerances{1e-6, 1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 5e-2, 1e-3, false};
   const mpanet::Device where = mpanet::choose_device(device);
   bool good = true;
   for (const std::string& path : paths) {
-    const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where), tolerances);
+    const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where));
     const bool within = worst.within();
     good = good && within;
     fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
