@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/command_line.h"
-#include "core/error.h"
-#include "core/file.h"
-#include "data/loader.h"
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "data/loading/loader.h"
 
 namespace {
 

@@ -7,13 +7,13 @@
 #include <numeric>
 
 #include "bench/yardstick.h"
-#include "core/command_line.h"
-#include "core/error.h"
-#include "core/file.h"
-#include "core/random.h"
-#include "core/threads.h"
-#include "data/matfile.h"
-#include "mpanet/ranking.h"
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
+#include "data/sets/matfile.h"
+#include "mpanet/evaluation/ranking.h"
 
 using namespace mpanet;
 

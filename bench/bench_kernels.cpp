@@ -11,10 +11,10 @@
 #include "bench/kernel_report.h"
 #include "bench/launch_list.h"
 #include "bench/stopwatch.h"
-#include "core/command_line.h"
-#include "core/file.h"
-#include "core/progress.h"
-#include "core/threads.h"
+#include "core/base/command_line.h"
+#include "core/base/file.h"
+#include "core/base/progress.h"
+#include "core/base/threads.h"
 #ifdef MPANET_HAS_CUDA
 #  include "kernels/cuda/vendor.h"
 #endif

@@ -8,12 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/yardstick.h"
-#include "core/command_line.h"
-#include "core/file.h"
-#include "core/progress.h"
-#include "core/random.h"
-#include "core/threads.h"
-#include "mpanet/engine.h"
+#include "core/base/command_line.h"
+#include "core/base/file.h"
+#include "core/base/progress.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
+#include "mpanet/network/engine.h"
 
 using namespace mpanet;
 

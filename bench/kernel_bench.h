@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/real.h"
 #include "core/context.h"
-#include "core/real.h"
 #include "kernels/types.h"
 
 namespace mpanet {

@@ -4,8 +4,8 @@
 
 #include <set>
 
-#include "core/error.h"
-#include "core/file.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
 #ifdef MPANET_HAS_EMU
 #  include "kernels/emu/control.h"
 #endif

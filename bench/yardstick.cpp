@@ -6,7 +6,7 @@
 #ifdef MPANET_HAS_ONEDNN
 #  include <oneapi/dnnl/dnnl.h>
 #else
-#  include "mpanet/gemm_f32.h"
+#  include "mpanet/evaluation/gemm_f32.h"
 #endif
 
 namespace mpanet {

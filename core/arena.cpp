@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <new>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace mpanet {
 
@@ -29,7 +29,7 @@ void Arena::free_whole() {
 size_t Arena::take(size_t bytes) {
   const auto fit = free_sizes_.lower_bound({bytes, 0});
   const auto [size, offset] = *fit;
-  CHECK(offset + bytes <= limit_, "{} bytes do not fit into the planned {} ({} in use)", bytes, limit_, used_);
+  MPANET_CHECK(offset + bytes <= limit_, "{} bytes do not fit into the planned {} ({} in use)", bytes, limit_, used_);
   free_sizes_.erase(fit);
   free_.erase(offset);
   if (size > bytes) {
@@ -60,7 +60,7 @@ void Arena::release(void* memory) {
   const size_t key =
       mode_ == Mode::Loose ? reinterpret_cast<size_t>(memory) : static_cast<size_t>(static_cast<char*>(memory) - base_);
   const auto block = blocks_.find(key);
-  CHECK(block != blocks_.end(), "{} was not handed out", memory);
+  MPANET_CHECK(block != blocks_.end(), "{} was not handed out", memory);
   size_t offset = key, bytes = block->second;
   used_ -= bytes;
   blocks_.erase(block);

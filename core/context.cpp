@@ -7,7 +7,7 @@
 #include <exception>
 #include <utility>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "core/guarded_memory.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/memory.h"
@@ -25,12 +25,6 @@ Arena::Loose loose_memory(Backend backend, Stream stream, GuardedMemory* guarded
 }
 
 }  // namespace
-
-void no_backend(const char* call) { throw CheckError(std::string("this build has no such backend: ") + call); }
-
-void kernel_check_failed(const char* function, const char* expected, const char* condition) {
-  throw CheckError(std::string(function) + ": expected " + expected + " [" + condition + "]");
-}
 
 StreamHandle::StreamHandle(Device device)
     : device_(device), stream_(ON_BACKEND(device.backend, create_stream(device.index))) {}
@@ -115,10 +109,10 @@ void Context::synchronize() {
 MemoryUse Context::memory_use() const { return backend() == Backend::cuda ? cuda::memory_use(stream()) : MemoryUse{}; }
 
 CapturedWork Context::capture(const std::function<void()>& work) {
-  CHECK(can_capture() && !planning() && !profiling_, "{} cannot record work{}", name_of(device_),
-        planning()   ? " in a plan"
-        : profiling_ ? " while it times kernels"
-                     : "");
+  MPANET_CHECK(can_capture() && !planning() && !profiling_, "{} cannot record work{}", name_of(device_),
+               planning()   ? " in a plan"
+               : profiling_ ? " while it times kernels"
+                            : "");
   cuda::begin_capture(stream());
   try {
     work();
@@ -130,7 +124,7 @@ CapturedWork Context::capture(const std::function<void()>& work) {
 }
 
 void Context::replay(const CapturedWork& captured) {
-  CHECK(captured, "expected captured work");
+  MPANET_CHECK(captured, "expected captured work");
   cuda::replay(stream(), captured.graph_.get());
 }
 

@@ -1,9 +1,8 @@
 // Which device a program works on, by the name its user gives: cpu, emu, cuda, cuda:N or auto.
 #pragma once
-#include <cstddef>
 #include <string>
-#include <vector>
 
+#include "kernels/survey.h"
 #include "kernels/types.h"
 
 namespace mpanet {
@@ -21,28 +20,6 @@ std::string name_of(Device device);  // cpu, emu, cuda:1
 constexpr const char* kDeviceHelp =
     "cpu; cuda or cuda:N, a GPU; emu, the GPU's kernels emulated on the CPU (slow, for tests); auto, a GPU if one can "
     "be used, else the CPU";
-
-struct Gpu {
-  std::string name;
-  int major = 0, minor = 0;  // compute capability
-  size_t bytes = 0;          // of memory
-};
-
-// What this machine and this program have between them.
-struct GpuSurvey {
-  std::vector<Gpu> gpus;
-  std::string problem;        // why there are none: no driver, too old a driver, ...
-  std::string architectures;  // of the program's kernels, in CMake's words: 80-real,90 (code and PTX),100-virtual (PTX)
-  int driver = 0;             // the newest CUDA that the driver serves, 12040 is 12.4; 0: no driver
-  int toolkit = 0;            // the CUDA that the kernels were compiled by
-};
-GpuSurvey survey_gpus();
-
-// Why CUDA finds no GPU, in one line, from its versions and its own words.
-std::string why_no_gpu(const std::string& error, const GpuSurvey& survey);
-
-// Why a GPU cannot run this program's kernels, in one line; empty: it can.
-std::string why_unusable(const Gpu& gpu, const GpuSurvey& survey);
 
 // UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes the one line that
 // says what was taken, and for `auto` why.

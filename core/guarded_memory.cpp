@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/error.h"
 #include "core/base/guard.h"
-#include "core/error.h"
 #include "kernels/memory.h"
 
 namespace mpanet {
@@ -64,7 +64,7 @@ void GuardedMemory::give_back(void* memory) noexcept {
   const auto block = blocks_.find(static_cast<char*>(memory));
   std::string text;
   try {
-    CHECK(block != blocks_.end(), "{} is where no block begins", memory);
+    MPANET_CHECK(block != blocks_.end(), "{} is where no block begins", memory);
     text = damage_of(block->first, block->second);
   } catch (const std::exception& error) {
     text = error.what();

@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/real.h"
+#include "core/base/shape.h"
 #include "core/context.h"
-#include "core/real.h"
-#include "core/shape.h"
 
 namespace mpanet {
 
@@ -42,8 +42,8 @@ class TensorOf {
   }
   // Hands this tensor's gradient memory over to `other` (same shape, no gradient yet); this tensor has none afterwards.
   void give_grad_to(const TensorOf& other) const {
-    CHECK(other.shape() == shape() && !other.has_grad(), "expected a gradient-free {}, got {}", shape().str(),
-          other.shape().str());
+    MPANET_CHECK(other.shape() == shape() && !other.has_grad(), "expected a gradient-free {}, got {}", shape().str(),
+                 other.shape().str());
     other.body_->grad = std::exchange(body_->grad, nullptr);
   }
   T* mutable_grad() const { return body_->grad; }
@@ -58,7 +58,7 @@ class TensorOf {
     return values;
   }
   void from_host(const std::vector<T>& values) const {
-    CHECK(values.size() == static_cast<size_t>(count()), "expected {} values, got {}", count(), values.size());
+    MPANET_CHECK(values.size() == static_cast<size_t>(count()), "expected {} values, got {}", count(), values.size());
     body_->context.to_device(data(), values.data(), values.size() * sizeof(T));
   }
 

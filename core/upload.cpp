@@ -1,6 +1,6 @@
 #include "core/upload.h"
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace mpanet {
 
@@ -12,7 +12,7 @@ HostBuffer::HostBuffer(Context& context, size_t bytes) : bytes_(bytes) {
 }
 
 void HostBuffer::send(Context& context, void* to, size_t bytes) const {
-  CHECK(bytes <= bytes_, "expected at most {} bytes, got {}", bytes_, bytes);
+  MPANET_CHECK(bytes <= bytes_, "expected at most {} bytes, got {}", bytes_, bytes);
   if (context.planning()) return;
   if (context.backend() == Backend::cuda)
     cuda::copy_from_pinned(context.stream(), to, memory_.get(), bytes);

@@ -1,6 +1,6 @@
 // The kernel interface: kernels.inc once per backend, in the engine's precision, and RUN_ON to call it.
 #pragma once
-#include "core/real.h"
+#include "core/base/real.h"
 #include "kernels/types.h"
 
 namespace mpanet::PRECISION {

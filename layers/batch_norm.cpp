@@ -1,4 +1,4 @@
-#include "layers/conv.h"
+#include "layers/batch_norm.h"
 
 namespace mpanet::PRECISION {
 
@@ -40,7 +40,8 @@ Statistics find_statistics(Context& context, const Tensor& z, BatchNorm& norm, M
   if (mode == Mode::Eval) return {{}, {}, norm.running_mean.value, norm.running_var.value};
   const int c = norm.channels();
   const int64_t rows = z.count() / c;
-  CHECK(rows > 1, "{}: training needs more than one value per channel, got {}", norm.weight.name, z.shape().str());
+  MPANET_CHECK(rows > 1, "{}: training needs more than one value per channel, got {}", norm.weight.name,
+               z.shape().str());
   const RealTensor mean(context, {c}), variance(context, {c});
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
   RUN_ON(context,
@@ -88,8 +89,8 @@ void norm_backward(Context& context, const Tensor& z, const Statistics& statisti
 
 Tensor apply(Context& context, const Tensor& z, const Statistics& statistics, BatchNorm& norm, bool relu,
              const Tensor& residual) {
-  CHECK(!residual || residual.shape() == z.shape(), "{}: expected a residual {}, got {}", norm.weight.name,
-        z.shape().str(), residual.shape().str());
+  MPANET_CHECK(!residual || residual.shape() == z.shape(), "{}: expected a residual {}, got {}", norm.weight.name,
+               z.shape().str(), residual.shape().str());
   const int c = norm.channels();
   const Tensor y(context, z.shape(), context.recording());
   RUN_ON(context, batch_norm_apply(context.stream(), z.data(), z.count() / c, c, statistics.mean, statistics.variance,
@@ -101,8 +102,8 @@ Tensor apply(Context& context, const Tensor& z, const Statistics& statistics, Ba
 }  // namespace
 
 Tensor batch_norm_2d(Context& context, const Tensor& x, BatchNorm& norm, Mode mode, bool relu, const Tensor& residual) {
-  CHECK(x.shape().rank() == 4 && x.dim(3) == norm.channels(), "{}: expected x (N, H, W, {}), got {}", norm.weight.name,
-        norm.channels(), x.shape().str());
+  MPANET_CHECK(x.shape().rank() == 4 && x.dim(3) == norm.channels(), "{}: expected x (N, H, W, {}), got {}",
+               norm.weight.name, norm.channels(), x.shape().str());
   const Statistics statistics = find_statistics(context, x, norm, mode);
   const Tensor y = apply(context, x, statistics, norm, relu, residual);
   if (context.recording())
@@ -119,8 +120,8 @@ Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& nor
   const ConvShape s = conv.shape(x);
   const Shape shape{s.n, s.oh(), s.ow(), s.k};
   if (mode == Mode::Eval && !context.recording()) {
-    CHECK(!residual || residual.shape() == shape, "{}: expected a residual {}, got {}", norm.weight.name, shape.str(),
-          residual.shape().str());
+    MPANET_CHECK(!residual || residual.shape() == shape, "{}: expected a residual {}, got {}", norm.weight.name,
+                 shape.str(), residual.shape().str());
     const Tensor y(context, shape);
     conv.forward(context, x,
                  {norm.folded_scale(context), norm.folded_shift(context), residual ? residual.data() : nullptr, relu},
@@ -139,31 +140,6 @@ Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& nor
       conv.backward(context, x, z.data());
     });
   return y;
-}
-
-RealTensor batch_norm_1d(Context& context, const RealTensor& f, BatchNorm& norm, Mode mode) {
-  CHECK(f.shape().rank() == 2 && f.dim(1) == norm.channels(), "{}: expected f (N, {}), got {}", norm.weight.name,
-        norm.channels(), f.shape().str());
-  const int n = f.dim(0), d = f.dim(1);
-  const bool training = mode == Mode::Train;
-  CHECK(!training || n > 1, "{}: training needs more than one sample", norm.weight.name);
-  const RealTensor g(context, f.shape(), context.recording()), mean(context, {d}), rstd(context, {d});
-  RUN_ON(context,
-         feature_norm_forward(context.stream(), f.data(), n, d, training, BatchNorm::kEps, BatchNorm::kMomentum,
-                              norm.weight.value, norm.bias.value, norm.running_mean.value, norm.running_var.value,
-                              mean.data(), rstd.data(), g.data()));
-  if (context.recording())
-    context.tape().record("batch_norm_1d", [=, &context, &norm] {
-      if (!g.has_grad()) return;
-      const auto [df, write] = f.grad_sink();
-      const auto [dweight, dweight_write] = norm.weight.grad_sink();
-      const auto [dbias, dbias_write] =
-          norm.bias.trainable ? norm.bias.grad_sink() : std::pair<real*, Write>{nullptr, Write::Set};
-      RUN_ON(context,
-             feature_norm_backward(context.stream(), g.grad(), f.data(), n, d, training, norm.weight.value, mean.data(),
-                                   rstd.data(), df, write, dweight, dweight_write, dbias, dbias_write));
-    });
-  return g;
 }
 
 }  // namespace mpanet::PRECISION

@@ -13,11 +13,11 @@ Conv::Conv(ParameterStore& store, const std::string& name, int c, int k, int siz
       pad_(pad) {}
 
 ConvShape Conv::shape(const Tensor& x) const {
-  CHECK(x.shape().rank() == 4 && x.dim(3) == c_, "{}: expected x (N, H, W, {}), got {}", weight_.name, c_,
-        x.shape().str());
+  MPANET_CHECK(x.shape().rank() == 4 && x.dim(3) == c_, "{}: expected x (N, H, W, {}), got {}", weight_.name, c_,
+               x.shape().str());
   const ConvShape s{x.dim(0), x.dim(1), x.dim(2), c_, k_, size_, size_, stride_, pad_};
-  CHECK(s.h + 2 * pad_ >= size_ && s.w + 2 * pad_ >= size_, "{}: {} is smaller than the {}x{} filter", weight_.name,
-        x.shape().str(), size_, size_);
+  MPANET_CHECK(s.h + 2 * pad_ >= size_ && s.w + 2 * pad_ >= size_, "{}: {} is smaller than the {}x{} filter",
+               weight_.name, x.shape().str(), size_, size_);
   return s;
 }
 

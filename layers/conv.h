@@ -1,4 +1,4 @@
-// Convolution, batch norm, and the two with an activation and a residual as one op: a ResNet's unit of work.
+// Convolution.
 #pragma once
 #include <string>
 
@@ -35,36 +35,7 @@ class Conv {
   WeightCopy copy_;
 };
 
-// Batch norm of c channels (2d) or features (1d): weight, bias, running_mean, running_var. eps 1e-5, momentum 0.1.
-class BatchNorm {
- public:
-  BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias = false);
-  int channels() const { return c_; }
-  // Eval mode as scale and shift (c), computed once per version of the parameters.
-  const real* folded_scale(Context& context);
-  const real* folded_shift(Context& context);
-
-  Parameter &weight, &bias, &running_mean, &running_var;
-  static constexpr real kEps = static_cast<real>(1e-5), kMomentum = static_cast<real>(0.1);
-
- private:
-  void fold(Context& context);
-  ParameterStore& store_;
-  int c_;
-  Buffer folded_;
-  uint64_t version_ = 0;
-};
-
 // y = conv(x) + bias
 Tensor conv2d(Context& context, const Tensor& x, Conv& conv);
-// y = [relu](batch_norm(x) [+ residual])
-Tensor batch_norm_2d(Context& context, const Tensor& x, BatchNorm& norm, Mode mode, bool relu = false,
-                     const Tensor& residual = {});
-// y = [relu](batch_norm(conv(x)) [+ residual]). Without recording and in eval mode the norm is folded into the
-// convolution and nothing is written but y.
-Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode, bool relu,
-                   const Tensor& residual = {});
-// Batch norm of features f (N, D).
-RealTensor batch_norm_1d(Context& context, const RealTensor& f, BatchNorm& norm, Mode mode);
 
 }  // namespace mpanet::PRECISION

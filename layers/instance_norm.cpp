@@ -8,7 +8,7 @@ struct Planes {
 };
 
 Planes planes_of(const Tensor& x) {
-  CHECK(x.shape().rank() == 4, "expected x (N, H, W, C), got {}", x.shape().str());
+  MPANET_CHECK(x.shape().rank() == 4, "expected x (N, H, W, C), got {}", x.shape().str());
   return {x.dim(0), x.dim(1) * x.dim(2), x.dim(3)};
 }
 
@@ -40,8 +40,8 @@ Tensor instance_norm(Context& context, const Tensor& x) {
 Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Parameter& w2) {
   const auto [n, hw, c] = planes_of(x);
   const int h = static_cast<int>(w1.shape[0]);
-  CHECK(w1.count == int64_t{h} * c && w2.count == int64_t{h} * c, "{}: expected x (N, H, W, {}), got {}", w1.name,
-        w1.count / h, x.shape().str());
+  MPANET_CHECK(w1.count == int64_t{h} * c && w2.count == int64_t{h} * c, "{}: expected x (N, H, W, {}), got {}",
+               w1.name, w1.count / h, x.shape().str());
   const Tensor y(context, x.shape(), context.recording());
   const RealTensor mean(context, {n, c}), rstd(context, {n, c}), hidden(context, {n, h}), mask(context, {n, c});
   RUN_ON(context,

@@ -4,8 +4,8 @@ namespace mpanet::PRECISION {
 namespace {
 
 void check_linear(const RealTensor& x, const Parameter& weight) {
-  CHECK(x.shape().rank() == 2 && weight.shape.size() >= 2 && weight.count == weight.shape[0] * x.dim(1),
-        "{}: expected x (N, {}), got {}", weight.name, weight.count / weight.shape[0], x.shape().str());
+  MPANET_CHECK(x.shape().rank() == 2 && weight.shape.size() >= 2 && weight.count == weight.shape[0] * x.dim(1),
+               "{}: expected x (N, {}), got {}", weight.name, weight.count / weight.shape[0], x.shape().str());
 }
 
 // gemm() with its workspace.
@@ -50,18 +50,6 @@ RealTensor linear_frozen(Context& context, const RealTensor& x, const Parameter&
   const int64_t n = x.dim(0), d = x.dim(1), k = weight.shape[0];
   const RealTensor y(context, {n, k});
   product(context, false, true, n, k, d, x.data(), weight.value, nullptr, y.data(), Write::Set);
-  return y;
-}
-
-RealTensor sigmoid(Context& context, const RealTensor& x) {
-  const RealTensor y(context, x.shape(), context.recording());
-  RUN_ON(context, sigmoid_forward(context.stream(), x.data(), y.data(), x.count()));
-  if (context.recording())
-    context.tape().record("sigmoid", [=, &context] {
-      if (!y.has_grad()) return;
-      const auto [dx, write] = x.grad_sink();
-      RUN_ON(context, sigmoid_backward(context.stream(), y.grad(), y.data(), dx, x.count(), write));
-    });
   return y;
 }
 

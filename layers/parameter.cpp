@@ -20,8 +20,8 @@ int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
 }  // namespace
 
 Parameter& ParameterStore::add(const std::string& name, std::vector<int64_t> shape, bool trainable) {
-  CHECK(values_.bytes() == 0, "{} comes after the memory was laid out", name);
-  CHECK(find(name) == nullptr, "{} exists already", name);
+  MPANET_CHECK(values_.bytes() == 0, "{} comes after the memory was laid out", name);
+  MPANET_CHECK(find(name) == nullptr, "{} exists already", name);
   Parameter& p = list_.emplace_back();
   p.name = name;
   p.shape = std::move(shape);

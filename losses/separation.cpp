@@ -3,8 +3,8 @@
 namespace mpanet::PRECISION {
 
 RealTensor separation_loss(Context& context, const RealTensor& masks) {
-  CHECK(masks.shape().rank() == 3 && masks.dim(2) >= 2, "expected masks (N, HW, P) with P of 2 or more, got {}",
-        masks.shape().str());
+  MPANET_CHECK(masks.shape().rank() == 3 && masks.dim(2) >= 2, "expected masks (N, HW, P) with P of 2 or more, got {}",
+               masks.shape().str());
   const int n = masks.dim(0), hw = masks.dim(1), p = masks.dim(2);
   const RealTensor loss(context, {1}, context.recording());
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, separation_workspace_bytes(n, hw, p))));
@@ -16,27 +16,6 @@ RealTensor separation_loss(Context& context, const RealTensor& masks) {
       RUN_ON(context, separation_backward(context.stream(), loss.grad(), masks.data(), n, hw, p, dmasks, write));
     });
   return loss;
-}
-
-RealTensor weighted_sum(Context& context, const std::vector<WeightedTerm>& list) {
-  Terms terms;
-  CHECK(list.size() <= std::size(terms.value), "at most {} terms, got {}", std::size(terms.value), list.size());
-  for (const WeightedTerm& term : list) {
-    terms.value[terms.count] = term.value.data();
-    terms.weight[terms.count++] = static_cast<real>(term.weight);
-  }
-  const RealTensor total(context, {1}, context.recording());
-  RUN_ON(context, weighted_sum_forward(context.stream(), terms, total.data()));
-  if (context.recording())
-    context.tape().record("weighted_sum", [=, &context] {
-      if (!total.has_grad()) return;
-      for (const WeightedTerm& term : list) {
-        const auto [gradient, write] = term.value.grad_sink();
-        RUN_ON(context,
-               weighted_sum_backward(context.stream(), total.grad(), static_cast<real>(term.weight), gradient, write));
-      }
-    });
-  return total;
 }
 
 }  // namespace mpanet::PRECISION

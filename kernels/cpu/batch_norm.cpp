@@ -9,7 +9,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -90,7 +90,8 @@ size_t batch_norm_workspace_bytes(int64_t rows, int c) {
 
 void batch_norm_statistics(Stream, const storage* x, int64_t rows, int c, real momentum, real* mean, real* variance,
                            real* running_mean, real* running_variance, void* workspace) {
-  CHECK(running_variance == nullptr || rows > 1, "expected more than one row for the unbiased variance, got {}", rows);
+  MPANET_CHECK(running_variance == nullptr || rows > 1, "expected more than one row for the unbiased variance, got {}",
+               rows);
   real* partial = static_cast<real*>(workspace);  // (tiles, 2, c)
   for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
     const storage* from = x + row * c + first;

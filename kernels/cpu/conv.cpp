@@ -7,7 +7,7 @@
 //
 // The first two take the weights packed into panels of kTileColumns columns (conv_prepare_weights). Every sum's order
 // is fixed by the shape alone, so results do not depend on the number of threads.
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/kernels.h"
 
@@ -59,7 +59,7 @@ struct BackwardGather {
                 static_cast<int>(index % columns) * s.stride + b};
       }
     }
-    CHECK(false, "pixel {} past the end", index);
+    MPANET_CHECK(false, "pixel {} past the end", index);
   }
   int64_t offset(const Pixel& p) const { return ((p.n * s.h + p.y) * s.w + p.x) * s.c; }
   const storage* source(const Pixel& p, int i, int j) const {
@@ -125,8 +125,8 @@ size_t conv_weights_bytes(Stream, const ConvShape& s, ConvPass pass) {
 void conv_prepare_weights(Stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
                           void* prepared) {
   const bool forward = pass == ConvPass::Forward;
-  CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
-  CHECK(forward || scale == nullptr, "only forward weights are scaled");
+  MPANET_CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
+  MPANET_CHECK(forward || scale == nullptr, "only forward weights are scaled");
   const int columns = forward ? s.k : s.c, depth = forward ? s.c : s.k;
   const int64_t taps = int64_t{s.kh} * s.kw, panels = divide_up(columns, kTileColumns);
   real* to = static_cast<real*>(prepared);
@@ -148,7 +148,7 @@ size_t conv_workspace_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 
 void conv_forward(Stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
                   const ConvEpilogue& epilogue, storage* y, void*) {
-  CHECK(s.oh() > 0 && s.ow() > 0, "expected an output, got {} x {}", s.oh(), s.ow());
+  MPANET_CHECK(s.oh() > 0 && s.ow() > 0, "expected an output, got {} x {}", s.oh(), s.ow());
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) {
       real value = tile.at(row, j);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/real.h"
+#include "core/base/real.h"
 
 namespace mpanet::PRECISION::cpu {
 

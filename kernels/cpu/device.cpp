@@ -6,7 +6,7 @@
 #include <cstring>
 #include <new>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/stream.h"
 #include "kernels/memory.h"
 

@@ -1,43 +1,8 @@
-// Sums over rows, casts, fills.
+// Casts and fills.
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
-namespace {
-
-// to (k) = sum over the rows of from (rows, k): blocks of rows, added in order. Threads share the columns.
-template <class T>
-void sum_rows(const T* from, int64_t rows, int k, real* to, Write write) {
-  constexpr int kSlice = 32;
-  constexpr int64_t kBlock = 256;
-  const int slices = static_cast<int>(divide_up(k, kSlice));
-#pragma omp parallel for schedule(static) if (rows * k > kSerialCount)
-  for (int slice = 0; slice < slices; slice++) {
-    const int first = slice * kSlice, width = std::min(kSlice, k - first);
-    real total[kSlice] = {};
-    for (int64_t block = 0; block < rows; block += kBlock) {
-      real sum[kSlice] = {};
-      for (int64_t row = block; row < std::min(rows, block + kBlock); row++)
-#pragma omp simd
-        for (int j = 0; j < width; j++) sum[j] += static_cast<real>(from[row * k + first + j]);
-      for (int j = 0; j < width; j++) total[j] += sum[j];
-    }
-    for (int j = 0; j < width; j++) put(to[first + j], total[j], write);
-  }
-}
-
-}  // namespace
-
-size_t row_sums_workspace_bytes(int64_t, int) { return 0; }
-
-void bias_backward(Stream, const storage* dy, int64_t rows, int k, real* db, Write write, void*) {
-  sum_rows(dy, rows, k, db, write);
-}
-
-void column_sums(Stream, const real* dy, int64_t rows, int k, real* db, Write write, void*) {
-  sum_rows(dy, rows, k, db, write);
-}
-
 void cast_to_storage(Stream, const real* from, storage* to, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
   for (int64_t i = 0; i < count; i++) to[i] = store<storage>(from[i]);

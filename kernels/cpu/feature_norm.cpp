@@ -2,7 +2,7 @@
 // the rows in order.
 #include <cmath>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -24,7 +24,7 @@ void for_each_slice(int n, int d, const Body& body) {
 void feature_norm_forward(Stream, const real* f, int n, int d, bool training, real eps, real momentum,
                           const real* weight, const real* bias, real* running_mean, real* running_variance, real* mean,
                           real* rstd, real* g) {
-  CHECK(!training || n > 1, "expected more than one row in training, got {}", n);
+  MPANET_CHECK(!training || n > 1, "expected more than one row in training, got {}", n);
   for_each_slice(n, d, [&](int first, int width) {
     real center[kSlice] = {}, variance[kSlice] = {}, inverse[kSlice];
     if (training) {

@@ -1,5 +1,5 @@
 // Matrix product in plain loops: the reference, in every precision.
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/bias.h"
 #include "kernels/cpu/tile.h"
 #include "kernels/kernels.h"
@@ -8,7 +8,7 @@ namespace mpanet::PRECISION::cpu {
 
 void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
           const real* bias, real* c, Write write, void*) {
-  CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
+  MPANET_CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
   const int64_t row_step = transpose_b ? 1 : n, column_step = transpose_b ? k : 1;
   const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
     const real* from = b + first * row_step + column * column_step;

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/stream.h"
 #include "kernels/kernels.h"
@@ -132,8 +132,8 @@ Plan make_plan(Library& lib, const ConvShape& s, ConvPass pass) {
 Library& library(Stream stream) {
   static const char tag = 0;
   Library& lib = stream->get<Library>(&tag);
-  CHECK(lib.threads == omp_get_max_threads(), "a stream that began with {} threads now has {}", lib.threads,
-        omp_get_max_threads());
+  MPANET_CHECK(lib.threads == omp_get_max_threads(), "a stream that began with {} threads now has {}", lib.threads,
+               omp_get_max_threads());
   return lib;
 }
 
@@ -143,8 +143,8 @@ Plan& plan_for(Library& lib, const ConvShape& s, ConvPass pass) {
   try {
     return lib.plans.emplace(std::pair(s, pass), make_plan(lib, s, pass)).first->second;
   } catch (const dnnl::error& error) {
-    CHECK(false, "oneDNN: {} for ({}, {}, {}, {}) * ({}, {}, {}), stride {}, padding {}", error.what(), s.n, s.h, s.w,
-          s.c, s.k, s.kh, s.kw, s.stride, s.pad);
+    MPANET_CHECK(false, "oneDNN: {} for ({}, {}, {}, {}) * ({}, {}, {}), stride {}, padding {}", error.what(), s.n, s.h,
+                 s.w, s.c, s.k, s.kh, s.kw, s.stride, s.pad);
   }
 }
 
@@ -187,8 +187,8 @@ size_t conv_weights_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
 
 void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
                           void* prepared) {
-  CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
-  CHECK(pass == ConvPass::Forward || scale == nullptr, "only forward weights are scaled");
+  MPANET_CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
+  MPANET_CHECK(pass == ConvPass::Forward || scale == nullptr, "only forward weights are scaled");
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, pass);
   const Desc from = weights(s, Tag::ohwi);

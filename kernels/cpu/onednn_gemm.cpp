@@ -1,7 +1,7 @@
 // Matrix product in float through oneDNN.
 #include <oneapi/dnnl/dnnl.h>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/bias.h"
 #include "kernels/kernels.h"
 
@@ -9,11 +9,11 @@ namespace mpanet::PRECISION::cpu {
 
 void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
           const real* bias, real* c, Write write, void*) {
-  CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
+  MPANET_CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a, transpose_a ? m : k, b,
                  transpose_b ? k : n, write == Write::Add ? 1.0F : 0.0F, c, n);
-  CHECK(status == dnnl_success, "oneDNN: status {}", static_cast<int>(status));
+  MPANET_CHECK(status == dnnl_success, "oneDNN: status {}", static_cast<int>(status));
   if (bias != nullptr) add_bias(bias, m, n, c);
 }
 

@@ -5,7 +5,7 @@
 // The scalars are worked out in double, whatever real is.
 #include <cmath>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -19,7 +19,7 @@ void teacher_update(Stream, const StepState* state, const real* live, real* teac
 
 void adam_step(Stream, const StepState* state, const AdamSettings& settings, const real* gradient, real* first,
                real* second, real* value, int64_t count) {
-  CHECK(state->step >= 1, "expected a step from 1, got {}", state->step);
+  MPANET_CHECK(state->step >= 1, "expected a step from 1, got {}", state->step);
   const auto step = static_cast<double>(state->step);
   const double correction1 = 1.0 - std::pow(settings.beta1, step), correction2 = 1.0 - std::pow(settings.beta2, step);
   const real rate = static_cast<real>(state->learning_rate / correction1);
@@ -40,7 +40,7 @@ void adam_step(Stream, const StepState* state, const AdamSettings& settings, con
 
 void sgd_step(Stream, const StepState* state, const SgdSettings& settings, const real* gradient, real* momentum,
               real* value, int64_t count) {
-  CHECK(state->step >= 1, "expected a step from 1, got {}", state->step);
+  MPANET_CHECK(state->step >= 1, "expected a step from 1, got {}", state->step);
   const real rate = static_cast<real>(state->learning_rate), decay = static_cast<real>(settings.weight_decay);
   const real keep = state->step == 1 ? real{0} : static_cast<real>(settings.momentum);
 #pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)

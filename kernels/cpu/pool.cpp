@@ -1,7 +1,7 @@
-// Max and mean pooling, ReLU, sigmoid.
-#include <cmath>
+// Max and mean pooling.
+#include <algorithm>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -18,32 +18,9 @@ struct Window {
 
 }  // namespace
 
-void relu_forward(Stream, const storage* x, storage* y, int64_t count) {
-#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) y[i] = store<storage>(rectify(load(x[i])));
-}
-
-void relu_backward(Stream, const storage* dy, const storage* y, storage* dx, int64_t count, Write write) {
-#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) {
-    const real g = load(dy[i]);
-    put(dx[i], load(y[i]) > 0 ? g : real{0}, write);
-  }
-}
-
-void sigmoid_forward(Stream, const real* x, real* y, int64_t count) {
-#pragma omp parallel for schedule(static) if (count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) y[i] = real{1} / (real{1} + std::exp(-x[i]));
-}
-
-void sigmoid_backward(Stream, const real* dy, const real* y, real* dx, int64_t count, Write write) {
-#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) put(dx[i], dy[i] * y[i] * (real{1} - y[i]), write);
-}
-
 void max_pool_forward(Stream, const PoolShape& s, const storage* x, storage* y, uint8_t* winner) {
-  CHECK(s.size * s.size <= 256 && s.pad < s.size, "expected a window of at most 16 wider than its padding, got {}, {}",
-        s.size, s.pad);
+  MPANET_CHECK(s.size * s.size <= 256 && s.pad < s.size,
+               "expected a window of at most 16 wider than its padding, got {}, {}", s.size, s.pad);
   const int oh = s.oh(), ow = s.ow();
 #pragma omp parallel for collapse(2) schedule(static)
   for (int n = 0; n < s.n; n++) {

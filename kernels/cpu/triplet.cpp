@@ -1,7 +1,6 @@
-// Batch-hard triplet loss and center loss, both on features f (n, d).
-//   triplet   1/n sum_i max(0, margin + d_ip - d_in), p the farthest sample of i's identity (i itself is one), n the
-//             nearest of another, d_ij = sqrt(max(|f_i - f_j|^2, 1e-12)); no gradient through a clamped distance
-//   center    1/(n k) sum_i |f_i - C_{y_i}|^2
+// Batch-hard triplet loss on features f (n, d):
+//   1/n sum_i max(0, margin + d_ip - d_in), p the farthest sample of i's identity (i itself is one), n the nearest of
+//   another, d_ij = sqrt(max(|f_i - f_j|^2, 1e-12)); no gradient through a clamped distance
 #include <algorithm>
 #include <cmath>
 
@@ -33,8 +32,6 @@ void add_direction(const real* from, const real* other, real distance, real fact
 }
 
 }  // namespace
-
-size_t metric_workspace_bytes(int, int) { return 0; }
 
 void triplet_forward(Stream, const real* f, const int32_t* labels, int n, int d, real margin, real* distance,
                      int32_t* hardest, real* loss, void*) {
@@ -81,43 +78,6 @@ void triplet_backward(Stream, const real* dloss, const real* f, int n, int d, re
       if (q == j) add_direction(fj, fi, dq, -factor, d, to);
     }
   }
-}
-
-void center_loss_forward(Stream, const real* f, const real* centers, const int32_t* labels, int n, int d, int k,
-                         real* loss, void*) {
-  real sum = 0;
-  for (int i = 0; i < n; i++) {
-    const real *fi = f + int64_t{i} * d, *c = centers + int64_t{labels[i]} * d;
-    real row = 0;
-#pragma omp simd reduction(+ : row)
-    for (int e = 0; e < d; e++) row += (fi[e] - c[e]) * (fi[e] - c[e]);
-    sum += row;
-  }
-  *loss = sum / (static_cast<real>(n) * static_cast<real>(k));
-}
-
-void center_loss_backward(Stream, const real* dloss, const real* f, const real* centers, const int32_t* labels, int n,
-                          int d, int k, real* df, Write df_write, real* dcenters, Write dcenters_write) {
-  const real factor = 2 * *dloss / (static_cast<real>(n) * static_cast<real>(k));
-  if (dcenters_write == Write::Set) std::fill_n(dcenters, int64_t{k} * d, real(0));
-  for (int i = 0; i < n; i++) {
-    const int64_t at = int64_t{i} * d, to = int64_t{labels[i]} * d;
-    for (int e = 0; e < d; e++) {
-      const real g = factor * (f[at + e] - centers[to + e]);
-      put(df[at + e], g, df_write);
-      dcenters[to + e] -= g;
-    }
-  }
-}
-
-void weighted_sum_forward(Stream, const Terms& terms, real* total) {
-  real sum = 0;
-  for (int i = 0; i < terms.count; i++) sum += terms.weight[i] * *terms.value[i];
-  *total = sum;
-}
-
-void weighted_sum_backward(Stream, const real* dtotal, real weight, real* dvalue, Write write) {
-  put(*dvalue, weight * *dtotal, write);
 }
 
 }  // namespace mpanet::PRECISION::cpu

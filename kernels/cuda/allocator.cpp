@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace mpanet::cuda {
 namespace {
@@ -55,7 +55,7 @@ void* Allocator::allocate(size_t bytes, cudaStream_t stream) {
 
 void Allocator::release(void* memory) {
   auto node = used_.extract(memory);
-  CHECK(!node.empty(), "{} was not handed out", memory);
+  MPANET_CHECK(!node.empty(), "{} was not handed out", memory);
   in_use_ -= node.mapped().bytes;
   kept_.emplace(node.mapped().bytes, std::move(node.mapped()));
 }

@@ -1,7 +1,7 @@
 // A step recorded once as a CUDA graph and replayed: one launch by the host instead of hundreds.
 #include <cstring>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream.h"
 
@@ -9,7 +9,7 @@ namespace mpanet::cuda {
 
 void begin_capture(Stream stream) {
   on_device(stream, [](StreamState& state) {
-    CHECK(!state.capturing, "a capture inside a capture");
+    MPANET_CHECK(!state.capturing, "a capture inside a capture");
     // Other threads (those that load pictures) may go on allocating pinned memory meanwhile.
     CUDA_CALL(cudaStreamBeginCapture(state.handle.get(), cudaStreamCaptureModeThreadLocal));
     state.capturing = true;

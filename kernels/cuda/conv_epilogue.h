@@ -1,6 +1,6 @@
 // What a convolution by a library still lacks (conv_epilogue.cu). emu is for its tests.
 #pragma once
-#include "core/real.h"
+#include "core/base/real.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION {

@@ -1,16 +1,14 @@
 // The cuda backend's memory, streams and copies: kernels/memory.inc.
-#include "core/device.h"
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/memory.h"
+#include "kernels/survey.h"
 
 namespace mpanet::cuda {
-
-GpuSurvey survey();
 
 namespace {
 
@@ -24,7 +22,7 @@ double gib(size_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 }
 
 void refuse_in_capture(const StreamState& state, const char* what, size_t bytes) {
-  CHECK(!state.capturing, "{} of {} bytes inside a captured step", what, bytes);
+  MPANET_CHECK(!state.capturing, "{} of {} bytes inside a captured step", what, bytes);
 }
 
 }  // namespace

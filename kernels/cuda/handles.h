@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "core/error.h"
+#include "core/base/error.h"
 
 namespace mpanet::cuda {
 

@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cuda/stream.h"
 
 namespace mpanet::cuda {

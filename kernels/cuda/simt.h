@@ -6,7 +6,7 @@
 //   shared_memory<T>(): all dynamic shared memory of a block, one struct per kernel
 //   ptx.cuh for cp.async, ldmatrix and mma
 #pragma once
-#include "core/real.h"
+#include "core/base/real.h"
 #include "kernels/kernels.h"
 
 #if defined(__CUDACC__)

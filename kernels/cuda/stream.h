@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/cuda/allocator.h"
 #include "kernels/cuda/handles.h"
 #include "kernels/cuda/staging.h"

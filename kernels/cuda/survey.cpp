@@ -1,8 +1,7 @@
 // Which GPUs there are, and what keeps this program from using them. Nothing here throws: choose_device() decides.
-#include <cuda_runtime_api.h>
+#include "kernels/survey.h"
 
-#include "core/device.h"
-#include "core/error.h"
+#include <cuda_runtime_api.h>
 
 namespace mpanet::cuda {
 

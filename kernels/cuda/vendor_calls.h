@@ -2,7 +2,7 @@
 // each call says whether the library did the work. In a build without the library, and under the emulation, it never
 // does.
 #pragma once
-#include "core/real.h"
+#include "core/base/real.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::vendor {

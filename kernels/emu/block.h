@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/error.h"
+#include "core/base/error.h"
 #include "kernels/emu/device_types.h"
 #include "kernels/emu/fiber.h"
 #include "kernels/emu/races.h"

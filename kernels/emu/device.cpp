@@ -14,8 +14,8 @@
 #include <mutex>
 #include <string>
 
+#include "core/base/error.h"
 #include "core/base/guard.h"
-#include "core/error.h"
 #include "kernels/emu/races.h"
 #include "kernels/memory.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/real.h"
+#include "core/base/real.h"
 #include "kernels/emu/block.h"
 
 namespace mpanet::simt {

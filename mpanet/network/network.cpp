@@ -68,8 +68,8 @@ std::vector<std::string> run_training(Context& context, Network& network, const 
     context.tape().backward();
     network.store.finish_gradients(context);
     if (kScalesLoss) network.store.unscale_gradients(context, loss_scale, network.finite.as<int32_t>());
-    CHECK(terms.size() <= Network::kMostTerms, "expected at most {} loss terms, got {}", Network::kMostTerms,
-          terms.size());
+    MPANET_CHECK(terms.size() <= Network::kMostTerms, "expected at most {} loss terms, got {}", Network::kMostTerms,
+                 terms.size());
     for (const auto& [name, value] : terms) {
       real* to = network.terms.as<real>() + names.size();
       RUN_ON(context, accumulate(context.stream(), value.data(), to, 1, Write::Set));

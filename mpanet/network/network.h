@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/upload.h"
-#include "mpanet/engine.h"
+#include "mpanet/network/engine.h"
 #include "mpanet/network/mpa_net.h"
 
 namespace mpanet::PRECISION {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "mpanet/initial_values.h"
+#include "mpanet/network/initial_values.h"
 #include "mpanet/network/network.h"
 
 namespace mpanet::PRECISION {
@@ -14,11 +14,11 @@ constexpr int kSteadySteps = 2000;
 
 void check_config(const EngineConfig& config) {
   check_image_size(config.model);
-  CHECK(config.model.parts >= 0 && config.model.parts <= 8, "parts: expected 0..8, got {}", config.model.parts);
-  CHECK(config.model.mam >= 0 && config.model.mam <= 2, "mam: expected 0..2, got {}", config.model.mam);
-  CHECK(config.model.classes >= 1, "classes: expected 1 or more, got {}", config.model.classes);
-  CHECK(config.train_batch == 0 || config.train_batch >= 2, "train_batch: expected 2 or more, got {}",
-        config.train_batch);
+  MPANET_CHECK(config.model.parts >= 0 && config.model.parts <= 8, "parts: expected 0..8, got {}", config.model.parts);
+  MPANET_CHECK(config.model.mam >= 0 && config.model.mam <= 2, "mam: expected 0..2, got {}", config.model.mam);
+  MPANET_CHECK(config.model.classes >= 1, "classes: expected 1 or more, got {}", config.model.classes);
+  MPANET_CHECK(config.train_batch == 0 || config.train_batch >= 2, "train_batch: expected 2 or more, got {}",
+               config.train_batch);
 }
 
 struct Planned {
@@ -52,20 +52,20 @@ class NetworkEngine final : public Engine {
 
   void upload(const Batch& batch) override {
     const int n = config_.train_batch;
-    CHECK(n > 0, "this engine was made for embeddings only");
+    MPANET_CHECK(n > 0, "this engine was made for embeddings only");
     check_batch(batch, n, n);
-    CHECK(batch.labels.size() == static_cast<size_t>(n) && batch.infrared.size() == batch.labels.size(),
-          "expected {} labels and modalities, got {} and {}", n, batch.labels.size(), batch.infrared.size());
+    MPANET_CHECK(batch.labels.size() == static_cast<size_t>(n) && batch.infrared.size() == batch.labels.size(),
+                 "expected {} labels and modalities, got {} and {}", n, batch.labels.size(), batch.infrared.size());
     for (const int32_t label : batch.labels)
-      CHECK(label >= 0 && label < config_.model.classes, "expected labels 0..{}, got {}", config_.model.classes - 1,
-            label);
+      MPANET_CHECK(label >= 0 && label < config_.model.classes, "expected labels 0..{}, got {}",
+                   config_.model.classes - 1, label);
     labels_ = batch.labels;
     infrared_ = batch.infrared;
     upload_images(context_, network_, batch.images);
   }
 
   void forward_backward(int epoch) override {
-    CHECK(!labels_.empty(), "expected a batch that was uploaded");
+    MPANET_CHECK(!labels_.empty(), "expected a batch that was uploaded");
     state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
     send_state();
     context_.to_device(network_.labels.as<int32_t>(), labels_.data(), labels_.size() * sizeof(int32_t));
@@ -160,12 +160,13 @@ class NetworkEngine final : public Engine {
  private:
   void check_batch(const Batch& batch, int least, int most) const {
     const ModelConfig& m = config_.model;
-    CHECK(batch.count >= least && batch.count <= most, "expected {}..{} pictures, got {}", least, most, batch.count);
-    CHECK(batch.height == m.height && batch.width == m.width, "expected pictures of {}x{}, got {}x{}", m.height,
-          m.width, batch.height, batch.width);
-    CHECK(batch.images.size() == size_t{3} * static_cast<size_t>(batch.count) * static_cast<size_t>(m.height) *
-                                     static_cast<size_t>(m.width),
-          "expected {} pictures' values, got {}", batch.count, batch.images.size());
+    MPANET_CHECK(batch.count >= least && batch.count <= most, "expected {}..{} pictures, got {}", least, most,
+                 batch.count);
+    MPANET_CHECK(batch.height == m.height && batch.width == m.width, "expected pictures of {}x{}, got {}x{}", m.height,
+                 m.width, batch.height, batch.width);
+    MPANET_CHECK(batch.images.size() == size_t{3} * static_cast<size_t>(batch.count) * static_cast<size_t>(m.height) *
+                                            static_cast<size_t>(m.width),
+                 "expected {} pictures' values, got {}", batch.count, batch.images.size());
   }
 
   void send_state() { context_.to_device(network_.state.as<void>(), &state_, sizeof state_); }
@@ -211,12 +212,12 @@ class NetworkEngine final : public Engine {
 
   std::pair<real*, const Parameter*> locate(const std::string& name, Slot slot) const {
     const Parameter* p = network_.store.find(name);
-    CHECK(p != nullptr, "no tensor is called {}", name);
+    MPANET_CHECK(p != nullptr, "no tensor is called {}", name);
     real* memory = p->value;
     if (slot == Slot::Gradient) memory = p->gradient;
     if (slot == Slot::First) memory = network_.store.first(*p);
     if (slot == Slot::Second) memory = network_.store.second(*p);
-    CHECK(memory != nullptr, "{} has no such slot", name);
+    MPANET_CHECK(memory != nullptr, "{} has no such slot", name);
     return {memory, p};
   }
 

@@ -1,9 +1,9 @@
-// The engine in one precision; mpanet/engine.cpp picks.
+// The engine in one precision; mpanet/network/engine.cpp picks.
 #pragma once
 #include <memory>
 
-#include "core/real.h"
-#include "mpanet/engine.h"
+#include "core/base/real.h"
+#include "mpanet/network/engine.h"
 
 namespace mpanet::PRECISION {
 

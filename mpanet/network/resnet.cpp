@@ -1,6 +1,6 @@
 #include "mpanet/network/resnet.h"
 
-#include "mpanet/depth.h"
+#include "mpanet/network/depth.h"
 
 namespace mpanet::PRECISION {
 namespace {

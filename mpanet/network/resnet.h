@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "layers/conv.h"
+#include "layers/batch_norm.h"
 #include "layers/layers.h"
-#include "mpanet/model_config.h"
+#include "mpanet/network/model_config.h"
 
 namespace mpanet::PRECISION {
 

@@ -5,18 +5,18 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/command_line.h"
-#include "core/error.h"
-#include "core/file.h"
-#include "core/progress.h"
-#include "core/threads.h"
-#include "mpanet/checkpoint.h"
-#include "mpanet/evaluate.h"
-#include "mpanet/features.h"
-#include "mpanet/match_sheet.h"
-#include "mpanet/provenance.h"
-#include "mpanet/train_plan.h"
-#include "mpanet/vendors.h"
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/progress.h"
+#include "core/base/threads.h"
+#include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/features.h"
+#include "mpanet/evaluation/match_sheet.h"
+#include "mpanet/files/checkpoint.h"
+#include "mpanet/network/vendors.h"
+#include "mpanet/training/provenance.h"
+#include "mpanet/training/train_plan.h"
 
 namespace {
 

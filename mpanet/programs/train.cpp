@@ -1,14 +1,14 @@
 // mpanet-train: trains MPANet, or goes on with a run.
-#include "mpanet/train.h"
+#include "mpanet/training/train.h"
 
 #include <limits>
 
-#include "core/command_line.h"
-#include "core/error.h"
-#include "core/threads.h"
-#include "mpanet/config.h"
-#include "mpanet/provenance.h"
-#include "mpanet/vendors.h"
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/threads.h"
+#include "mpanet/network/vendors.h"
+#include "mpanet/training/config.h"
+#include "mpanet/training/provenance.h"
 
 namespace {
 

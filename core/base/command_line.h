@@ -1,0 +1,24 @@
+// The one way our programs read their command line: --help ends with 0, a mistake with one line on stderr and 2.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "core/base/error.h"
+
+namespace mpanet {
+
+// The exit code to end with at once, or nothing: go on.
+inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return {};
+  } catch (const CLI::Success& e) {  // --help, --version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    fmt::print(stderr, "{}: {} (see --help)\n", app.get_name(), e.what());
+    return 2;
+  }
+}
+
+}  // namespace mpanet

@@ -1,0 +1,39 @@
+// Errors. Two kinds, because a program answers them differently:
+//   UserError   bad input: a file, a key, a value. One line that says what, where, expected and got; exit code 2.
+//   CheckError  a broken promise inside the engine (shapes of an op that do not match); a bug, exit code 1.
+#pragma once
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace mpanet {
+
+struct UserError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct CheckError : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+// Throws a UserError with a formatted message: fail("{}: expected {} rows, got {}", path, want, got).
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
+  throw UserError(fmt::format(text, std::forward<Args>(args)...));
+}
+
+// What a program's main() does with an exception: prints one line "NAME: message" on stderr and returns the exit
+// code: 2 for UserError (and for std::bad_alloc and file system errors), 1 for everything else. Call in a catch (...).
+int report_exception(const char* program);
+
+}  // namespace mpanet
+
+// MPANET_CHECK(condition, "format {}", args...): an engine's promise, always on. The message begins with the function's
+// name.
+#define MPANET_CHECK(condition, ...)                                                                             \
+  do {                                                                                                           \
+    if (!(condition))                                                                                            \
+      throw ::mpanet::CheckError(std::string(__func__) + ": " + fmt::format(__VA_ARGS__) + " [" #condition "]"); \
+  } while (0)

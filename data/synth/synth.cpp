@@ -1,0 +1,208 @@
+#include "data/synth/synth.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <filesystem>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/progress.h"
+#include "core/base/random.h"
+#include "data/pictures/sheet.h"
+#include "data/sets/matfile.h"
+#include "data/sets/sysu.h"
+#include "data/synth/synth_scene.h"
+
+namespace mpanet {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kQuality = 90;
+// Epochs of Random's streams; the person's own are 0 and 1 (synth_person.cpp).
+constexpr uint32_t kListsEpoch = 2, kCountEpoch = 10, kTrialEpoch = 20, kPictureEpoch = 30;
+
+void check(const SynthConfig& config) {
+  const auto range = [](const char* name, int value, int low, int high) {
+    if (value < low || value > high) fail("{}: expected {}..{}, got {}", name, low, high, value);
+  };
+  range("ids", config.ids, 2, 4000);
+  range("test-ids", config.test_ids, 2, 4000);
+  range("images", config.images, 1, 999);
+  range("threads", config.threads, 0, 1024);
+}
+
+int total_ids(const SynthConfig& config) { return config.ids + config.test_ids; }
+
+bool outdoors_only(int identity) { return identity % 8 == 0; }
+
+int picture_count(const SynthConfig& config, int camera, int identity) {
+  if (outdoors_only(identity) && camera <= 3) return 0;
+  Random random(config.seed, Purpose::Synth, kCountEpoch + static_cast<uint32_t>(camera),
+                static_cast<uint32_t>(identity));
+  return config.images - static_cast<int>(random.below(static_cast<uint32_t>(config.images / 4 + 1)));
+}
+
+Image picture(const SynthConfig& config, const synth::Person& person, int camera, int identity, int number) {
+  Random random(config.seed, Purpose::Synth, kPictureEpoch + static_cast<uint32_t>(camera),
+                static_cast<uint32_t>(identity * 1000 + number));
+  return synth::draw_picture(person, camera, random);
+}
+
+std::string comma_line(std::vector<int> ids) {
+  std::sort(ids.begin(), ids.end());
+  std::string line;
+  for (int id : ids) line += fmt::format("{}{}", line.empty() ? "" : ",", id);
+  return line + "\n";
+}
+
+void write_lists(const SynthConfig& config, const fs::path& exp) {
+  std::vector<int> ids(static_cast<size_t>(total_ids(config)));
+  std::iota(ids.begin(), ids.end(), 1);
+  Random random(config.seed, Purpose::Synth, kListsEpoch, 0);
+  random.shuffle(ids);
+  const auto test = ids.begin() + config.ids, val = test - std::max(1, config.ids / 5);
+  write_file((exp / "train_id.txt").string(), comma_line({ids.begin(), val}));
+  write_file((exp / "val_id.txt").string(), comma_line({val, test}));
+  write_file((exp / "test_id.txt").string(), comma_line({test, ids.end()}));
+}
+
+TrialFile draw_trials(const SynthConfig& config) {
+  TrialFile trials;
+  for (int camera = 1; camera <= kSysuCameras; camera++) {
+    trials.resize(camera, total_ids(config));
+    for (int identity = 1; identity <= total_ids(config); identity++) {
+      const int count = picture_count(config, camera, identity);
+      Random random(config.seed, Purpose::Synth, kTrialEpoch + static_cast<uint32_t>(camera),
+                    static_cast<uint32_t>(identity));
+      std::vector<int32_t> numbers, order(static_cast<size_t>(count));
+      for (int trial = 0; trial < kSysuTrials; trial++) {
+        std::iota(order.begin(), order.end(), 1);
+        random.shuffle(order);
+        numbers.insert(numbers.end(), order.begin(), order.end());
+      }
+      trials.set(camera, identity, count, std::move(numbers));
+    }
+  }
+  return trials;
+}
+
+// A folder that is removed again unless it was renamed to its final place.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const fs::path& target) : target_(target), path_(target) {
+    path_ += fmt::format(".tmp.{}", getpid());
+    std::error_code error;
+    fs::create_directories(path_, error);
+    if (error) fail("{}: cannot create the folder: {}", target.string(), error.message());
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+  void commit() {
+    std::error_code error;
+    fs::rename(path_, target_, error);
+    if (error) fail("{}: cannot create the folder: {}", target_.string(), error.message());
+    path_.clear();
+  }
+
+ private:
+  fs::path target_, path_;
+};
+
+struct Job {
+  int camera, identity;
+};
+
+// Draws and writes the jobs' folders with several threads; what one of them throws is thrown here.
+bool write_pictures(const SynthConfig& config, const fs::path& root, const std::atomic<bool>& stop) {
+  const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
+  std::vector<Job> jobs;
+  size_t total = 0;
+  for (int identity = 1; identity <= total_ids(config); identity++)
+    for (int camera = 1; camera <= kSysuCameras; camera++)
+      if (const int count = picture_count(config, camera, identity); count > 0) {
+        jobs.push_back({camera, identity});
+        total += static_cast<size_t>(count);
+      }
+  Progress progress("drawing", "images", total);
+  std::mutex mutex;  // of progress and error
+  std::exception_ptr error;
+  std::atomic<size_t> next{0};
+  std::atomic<bool> failed{false};
+  const auto work = [&] {
+    try {
+      for (size_t i; (i = next++) < jobs.size();) {
+        const auto [camera, identity] = jobs[i];
+        fs::create_directories((root / sysu_path(camera, identity, 1)).parent_path());
+        const int count = picture_count(config, camera, identity);
+        for (int number = 1; number <= count; number++) {
+          if (stop || failed) return;
+          write_jpeg((root / sysu_path(camera, identity, number)).string(),
+                     picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
+        }
+        const std::lock_guard lock(mutex);
+        progress.advance(static_cast<size_t>(count));
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failed.exchange(true)) error = std::current_exception();
+    }
+  };
+  const int threads = config.threads > 0 ? config.threads : static_cast<int>(std::thread::hardware_concurrency());
+  std::vector<std::jthread> pool;
+  for (int i = 1; i < threads; i++) pool.emplace_back(work);
+  work();
+  pool.clear();
+  if (error) std::rethrow_exception(error);
+  return !stop;
+}
+
+}  // namespace
+
+bool write_synth(const SynthConfig& config, const std::string& out, const std::atomic<bool>& stop) {
+  check(config);
+  std::error_code ignored;
+  if (fs::exists(out, ignored) && !(fs::is_directory(out, ignored) && fs::is_empty(out, ignored)))
+    fail("{}: expected a folder that does not exist yet or is empty; it would be overwritten", out);
+  // Without the final slash, which would put the temporary folder inside.
+  fs::path target = fs::absolute(out).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  TemporaryFolder folder(target);
+  fs::create_directories(folder.path() / "exp");
+  write_trial_file((folder.path() / "exp" / "rand_perm_cam.mat").string(), draw_trials(config));
+  write_lists(config, folder.path() / "exp");
+  for (int camera = 1; camera <= kSysuCameras; camera++)
+    fs::create_directories(folder.path() / fmt::format("cam{}", camera));
+  if (!write_pictures(config, folder.path(), stop)) return false;
+  folder.commit();
+  return true;
+}
+
+Image draw_synth_sheet(const SynthConfig& config, int rows) {
+  check(config);
+  constexpr int kOrder[] = {1, 2, 4, 5, 3, 6}, kEach = 2;
+  rows = std::min(rows, total_ids(config));
+  const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
+  Sheet sheet(rows, kSysuCameras * kEach, 144, 60, 40, true);
+  sheet.title("synthetic people: visible cameras 1, 2, 4, 5 and infrared cameras 3, 6");
+  for (int row = 0; row < rows; row++) {
+    sheet.label(row, fmt::format("ID {}", row + 1));
+    for (int i = 0; i < kSysuCameras * kEach; i++) {
+      const int camera = kOrder[i / kEach], number = i % kEach + 1;
+      if (number > picture_count(config, camera, row + 1)) continue;
+      sheet.set(row, i, picture(config, people[static_cast<size_t>(row)], camera, row + 1, number), kSheetGray,
+                fmt::format("CAM{} {}", camera, sysu_infrared(camera) ? "IR" : ""));
+    }
+  }
+  return sheet.image();
+}
+
+}  // namespace mpanet

@@ -1,0 +1,21 @@
+// A folder of embeddings, which any program may write: features.npy, (N, D) float32, and images.csv with a line per row
+// under the header path,identity,camera,modality (path relative to the data set, modality visible or infrared):
+//
+//   cam1/0006/0001.jpg,6,1,visible
+#pragma once
+#include <string>
+
+#include "mpanet/evaluation/ranking.h"
+
+namespace mpanet {
+
+// Writes both files, making the folder if need be; queries first, then the gallery.
+void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings);
+
+// The plan's embeddings out of a folder whose rows may stand in any order; rows that the plan does not need are left
+// out. UserError, one line naming the file: another number of rows in the two files, a malformed line or header, a path
+// given twice, a number that is not finite, an image that the protocol needs missing, an identity, camera or modality
+// that contradicts the data set's.
+Embeddings read_features(const std::string& folder, const EvaluationPlan& plan);
+
+}  // namespace mpanet

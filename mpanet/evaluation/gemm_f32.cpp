@@ -1,0 +1,109 @@
+#include "mpanet/evaluation/gemm_f32.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/error.h"
+
+namespace mpanet {
+namespace {
+
+// The innermost loop keeps a tile of kLeft x kRight sums in registers: kVectors vectors of each of kLeft rows, with
+// kVectors more for the right rows. 32 registers allow 8 x 3, 16 allow 4 x 3.
+#if defined(__AVX512F__)
+constexpr int kWidth = 16, kLeft = 8;
+#elif defined(__AVX__)
+constexpr int kWidth = 8, kLeft = 4;
+#else
+constexpr int kWidth = 4, kLeft = 4;
+#endif
+constexpr int kVectors = 3, kRight = kVectors * kWidth;
+constexpr int kBlock = 512;  // numbers of a row at a time: a right panel's stay in the second-level cache
+constexpr int kChunk = 8;    // right panels that a thread takes at a time; the left block is read once for all of them
+
+typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
+
+Vector load(const float* from) {
+  Vector vector;
+  std::memcpy(&vector, from, sizeof vector);
+  return vector;
+}
+void store(float* to, Vector vector) { std::memcpy(to, &vector, sizeof vector); }
+
+// sums (kLeft, kRight) = or += left (size, kLeft)^T * right (size, kRight)
+void multiply_tile(int size, const float* left, const float* right, float* sums, ptrdiff_t stride, bool add) {
+  Vector tile[kLeft][kVectors] = {};
+  for (int x = 0; x < size; x++) {
+    Vector columns[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v++) columns[v] = load(right + x * kRight + v * kWidth);
+#pragma GCC unroll 8
+    for (int i = 0; i < kLeft; i++)
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v++) tile[i][v] += left[x * kLeft + i] * columns[v];
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kLeft; i++)
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; v++) {
+      float* to = sums + i * stride + v * kWidth;
+      store(to, add ? load(to) + tile[i][v] : tile[i][v]);
+    }
+}
+
+int panels(int rows, int panel_rows) { return (rows + panel_rows - 1) / panel_rows; }
+
+}  // namespace
+
+PackedRows::PackedRows(Side side, int max_rows, int length)
+    : panel_rows_(side == Side::Left ? kLeft : kRight), max_rows_(max_rows), length_(length) {
+  MPANET_CHECK(max_rows >= 0 && length >= 1, "cannot pack {} rows of {} numbers", max_rows, length);
+  const size_t padded = static_cast<size_t>(panels(max_rows, panel_rows_)) * panel_rows_;
+  values_ = std::make_unique_for_overwrite<float[]>(padded * length);
+}
+
+int PackedRows::padded_rows() const { return panels(rows_, panel_rows_) * panel_rows_; }
+
+float* PackedRows::block(int panel, int begin, int size) const {
+  const size_t padded = static_cast<size_t>(panels(max_rows_, panel_rows_)) * panel_rows_;
+  return values_.get() + padded * begin + static_cast<size_t>(panel) * panel_rows_ * size;
+}
+
+void PackedRows::assign(const float* rows, const double* factors, int count) {
+  MPANET_CHECK(count >= 0 && count <= max_rows_, "{} rows do not fit {}", count, max_rows_);
+  rows_ = count;
+#pragma omp parallel for schedule(static)
+  for (int panel = 0; panel < panels(count, panel_rows_); panel++) pack_panel(panel, rows, factors);
+}
+
+void PackedRows::pack_panel(int panel, const float* rows, const double* factors) {
+  const int first = panel * panel_rows_, count = std::min(panel_rows_, rows_ - first);
+  for (int begin = 0; begin < length_; begin += kBlock) {
+    const int size = std::min(kBlock, length_ - begin);
+    float* to = block(panel, begin, size);
+    if (count < panel_rows_) std::fill(to, to + size * panel_rows_, 0.0f);
+    for (int i = 0; i < count; i++) {
+      const float* from = rows + static_cast<size_t>(first + i) * length_ + begin;
+      for (int x = 0; x < size; x++) to[x * panel_rows_ + i] = static_cast<float>(from[x] * factors[first + i]);
+    }
+  }
+}
+
+void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride) {
+  MPANET_CHECK(left.panel_rows_ == kLeft && right.panel_rows_ == kRight, "a side stands on the other's place");
+  MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
+  const int left_panels = panels(left.rows_, kLeft), right_panels = panels(right.rows_, kRight);
+#pragma omp parallel for schedule(dynamic)
+  for (int chunk = 0; chunk < right_panels; chunk += kChunk)
+    for (int begin = 0; begin < left.length_; begin += kBlock) {
+      const int size = std::min(kBlock, left.length_ - begin);
+      for (int r = chunk; r < std::min(chunk + kChunk, right_panels); r++) {
+        const float* columns = right.block(r, begin, size);
+        for (int l = 0; l < left_panels; l++)
+          multiply_tile(size, left.block(l, begin, size), columns, products + l * kLeft * stride + r * kRight, stride,
+                        begin > 0);
+      }
+    }
+}
+
+}  // namespace mpanet

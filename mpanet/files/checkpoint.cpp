@@ -1,0 +1,210 @@
+#include "mpanet/files/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/json.h"
+#include "mpanet/network/depth.h"
+
+namespace mpanet {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kConfigKey = "mpanet.config";
+constexpr const char* kProgressKey = "mpanet.progress";
+constexpr const char* kFirst = "optimizer.first.";
+constexpr const char* kSecond = "optimizer.second.";
+constexpr const char* kRunningMean = "running_mean";
+constexpr const char* kBatchesTracked = "num_batches_tracked";
+
+// The model's tensors; PyTorch counts every batch norm's training forwards, of which there is one a step.
+std::vector<TensorSource> model_tensors(const Engine& engine, int64_t steps) {
+  const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
+  std::vector<TensorSource> sources;
+  for (const TensorInfo& tensor : engine.tensors()) {
+    const std::string& name = tensor.name;
+    sources.push_back(
+        {name, dtype, tensor.shape, [&engine, name](double* out) { engine.read(name, Slot::Value, out); }});
+    if (!name.ends_with(kRunningMean)) continue;
+    const std::string norm = name.substr(0, name.size() - std::string_view(kRunningMean).size());
+    sources.push_back(
+        {norm + kBatchesTracked, Dtype::I64, {}, [steps](double* out) { *out = static_cast<double>(steps); }});
+  }
+  return sources;
+}
+
+// What the optimiser keeps of every trainable tensor: the prefix in the file and the engine's slot.
+std::vector<std::pair<const char*, Slot>> optimizer_slots(const TrainConfig& config) {
+  if (config.optimizer.kind == OptimizerConfig::Kind::Sgd) return {{kFirst, Slot::First}};
+  return {{kFirst, Slot::First}, {kSecond, Slot::Second}};
+}
+
+std::string progress_text(const Progression& p) {
+  return json{{"epoch", p.epoch},
+              {"batch", p.batch},
+              {"step", p.step},
+              {"data", p.data},
+              {"loss_sums", p.loss_sums},
+              {"best_rank1", p.best_rank1},
+              {"best_epoch", p.best_epoch},
+              {"optimizer",
+               {{"steps", p.optimizer.steps}, {"loss_scale", p.optimizer.loss_scale}, {"steady", p.optimizer.steady}}}}
+      .dump();
+}
+
+Progression parse_progress(const std::string& text, const std::string& source) {
+  const json value = parse_json(text, source);
+  Progression p;
+  try {
+    p.epoch = value.at("epoch");
+    p.batch = value.at("batch");
+    p.step = value.at("step");
+    p.data = value.at("data");
+    p.loss_sums = value.at("loss_sums").get<Losses>();
+    p.best_rank1 = value.at("best_rank1");
+    p.best_epoch = value.at("best_epoch");
+    p.optimizer.steps = p.step;  // checkpoints from before there was a loss scale
+    if (const auto optimizer = value.find("optimizer"); optimizer != value.end())
+      p.optimizer = {optimizer->at("steps"), optimizer->at("loss_scale"), optimizer->at("steady")};
+  } catch (const json::exception&) {
+    fail("{}: expected epoch, batch, step, data, loss_sums, best_rank1 and best_epoch, got {}", source, quote(text));
+  }
+  if (p.epoch < 1 || p.batch < 0 || p.step < 0)
+    fail("{}: expected epoch from 1, batch and step from 0, got {}", source, quote(text));
+  return p;
+}
+
+// The depth whose blocks the file has.
+std::string infer_depth(const TensorFile& file) {
+  const auto* stem = file.find("backbone.conv1.weight");
+  if (!stem || stem->shape.size() != 4)
+    fail("{}: expected the weights of an MPANet, got no backbone.conv1.weight", file.path());
+  std::array<int, 4> blocks{};
+  for (int stage = 0; stage < 4; stage++)
+    while (file.find(fmt::format("backbone.layer{}.{}.conv1.weight", stage + 1, blocks[stage]))) blocks[stage]++;
+  const bool bottleneck = file.find("backbone.layer1.0.conv3.weight") != nullptr;
+  for (const char* name : {"tiny", "18", "34", "50", "101", "152"}) {
+    const Depth known = find_depth(name);
+    if (known.width == stem->shape[0] && known.bottleneck == bottleneck && known.blocks == blocks) return name;
+  }
+  fail("{}: expected a ResNet 18, 34, 50, 101, 152 or tiny, got {} blocks in ({}, {}, {}, {}) and a stem of {}",
+       file.path(), bottleneck ? "bottleneck" : "basic", blocks[0], blocks[1], blocks[2], blocks[3], stem->shape[0]);
+}
+
+ModelConfig infer_model(const TensorFile& file) {
+  ModelConfig model;
+  model.depth = infer_depth(file);
+  const auto has = [&](const char* name) { return file.find(name) != nullptr; };
+  model.mam = has("backbone.MAM3.channel_attention.0.weight")   ? 2
+              : has("backbone.MAM4.channel_attention.0.weight") ? 1
+                                                                : 0;
+  const auto* maps = file.find("spatial_attention.weight");
+  model.parts = maps && !maps->shape.empty() ? static_cast<int>(std::clamp<int64_t>(maps->shape[0], 1, 8)) : 0;
+  return model;
+}
+
+bool ignored_when_loading(const std::string& name) {
+  return name.ends_with(kBatchesTracked) || name.starts_with("optimizer.");
+}
+
+void check_shape(const TensorFile& file, const std::string& name, const std::vector<int64_t>& shape) {
+  const auto* entry = file.find(name);
+  if (!entry) fail("{}: tensor {} is missing", file.path(), name);
+  if (entry->shape != shape)
+    fail("{}: tensor {}: expected shape {}, got {}", file.path(), name, shape_text(shape), shape_text(entry->shape));
+}
+
+void check_no_others(const TensorFile& file, const Engine& engine, bool classifiers_too) {
+  std::set<std::string> known;
+  for (const TensorInfo& tensor : engine.tensors()) known.insert(tensor.name);
+  for (const auto& [name, entry] : file.tensors())
+    if (!known.contains(name) && !ignored_when_loading(name) && (classifiers_too || !is_classifier(name)))
+      fail("{}: tensor {} is not of this network", file.path(), quote(name));
+}
+
+}  // namespace
+
+std::vector<double> read_finite(const TensorFile& file, const std::string& name) {
+  std::vector<double> values = file.read(name);
+  const auto bad = std::find_if(values.begin(), values.end(), [](double v) { return !std::isfinite(v); });
+  if (bad != values.end())
+    fail("{}: tensor {}: expected finite values, element {} is {}", file.path(), quote(name), bad - values.begin(),
+         *bad);
+  return values;
+}
+
+bool is_classifier(const std::string& tensor) {
+  return tensor.find("classifier") != tensor.npos || tensor.starts_with("center_loss.");
+}
+
+void save_model(const std::string& path, const Engine& engine, const TrainConfig& config, int64_t steps) {
+  write_safetensors(path, model_tensors(engine, steps), {{"format", "pt"}, {kConfigKey, config_line(config)}});
+}
+
+void save_training(const std::string& path, const Engine& engine, const TrainConfig& config,
+                   const Progression& progression) {
+  std::vector<TensorSource> sources = model_tensors(engine, progression.step);
+  const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
+  for (const TensorInfo& tensor : engine.tensors())
+    for (const auto& [prefix, slot] : optimizer_slots(config))
+      if (tensor.trainable)
+        sources.push_back({prefix + tensor.name, dtype, tensor.shape,
+                           [&engine, name = tensor.name, slot](double* out) { engine.read(name, slot, out); }});
+  write_safetensors(path, std::move(sources),
+                    {{"format", "pt"}, {kConfigKey, config_line(config)}, {kProgressKey, progress_text(progression)}});
+}
+
+Checkpoint::Checkpoint(const std::string& path) : file_(path) {
+  const auto& metadata = file_.metadata();
+  if (const auto text = metadata.find(kConfigKey); text != metadata.end()) {
+    config_ = parse_config(text->second, fmt::format("{}: {}", path, kConfigKey));
+    model_ = config_->model;
+  } else {
+    model_ = infer_model(file_);
+  }
+  if (const auto text = metadata.find(kProgressKey); config_ && text != metadata.end())
+    progression_ = parse_progress(text->second, fmt::format("{}: {}", path, kProgressKey));
+}
+
+ModelConfig Checkpoint::embedding_model() const {
+  ModelConfig model = model_;
+  model.classes = 1;
+  model.mutual = model.triplet = model.center = false;
+  return model;
+}
+
+void Checkpoint::load_embedding(Engine& engine) const {
+  for (const TensorInfo& tensor : engine.tensors())
+    if (!is_classifier(tensor.name)) check_shape(file_, tensor.name, tensor.shape);
+  check_no_others(file_, engine, false);
+  for (const TensorInfo& tensor : engine.tensors())
+    if (!is_classifier(tensor.name)) engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name).data());
+}
+
+void Checkpoint::load_training(Engine& engine) const {
+  if (!progression_)
+    fail("{}: expected a checkpoint that training can go on from (last.safetensors), got a model alone", path());
+  for (const TensorInfo& tensor : engine.tensors()) {
+    const auto* entry = file_.find(tensor.name);
+    if (is_classifier(tensor.name) && entry && entry->shape.size() == 2 && entry->shape[0] != tensor.shape[0])
+      fail("{}: expected {} classes, as the data set has identities for training, got {} ({})", path(), tensor.shape[0],
+           entry->shape[0], tensor.name);
+    check_shape(file_, tensor.name, tensor.shape);
+    if (!tensor.trainable) continue;
+    for (const auto& [prefix, slot] : optimizer_slots(*config_)) check_shape(file_, prefix + tensor.name, tensor.shape);
+  }
+  check_no_others(file_, engine, true);
+  for (const TensorInfo& tensor : engine.tensors()) {
+    engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name).data());
+    if (!tensor.trainable) continue;
+    for (const auto& [prefix, slot] : optimizer_slots(*config_))
+      engine.write(tensor.name, slot, read_finite(file_, prefix + tensor.name).data());
+  }
+  engine.set_optimizer_progress(progression_->optimizer);
+}
+
+}  // namespace mpanet

@@ -1,0 +1,82 @@
+#include "mpanet/files/weights.h"
+
+#include <map>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/json.h"
+#include "core/base/text.h"
+#include "mpanet/files/checkpoint.h"
+#include "mpanet/files/safetensors.h"
+
+namespace mpanet {
+namespace {
+
+// Teacher classifiers by their live ones' names.
+constexpr std::pair<const char*, const char*> kTeachers[] = {
+    {"visible_classifier.weight", "visible_classifier_.weight"},
+    {"infrared_classifier.weight", "infrared_classifier_.weight"}};
+
+bool never_taken(const std::string& name) {
+  return name.starts_with("fc.") || name.starts_with("optimizer.") || name.ends_with("num_batches_tracked");
+}
+
+struct Match {
+  std::string file_name;
+  const TensorInfo* tensor;
+};
+
+// Pairs the file's tensors with the engine's; the shapes of all pairs are checked before anything is written.
+std::vector<Match> match_names(const TensorFile& file, const Engine& engine, WeightsReport& report) {
+  std::map<std::string, const TensorInfo*> known;
+  for (const TensorInfo& tensor : engine.tensors()) known[tensor.name] = &tensor;
+  std::vector<Match> matches;
+  for (const auto& [name, entry] : file.tensors()) {
+    auto found = known.find(name);
+    if (found == known.end()) found = known.find("backbone." + name);
+    if (never_taken(name) || found == known.end()) {
+      report.ignored.push_back(never_taken(name) ? name : name + " (not of this network)");
+    } else if (const auto& want = found->second->shape; entry.shape == want) {
+      matches.push_back({name, found->second});
+    } else if (is_classifier(name) && entry.shape.size() == want.size() && entry.shape[0] != want[0]) {
+      report.ignored.push_back(fmt::format("{} ({} classes, not {})", name, entry.shape[0], want[0]));
+    } else {
+      fail("{}: tensor {}: expected shape {}, got {}", file.path(), quote(name), shape_text(want),
+           shape_text(entry.shape));
+    }
+  }
+  return matches;
+}
+
+}  // namespace
+
+WeightsReport load_weights(const std::string& path, Engine& engine) {
+  const TensorFile file(path);
+  WeightsReport report;
+  const std::vector<Match> matches = match_names(file, engine, report);
+  std::set<std::string> taken;
+  for (const Match& match : matches)
+    if (!taken.insert(match.tensor->name).second)
+      fail("{}: tensor {} is given twice, with and without the prefix backbone.", path, match.tensor->name);
+  if (!taken.contains("backbone.conv1.weight"))
+    fail("{}: expected weights under torchvision's names (conv1.weight) or the authors' (backbone.conv1.weight)", path);
+
+  for (const Match& match : matches)
+    engine.write(match.tensor->name, Slot::Value, read_finite(file, match.file_name).data());
+  for (const auto& [live, teacher] : kTeachers)
+    if (taken.contains(live) && !taken.contains(teacher))
+      engine.write(teacher, Slot::Value, read_finite(file, live).data());
+  for (const TensorInfo& tensor : engine.tensors())
+    (taken.contains(tensor.name) ? report.taken : report.missing).push_back(tensor.name);
+  return report;
+}
+
+std::string report_text(const WeightsReport& report) {
+  const auto line = [](const char* what, const std::vector<std::string>& names) {
+    return fmt::format("{} {} tensors{}{}\n", what, names.size(), names.empty() ? "" : ": ", join(names));
+  };
+  return line("taken", report.taken) + line("ignored", report.ignored) +
+         line("missing (keep their random start)", report.missing);
+}
+
+}  // namespace mpanet

@@ -1,0 +1,139 @@
+// The engine as the programs see it: a network with its losses and optimiser, in one precision on one device, behind
+// an interface that has no precision in it. make_engine() picks the compiled precision. Not thread-safe.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/device.h"
+#include "data/loading/batch.h"
+#include "kernels/cuda/vendor.h"
+#include "mpanet/network/model_config.h"
+
+namespace mpanet {
+
+// What activations are stored in; sums, statistics, losses and parameters are float, with f64 double.
+enum class Precision { f32, f64, bf16, f16 };
+// "f32", ...; the second: UserError naming `where` when the text is none of them.
+std::string name_of(Precision precision);
+Precision parse_precision(const std::string& text, const std::string& where);
+
+// Loss terms of one step in the order of the reference: p-reg, tri, cen, cc, ce, ce-v, ce-i, KL, total; terms that the
+// configuration has not are absent. A term that this batch cannot form (SPEC section 2) is 0.
+using Losses = std::vector<std::pair<std::string, double>>;
+
+// What the optimiser counts beside its moments.
+struct OptimizerProgress {
+  int64_t steps = 0;      // updates since the start of training: Adam's bias correction
+  double loss_scale = 0;  // f16: what the loss is multiplied by during the backward pass, 0: as at the start; else 1
+  int steady = 0;         // updates since it changed
+  bool operator==(const OptimizerProgress&) const = default;
+};
+
+struct OptimizerConfig {
+  enum class Kind { Adam, Sgd } kind = Kind::Adam;
+  double weight_decay = 5e-4;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // Adam
+  double momentum = 0.9;                          // SGD
+};
+
+// Bytes that a training step and an embedding need, known before the first one runs.
+struct MemoryPlan {
+  size_t parameters = 0;   // parameters, their gradients, buffers (running statistics, teachers)
+  size_t optimizer = 0;    // Adam's two moments, SGD's momentum
+  size_t activations = 0;  // the arena: activations, their gradients, workspaces; the larger of training and embedding
+  size_t total() const { return parameters + optimizer + activations; }
+};
+
+struct EngineConfig {
+  ModelConfig model;
+  OptimizerConfig optimizer;
+  Precision precision = Precision::f32;
+  Device device;
+  int train_batch = 0;         // largest training batch; 0: never trains (no gradients, no optimiser state)
+  int embed_batch = 0;         // largest embedding batch; 0: never embeds
+  cuda::Vendors vendors = {};  // with a GPU: whose convolutions and matrix products
+};
+
+// One tensor of the state, under the authors' checkpoint name. Shape and order of elements are PyTorch's
+// (convolution weights (out, in, kh, kw)).
+struct TensorInfo {
+  std::string name;
+  std::vector<int64_t> shape;
+  bool trainable = false;  // has a gradient and optimiser state
+  int64_t count() const {
+    int64_t n = 1;
+    for (int64_t d : shape) n *= d;
+    return n;
+  }
+};
+
+// What can be read and written of a tensor. First and Second are the optimiser's state: Adam's moments; SGD's momentum
+// is First. They exist for trainable tensors only.
+enum class Slot { Value, Gradient, First, Second };
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Sends a training batch on its way to the device, beside what that does now.
+  virtual void upload(const Batch& batch) = 0;
+  // Training forward, losses, backward of the uploaded batch. Updates running statistics and teachers (teacher rate
+  // r = update_rate * min(100 / (epoch + 1), 1), epoch from 1). Leaves the gradients for update(). Does not wait for
+  // the device.
+  virtual void forward_backward(int epoch) = 0;
+  void forward_backward(const Batch& batch, int epoch) {
+    upload(batch);
+    forward_backward(epoch);
+  }
+  // Loss terms of the last forward_backward(); waits until they are there.
+  virtual Losses losses() const = 0;
+  // One optimiser step with the gradients of the last forward_backward(). False, and nothing changed but the loss
+  // scale, when f16's gradients have left its range.
+  virtual bool update(double learning_rate) = 0;
+  // What the optimiser counts; set when resuming.
+  virtual const OptimizerProgress& optimizer_progress() const = 0;
+  virtual void set_optimizer_progress(const OptimizerProgress& progress) = 0;
+
+  // Test-time embeddings (BN neck in eval mode) of batch.count <= embed_batch pictures: out is (count, feature_size()).
+  virtual void embed(const Batch& batch, float* out) = 0;
+  // The same in double (f64 engines lose nothing).
+  virtual void embed(const Batch& batch, double* out) = 0;
+  virtual int feature_size() const = 0;
+
+  // Every parameter and buffer, in the authors' state_dict order without num_batches_tracked.
+  virtual const std::vector<TensorInfo>& tensors() const = 0;
+  // Elements of one slot in PyTorch's order. The double versions convert; real_bytes() tells what is stored (4 or 8).
+  virtual void read(const std::string& name, Slot slot, double* out) const = 0;
+  virtual void write(const std::string& name, Slot slot, const double* in) = 0;
+  virtual int real_bytes() const = 0;
+
+  // Initial values of SPEC section 1 from a seed (teachers equal the live classifiers, optimiser state zero).
+  virtual void initialize(uint64_t seed) = 0;
+
+  virtual const MemoryPlan& plan() const = 0;
+  // With a GPU: what the engine has of its memory now and had at most; else 0.
+  virtual MemoryUse memory_use() const = 0;
+  // With a GPU: as configured, with what Auto took.
+  virtual cuda::Vendors vendors() const = 0;
+  // Seconds and floating-point operations by kind of op since the last call; empty unless set_profiling(true).
+  struct OpTime {
+    std::string op;
+    double seconds = 0, flops = 0;
+    int64_t calls = 0;
+  };
+  virtual void set_profiling(bool on) = 0;
+  virtual std::vector<OpTime> take_profile() = 0;
+};
+
+// Allocates everything that plan_memory() says. UserError when the sizes cannot be taken by the network.
+std::unique_ptr<Engine> make_engine(const EngineConfig& config);
+// The same plan without allocating it.
+MemoryPlan plan_memory(const EngineConfig& config);
+// UserError (naming image height and width) unless the backbone leaves at least two positions for height x width.
+void check_image_size(const ModelConfig& model);
+
+}  // namespace mpanet

@@ -1,0 +1,130 @@
+// mpanet-data: makes, checks and looks at data sets.
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "data/pictures/image.h"
+#include "data/pictures/resize.h"
+#include "data/sets/npy.h"
+#include "data/sets/verify.h"
+#include "data/synth/synth.h"
+
+namespace {
+
+using namespace mpanet;
+constexpr const char* kProgram = "mpanet-data";
+
+std::atomic<bool> stop{false};
+
+// The first Ctrl-C tidies up, the second one ends the program at once.
+void stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop = true; };
+  action.sa_flags = SA_RESETHAND;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+// Sheets are written last; a wrong path should not cost the work before.
+void check_writable_place(const std::string& path) {
+  const auto parent = std::filesystem::absolute(path).parent_path();
+  if (!std::filesystem::is_directory(parent)) fail("{}: cannot write: no folder {}", path, parent.string());
+  if (std::filesystem::is_directory(path)) fail("{}: expected a file name, got a folder", path);
+}
+
+int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
+  if (!sheet.empty()) check_writable_place(sheet);
+  stop_on_signals();
+  if (!write_synth(config, out, stop)) {
+    fmt::print(stderr, "{}: stopped; {} was not made\n", kProgram, out);
+    return 130;
+  }
+  fmt::print("{}: {} identities for training, {} for the test, seed {}\n", out, config.ids, config.test_ids,
+             config.seed);
+  if (!sheet.empty()) {
+    write_png(sheet, draw_synth_sheet(config, 10));
+    fmt::print("{}: contact sheet\n", sheet);
+  }
+  return 0;
+}
+
+int preprocess(const std::string& path, int height, int width, const std::string& out) {
+  const Image image = resize_bilinear(decode_image(path), height, width);
+  write_npy(out, {height, width, 3}, image.pixels.data());
+  return 0;
+}
+
+int verify(const std::string& root, const std::string& trials, int threads) {
+  const VerifyReport report =
+      verify_sysu(root, trials, threads, [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  fmt::print("{}: {} identities, {} visible and {} infrared images", root, report.identities, report.visible,
+             report.infrared);
+  if (report.other_files > 0) fmt::print(", {} other files ignored", report.other_files);
+  if (report.problems == 0)
+    fmt::print("; all decode, counts equal the trial file\n");
+  else
+    fmt::print("; {} problem{}\n", report.problems, report.problems == 1 ? "" : "s");
+  return report.problems == 0 ? 0 : 2;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Makes, checks and looks at data sets in SYSU-MM01's layout.", kProgram);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+
+  SynthConfig config;
+  std::string out, sheet;
+  auto* make = app.add_subcommand("synth",
+                                  "Draw a synthetic data set: people whose identity lies in what both "
+                                  "modalities show, in SYSU-MM01's layout. The same options give the same "
+                                  "bytes.");
+  make->add_option("--out", out, "folder to make; must not exist or be empty")->required();
+  make->add_option("--ids", config.ids, "identities for training (2..4000)")->capture_default_str();
+  make->add_option("--test-ids", config.test_ids, "further identities for the test (2..4000)")->capture_default_str();
+  make->add_option("--images", config.images, "images of an identity by a camera, at most (1..999)")
+      ->capture_default_str();
+  make->add_option("--seed", config.seed, "another seed draws other people")
+      ->capture_default_str()
+      ->check([](const std::string& text) {  // CLI11 would wrap a negative number round
+        return text.starts_with('-') ? "expected a whole number, 0 or more, got " + text : std::string();
+      });
+  make->add_option("--threads", config.threads, "0: one a core; does not change the result")->capture_default_str();
+  make->add_option("--sheet", sheet, "also write a contact sheet (PNG): ten identities by all cameras");
+
+  std::string picture, npy;
+  int height = 0, width = 0;
+  auto* resize = app.add_subcommand("preprocess", "Decode and resize one picture as training and evaluation do.");
+  resize->add_option("IMAGE", picture, "JPEG, PNG or BMP")->required();
+  resize->add_option("--height", height, "pixels")->required()->check(CLI::Range(1, 8192));
+  resize->add_option("--width", width, "pixels")->required()->check(CLI::Range(1, 8192));
+  resize->add_option("--out", npy, "NumPy file: uint8 (height, width, 3), RGB")->required();
+
+  std::string root, trials;
+  int threads = 0;
+  auto* check = app.add_subcommand("verify",
+                                   "Decode every picture of a data set and compare the counts with its "
+                                   "trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
+                                   "something.");
+  check->add_option("DIR", root, "the data set's folder, with cam1..cam6 and exp")->required();
+  check->add_option("--trials", trials,
+                    "trial file; else exp/ and evaluation/data_split/ are searched for "
+                    "rand_perm_cam.mat");
+  check->add_option("--threads", threads, "0: one a core")->capture_default_str()->check(CLI::Range(0, 1024));
+
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  if (make->parsed()) return synth(config, out, sheet);
+  if (resize->parsed()) return preprocess(picture, height, width, npy);
+  return verify(root, trials, threads);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (...) {
+    return report_exception(kProgram);
+  }
+}

@@ -1,0 +1,138 @@
+#include "mpanet/training/config.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "mpanet/training/config_keys.h"
+
+namespace mpanet {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+[[noreturn]] void fail_unknown(const std::string& source, const std::string& path) {
+  fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), nearest_config_key(path).path);
+}
+
+void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& source) {
+  if (!key.set(config, value)) fail("{}: {}: expected {}, got {}", source, key.path, key.allowed, shown(value));
+}
+
+bool is_group(const std::string& path) {
+  for (const ConfigKey& key : config_keys())
+    if (key.path.starts_with(path + ".")) return true;
+  return false;
+}
+
+void apply_object(TrainConfig& config, const json& object, const std::string& prefix, const std::string& source) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string path = prefix + name;
+    const ConfigKey* key = name.find('.') == name.npos ? find_config_key(path) : nullptr;
+    if (key) {
+      apply(config, *key, value, source);
+    } else if (is_group(path)) {
+      if (!value.is_object()) fail("{}: {}: expected an object, got {}", source, path, shown(value));
+      apply_object(config, value, path + ".", source);
+    } else {
+      fail_unknown(source, path);
+    }
+  }
+}
+
+// The whole configuration as nested objects, in the table's order or (json) sorted.
+template <class Json>
+Json to_json(const TrainConfig& config) {
+  Json all = Json::object();
+  for (const ConfigKey& key : config_keys()) {
+    Json* at = &all;
+    size_t start = 0;
+    for (size_t dot; (dot = key.path.find('.', start)) != key.path.npos; start = dot + 1)
+      at = &(*at)[key.path.substr(start, dot - start)];
+    (*at)[key.path.substr(start)] = Json(key.get(config));
+  }
+  return all;
+}
+
+}  // namespace
+
+AugmentConfig TrainConfig::augment() const {
+  AugmentConfig augment;
+  if (!random_flip) augment.flip_probability = 0;
+  if (!random_erase) augment.erase_probability = 0;
+  augment.padding = random_crop ? padding : 0;
+  augment.pad_value = pad_value;
+  return augment;
+}
+
+double TrainConfig::learning_rate(int epoch) const {
+  double rate = lr;
+  for (int step : lr_step)
+    if (epoch > step) rate *= 0.1;
+  return rate;
+}
+
+bool TrainConfig::evaluates_after(int epoch) const {
+  if (eval_interval == 0) return false;
+  return epoch == num_epoch || (epoch > start_eval && epoch % eval_interval == 0);
+}
+
+TrainConfig parse_config(std::string_view text, const std::string& source) {
+  const json object = parse_json(text, source);
+  if (!object.is_object()) fail("{}: expected a JSON object, got {}", source, shown(object));
+  TrainConfig config;
+  apply_object(config, object, "", source);
+  return config;
+}
+
+TrainConfig read_config(const std::string& path) { return parse_config(read_text(path), path); }
+
+void set_config(TrainConfig& config, const std::string& assignment) {
+  const size_t equals = assignment.find('=');
+  if (equals == assignment.npos || equals == 0) fail("--set: expected key=value, got {}", quote(assignment));
+  const std::string path = assignment.substr(0, equals), text = assignment.substr(equals + 1);
+  const ConfigKey* key = find_config_key(path);
+  if (!key) fail_unknown("--set", path);
+  const bool bare_list = key->list && (text.empty() || text.front() != '[');
+  json value = json::parse(bare_list ? "[" + text + "]" : text, nullptr, false);
+  if (value.is_discarded()) value = text;
+  apply(config, *key, value, "--set");
+}
+
+void check_config(const TrainConfig& config, const std::string& source) {
+  try {
+    check_image_size(config.model);
+  } catch (const UserError& e) {
+    fail("{}: {}", source, e.what());
+  }
+}
+
+std::string config_file_text(const TrainConfig& config) { return to_json<ordered_json>(config).dump(2) + "\n"; }
+std::string config_line(const TrainConfig& config) { return to_json<json>(config).dump(); }
+
+std::vector<std::string> fixed_differences(const TrainConfig& before, const TrainConfig& now) {
+  std::vector<std::string> paths;
+  for (const ConfigKey& key : config_keys())
+    if (!key.changeable && key.get(before) != key.get(now)) paths.push_back(key.path);
+  return paths;
+}
+
+std::vector<std::string> changeable_keys() {
+  std::vector<std::string> paths;
+  for (const ConfigKey& key : config_keys())
+    if (key.changeable) paths.push_back(key.path);
+  return paths;
+}
+
+std::string config_help() {
+  const TrainConfig defaults;
+  std::string text;
+  for (const ConfigKey& key : config_keys())
+    text += fmt::format("{} (default {})\n    {}{}\n    {}\n", key.path, key.get(defaults).dump(), key.allowed,
+                        key.changeable ? "; may change on --resume" : "", key.meaning);
+  return text;
+}
+
+}  // namespace mpanet

@@ -1,0 +1,73 @@
+// The configuration of a training run: a JSON file with the authors' key names where they have one, checked against one
+// table (config_keys.cpp) that also drives --set, --help-config and the effective configuration in the run folder.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/loading/augment.h"
+#include "data/sets/dataset.h"
+#include "mpanet/network/engine.h"
+#include "mpanet/network/model_config.h"
+
+namespace mpanet {
+
+struct TrainConfig {
+  DatasetKind dataset = DatasetKind::Sysu;
+  ModelConfig model;  // classes comes from the data set, never from the configuration
+  OptimizerConfig optimizer;
+  Precision precision = Precision::f32;
+  uint64_t seed = 1;
+
+  int p_size = 16, k_size = 8;  // identities in a batch, images of each
+  int num_epoch = 140;
+  double lr = 3.5e-4;
+  std::vector<int> lr_step = {80, 120};  // the rate drops to a tenth at the end of these epochs
+  int start_eval = 115;                  // evaluates after epochs beyond this one that eval_interval divides,
+  int eval_interval = 5;                 // and after the last epoch; 0: never
+  int log_period = 10;                   // steps
+  int checkpoint_every = 200;            // steps; 0: at the end of epochs only
+
+  bool random_flip = true, random_crop = true, random_erase = true;
+  int padding = 10;
+  std::array<int, 3> pad_value = {127, 127, 127};
+  int loader_threads = 2, loader_queue = 4;
+  int cache_mib = 0;     // decoded and resized pictures kept in memory
+  int embed_batch = 64;  // pictures per embedding batch during evaluation
+
+  // What the loader takes of it.
+  AugmentConfig augment() const;
+  // Learning rate of an epoch, from 1.
+  double learning_rate(int epoch) const;
+  // Whether an evaluation follows epoch `epoch`.
+  bool evaluates_after(int epoch) const;
+};
+
+// Reads and checks a configuration file; keys that it does not name keep their default. UserError (one line: file, full
+// key path, allowed range, what stood there; the nearest known key for an unknown one).
+TrainConfig read_config(const std::string& path);
+// The same from a JSON text; `source` stands for the path in errors.
+TrainConfig parse_config(std::string_view text, const std::string& source);
+
+// Applies "key=value" with the same checks. The value is JSON; a bare word is a string, and 80,120 is a list.
+void set_config(TrainConfig& config, const std::string& assignment);
+
+// What holds between keys (a picture large enough for the network). read_config() does
+// not call it, because --set may follow. UserError with the keys.
+void check_config(const TrainConfig& config, const std::string& source);
+
+// The whole configuration: as an indented file in the table's order, and as one line with sorted keys.
+std::string config_file_text(const TrainConfig& config);
+std::string config_line(const TrainConfig& config);
+
+// Full paths of the keys in which two configurations differ and that may not change when a run is resumed.
+std::vector<std::string> fixed_differences(const TrainConfig& before, const TrainConfig& now);
+// Full paths of the keys that may change when a run is resumed.
+std::vector<std::string> changeable_keys();
+
+// One line per key: path, allowed values, default, meaning. For --help-config.
+std::string config_help();
+
+}  // namespace mpanet

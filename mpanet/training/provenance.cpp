@@ -1,0 +1,158 @@
+#include "mpanet/training/provenance.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/base/json.h"
+#include "mpanet_commit.h"
+#ifdef MPANET_HAS_ONEDNN
+#  include <oneapi/dnnl/dnnl.h>
+#endif
+#ifdef MPANET_HAS_JPEG
+#  include <cstdio>
+// jpeglib.h wants FILE declared before it
+#  include <jpeglib.h>
+#endif
+#ifdef MPANET_HAS_MATIO
+#  include <matio.h>
+#endif
+
+namespace mpanet {
+namespace {
+
+using nlohmann::ordered_json;
+
+#define MPANET_TEXT_OF(x) #x
+#define MPANET_TEXT(x) MPANET_TEXT_OF(x)
+
+std::string compiled_for() {
+  std::string set;
+#if defined(__x86_64__)
+  set = "x86-64";
+#elif defined(__aarch64__)
+  set = "aarch64";
+#else
+  set = "other";
+#endif
+#ifdef __AVX2__
+  set += " avx2";
+#endif
+#ifdef __FMA__
+  set += " fma";
+#endif
+#ifdef __AVX512F__
+  set += " avx512f";
+#endif
+#ifdef __AVX512VNNI__
+  set += " avx512vnni";
+#endif
+#ifdef __AVX512BF16__
+  set += " avx512bf16";
+#endif
+#ifdef __AMX_TILE__
+  set += " amx";
+#endif
+  return set;
+}
+
+// oneDNN chooses its code for the machine it runs on.
+std::string instruction_set() {
+#ifdef MPANET_HAS_ONEDNN
+  return fmt::format("{}; oneDNN level {:#x}", compiled_for(), static_cast<unsigned>(dnnl_get_effective_cpu_isa()));
+#else
+  return compiled_for();
+#endif
+}
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name"))
+      if (const size_t colon = line.find(": "); colon != line.npos) return line.substr(colon + 2);
+  return "unknown";
+}
+
+ordered_json libraries() {
+  ordered_json versions;
+#ifdef MPANET_HAS_ONEDNN
+  const dnnl_version_t* dnnl = dnnl_version();
+  versions["oneDNN"] = fmt::format("{}.{}.{}", dnnl->major, dnnl->minor, dnnl->patch);
+#else
+  versions["oneDNN"] = nullptr;
+#endif
+#ifdef MPANET_HAS_JPEG
+  versions["libjpeg-turbo"] = MPANET_TEXT(LIBJPEG_TURBO_VERSION);
+#else
+  versions["libjpeg-turbo"] = nullptr;
+#endif
+#ifdef MPANET_HAS_MATIO
+  int major = 0, minor = 0, release = 0;
+  Mat_GetLibraryVersion(&major, &minor, &release);
+  versions["matio"] = fmt::format("{}.{}.{}", major, minor, release);
+#else
+  versions["matio"] = nullptr;
+#endif
+  versions["fmt"] = fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100);
+  versions["nlohmann_json"] =
+      fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH);
+  return versions;
+}
+
+}  // namespace
+
+ordered_json build_provenance() {
+  ordered_json all;
+  all["program"] = "mpanet " MPANET_VERSION;
+  all["commit"] = MPANET_COMMIT;
+#ifdef __clang__
+  all["compiler"] = "clang " __clang_version__;
+#else
+  all["compiler"] = "gcc " __VERSION__;
+#endif
+  all["build"] = MPANET_BUILD_TYPE;
+  all["instruction_set"] = instruction_set();
+  all["processor"] = processor();
+  all["libraries"] = libraries();
+  return all;
+}
+
+std::string version_text(const std::string& program) {
+  const ordered_json all = build_provenance();
+  std::string text = fmt::format("{} ({})\n", program, all["program"].get<std::string>());
+  for (const auto& [key, value] : all.items())
+    if (value.is_string() && key != "program") text += fmt::format("{}: {}\n", key, value.get<std::string>());
+  for (const auto& [name, version] : all["libraries"].items())
+    text += fmt::format("{}: {}\n", name, version.is_null() ? "not in this build" : version.get<std::string>());
+  return text;
+}
+
+ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device) {
+  ordered_json all = build_provenance();
+  all["threads"] = threads;
+  all["seed"] = seed;
+  all["precision"] = precision;
+  all["device"] = name_of(device);
+  all["gpu"] = nullptr;
+  if (device.backend == Backend::cuda) {
+    const std::vector<Gpu> gpus = survey_gpus().gpus;
+    if (static_cast<size_t>(device.index) < gpus.size()) all["gpu"] = gpus[static_cast<size_t>(device.index)].name;
+  }
+  return all;
+}
+
+std::vector<std::string> provenance_differences(const ordered_json& before, const ordered_json& now) {
+  std::vector<std::string> differences;
+  for (const char* key : {"device", "gpu", "precision", "processor", "threads", "instruction_set", "commit", "compiler",
+                          "build", "libraries"}) {
+    if (!before.contains(key) || before[key] == now[key]) continue;
+    if (before[key].is_object())
+      differences.push_back(fmt::format("{}: other versions than before", key));
+    else
+      differences.push_back(fmt::format("{}: {} before, {} now", key, shown(before[key]), shown(now[key])));
+  }
+  return differences;
+}
+
+}  // namespace mpanet

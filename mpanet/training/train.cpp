@@ -1,0 +1,323 @@
+#include "mpanet/training/train.h"
+
+#include <omp.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/progress.h"
+#include "core/base/text.h"
+#include "data/loading/sampler.h"
+#include "mpanet/evaluation/evaluate.h"
+#include "mpanet/files/checkpoint.h"
+#include "mpanet/files/weights.h"
+#include "mpanet/network/vendors.h"
+#include "mpanet/training/interrupt.h"
+#include "mpanet/training/provenance.h"
+#include "mpanet/training/run_folder.h"
+#include "mpanet/training/train_plan.h"
+#include "mpanet/training/train_report.h"
+
+namespace mpanet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+// The configuration of the run, from the file or the checkpoint, with the command line's settings.
+TrainConfig effective_config(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint) {
+  if (checkpoint && !checkpoint->progression())
+    fail("{}: expected a checkpoint that training can go on from, got a model alone", checkpoint->path());
+  if (options.config.empty() && !checkpoint)
+    fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
+  TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config);
+  for (const std::string& setting : options.settings) set_config(config, setting);
+  check_config(config, options.config.empty() ? checkpoint->path() : options.config);
+  if (!checkpoint) return config;
+  const auto changed = fixed_differences(*checkpoint->config(), config);
+  if (!changed.empty())
+    fail("{}: the run began with another {}; only {} may change when it goes on", checkpoint->path(), join(changed),
+         join(changeable_keys()));
+  return config;
+}
+
+// Writes provenance.json: how the run began, and a list of how it was resumed. Warns of what may change its bits.
+void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t step, bool resumed) {
+  std::error_code error;
+  ordered_json all = now;
+  if (resumed && fs::exists(folder.provenance(), error)) {
+    const ordered_json before = ordered_json::parse(read_text(folder.provenance()), nullptr, false);
+    if (before.is_object()) {
+      all = before;
+      const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
+      const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
+      if (!differences.empty())
+        fmt::print(stderr, "mpanet-train: warning: {}; the run may go on with other bits than in one go\n",
+                   fmt::join(differences, "; "));
+      ordered_json entry = now;
+      entry["step"] = step;
+      all["resumed"].push_back(entry);
+    }
+  }
+  write_file(folder.provenance(), all.dump(2) + "\n");
+}
+
+// The loop over epochs and batches. Everything it needs lives outside, in train().
+class Trainer {
+ public:
+  Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler, const EvaluationPlan* evaluated,
+          Engine& engine, RunFolder& folder, Progression progression, std::optional<int64_t> max_steps)
+      : config_(config),
+        data_(data),
+        sampler_(sampler),
+        evaluated_(evaluated),
+        engine_(engine),
+        folder_(folder),
+        p_(std::move(progression)),
+        max_steps_(max_steps),
+        cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
+                                    : nullptr),
+        report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)) {}
+
+  // Until the last epoch, max_steps or, as Interrupted, a signal.
+  void run() {
+    while (p_.epoch <= config_.num_epoch) {
+      const auto batches = sampler_.epoch(static_cast<uint32_t>(p_.epoch));
+      if (static_cast<size_t>(p_.batch) > batches.size())
+        fail("{}: {} batches of epoch {} are done, but it has {}", folder_.last(), p_.batch, p_.epoch, batches.size());
+      if (static_cast<size_t>(p_.batch) < batches.size() && !run_batches(batches)) return;
+      finish_epoch();
+    }
+  }
+  void say(const std::string& line) { report_.say(line); }
+  const Progression& progression() const { return p_; }
+  void save() {
+    if (saved_step_ == p_.step) return;
+    save_training(folder_.last(), engine_, config_, p_);
+    saved_step_ = p_.step;
+  }
+
+ private:
+  bool at_max_steps() const { return max_steps_ && p_.step >= *max_steps_; }
+  bool epoch_is_complete() const {
+    return p_.batch > 0 && static_cast<size_t>(p_.batch) == sampler_.epoch(static_cast<uint32_t>(p_.epoch)).size();
+  }
+
+  // The rest of the epoch. False: stopped before its end, and saved.
+  bool run_batches(const std::vector<std::vector<int>>& batches) {
+    LoaderConfig loader_config = train_loader_config(config_);
+    loader_config.epoch = static_cast<uint32_t>(p_.epoch);
+    loader_config.cache = cache_;
+    if (at_max_steps()) return save(), false;
+    Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
+    Batch batch;
+    load(loader, batch);
+    while (static_cast<size_t>(p_.batch) < batches.size()) {
+      stop_if_interrupted();
+      if (at_max_steps()) return save(), false;
+      run_step(loader, batch, batches.size());
+      const bool last = static_cast<size_t>(p_.batch) == batches.size();
+      if (!last && config_.checkpoint_every > 0 && p_.step % config_.checkpoint_every == 0) save();
+    }
+    report_.epoch(p_);
+    return true;
+  }
+
+  void load(Loader& loader, Batch& batch) {
+    MPANET_CHECK(loader.next(batch), "the loader has fewer batches than the epoch");
+    engine_.upload(batch);
+  }
+
+  void run_step(Loader& loader, Batch& batch, size_t batches) {
+    const auto start = std::chrono::steady_clock::now();
+    engine_.forward_backward(p_.epoch);
+    const bool updated = engine_.update(config_.learning_rate(p_.epoch));
+    // While the device works: the next batch on its way before anybody waits for this one's numbers.
+    if (static_cast<size_t>(p_.batch) + 1 < batches) load(loader, batch);
+    const Losses losses = engine_.losses();
+    for (const auto& [name, value] : losses)
+      if (!std::isfinite(value))
+        fail("step {} (epoch {}): the loss {} is {}; {} still holds step {}; a lower lr may help", p_.step + 1,
+             p_.epoch, name, value, folder_.last(), saved_step_);
+    if (!updated)
+      report_.say(fmt::format("step {}: gradients beyond f16's range, no update; the loss scale is {} from here",
+                              p_.step + 1, engine_.optimizer_progress().loss_scale));
+    p_.optimizer = engine_.optimizer_progress();
+    p_.step++, p_.batch++;
+    p_.loss_sums.resize(losses.size());
+    for (size_t i = 0; i < losses.size(); i++)
+      p_.loss_sums[i] = {losses[i].first, p_.loss_sums[i].second + losses[i].second};
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    report_.step(p_, batches, losses, seconds.count());
+  }
+
+  // The evaluation if one is due, then the checkpoint at the beginning of the next epoch. What is saved before a long
+  // evaluation says that it is due, so a run killed in it takes it up again.
+  void finish_epoch() {
+    if (evaluated_ && config_.evaluates_after(p_.epoch)) {
+      save();
+      evaluate();
+    }
+    p_.epoch++, p_.batch = 0;
+    p_.loss_sums.clear();
+    saved_step_ = -1;  // the same step, another state
+    save();
+  }
+
+  void evaluate() {
+    EmbedOptions options;
+    options.height = config_.model.height;
+    options.width = config_.model.width;
+    options.batch = config_.embed_batch;
+    options.threads = config_.loader_threads;
+    options.cache = cache_;
+    options.after_batch = [] {
+      if (interrupted()) throw Interrupted{};
+    };
+    const auto results = rank_embeddings(*evaluated_, embed_images(engine_, *evaluated_, data_.root, options));
+    const double rank1 = metric(results, "all", "single", "rank1");  // NaN, no query has a match: never the best
+    const bool best = rank1 > p_.best_rank1;
+    if (best) {
+      save_model(folder_.best(), engine_, config_, p_.step);
+      p_.best_rank1 = rank1;
+      p_.best_epoch = p_.epoch;
+    }
+    report_.evaluation(p_, *evaluated_, results, best);
+  }
+
+  void stop_if_interrupted() {
+    if (!interrupted()) return;
+    save();
+    throw Interrupted{};
+  }
+
+  const TrainConfig& config_;
+  const Dataset& data_;
+  const Sampler& sampler_;
+  const EvaluationPlan* evaluated_;
+  Engine& engine_;
+  RunFolder& folder_;
+  Progression p_;
+  std::optional<int64_t> max_steps_;
+  int64_t saved_step_ = -1;
+  std::shared_ptr<ImageCache> cache_;
+  TrainReport report_;
+};
+
+void print_data(const Dataset& data, const IdentitySampler& sampler, const TrainConfig& config) {
+  size_t infrared = 0;
+  for (const ImageRecord& image : data.train) infrared += image.infrared;
+  fmt::print("data: {} identities, {} visible and {} infrared images; {} batches of {} x {} in epoch 1\n", data.classes,
+             data.train.size() - infrared, infrared, sampler.epoch(1).size(), config.p_size, config.k_size);
+  if (!sampler.skipped().empty())
+    fmt::print("data: {} identities never yield {} images of both modalities and are skipped\n",
+               sampler.skipped().size(), config.k_size);
+}
+
+// Values of the engine and the progression that go with them.
+Progression start_state(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint,
+                        const TrainConfig& config, const Dataset& data, Engine& engine) {
+  const uint64_t fingerprint = data_fingerprint(data.train);
+  if (checkpoint) {
+    checkpoint->load_training(engine);
+    if (checkpoint->progression()->data != fingerprint)
+      fail("{}: expected the training images that {} began with, got another list", options.data, checkpoint->path());
+    if (!options.init.empty()) fmt::print("--init is not used: the run goes on from its checkpoint\n");
+    return *checkpoint->progression();
+  }
+  engine.initialize(config.seed);
+  if (!options.init.empty()) fmt::print("{}: {}", options.init, report_text(load_weights(options.init, engine)));
+  Progression progression;
+  progression.data = fingerprint;
+  return progression;
+}
+
+std::string resume_command(const TrainOptions& options) {
+  return fmt::format("mpanet-train --data {} --out {} --resume", options.data, options.out);
+}
+
+int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& folder) {
+  try {
+    trainer.run();
+  } catch (const Interrupted&) {
+    trainer.say(fmt::format("interrupted after step {}, saved; go on with: {}", trainer.progression().step,
+                            resume_command(options)));
+    return kInterruptedExit;
+  }
+  const Progression& p = trainer.progression();
+  const bool done = p.batch == 0 && p.best_epoch > 0;
+  trainer.say(fmt::format("{} holds step {}", folder.last(), p.step));
+  if (done)
+    trainer.say(
+        fmt::format("{} is the model after epoch {}: all-search single-shot rank-1 {:.2f} %, chosen on the "
+                    "test set",
+                    folder.best(), p.best_epoch, p.best_rank1));
+  return 0;
+}
+
+}  // namespace
+
+int train(const TrainOptions& options) {
+  if (options.threads > 0) omp_set_num_threads(options.threads);
+  std::optional<RunFolder> folder;
+  std::optional<Checkpoint> checkpoint;
+  std::error_code error;
+  if (!options.resume) {
+    RunFolder::check_absent(options.out);
+  } else if (fs::exists(options.out, error)) {
+    folder.emplace(RunFolder::open(options.out));
+    if (fs::exists(folder->last(), error)) checkpoint.emplace(folder->last());
+  }
+  TrainConfig config = effective_config(options, checkpoint);
+  const cuda::Vendors vendors =
+      choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
+
+  const bool evaluates = config.eval_interval > 0;
+  const Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train);
+  config.model.classes = data.classes;
+  const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
+  std::optional<EvaluationPlan> evaluated;
+  if (evaluates) {
+    evaluated = plan_evaluation("sysu", options.data, options.trials);
+    check_images(*evaluated, data.test);
+  }
+  print_data(data, sampler, config);
+
+  const Workload workload = {options.device, data.train.size(), evaluated ? evaluated->queries.size() : 0,
+                             evaluated ? evaluated->gallery.size() : 0};
+  const FreeMemory free = find_free_memory(options.device);
+  fmt::print("{}", memory_text(plan_train_memory(config, workload), options.device, free));
+  std::fflush(stdout);
+  check_memory(config, workload, free);
+  EngineConfig made = engine_config(config, options.device);
+  made.vendors = vendors;
+  const auto engine = make_engine(made);
+  const Progression progression = start_state(options, checkpoint, config, data, *engine);
+
+  const InterruptGuard guard;
+  if (!folder) folder.emplace(RunFolder::create(options.out));
+  const auto provenance = run_provenance(omp_get_max_threads(), config.seed, name_of(config.precision), options.device);
+  write_file(folder->config(), config_file_text(config));
+  write_vendors(folder->vendors(), engine->vendors());
+  record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
+  if (checkpoint)
+    fmt::print("going on from {}, step {}\n", folder->last(), progression.step);
+  else if (options.resume)
+    fmt::print("{} has no checkpoint yet: starting at step 0\n", options.out);
+  const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
+  Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
+  if (!checkpoint) trainer.save();
+  folder->keep();
+  const int code = run_trainer(trainer, options, *folder);
+  if (options.device.backend == Backend::cuda)
+    trainer.say(fmt::format("{}: {} of memory at most, {} planned", name_of(options.device),
+                            format_bytes(static_cast<double>(engine->memory_use().peak)),
+                            format_bytes(static_cast<double>(engine->plan().total()))));
+  return code;
+}
+
+}  // namespace mpanet

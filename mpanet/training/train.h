@@ -1,0 +1,31 @@
+// Training: from a configuration and a data set to a run folder (run_folder.h), in one go or resumed.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mpanet/network/engine.h"
+
+namespace mpanet {
+
+struct TrainOptions {
+  std::string config;                 // file; may be empty when resuming: the checkpoint's configuration
+  std::vector<std::string> settings;  // "key=value", applied to it in order
+  std::string data;                   // the data set's folder
+  std::string trials;                 // trial file; empty: where the data set keeps it
+  std::string out;                    // run folder
+  std::string init;                   // initial weights; empty: random
+  bool resume = false;
+  Device device;
+  std::string conv, gemm;            // see vendors.h
+  int threads = 0;                   // of the engine; 0: as many as OpenMP takes
+  std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
+};
+
+// Trains, printing progress on stdout and warnings on stderr. Returns the exit code: 0, or 130 after Ctrl-C (with the
+// checkpoint written). UserError for everything that is wrong with the input, before the run folder is made where it
+// can be known by then; a run folder made here is removed again unless its first checkpoint was written.
+int train(const TrainOptions& options);
+
+}  // namespace mpanet

@@ -1,0 +1,140 @@
+#include "mpanet/training/train_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/base/progress.h"
+#include "core/context.h"
+#include "mpanet/training/free_memory.h"
+
+namespace mpanet {
+
+EngineConfig engine_config(const TrainConfig& config, Device device) {
+  EngineConfig engine;
+  engine.model = config.model;
+  engine.optimizer = config.optimizer;
+  engine.precision = config.precision;
+  engine.device = device;
+  engine.train_batch = config.p_size * config.k_size;
+  engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;
+  return engine;
+}
+
+LoaderConfig train_loader_config(const TrainConfig& config) {
+  LoaderConfig loader;
+  loader.height = config.model.height;
+  loader.width = config.model.width;
+  loader.threads = config.loader_threads;
+  loader.queue = config.loader_queue;
+  loader.train = true;
+  loader.augment = config.augment();
+  loader.seed = config.seed;
+  return loader;
+}
+
+std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches) {
+  std::vector<std::vector<Sample>> samples(batches.size());
+  uint32_t position = 0;
+  for (size_t b = 0; b < batches.size(); b++)
+    for (int i : batches[b]) {
+      const ImageRecord& image = data.train[static_cast<size_t>(i)];
+      samples[b].push_back({data.root + "/" + image.path, image.label, image.infrared, position++});
+    }
+  return samples;
+}
+
+uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const ImageRecord& image : images)
+    for (const unsigned char byte : fmt::format("{} {} {}\n", image.path, image.label, image.infrared))
+      hash = (hash ^ byte) * 0x100000001B3;
+  return hash;
+}
+
+TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {
+  TrainMemory memory;
+  memory.engine = plan_memory(engine_config(config, workload.device));
+  const size_t evaluated = workload.queries + workload.gallery;
+  const size_t picture = static_cast<size_t>(config.model.height) * config.model.width * 3;
+  memory.loader = loader_bytes(train_loader_config(config), config.p_size * config.k_size) +
+                  std::min(static_cast<size_t>(config.cache_mib) << 20, (workload.train_images + evaluated) * picture);
+  if (evaluated == 0) return memory;
+  const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
+  LoaderConfig loader = train_loader_config(config);
+  loader.queue = LoaderConfig{}.queue;
+  memory.evaluation =
+      (evaluated + workload.gallery) * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch);
+  return memory;
+}
+
+FreeMemory find_free_memory(Device device) {
+  FreeMemory free(free_memory());
+  if (device.backend == Backend::cuda) free.gpu = Context(device).memory_use().free;
+  return free;
+}
+
+std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free) {
+  const bool gpu = device.backend == Backend::cuda;
+  const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
+  const auto are_free = [&](size_t n) { return n > 0 ? fmt::format(", {} are free", bytes(n)) : std::string(); };
+  return fmt::format(
+      "memory: parameters and gradients {}, optimiser {}, activations {}{}pictures {}, evaluation {}; {} in all{}\n",
+      bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
+      gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.engine.total()), name_of(device),
+                        are_free(free.gpu))
+          : std::string(", "),
+      bytes(memory.loader), bytes(memory.evaluation), bytes(gpu ? memory.loader + memory.evaluation : memory.total()),
+      are_free(free.host));
+}
+
+namespace {
+
+// What is too large, and what is free of it; empty: nothing.
+std::string shortage(const TrainMemory& memory, Device device, const FreeMemory& free) {
+  const bool gpu = device.backend == Backend::cuda;
+  const auto compare = [](size_t need, size_t free_bytes, const std::string& where) {
+    return free_bytes > 0 && need > free_bytes
+               ? fmt::format("{} of memory{} and {} are free", format_bytes(static_cast<double>(need)), where,
+                             format_bytes(static_cast<double>(free_bytes)))
+               : std::string();
+  };
+  if (!gpu) return compare(memory.total(), free.host, "");
+  const std::string short_of = compare(memory.engine.total(), free.gpu, " on " + name_of(device));
+  return short_of.empty() ? compare(memory.loader + memory.evaluation, free.host, " of the host") : short_of;
+}
+
+}  // namespace
+
+std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
+  // The plan depends on the number of images alone and grows with it.
+  const auto fits = [&](int images) {
+    TrainConfig smaller = config;
+    smaller.p_size = images;
+    smaller.k_size = 1;
+    return shortage(plan_train_memory(smaller, workload), workload.device, free).empty();
+  };
+  int most = 1, too_many = config.p_size * config.k_size + 1;  // a batch has two images at least
+  while (too_many - most > 1) {
+    const int middle = most + (too_many - most) / 2;
+    (fits(middle) ? most : too_many) = middle;
+  }
+  BatchSize best;
+  for (int k = config.k_size; k >= 2; k -= 2) {
+    const int p = std::min(config.p_size, most / k);
+    if (p * k > best.p * best.k) best = {p, k};
+  }
+  return best.p > 0 ? std::optional(best) : std::nullopt;
+}
+
+void check_memory(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
+  const std::string short_of = shortage(plan_train_memory(config, workload), workload.device, free);
+  if (short_of.empty()) return;
+  const auto best = largest_batch(config, workload, free);
+  fail("p_size {} x k_size {} needs {}; {}", config.p_size, config.k_size, short_of,
+       best ? fmt::format("the largest that fits is p_size {} x k_size {}", best->p, best->k)
+            : std::string("no batch fits: take a smaller depth or image_size"));
+}
+
+}  // namespace mpanet

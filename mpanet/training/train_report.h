@@ -1,0 +1,42 @@
+// What a training run tells: lines (or, on a terminal, one line that is redrawn) on stdout, and log.jsonl.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "mpanet/evaluation/ranking.h"
+#include "mpanet/files/checkpoint.h"
+#include "mpanet/training/config.h"
+#include "mpanet/training/run_folder.h"
+
+namespace mpanet {
+
+class TrainReport {
+ public:
+  // `progression`: where the run goes on from; `last_step`: where it will stop, or -1.
+  TrainReport(const TrainConfig& config, const std::string& log_path, const Progression& progression,
+              bool evaluation_due, int64_t last_step);
+
+  // After a step of `seconds`; `batches` of the epoch under way.
+  void step(const Progression& progression, size_t batches, const Losses& losses, double seconds);
+  // After an epoch's last step.
+  void epoch(const Progression& progression);
+  void evaluation(const Progression& progression, const EvaluationPlan& plan, const std::vector<SettingResult>& results,
+                  bool best);
+  // A line of its own, also in the middle of a redrawn one.
+  void say(const std::string& line);
+
+ private:
+  double seconds_left(const Progression& progression, size_t batches) const;
+  void estimate(size_t batches);
+
+  const TrainConfig& config_;
+  RunLog log_;
+  int64_t last_step_;
+  bool terminal_, drawn_ = false;
+  int64_t steps_ = 0;          // of this process
+  double timed_seconds_ = 0;   // of the steps after the first, which prepares the engine
+  double period_seconds_ = 0;  // since the last line of progress
+  int64_t period_steps_ = 0;
+};
+
+}  // namespace mpanet

@@ -1,0 +1,205 @@
+// Convolution and GEMM against direct loops over integers, compared exactly: every factor and sum is a whole number
+// that each precision holds, so that one wrong, missing or doubled term shows.
+#include <fmt/format.h>
+
+#include "tests/support/kernel_test.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+// Tails (1, primes, just over a register tile), few channels, long runs, windows wider than the picture, strides that
+// leave rows out.
+const ConvShape kShapes[] = {
+    {.n = 1, .h = 1, .w = 1, .c = 1, .k = 1, .kh = 1, .kw = 1},
+    {.n = 2, .h = 7, .w = 5, .c = 3, .k = 5, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 2, .h = 17, .w = 11, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 2, .h = 16, .w = 8, .c = 3, .k = 16, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 3, .h = 5, .w = 4, .c = 17, .k = 13, .kh = 1, .kw = 1},
+    {.n = 2, .h = 6, .w = 5, .c = 16, .k = 32, .kh = 1, .kw = 1, .stride = 2, .pad = 0},
+    {.n = 2, .h = 8, .w = 6, .c = 32, .k = 48, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 1, .h = 13, .w = 11, .c = 19, .k = 1, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 2, .h = 9, .w = 6, .c = 64, .k = 65, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 2, .h = 4, .w = 3, .c = 1031, .k = 37, .kh = 1, .kw = 1},
+    {.n = 1, .h = 3, .w = 3, .c = 520, .k = 40, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 2, .h = 2, .w = 1, .c = 8, .k = 8, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 1, .h = 11, .w = 10, .c = 6, .k = 7, .kh = 3, .kw = 3, .stride = 3, .pad = 0},
+    {.n = 1, .h = 9, .w = 8, .c = 5, .k = 9, .kh = 1, .kw = 3, .stride = 1, .pad = 0},
+    {.n = 1, .h = 2, .w = 3, .c = 2048, .k = 64, .kh = 1, .kw = 1},
+    {.n = 16, .h = 4, .w = 2, .c = 64, .k = 96, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+};
+
+std::string name(const ConvShape& s) {
+  return fmt::format("{}x{}x{}x{} * {}x{}x{} stride {} pad {}", s.n, s.h, s.w, s.c, s.k, s.kh, s.kw, s.stride, s.pad);
+}
+
+// Calls body(index in y, index in x, index in w) for every product of the convolution, by its definition.
+template <class Body>
+void each_product(const ConvShape& s, const Body& body) {
+  for (int n = 0; n < s.n; n++)
+    for (int oy = 0; oy < s.oh(); oy++)
+      for (int ox = 0; ox < s.ow(); ox++)
+        for (int i = 0; i < s.kh; i++)
+          for (int j = 0; j < s.kw; j++) {
+            const int y = oy * s.stride + i - s.pad, x = ox * s.stride + j - s.pad;
+            if (y < 0 || y >= s.h || x < 0 || x >= s.w) continue;
+            for (int k = 0; k < s.k; k++)
+              for (int c = 0; c < s.c; c++)
+                body(static_cast<size_t>(((int64_t{n} * s.oh() + oy) * s.ow() + ox) * s.k + k),
+                     static_cast<size_t>(((int64_t{n} * s.h + y) * s.w + x) * s.c + c),
+                     static_cast<size_t>(((int64_t{k} * s.kh + i) * s.kw + j) * s.c + c));
+          }
+}
+
+// One convolution on one device, with everything that its kernels are promised.
+struct Convolution {
+  Convolution(Context& device, const ConvShape& shape, const std::vector<real>& weights)
+      : context(device), s(shape), w(device, weights) {}
+
+  int64_t prepared_bytes(ConvPass pass) {
+    return static_cast<int64_t>(ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, pass)));
+  }
+  int64_t work_bytes(ConvPass pass) {
+    return static_cast<int64_t>(ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, pass)));
+  }
+  void* prepare(ConvPass pass, const Bytes& to, const real* scale) {
+    if (to.count() == 0) return nullptr;
+    RUN_ON(context, conv_prepare_weights(context.stream(), s, pass, w.data(), scale, to.data()));
+    return to.data();
+  }
+  void forward(const Stored& x, const ConvEpilogue& epilogue, storage* y) {
+    const Bytes prepared(context, prepared_bytes(ConvPass::Forward)), work(context, work_bytes(ConvPass::Forward));
+    void* const ready = prepare(ConvPass::Forward, prepared, epilogue.scale);
+    RUN_ON(context, conv_forward(context.stream(), s, x.data(), w.data(), ready, epilogue, y, work.data()));
+  }
+  void backward_data(const Stored& dy, storage* dx, Write write) {
+    const Bytes prepared(context, prepared_bytes(ConvPass::BackwardData));
+    const Bytes work(context, work_bytes(ConvPass::BackwardData));
+    void* const ready = prepare(ConvPass::BackwardData, prepared, nullptr);
+    RUN_ON(context, conv_backward_data(context.stream(), s, dy.data(), w.data(), ready, dx, write, work.data()));
+  }
+  void backward_weights(const Stored& x, const Stored& dy, real* dw, Write write) {
+    const Bytes work(context, work_bytes(ConvPass::BackwardWeights));
+    RUN_ON(context, conv_backward_weights(context.stream(), s, x.data(), dy.data(), dw, write, work.data()));
+  }
+
+  Context& context;
+  ConvShape s;
+  Stored w;
+};
+
+TEST_CASE("conv_forward with every epilogue") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> x = integers(s.input_count(), 1), w = integers(s.weight_count(), 2);
+    const std::vector<real> scale = integers(s.k, 3), shift = integers(s.k, 4, 20);
+    const std::vector<real> residual = integers(s.output_count(), 5, 20);
+    std::vector<real> product(static_cast<size_t>(s.output_count()));
+    each_product(s, [&](size_t y, size_t i, size_t j) { product[y] += x[i] * w[j]; });
+    on_each_device([&](Context& context) {
+      Convolution conv(context, s, w);
+      const Stored input(context, x), rest(context, residual);
+      const Reals scales(context, scale), shifts(context, shift);
+      for (const Flags& flags : combinations({"scale", "shift", "residual", "relu"})) {
+        const bool scaled = flags["scale"], shifted = flags["shift"], added = flags["residual"], relu = flags["relu"];
+        // The emulation takes its time: large ones with nothing, with all, and with each half.
+        const bool halves = scaled == added && shifted == relu;
+        if (context.backend() != Backend::cpu && s.flops() > 1e6 && !halves) continue;
+        std::vector<real> expected = product;
+        for (size_t i = 0; i < expected.size(); i++) {
+          const size_t k = i % static_cast<size_t>(s.k);
+          const real value = expected[i] * (scaled ? scale[k] : 1) + (shifted ? shift[k] : 0);
+          expected[i] = to_storage(value + (added ? residual[i] : 0));
+          if (relu && expected[i] < 0) expected[i] = 0;
+        }
+        const ConvEpilogue epilogue{.scale = scaled ? scales.data() : nullptr,
+                                    .shift = shifted ? shifts.data() : nullptr,
+                                    .residual = added ? rest.data() : nullptr,
+                                    .relu = relu};
+        Stored y(context, s.output_count());
+        conv.forward(input, epilogue, y.data());
+        check_exact(y.values(), expected, name(s) + ", epilogue " + flags.text());
+        if (!added) continue;
+        Stored in_place(context, residual);
+        ConvEpilogue same = epilogue;
+        same.residual = in_place.data();
+        conv.forward(input, same, in_place.data());
+        check_exact(in_place.values(), expected, name(s) + ", in place, epilogue " + flags.text());
+      }
+    });
+  }
+}
+
+TEST_CASE("conv_backward_data") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> dy = integers(s.output_count(), 6), w = integers(s.weight_count(), 2);
+    const std::vector<real> before = integers(s.input_count(), 7, 100);
+    std::vector<real> expected(static_cast<size_t>(s.input_count()));
+    each_product(s, [&](size_t y, size_t i, size_t j) { expected[i] += dy[y] * w[j]; });
+    std::vector<real> sum = expected;
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
+    on_each_device([&](Context& context) {
+      Convolution conv(context, s, w);
+      const Stored gradient(context, dy);
+      Stored dx(context, s.input_count()), added(context, before);
+      conv.backward_data(gradient, dx.data(), Write::Set);
+      check_exact(dx.values(), rounded(expected), name(s));
+      conv.backward_data(gradient, added.data(), Write::Add);
+      check_exact(added.values(), rounded(sum), name(s) + ", added");
+    });
+  }
+}
+
+TEST_CASE("conv_backward_weights") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> x = integers(s.input_count(), 1), dy = integers(s.output_count(), 6);
+    const std::vector<real> before = integers(s.weight_count(), 7, 100);
+    std::vector<real> expected(static_cast<size_t>(s.weight_count()));
+    each_product(s, [&](size_t y, size_t i, size_t j) { expected[j] += x[i] * dy[y]; });
+    std::vector<real> sum = expected;
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
+    on_each_device([&](Context& context) {
+      Convolution conv(context, s, std::vector<real>(expected.size()));
+      const Stored input(context, x), gradient(context, dy);
+      Reals dw(context, s.weight_count()), added(context, before);
+      conv.backward_weights(input, gradient, dw.data(), Write::Set);
+      check_exact(dw.values(), expected, name(s));
+      conv.backward_weights(input, gradient, added.data(), Write::Add);
+      check_exact(added.values(), sum, name(s) + ", added");
+    });
+  }
+}
+
+TEST_CASE("gemm in every transposition") {
+  const int64_t sizes[][3] = {{1, 1, 1},    {3, 5, 7},     {64, 32, 128}, {67, 33, 129},
+                              {1, 300, 17}, {131, 1, 260}, {9, 70, 515},  {8, 16, 2048}};
+  for (const auto& [m, n, k] : sizes) {
+    const std::vector<real> a = integers(m * k, 1), b = integers(k * n, 2), before = integers(m * n, 3, 100);
+    const std::vector<real> bias = integers(n, 4, 100);
+    for (const Flags& flags : combinations({"a transposed", "b transposed", "added", "bias"})) {
+      const bool transpose_a = flags["a transposed"], transpose_b = flags["b transposed"], biased = flags["bias"];
+      const Write write = flags["added"] ? Write::Add : Write::Set;
+      std::vector<real> expected(static_cast<size_t>(m * n));
+      for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+          real& sum = expected[static_cast<size_t>(i * n + j)];
+          if (write == Write::Add) sum = before[static_cast<size_t>(i * n + j)];
+          if (biased) sum += bias[static_cast<size_t>(j)];
+          for (int64_t p = 0; p < k; p++)
+            sum += a[static_cast<size_t>(transpose_a ? p * m + i : i * k + p)] *
+                   b[static_cast<size_t>(transpose_b ? j * k + p : p * n + j)];
+        }
+      on_each_device([&, m = m, n = n, k = k](Context& context) {
+        const Stream stream = context.stream();
+        const Reals left(context, a), right(context, b), shift(context, bias);
+        const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
+                                      context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k))));
+        Reals c(context, write == Write::Add ? before : std::vector<real>(before.size(), real(55)));
+        RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(),
+                             biased ? shift.data() : nullptr, c.data(), write, work.data()));
+        check_exact(c.values(), expected, fmt::format("{} x {} x {}, {}", m, n, k, flags.text()));
+      });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,266 @@
+// Batch norm against long double, on data whose mean is far from zero, over more rows than a tile has and odd widths.
+#include <omp.h>
+
+#include "tests/support/kernel_test.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+using Wide = std::vector<long double>;
+
+constexpr bool kDouble = sizeof(real) == 8;
+constexpr real kEps = real(1e-5);
+
+struct Case {
+  int64_t rows;
+  int c;
+};
+// 65536 / c rows make a tile: one, several, a last one that is short; slices of 64 and 1024 channels with tails.
+const Case kCases[] = {{2, 1}, {196, 3}, {1000, 64}, {9000, 16}, {3072, 130}, {5, 2049}, {33, 2048}, {70, 1024}};
+
+std::string name(const Case& s) { return std::to_string(s.rows) + " x " + std::to_string(s.c); }
+
+struct Truth {
+  Wide mean, variance;
+
+  Truth(const std::vector<real>& x, const Case& s) : mean(static_cast<size_t>(s.c)), variance(mean) {
+    for (size_t i = 0; i < x.size(); i++) mean[i % mean.size()] += x[i];
+    for (long double& value : mean) value /= static_cast<long double>(s.rows);
+    for (size_t i = 0; i < x.size(); i++) {
+      const long double d = x[i] - mean[i % mean.size()];
+      variance[i % mean.size()] += d * d / static_cast<long double>(s.rows);
+    }
+  }
+};
+
+// Statistics of x as the kernels are given them: rounded to real.
+struct Statistics {
+  std::vector<real> mean, variance;
+
+  explicit Statistics(const Truth& truth)
+      : mean(truth.mean.begin(), truth.mean.end()), variance(truth.variance.begin(), truth.variance.end()) {}
+  long double normalised(real x, size_t c) const { return (static_cast<long double>(x) - mean[c]) * rstd(c); }
+  long double rstd(size_t c) const { return 1 / std::sqrt(static_cast<long double>(variance[c]) + kEps); }
+};
+
+TEST_CASE("batch_norm_statistics does not cancel") {
+  on_each_device([&](Context& context) {
+    for (const Case& s : kCases) {
+      const std::vector<real> x = rounded(normals(s.rows * s.c, 1, 1e4));
+      const Stored input(context, x);
+      const Truth truth(x, s);
+      Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
+      Reals mean(context, s.c), variance(context, s.c), running_mean(context, s.c, 2),
+          running_variance(context, s.c, 3);
+      RUN_ON(context,
+             batch_norm_statistics(context.stream(), input.data(), s.rows, s.c, real(0.1), mean.data(), variance.data(),
+                                   running_mean.data(), running_variance.data(), work.data()));
+      // The mean to an ulp or two. The variance, 1 beside a squared mean of 1e8, to rounding: E[x^2] - E[x]^2 would be
+      // wrong by 1e8 ulps, which is more than 1 in float.
+      const double ulp = kDouble ? 2.3e-16 : 1.2e-7;
+      check_close(mean.values(), truth.mean, 2 * ulp, name(s) + " mean");
+      check_close(variance.values(), truth.variance, kDouble ? 1e-12 : 1e-5, name(s) + " variance", 0.01);
+      Wide expected_mean = truth.mean, expected_variance = truth.variance;
+      for (long double& value : expected_mean) value = 0.9L * 2 + 0.1L * value;
+      for (long double& value : expected_variance)
+        value = 0.9L * 3 + 0.1L * value * static_cast<long double>(s.rows) / static_cast<long double>(s.rows - 1);
+      check_close(running_mean.values(), expected_mean, 4 * ulp, name(s) + " running mean");
+      check_close(running_variance.values(), expected_variance, kDouble ? 1e-12 : 1e-5, name(s) + " running variance");
+      // Without running statistics the same.
+      Reals again(context, s.c), spread(context, s.c);
+      RUN_ON(context, batch_norm_statistics(context.stream(), input.data(), s.rows, s.c, real(0.1), again.data(),
+                                            spread.data(), nullptr, nullptr, work.data()));
+      check_exact(again.values(), mean.values(), name(s));
+      check_exact(spread.values(), variance.values(), name(s));
+    }
+  });
+}
+
+TEST_CASE("batch_norm_apply") {
+  on_each_device([&](Context& context) {
+    for (const Case& s : kCases) {
+      const std::vector<real> x = rounded(normals(s.rows * s.c, 1, 3, 2)), residual = rounded(normals(s.rows * s.c, 2));
+      const std::vector<real> weight = normals(s.c, 3), bias = normals(s.c, 4);
+      const Statistics statistics{Truth(x, s)};
+      const Stored input(context, x), rest(context, residual);
+      const Reals mean(context, statistics.mean), variance(context, statistics.variance);
+      const Reals weights(context, weight), biases(context, bias);
+      for (const Flags& flags : combinations({"relu", "residual"})) {
+        const bool relu = flags["relu"], added = flags["residual"];
+        Wide expected(x.size());
+        for (size_t i = 0; i < x.size(); i++) {
+          const size_t c = i % static_cast<size_t>(s.c);
+          const long double y = statistics.normalised(x[i], c) * weight[c] + bias[c] + (added ? residual[i] : 0);
+          expected[i] = relu && y < 0 ? 0 : y;
+        }
+        Stored y(context, s.rows * s.c);
+        RUN_ON(context,
+               batch_norm_apply(context.stream(), input.data(), s.rows, s.c, mean.data(), variance.data(), kEps,
+                                weights.data(), biases.data(), added ? rest.data() : nullptr, relu, y.data()));
+        check_close(y.values(), expected, kDouble ? 1e-13 : 5e-6, name(s) + ", " + flags.text(), 10,
+                    storage_rounding());
+      }
+      // Folded: x * scale + shift is the same.
+      Reals scale(context, s.c), shift(context, s.c);
+      RUN_ON(context, batch_norm_fold(context.stream(), s.c, mean.data(), variance.data(), kEps, weights.data(),
+                                      biases.data(), scale.data(), shift.data()));
+      Wide expected_scale(weight.size()), expected_shift(weight.size());
+      for (size_t c = 0; c < weight.size(); c++) {
+        expected_scale[c] = weight[c] * statistics.rstd(c);
+        expected_shift[c] = bias[c] - statistics.mean[c] * expected_scale[c];
+      }
+      check_close(scale.values(), expected_scale, kDouble ? 1e-14 : 1e-6, name(s) + " scale", 10);
+      check_close(shift.values(), expected_shift, kDouble ? 1e-14 : 1e-6, name(s) + " shift", 10);
+    }
+  });
+}
+
+TEST_CASE("batch norm backward") {
+  on_each_device([&](Context& context) {
+    for (const Case& s : kCases) {
+      const std::vector<real> x = rounded(normals(s.rows * s.c, 1, 3, 2)), dy = rounded(normals(s.rows * s.c, 2));
+      const std::vector<real> y = integers(s.rows * s.c, 3), weight = normals(s.c, 4);  // y: only its sign counts
+      const std::vector<real> before = rounded(normals(s.rows * s.c, 5));
+      const Statistics statistics{Truth(x, s)};
+      const auto width = static_cast<size_t>(s.c);
+      const Stored input(context, x), gradient(context, dy), output(context, y);
+      const Reals means(context, statistics.mean), variances(context, statistics.variance), weights(context, weight);
+      for (const Flags& flags : combinations({"relu", "training", "add", "in place"})) {
+        const bool relu = flags["relu"], training = flags["training"], add = flags["add"], in_place = flags["in place"];
+        const std::string what = name(s) + ", " + flags.text();
+        Wide g(x.size()), sum_g(width), sum_gn(width);
+        for (size_t i = 0; i < g.size(); i++) {
+          g[i] = relu && !(y[i] > 0) ? 0 : dy[i];
+          sum_g[i % width] += g[i];
+          sum_gn[i % width] += g[i] * statistics.normalised(x[i], i % width);
+        }
+        Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
+        Reals got_g(context, s.c), got_gn(context, s.c);
+        const real *mean = means.data(), *variance = variances.data();
+        const storage* gate = relu ? output.data() : nullptr;
+        RUN_ON(context, batch_norm_backward_reduce(context.stream(), gradient.data(), input.data(), gate, s.rows, s.c,
+                                                   mean, variance, kEps, got_g.data(), got_gn.data(), work.data()));
+        // Sums of up to 9000 terms of size 1.
+        check_close(got_g.values(), sum_g, kDouble ? 1e-13 : 2e-6, what + " sum g", 100);
+        check_close(got_gn.values(), sum_gn, kDouble ? 1e-13 : 2e-6, what + " sum gn", 100);
+
+        Wide expected(x.size());
+        for (size_t i = 0; i < g.size(); i++) {
+          const size_t c = i % width;
+          const long double rows = static_cast<long double>(s.rows);
+          long double inner = g[i];
+          if (training) inner -= sum_g[c] / rows + statistics.normalised(x[i], c) * sum_gn[c] / rows;
+          expected[i] = weight[c] * statistics.rstd(c) * inner + (add ? before[i] : 0);
+        }
+        Stored dx(context, add ? before : in_place ? x : std::vector<real>(x.size(), 55));
+        Stored residual(context, in_place ? dy : before);
+        RUN_ON(context,
+               batch_norm_backward_apply(context.stream(), in_place ? residual.data() : gradient.data(),
+                                         in_place && !add ? dx.data() : input.data(), gate, s.rows, s.c, mean, variance,
+                                         kEps, weights.data(), training ? got_g.data() : nullptr,
+                                         training ? got_gn.data() : nullptr, dx.data(), add ? Write::Add : Write::Set,
+                                         residual.data(), in_place ? Write::Set : Write::Add));
+        check_close(dx.values(), expected, kDouble ? 1e-11 : 2e-5, what + " dx", 10, storage_rounding());
+        if (!in_place)
+          for (size_t i = 0; i < g.size(); i++) g[i] += before[i];
+        check_close(residual.values(), g, kDouble ? 1e-15 : 1e-6, what + " dresidual", 1, storage_rounding());
+      }
+    }
+  });
+}
+
+TEST_CASE("batch norm does not depend on the number of threads") {
+  const Case s{9001, 67};
+  const std::vector<real> x = rounded(normals(s.rows * s.c, 1, 3, 2)), dy = rounded(normals(s.rows * s.c, 2));
+  std::vector<real> first[4];
+  const int threads = omp_get_max_threads();
+  for (const int count : {1, 2, 3}) {
+    omp_set_num_threads(count);
+    Context context(Backend::cpu, Guards::On);
+    const Stored input(context, x), gradient(context, dy);
+    Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
+    Reals mean(context, s.c), variance(context, s.c), sum_g(context, s.c), sum_gn(context, s.c);
+    RUN_ON(context, batch_norm_statistics(context.stream(), input.data(), s.rows, s.c, real(0.1), mean.data(),
+                                          variance.data(), nullptr, nullptr, work.data()));
+    RUN_ON(context,
+           batch_norm_backward_reduce(context.stream(), gradient.data(), input.data(), nullptr, s.rows, s.c,
+                                      mean.data(), variance.data(), kEps, sum_g.data(), sum_gn.data(), work.data()));
+    const std::vector<real> now[4] = {mean.values(), variance.values(), sum_g.values(), sum_gn.values()};
+    for (int i = 0; i < 4; i++) {
+      if (count == 1) first[i] = now[i];
+      check_exact(now[i], first[i], std::to_string(count) + " threads, result " + std::to_string(i));
+    }
+  }
+  omp_set_num_threads(threads);
+}
+
+TEST_CASE("feature norm, training and evaluation") {
+  on_each_device([&](Context& context) {
+    const Case cases[] = {{2, 1}, {7, 65}, {16, 896}};
+    for (const Case& s : cases) {
+      const int n = static_cast<int>(s.rows);
+      const auto width = static_cast<size_t>(s.c);
+      const std::vector<real> f = normals(s.rows * s.c, 1, 3, 2), dg = normals(s.rows * s.c, 2);
+      const std::vector<real> weight = normals(s.c, 3), bias = normals(s.c, 4), before = normals(s.rows * s.c, 5);
+      const Reals input(context, f), gradient(context, dg), weights(context, weight), biases(context, bias);
+      for (const bool training : {true, false}) {
+        const std::string what = name(s) + (training ? " training" : " evaluation");
+        const std::vector<real> old_mean = normals(s.c, 6), old_variance(width, real(1.5));
+        Reals running_mean(context, old_mean), running_variance(context, old_variance), mean(context, s.c),
+            rstd(context, s.c), g(context, s.rows * s.c);
+        RUN_ON(context, feature_norm_forward(context.stream(), input.data(), n, s.c, training, kEps, real(0.1),
+                                             weights.data(), biases.data(), running_mean.data(),
+                                             running_variance.data(), mean.data(), rstd.data(), g.data()));
+        const Truth truth(f, s);
+        Wide m = truth.mean, r(width), expected(f.size()), normalised(f.size()), dweight(width), dbias(width);
+        Wide after_mean(old_mean.begin(), old_mean.end()), after_variance(old_variance.begin(), old_variance.end());
+        for (size_t c = 0; c < width; c++) {
+          if (!training) m[c] = old_mean[c];
+          r[c] = 1 / std::sqrt((training ? truth.variance[c] : old_variance[c]) + kEps);
+          if (!training) continue;
+          after_mean[c] = 0.9L * after_mean[c] + 0.1L * truth.mean[c];
+          after_variance[c] = 0.9L * after_variance[c] + 0.1L * truth.variance[c] * n / (n - 1);
+        }
+        for (size_t i = 0; i < f.size(); i++) {
+          const size_t c = i % width;
+          normalised[i] = (f[i] - m[c]) * r[c];
+          expected[i] = normalised[i] * weight[c] + bias[c];
+          dweight[c] += dg[i] * normalised[i];
+          dbias[c] += dg[i];
+        }
+        // Two rows may lie close together: rstd magnifies the rounding of f.
+        const double tolerance = kDouble ? 1e-11 : 1e-4;
+        check_close(g.values(), expected, tolerance, what + " g");
+        check_close(mean.values(), m, tolerance, what + " mean");
+        check_close(rstd.values(), r, tolerance, what + " rstd");
+        check_close(running_mean.values(), after_mean, tolerance, what + " running mean");
+        check_close(running_variance.values(), after_variance, tolerance, what + " running variance");
+
+        Wide df(f.size());
+        for (size_t i = 0; i < f.size(); i++) {
+          const size_t c = i % width;
+          const long double flow = training ? dbias[c] / n + normalised[i] * dweight[c] / n : 0;
+          df[i] = weight[c] * r[c] * (dg[i] - flow) + before[i];
+        }
+        Reals got(context, before), got_weight(context, s.c), got_bias(context, s.c, 4);
+        RUN_ON(context, feature_norm_backward(context.stream(), gradient.data(), input.data(), n, s.c, training,
+                                              weights.data(), mean.data(), rstd.data(), got.data(), Write::Add,
+                                              got_weight.data(), Write::Set, got_bias.data(), Write::Add));
+        for (long double& value : dbias) value += 4;
+        check_close(got.values(), df, kDouble ? 1e-10 : 1e-3, what + " df");
+        check_close(got_weight.values(), dweight, tolerance, what + " dweight");
+        check_close(got_bias.values(), dbias, tolerance, what + " dbias");
+        // Frozen: weight and bias may be left out.
+        Reals alone(context, s.rows * s.c);
+        RUN_ON(context, feature_norm_backward(context.stream(), gradient.data(), input.data(), n, s.c, training,
+                                              weights.data(), mean.data(), rstd.data(), alone.data(), Write::Set,
+                                              nullptr, Write::Set, nullptr, Write::Set));
+        for (size_t i = 0; i < df.size(); i++) df[i] -= before[i];
+        check_close(alone.values(), df, kDouble ? 1e-10 : 1e-3, what + " df alone");
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mpanet::PRECISION

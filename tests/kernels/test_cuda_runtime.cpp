@@ -1,0 +1,289 @@
+// The cuda backend's memory, copies and captured work on a device: one that a GPU or a CUDA runtime library that
+// executes PTX on the CPU gives. Without a device every case says that it was skipped, or fails where
+// MPANET_TEST_DEVICE is in the environment.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/context.h"
+#include "core/device.h"
+#include "core/upload.h"
+#if defined(MPANET_HAS_CUDA)
+#  include "kernels/cuda/allocator.h"
+#  include "tests/kernels/cuda_runtime_kernels.h"
+#  include "tests/support/shell.h"
+#endif
+
+using namespace mpanet;
+
+namespace {
+
+std::optional<Device> gpu() {
+  try {
+    return choose_device("cuda");
+  } catch (const UserError& error) {
+    if (std::getenv("MPANET_TEST_DEVICE") != nullptr) throw;  // somebody counts on it
+    const std::string text = error.what();
+    MESSAGE("skipped: " << text);
+    return {};
+  }
+}
+
+std::vector<uint32_t> numbers(size_t count, uint32_t first) {
+  std::vector<uint32_t> values(count);
+  for (size_t i = 0; i < count; i++) values[i] = first + static_cast<uint32_t>(i) * 2654435761u;
+  return values;
+}
+
+template <class T>
+size_t bytes_of(const std::vector<T>& values) {
+  return values.size() * sizeof(T);
+}
+
+std::vector<uint32_t> on_device(Context& context, const void* memory, size_t count) {
+  std::vector<uint32_t> values(count, 0xdeadbeef);
+  context.to_host(values.data(), memory, count * sizeof(uint32_t));
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("copies of any size arrive, though their source changes at once") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  // 1 byte; a piece of the staging ring and its neighbours; more than the ring holds.
+  for (const size_t bytes : {size_t{1}, (size_t{4} << 20) - 1, (size_t{4} << 20) + 1, size_t{70} << 20}) {
+    const Buffer buffer(context, bytes + 1);
+    std::vector<unsigned char> values(bytes);
+    for (size_t i = 0; i < bytes; i++) values[i] = static_cast<unsigned char>(i * 31 + i / 251);
+    const std::vector<unsigned char> sent = values;
+    context.to_device(buffer.as<void>(), values.data(), bytes);
+    std::fill(values.begin(), values.end(), 0xee);
+    std::vector<unsigned char> got(bytes + 1, 0xdd);
+    context.to_host(got.data(), buffer.as<void>(), bytes + 1);
+    CHECK(std::equal(sent.begin(), sent.end(), got.begin()));
+    CHECK(got[bytes] == 0);  // behind the copy: zero at first
+  }
+}
+
+TEST_CASE("many small copies go round the staging ring in order") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr size_t kCopies = 1000, kCount = 17000;  // 68 kB each: twice round the ring
+  const Buffer buffer(context, kCopies * sizeof(uint32_t)), last(context, kCount * sizeof(uint32_t));
+  for (uint32_t i = 0; i < kCopies; i++) {
+    std::vector<uint32_t> values = numbers(kCount, i);
+    context.to_device(last.as<void>(), values.data(), bytes_of(values));
+    context.to_device(buffer.as<uint32_t>() + i, values.data(), sizeof(uint32_t));
+    std::fill(values.begin(), values.end(), 0);
+  }
+  CHECK(on_device(context, last.as<void>(), kCount) == numbers(kCount, kCopies - 1));
+  const std::vector<uint32_t> firsts = on_device(context, buffer.as<void>(), kCopies);
+  for (uint32_t i = 0; i < kCopies; i++) REQUIRE(firsts[i] == i);
+}
+
+TEST_CASE("memory is kept for the next of its size, counted, and zero at first each time") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr size_t kBytes = 1 << 20;
+  void* first = nullptr;
+  {
+    const Buffer buffer(context, kBytes);
+    first = buffer.as<void>();
+    const std::vector<char> ones(kBytes, 1);
+    context.to_device(first, ones.data(), kBytes);
+    CHECK(context.memory_use().in_use == kBytes);
+  }
+  CHECK(context.memory_use().in_use == 0);
+  CHECK(context.memory_use().held == kBytes);
+  const Buffer again(context, kBytes - 100), larger(context, 2 * kBytes), small(context, 1);
+  CHECK(again.as<void>() == first);
+  CHECK(larger.as<void>() != first);
+  CHECK(on_device(context, first, again.bytes() / 4) == std::vector<uint32_t>(again.bytes() / 4));
+  const MemoryUse use = context.memory_use();
+  CHECK(use.in_use == 3 * kBytes + 256);
+  CHECK(use.peak == use.in_use);
+  CHECK(use.held == use.in_use);
+  CHECK(use.free < use.total);
+}
+
+TEST_CASE("out of memory says how much there is, and the stream goes on") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  const size_t most = context.memory_use().free;
+  CHECK_THROWS_WITH_AS(Buffer(context, 2 * most), doctest::Contains("out of memory on cuda:"), UserError);
+  CHECK_THROWS_WITH_AS(Buffer(context, 2 * most), doctest::Contains("GiB wanted"), UserError);
+  const Buffer fine(context, 1000);
+  CHECK(on_device(context, fine.as<void>(), 250) == std::vector<uint32_t>(250));
+}
+
+TEST_CASE("captured work runs when it is replayed, from what its buffers hold then") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr size_t kCount = 1000;
+  const Buffer buffer(context, kCount * sizeof(uint32_t)), cleared(context, 4);
+  const HostBuffer host(context, kCount * sizeof(uint32_t));
+  const uint32_t one = 1;
+  const CapturedWork work = context.capture([&] {
+    host.send(context, buffer.as<void>(), host.bytes());
+    context.zero(cleared.as<void>(), 4);
+  });
+  CHECK(on_device(context, buffer.as<void>(), kCount) == std::vector<uint32_t>(kCount));
+  for (uint32_t round = 1; round <= 3; round++) {
+    context.to_device(cleared.as<void>(), &one, 4);
+    const std::vector<uint32_t> values = numbers(kCount, round);
+    std::memcpy(host.as<void>(), values.data(), bytes_of(values));
+    context.replay(work);
+    CHECK(on_device(context, buffer.as<void>(), kCount) == values);
+    CHECK(on_device(context, cleared.as<void>(), 1)[0] == 0);
+  }
+}
+
+TEST_CASE("what cannot be captured is refused, and the stream goes on") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  const Buffer buffer(context, 64);
+  std::vector<uint32_t> values = numbers(16, 5);
+  const auto refused = [&](const char* what, const std::function<void()>& work) {
+    CHECK_THROWS_WITH_AS(context.capture(work), doctest::Contains(what), CheckError);
+  };
+  refused("a synchronisation", [&] { context.synchronize(); });
+  refused("a copy to the host", [&] { context.to_host(values.data(), buffer.as<void>(), 64); });
+  refused("not pinned", [&] { context.to_device(buffer.as<void>(), values.data(), 64); });
+  refused("an allocation of 77 bytes", [&] { Buffer(context, 77); });
+  refused("a capture inside a capture", [&] { context.capture([] {}); });
+  context.set_profiling(true);
+  refused("while it times kernels", [] {});
+  context.to_device(buffer.as<void>(), values.data(), 64);
+  CHECK(on_device(context, buffer.as<void>(), 16) == values);
+}
+
+TEST_CASE("loose memory on the device") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  void* const memory = context.arena().allocate(40);
+  const std::vector<uint32_t> values = numbers(10, 3);
+  context.to_device(memory, values.data(), 40);
+  CHECK(on_device(context, memory, 10) == values);
+  CHECK(context.memory_use().in_use == 0);  // a block by itself
+  context.arena().release(memory);
+}
+
+#if defined(MPANET_HAS_CUDA)
+TEST_CASE("kept blocks go back to the device before memory is out") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  const size_t most = context.memory_use().free;
+  cuda::Allocator allocator;
+  void* const kept = allocator.allocate(most / 3 * 2, nullptr);
+  REQUIRE(kept != nullptr);
+  CHECK(allocator.allocate(most / 2, nullptr) == nullptr);
+  allocator.release(kept);
+  // Of another size than the kept block, and both together are more than there is.
+  CHECK(allocator.allocate(most / 2, nullptr) != nullptr);
+  CHECK(allocator.held() == allocator.in_use());
+  CHECK(allocator.held() < most / 3 * 2);
+  CHECK(allocator.peak() >= most / 3 * 2);
+}
+
+TEST_CASE("captured kernels run when they are replayed, in order with everything else") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr int kCount = 1000;
+  const Buffer buffer(context, kCount * sizeof(int));
+  const auto all = [&](uint32_t value) {
+    return on_device(context, buffer.as<void>(), kCount) == std::vector<uint32_t>(kCount, value);
+  };
+  const CapturedWork work = context.capture([&] {
+    launch_fill(context.stream(), buffer.as<int>(), kCount, 1, 3, 64);
+    launch_fill(context.stream(), buffer.as<int>(), kCount, 2, 3, 64);
+  });
+  CHECK(all(0));
+  context.replay(work);
+  CHECK(all(2));
+  launch_fill(context.stream(), buffer.as<int>(), kCount, 5, 3, 64);
+  CHECK(all(5));
+  context.replay(work);
+  CHECK(all(2));
+}
+
+TEST_CASE("two uploads in turn bring every batch, though nobody waits for the device") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr int kCount = 10000, kBatches = 7;
+  const Buffer seen(context, size_t{kBatches} * kCount * sizeof(int));
+  const Upload uploads[2] = {{context, kCount * sizeof(int)}, {context, kCount * sizeof(int)}};
+  const auto send = [&](uint32_t batch) {
+    const std::vector<uint32_t> values = numbers(kCount, batch);
+    std::memcpy(uploads[batch % 2].host(), values.data(), bytes_of(values));
+    uploads[batch % 2].start();
+  };
+  send(0);
+  for (int batch = 0; batch < kBatches; batch++) {
+    if (batch + 1 < kBatches) send(static_cast<uint32_t>(batch + 1));
+    const Upload& upload = uploads[batch % 2];
+    launch_copy(context.stream(), seen.as<int>() + batch * kCount, static_cast<int*>(upload.device()), kCount);
+    upload.done();
+  }
+  for (int batch = 0; batch < kBatches; batch++)
+    CHECK(on_device(context, seen.as<int>() + batch * kCount, kCount) == numbers(kCount, static_cast<uint32_t>(batch)));
+}
+
+TEST_CASE("a launch that the device refuses is named with its shape and sizes, and the stream goes on") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  const Buffer buffer(context, 100);
+  const auto refused = [&](int blocks, int threads, size_t shared_bytes, const char* shape) {
+    const auto launched = [&] {
+      launch_fill(context.stream(), buffer.as<int>(), 25, 7, blocks, threads, shared_bytes);
+    };
+    CHECK_THROWS_WITH_AS(launched(), doctest::Contains("kernel fill_kernel"), CheckError);
+    CHECK_THROWS_WITH_AS(launched(), doctest::Contains(shape), CheckError);
+    CHECK_THROWS_WITH_AS(launched(), doctest::Contains("sizes [25, 7]"), CheckError);
+  };
+  refused(0, 64, 0, "grid (0, 1, 1), block (64, 1, 1), 0 bytes");
+  refused(1, 2000, 0, "grid (1, 1, 1), block (2000, 1, 1), 0 bytes");
+  refused(1, 64, 1 << 20, "1048576 bytes of shared memory");
+  launch_fill(context.stream(), buffer.as<int>(), 25, 7, 1, 32, 64 << 10);  // more than without asking
+  CHECK(on_device(context, buffer.as<void>(), 25) == std::vector<uint32_t>(25, 7));
+}
+
+// A device is of no use to a process after a fault, so this one runs in another: the next case starts it.
+TEST_CASE("what a fault is reported as" * doctest::skip()) {
+  Context context(*gpu());
+  const Buffer buffer(context, 100);
+  launch_overrun(context.stream(), buffer.as<int>());
+  launch_fill(context.stream(), buffer.as<int>(), 25, 7, 1, 32);
+  CHECK_THROWS_WITH_AS(context.synchronize(), "", UserError);  // of another kind: printed
+}
+
+TEST_CASE("a kernel's fault is reported where it shows, with the kernels that it may be of") {
+  if (!gpu()) return;
+  const Result result = run_program("test_cuda_runtime", "--no-skip --test-case='what a fault is reported as'");
+  CHECK(result.code != 0);
+  CHECK(has(result.out, "an illegal memory access was encountered"));
+  // At once, at the launch behind it, or when the host waits: it depends on how far the device has come.
+  const bool at_once = has(result.out, "kernel overrun_kernel with grid (1, 1, 1), block (1, 1, 1)");
+  const bool next = has(result.out, "kernel fill_kernel with grid (1, 1, 1), block (32, 1, 1)") &&
+                    has(result.out, "or that of an earlier one, the one before is overrun_kernel");
+  const bool later = has(result.out,
+                         "a kernel before this failed, the last one launched or an earlier one; the last "
+                         "was fill_kernel");
+  CHECK(at_once + next + later == 1);
+}
+#endif

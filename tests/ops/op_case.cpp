@@ -1,0 +1,164 @@
+#include "tests/ops/op_case.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+namespace mpanet::PRECISION {
+namespace {
+
+template <class T>
+std::vector<T> narrow(const std::vector<double>& values) {
+  std::vector<T> narrowed(values.size());
+  std::transform(values.begin(), values.end(), narrowed.begin(),
+                 [](double v) { return static_cast<T>(static_cast<real>(v)); });
+  return narrowed;
+}
+
+template <class T>
+void to_device(Context& context, T* to, const std::vector<double>& values) {
+  context.to_device(to, narrow<T>(values).data(), values.size() * sizeof(T));
+}
+
+template <class T>
+std::vector<double> to_host(Context& context, const T* from, int64_t count) {
+  std::vector<T> values(static_cast<size_t>(count));
+  context.to_host(values.data(), from, values.size() * sizeof(T));
+  std::vector<double> wide(values.size());
+  std::transform(values.begin(), values.end(), wide.begin(),
+                 [](T v) { return static_cast<double>(static_cast<real>(v)); });
+  return wide;
+}
+
+template <class T>
+Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, const std::vector<double>& values) {
+  return {name,
+          values,
+          [=, &context](const std::vector<double>& v) { to_device(context, t.data(), v); },
+          [=, &context](const std::vector<double>* preset) {
+            t.release_grad();
+            if (preset != nullptr) to_device(context, t.grad_sink().first, *preset);
+          },
+          [=, &context] {
+            MPANET_CHECK(t.has_grad(), "{} got no gradient", name);
+            return to_host(context, t.grad(), t.count());
+          },
+          std::is_same_v<T, storage>};
+}
+
+// The value, and what convolutions read of it.
+void set_parameter(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
+  to_device(context, p.value, values);
+  if (static_cast<const void*>(p.working) != p.value) to_device(context, const_cast<storage*>(p.working), values);
+  store.moved();
+}
+
+Leaf leaf_of(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
+  return {p.name, values, [&](const std::vector<double>& v) { set_parameter(context, store, p, v); },
+          [&](const std::vector<double>* preset) {
+            p.has_gradient = false;
+            if (preset != nullptr) to_device(context, p.grad_sink().first, *preset);
+          },
+          [&] {
+            MPANET_CHECK(p.has_gradient, "{} got no gradient", p.name);
+            return to_host(context, p.gradient, p.count);
+          }};
+}
+
+Draw draw_of(const Parameter& p) {
+  if (p.name.ends_with("running_var")) return Draw::unit();
+  if (p.shape.size() == 1) return Draw::normal(0.2, p.name.ends_with("weight") ? 1 : 0);
+  return Draw::normal(std::sqrt(static_cast<double>(p.shape[0]) / static_cast<double>(p.count)));
+}
+
+}  // namespace
+
+std::string text(const Shape& shape) {
+  std::string joined;
+  for (int i = 0; i < shape.rank(); i++) joined += fmt::format("{}{}", i > 0 ? "x" : "", shape[i]);
+  return joined;
+}
+
+std::vector<double> Inputs::draw(int64_t count, Draw how) {
+  Random random(seed_, Purpose::Test, 7, drawn_++);
+  std::vector<double> values(static_cast<size_t>(count));
+  for (size_t i = 0; i < values.size(); i++) {
+    if (how.kind == Draw::Kind::Unit) {
+      values[i] = random.uniform(0.05, 0.95);
+    } else if (how.kind == Draw::Kind::Distinct) {
+      values[i] = 0.01 * (static_cast<double>(i) - static_cast<double>(count) / 2);
+    } else {
+      const double v = random.normal();
+      values[i] =
+          how.kind == Draw::Kind::AwayFromZero ? std::copysign(0.1 + std::fabs(v), v) : how.mean + how.scale * v;
+    }
+  }
+  if (how.kind == Draw::Kind::Distinct) random.shuffle(values);
+  if (rounding_ != nullptr) std::transform(values.begin(), values.end(), values.begin(), rounding_);
+  return values;
+}
+
+template <class T>
+TensorOf<T> Inputs::add_tensor(const std::string& name, const Shape& shape, Draw how, bool needs_grad) {
+  const TensorOf<T> t(context_, shape, needs_grad);
+  const std::vector<double> drawn = draw(t.count(), how);
+  to_device(context_, t.data(), drawn);
+  if (needs_grad) leaves_.push_back(leaf_of(context_, name, t, drawn));
+  return t;
+}
+
+Tensor Inputs::activation(const std::string& name, const Shape& shape, Draw how, bool needs_grad) {
+  return add_tensor<storage>(name, shape, how, needs_grad);
+}
+
+RealTensor Inputs::values(const std::string& name, const Shape& shape, Draw how, bool needs_grad) {
+  return add_tensor<real>(name, shape, how, needs_grad);
+}
+
+LabelTensor Inputs::labels(const std::vector<int32_t>& labels) {
+  const LabelTensor t(context_, {static_cast<int64_t>(labels.size())});
+  t.from_host(labels);
+  return t;
+}
+
+FlagTensor Inputs::flags(const std::vector<uint8_t>& flags) {
+  const FlagTensor t(context_, {static_cast<int64_t>(flags.size())});
+  t.from_host(flags);
+  return t;
+}
+
+void Inputs::give_own_memory(Parameter& p) {
+  const auto bytes = static_cast<size_t>(p.count) * sizeof(real);
+  p.value = keep<Buffer>(context_, bytes).as<real>();
+  if (!p.trainable) return;
+  p.gradient = keep<Buffer>(context_, bytes).as<real>();
+  if constexpr (std::is_same_v<real, storage>)
+    p.working = p.value;
+  else
+    p.working = keep<Buffer>(context_, static_cast<size_t>(p.count) * sizeof(storage)).as<storage>();
+}
+
+void Inputs::fill_parameters() {
+  store_.allocate(context_, ParameterStore::State::Gradients);
+  for (Parameter& p : store_.list()) {
+    give_own_memory(p);
+    const std::vector<double> drawn = draw(p.count, draw_of(p));
+    if (p.trainable)
+      set_parameter(context_, store_, p, drawn);
+    else
+      to_device(context_, p.value, drawn);
+    if (p.trainable) leaves_.push_back(leaf_of(context_, store_, p, drawn));
+  }
+}
+
+std::vector<OpCase> op_cases() {
+  std::vector<OpCase> cases;
+  add_conv_cases(cases);
+  add_layer_cases(cases);
+  add_module_cases(cases);
+  add_loss_cases(cases);
+  add_network_cases(cases);
+  return cases;
+}
+
+}  // namespace mpanet::PRECISION

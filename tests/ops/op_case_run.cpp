@@ -1,0 +1,136 @@
+#include <limits>
+
+#include "core/context.h"
+#include "tests/ops/op_case.h"
+#include "tests/ops/op_run.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+constexpr uint64_t kSeed = 20210620;
+
+// Bits of a fraction (the leading one included) and exponent of the smallest normal number.
+template <class T>
+struct Format {
+  static constexpr int digits = std::numeric_limits<T>::digits, smallest = std::numeric_limits<T>::min_exponent - 1;
+};
+template <>
+struct Format<bfloat16> {
+  static constexpr int digits = 8, smallest = -126;
+};
+template <>
+struct Format<float16> {
+  static constexpr int digits = 11, smallest = -14;
+};
+
+constexpr double power_of_two(int exponent) {
+  double value = 1;
+  for (; exponent < 0; exponent++) value /= 2;
+  return value;
+}
+
+double to_storage(double value) {
+  return static_cast<double>(static_cast<real>(static_cast<storage>(static_cast<real>(value))));
+}
+
+const std::vector<OpCase>& all_cases() {
+  static const std::vector<OpCase> cases = op_cases();
+  return cases;
+}
+
+std::vector<OpName> names() {
+  std::vector<OpName> names;
+  for (const OpCase& c : all_cases()) names.push_back({c.op, c.shapes, c.flops, c.between, c.harder});
+  return names;
+}
+
+template <class T>
+std::vector<double> wide(const std::vector<T>& values) {
+  std::vector<double> wide;
+  for (const T v : values) wide.push_back(static_cast<double>(static_cast<real>(v)));
+  return wide;
+}
+
+class Run {
+ public:
+  Run(const OpCase& c, Device device, Rounding rounding, Guards guards)
+      : context_(device, guards), in_(context_, kSeed, rounding), rounding_(rounding), call_(c.make(in_)) {}
+
+  OpResults results() {
+    for (const bool add : {false, true}) pass(add);
+    for (const Parameter& p : in_.store().list())
+      if (!p.trainable) {
+        std::vector<real> values(static_cast<size_t>(p.count));
+        context_.to_host(values.data(), p.value, values.size() * sizeof(real));
+        results_.push_back({p.name, wide(values), false});
+      }
+    return std::move(results_);
+  }
+
+ private:
+  std::vector<double> normals(int64_t count, uint32_t index) const {
+    Random random(kSeed, Purpose::Test, 8, index);
+    std::vector<double> values(static_cast<size_t>(count));
+    for (double& v : values) v = rounding_(random.normal());
+    return values;
+  }
+
+  template <class T>
+  void finish(const std::vector<TensorOf<T>>& tensors, bool add) {
+    for (const TensorOf<T>& y : tensors) {
+      const uint32_t index = outputs_++;
+      if (!add) results_.push_back({fmt::format("output {}", index), wide(y.to_host()), std::is_same_v<T, storage>});
+      const auto [gradient, write] = y.grad_sink();
+      MPANET_CHECK(write == Write::Set, "one tensor occurs twice among the outputs");
+      std::vector<T> weights;
+      for (const double w : normals(y.count(), index)) weights.push_back(static_cast<T>(static_cast<real>(w)));
+      context_.to_device(gradient, weights.data(), weights.size() * sizeof(T));
+    }
+  }
+
+  void pass(bool add) {
+    std::vector<Leaf>& leaves = in_.leaves();
+    for (size_t i = 0; i < leaves.size(); i++) {
+      const auto preset = normals(static_cast<int64_t>(leaves[i].values.size()), static_cast<uint32_t>(1000 + i));
+      leaves[i].begin(add ? &preset : nullptr);
+    }
+    outputs_ = 0;
+    {
+      const Outputs outputs = call_();
+      finish(outputs.activations, add);
+      finish(outputs.values, add);
+      context_.tape().backward();
+    }
+    for (const Leaf& leaf : leaves) {
+      results_.push_back({fmt::format("d({}){}", leaf.name, add ? " added" : ""), leaf.gradient(), leaf.stored});
+      leaf.begin(nullptr);
+    }
+    context_.synchronize();  // and look at the guard zones
+  }
+
+  Context context_;
+  Inputs in_;
+  Rounding rounding_;
+  Call call_;
+  OpResults results_;
+  uint32_t outputs_ = 0;
+};
+
+OpResults run(size_t place, Device device, Rounding rounding, Guards guards) {
+  return Run(all_cases().at(place), device, rounding, guards).results();
+}
+
+#define TEXT_OF(name) #name
+#define TEXT(name) TEXT_OF(name)
+
+}  // namespace
+
+const OpPrecision op_precision{TEXT(PRECISION),
+                               power_of_two(-Format<storage>::digits),
+                               power_of_two(-Format<real>::digits),
+                               power_of_two(Format<storage>::smallest),
+                               to_storage,
+                               names,
+                               run};
+
+}  // namespace mpanet::PRECISION

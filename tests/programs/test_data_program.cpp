@@ -1,0 +1,181 @@
+// mpanet-data as its users meet it: results on disk, exit codes, and bad input answered by one line on stderr with
+// nothing left behind.
+#include <algorithm>
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "data/pictures/image.h"
+#include "data/sets/matfile.h"
+#include "tests/support/shell.h"
+#include "tests/support/temporary_folder.h"
+// clang-format off: last, because its CHECK replaces the engine's
+#include <doctest/doctest.h>
+// clang-format on
+
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Builds without these libraries skip what needs them.
+const bool kLacking = !matio_supported() || !jpeg_supported();
+
+Result run(const std::string& arguments) { return run_program("mpanet-data", arguments); }
+
+void check_refused(const std::string& arguments, const std::string& words) {
+  CHECK(not_refused("mpanet-data", arguments, words) == "");
+}
+
+size_t entries(const std::string& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+class DataSet : public TemporaryFolder {
+ public:
+  DataSet() {
+    const Result made = run("synth --out '" + root() + "' --ids 3 --test-ids 2 --images 3 --seed 2 --sheet '" +
+                            (*this / "sheet.png") + "'");
+    REQUIRE(made.code == 0);
+    REQUIRE(has(made.out, "3 identities for training, 2 for the test, seed 2"));
+  }
+  std::string root() const { return *this / "data"; }
+};
+
+}  // namespace
+
+TEST_CASE("synth, verify and preprocess work together" * doctest::skip(kLacking)) {
+  DataSet data;
+  const Image sheet = decode_image(data / "sheet.png");
+  CHECK(sheet.height > 5 * 144);
+  CHECK(sheet.width > 12 * 60);
+  CHECK(entries(data.path()) == 2);
+
+  const Result verified = run("verify '" + data.root() + "' --threads 2");
+  CHECK(verified.code == 0);
+  CHECK(has(verified.out, "5 identities, 60 visible and 30 infrared images; all decode, counts equal the trial file"));
+  CHECK(std::count(verified.out.begin(), verified.out.end(), '\n') == 1);
+
+  const std::string picture = data.root() + "/cam1/0001/0001.jpg";
+  const Image image = decode_image(picture);
+  const Result resized = run("preprocess '" + picture + "' --height " + std::to_string(image.height) + " --width " +
+                             std::to_string(image.width) + " --out '" + (data / "x.npy") + "'");
+  REQUIRE(resized.code == 0);
+  // The same size: the file holds the decoded pixels. Header: magic, version, length, then a Python dictionary.
+  const std::string npy = read_text(data / "x.npy");
+  CHECK(npy.substr(0, 8) == std::string("\x93NUMPY\x01\x00", 8));
+  CHECK(has(npy.substr(0, 128), fmt::format("'shape': ({}, {}, 3)", image.height, image.width)));
+  CHECK(has(npy.substr(0, 128), "'descr': '|u1'"));
+  REQUIRE(npy.size() > image.pixels.size());
+  CHECK(npy.substr(npy.size() - image.pixels.size()) == std::string(image.pixels.begin(), image.pixels.end()));
+}
+
+TEST_CASE("verify names each thing that is wrong" * doctest::skip(kLacking)) {
+  DataSet data;
+  const std::string root = data.root();
+  const auto verify = [&] { return run("verify '" + root + "'"); };
+  // The progress line stands on stderr too.
+  write_file(root + "/cam1/0001/0002.jpg", "not a picture");
+  write_file(root + "/cam2/0003/0001.jpg", "");
+  const std::string whole = read_text(root + "/cam3/0002/0001.jpg");
+  write_file(root + "/cam3/0002/0001.jpg", whole.substr(0, whole.size() / 2));
+  write_file(root + "/cam4/0001/Thumbs.db", "x");
+  fs::remove(root + "/cam5/0004/0003.jpg");
+  fs::rename(root + "/cam6/0005/0003.jpg", root + "/cam6/0005/0009.jpg");
+  Result result = verify();
+  CHECK(result.code == 2);
+  CHECK(has(result.err, root + "/cam1/0001/0002.jpg: "));
+  CHECK(has(result.err, root + "/cam2/0003/0001.jpg: "));
+  CHECK(has(result.err, root + "/cam3/0002/0001.jpg: "));
+  CHECK(has(result.err, root + "/cam5/0004: expected 3 images as in the trial file, got 2\n"));
+  CHECK(has(result.err, root + "/cam6/0005: expected the names 0001.jpg to 0003.jpg, got 0009.jpg\n"));
+  CHECK_FALSE(has(result.err, "Thumbs.db"));
+  CHECK(has(result.out, "5 identities, 59 visible and 30 infrared images, 1 other files ignored; 5 problems\n"));
+
+  for (int camera = 1; camera <= 6; camera++) fs::remove_all(fmt::format("{}/cam{}/0003", root, camera));
+  fs::remove_all(root + "/cam5");
+  result = verify();
+  CHECK(result.code == 2);
+  CHECK(has(result.err, "identity 3 is listed, but there is no image of it\n"));
+  CHECK(has(result.err, root + "/cam5: no such folder\n"));
+  CHECK(has(result.err, root + "/cam1/0003: expected 3 images as in the trial file, got 0\n"));
+  fs::remove_all(root + "/cam3");
+  fs::remove_all(root + "/cam6");
+  CHECK(has(verify().err, "no infrared image (cameras 3 and 6)\n"));
+}
+
+TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
+  DataSet data;
+  const std::string root = data.root();
+  TemporaryFolder empty;
+  check_refused("verify " + (empty / "absent"), (empty / "absent") + ": no such folder");
+  check_refused("verify " + empty.path(), "exp/test_id.txt: cannot open");
+  check_refused("verify " + root + " --trials " + (empty / "no.mat"),
+                "no.mat: no such trial file; the data set's archive");
+  check_refused("verify " + root + " --trials " + root + "/exp/test_id.txt", "expected a MATLAB v5 trial file");
+  fs::rename(root + "/exp/rand_perm_cam.mat", data / "kept.mat");
+  check_refused("verify " + root, "no trial file exp/rand_perm_cam.mat");
+  CHECK(run("verify " + root + " --trials " + (data / "kept.mat")).code == 0);
+  const std::string trials = read_text(data / "kept.mat");
+  write_file(root + "/exp/rand_perm_cam.mat", trials.substr(0, trials.size() - 100));
+  check_refused("verify " + root, "exp/rand_perm_cam.mat: truncated");
+
+  const std::string picture = root + "/cam1/0001/0001.jpg", to = " --out " + (empty / "x.npy");
+  check_refused("preprocess " + (empty / "absent.jpg") + " --height 8 --width 8" + to, "absent.jpg: ");
+  check_refused("preprocess " + root + "/exp/test_id.txt --height 8 --width 8" + to, "exp/test_id.txt: ");
+  check_refused("preprocess " + picture + " --height 0 --width 8" + to, "--height");
+  check_refused("preprocess " + picture + " --height 8 --width x" + to, "--width");
+  check_refused("preprocess " + picture + " --height 8" + to, "--width");
+  check_refused("preprocess " + picture + " --height 8 --width 8 --out " + (empty / "no/x.npy"),
+                "no/x.npy: cannot write");
+  CHECK(entries(empty.path()) == 0);
+
+  check_refused("synth", "--out");
+  check_refused("synth --out " + root, "does not exist yet or is empty");
+  check_refused("synth --out " + (empty / "x") + " --ids 1", "ids: expected 2..4000, got 1");
+  check_refused("synth --out " + (empty / "x") + " --images 0", "images: expected 1..999, got 0");
+  check_refused("synth --out " + (empty / "x") + " --ids many", "--ids");
+  check_refused("synth --out " + (empty / "x") + " --seed -1", "--seed");
+  check_refused("synth --out " + (empty / "x") + " --frobnicate 1", "--frobnicate");
+  check_refused("synth --out " + (empty / "x") + " --sheet " + (empty / "no/s.png"), "no/s.png: cannot write");
+  check_refused("synth --out " + picture + "/x", "cannot create the folder");
+  check_refused("", "subcommand");
+  check_refused("paint", "subcommand");
+  CHECK(entries(empty.path()) == 0);
+}
+
+TEST_CASE("Ctrl-C leaves nothing and says so" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string out = folder / "x";
+  // Interrupted once the temporary folder is there, that is, after the handler.
+  const Result result = run("--help >/dev/null; " PROGRAMS "/mpanet-data synth --out '" + out +
+                            "' --ids 500 --images 999 & "
+                            "while ! ls '" +
+                            folder.path() +
+                            "' | grep -q x.tmp; do sleep 0.05; done; "
+                            "kill -INT $!; wait $!");
+  CHECK(result.code == 130);
+  CHECK(has(result.err, "mpanet-data: stopped; " + out + " was not made\n"));
+  CHECK(entries(folder.path()) == 0);
+}
+
+TEST_CASE("help of each command names all its options") {
+  const std::pair<const char*, std::vector<std::string>> commands[] = {
+      {"--help", {"synth", "preprocess", "verify"}},
+      {"synth --help", {"--out", "--ids", "--test-ids", "--images", "--seed", "--threads", "--sheet"}},
+      {"preprocess --help", {"IMAGE", "--height", "--width", "--out"}},
+      {"verify --help", {"DIR", "--trials", "--threads"}},
+  };
+  for (const auto& [arguments, options] : commands) {
+    const Result result = run(arguments);
+    CHECK(result.code == 0);
+    for (const auto& option : options) CHECK_MESSAGE(has(result.out, option), arguments << ": " << option);
+  }
+}
+
+TEST_CASE("a build without a library says so") {
+  if (!kLacking) return;
+  TemporaryFolder folder;
+  check_refused("synth --out " + (folder / "x"), "this build has no");
+  CHECK(entries(folder.path()) == 0);
+}

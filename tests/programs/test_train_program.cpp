@@ -1,0 +1,418 @@
+// mpanet-train as its users meet it: what a run leaves behind, resuming after kill -9 and Ctrl-C to the same bits, and
+// bad input answered by one line on stderr with nothing left behind.
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/random.h"
+#include "data/pictures/image.h"
+#include "data/sets/matfile.h"
+#include "mpanet/files/checkpoint.h"
+#include "tests/support/process.h"
+#include "tests/support/text.h"
+// clang-format off: last, because its CHECK replaces the engine's
+#include <doctest/doctest.h>
+// clang-format on
+
+using namespace mpanet;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace {
+
+// One drawn data set for all tests: 4 identities to train on, 2 for the test.
+const std::string& data_set(const char* seed = "1") {
+  static TemporaryFolder folder;
+  static std::map<std::string, std::string> made;
+  std::string& path = made[seed];
+  if (!path.empty()) return path;
+  path = folder / std::string("data") + seed;
+  Process synth({PROGRAMS "/mpanet-data", "synth", "--out", path, "--ids", seed[0] == '1' ? "4" : "5", "--test-ids",
+                 "2", "--images", "2", "--seed", seed});
+  REQUIRE_MESSAGE(synth.wait() == 0, synth.err());
+  return path;
+}
+
+std::string write_config(const TemporaryFolder& folder) {
+  const std::string path = folder / "config.json";
+  write_file(path, R"({"depth": "tiny", "image_size": [32, 16], "p_size": 2, "k_size": 2, "num_parts": 2, "lr": 0.001,
+    "num_epoch": 3, "start_eval": 0, "eval_interval": 2, "log_period": 1, "checkpoint_every": 3,
+    "data": {"threads": 1}})");
+  return path;
+}
+
+using Arguments = std::vector<std::string>;
+
+// The arguments of a run of the tests' configuration.
+Arguments command(const TemporaryFolder& folder, const std::string& run, const Arguments& more = {}) {
+  Arguments all = {PROGRAMS "/mpanet-train",
+                   "--config",
+                   write_config(folder),
+                   "--data",
+                   data_set(),
+                   "--out",
+                   folder / run,
+                   "--threads",
+                   "1"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+Arguments no_evaluation(Arguments all) {
+  all.insert(all.end(), {"--set", "eval_interval=0"});
+  return all;
+}
+
+void check_works(const Arguments& arguments) {
+  Process process(arguments);
+  const int code = process.wait();
+  CHECK_MESSAGE(code == 0, process.err());
+}
+
+void check_refused(const Arguments& arguments, const std::string& words, long file_limit = -1) {
+  CAPTURE(arguments);
+  Process process(arguments, file_limit);
+  CHECK(process.wait() == 2);
+  const std::string err = process.err();
+  CHECK_MESSAGE(has(err, words), err);
+  CHECK_MESSAGE(std::count(err.begin(), err.end(), '\n') == 1, err);
+  CHECK(err.starts_with("mpanet-train: "));
+}
+
+std::vector<json> log_lines(const std::string& run) {
+  std::vector<json> lines;
+  std::istringstream text(read_text(run + "/log.jsonl"));
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+// What a log says without the times.
+std::vector<std::string> timeless(const std::string& run) {
+  std::vector<std::string> lines;
+  for (json& line : log_lines(run)) {
+    line.erase("images_per_second");
+    lines.push_back(line.dump());
+  }
+  return lines;
+}
+
+bool half_written(const std::string& run) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(run, error))
+    if (has(entry.path().filename().string(), ".tmp.")) return true;
+  return false;
+}
+
+std::set<std::string> names_in(const std::string& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename().string());
+  return names;
+}
+
+// Builds without these libraries can make no data set.
+const bool kLacking = !matio_supported() || !jpeg_supported();
+
+}  // namespace
+
+TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
+  TEST_CASE("a whole run: checkpoints, log, configuration, provenance") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    Process process(command(folder, "run", {"--seed", "7"}));
+    REQUIRE_MESSAGE(process.wait() == 0, process.err());
+    const std::string out = process.out();
+    CHECK(has(out, "data: 4 identities"));
+    CHECK(has(out, "batches of 2 x 2 in epoch 1"));
+    CHECK(has(out, "memory: parameters and gradients"));
+    CHECK(has(out, "the 3 epochs of the whole run"));
+    CHECK(has(out, "chosen on the test set"));
+    CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "last.safetensors", "lock",
+                                                 "log.jsonl", "provenance.json"});
+
+    const Checkpoint last(run + "/last.safetensors"), best(run + "/best.safetensors");
+    CHECK(last.progression()->epoch == 4);  // the one after the last
+    CHECK(last.progression()->batch == 0);
+    CHECK(!best.progression());
+    CHECK(config_line(read_config(run + "/config.json")) == config_line(*last.config()));
+    CHECK(last.config()->seed == 7);
+
+    std::vector<int64_t> steps, epochs, evaluations;
+    std::pair<double, int> highest = {-1, 0};  // rank-1 and its epoch
+    for (const json& line : log_lines(run)) {
+      const std::string kind = line["kind"];
+      (kind == "step" ? steps : kind == "epoch" ? epochs : evaluations).push_back(line["step"]);
+      if (kind == "evaluation") {
+        CHECK(has(line["best_is"], "chosen on the test set"));
+        const json& all_single = line["results"][0];
+        CHECK(all_single["mode"] == "all");
+        CHECK(all_single["shots"] == "single");
+        const double rank1 = all_single["rank1"];
+        CHECK(line["best"] == (rank1 > highest.first));
+        if (rank1 > highest.first) highest = {rank1, line["epoch"]};
+      }
+      if (kind != "evaluation") CHECK(line["losses"].size() == 7);
+    }
+    CHECK(last.progression()->best_rank1 == highest.first);
+    CHECK(last.progression()->best_epoch == highest.second);
+    CHECK(epochs.size() == 3);
+    CHECK(evaluations == std::vector<int64_t>{epochs[1], epochs[2]});  // eval_interval 2, and the last epoch
+    CHECK(steps.size() == static_cast<size_t>(epochs.back()));
+    CHECK(last.progression()->step == epochs.back());
+
+    const json provenance = json::parse(read_text(run + "/provenance.json"));
+    for (const char* key : {"program", "commit", "compiler", "build", "instruction_set", "processor", "libraries"})
+      CHECK(provenance.contains(key));
+    CHECK(provenance["threads"] == 1);
+    CHECK(provenance["seed"] == 7);
+
+    // Nothing is left to do; the file stays as it is.
+    const std::string before = read_text(run + "/last.safetensors");
+    check_works({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", run, "--threads", "1", "--resume"});
+    CHECK(read_text(run + "/last.safetensors") == before);
+  }
+
+  TEST_CASE("40 steps killed again and again end in the same bytes as 40 in one go") {
+    TemporaryFolder folder;
+    const Arguments more = {"--set", "num_epoch=9", "--set", "log_period=4", "--max-steps", "40"};
+    check_works(command(folder, "whole", more));
+    Arguments again = command(folder, "killed", more);
+    again.push_back("--resume");
+    const std::string run = folder / "killed";
+    Random random(1, Purpose::Test, 0, 0);
+    int killed = 0;
+    for (int i = 0; i < 12; i++) {
+      Process process(again);
+      if (i % 3 == 0) {  // in the middle of a write, if one is seen
+        process.wait_until([&] { return half_written(run); });
+      } else {  // at any moment after something was computed, or at any moment at all
+        const size_t lines = fs::exists(run + "/log.jsonl") ? timeless(run).size() : 0;
+        if (i % 3 == 1)
+          process.wait_until([&] { return fs::exists(run + "/log.jsonl") && log_lines(run).size() > lines; });
+        std::this_thread::sleep_for(std::chrono::milliseconds(random.below(100)));
+      }
+      killed += process.running();
+      process.send(SIGKILL);
+    }
+    CHECK(killed > 0);
+    check_works(again);
+    for (const char* name : {"/last.safetensors", "/best.safetensors"})
+      CHECK(read_text(folder / "whole" + name) == read_text(run + name));
+    CHECK(Checkpoint(run + "/last.safetensors").progression()->step == 40);
+    CHECK(timeless(folder / "whole") == timeless(run));
+    CHECK(!half_written(run));
+  }
+
+  TEST_CASE("Ctrl-C finishes the step, saves and exits 130; resuming gives the bytes of one go") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    const Arguments more = {"--set", "num_epoch=1000", "--set", "eval_interval=0"};
+    Process process(command(folder, "run", more));
+    REQUIRE(process.wait_until([&] { return has(process.out(), "step 4"); }));
+    process.send(SIGINT);
+    CHECK(process.wait() == 130);
+    CHECK(has(process.out(), "interrupted after step"));
+    CHECK(has(process.out(), "--out " + run + " --resume"));
+    CHECK(process.err().empty());
+    const int64_t step = Checkpoint(run + "/last.safetensors").progression()->step;
+    CHECK(step >= 4);
+
+    const std::string stop = std::to_string(step + 5);
+    check_works({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", run, "--threads", "1", "--resume",
+                 "--max-steps", stop});
+    Arguments whole = command(folder, "whole", more);
+    whole.insert(whole.end(), {"--max-steps", stop});
+    check_works(whole);
+    CHECK(read_text(run + "/last.safetensors") == read_text(folder / "whole" + "/last.safetensors"));
+  }
+
+  TEST_CASE("--max-steps 0 writes the initial network; precision and seed make it another one") {
+    TemporaryFolder folder;
+    const auto initial = [&](const std::string& run, const Arguments& more) {
+      Arguments arguments = no_evaluation(command(folder, run, {"--max-steps", "0"}));
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      check_works(arguments);
+      return read_text(folder / run + "/last.safetensors");
+    };
+    const std::string first = initial("a", {});
+    CHECK(first == initial("b", {}));
+    CHECK(first != initial("c", {"--seed", "2"}));
+    CHECK(first != initial("d", {"--precision", "f64"}));
+    CHECK(Checkpoint(folder / "a/last.safetensors").progression()->step == 0);
+    CHECK(Checkpoint(folder / "d/last.safetensors").file().find("classifier.weight")->dtype == Dtype::F64);
+  }
+
+  TEST_CASE("--init says what it takes; a run starts from it") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "first", {"--max-steps", "2"})));
+    const std::string weights = folder / "first/last.safetensors";
+    Process process(no_evaluation(command(folder, "second", {"--max-steps", "0", "--seed", "9", "--init", weights})));
+    CHECK(process.wait() == 0);
+    CHECK(has(process.out(), "taken "));
+    CHECK(has(process.out(), "ignored "));
+    CHECK(has(process.out(), "missing (keep their random start) 0 tensors"));
+    CHECK(TensorFile(weights).read("backbone.conv1.weight") ==
+          TensorFile(folder / "second/last.safetensors").read("backbone.conv1.weight"));
+    const TensorFile second(folder / "second/last.safetensors");
+    const std::vector<double> moments = second.read("optimizer.first.backbone.conv1.weight");
+    CHECK(std::count(moments.begin(), moments.end(), 0.0) == static_cast<std::ptrdiff_t>(moments.size()));
+  }
+
+  TEST_CASE("another number of threads warns, and goes on") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+    Process process({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", folder / "run", "--threads", "2",
+                     "--resume", "--max-steps", "2"});
+    CHECK(process.wait() == 0);
+    CHECK(has(process.err(), "warning: threads: 1 before, 2 now"));
+    const json provenance = json::parse(read_text(folder / "run/provenance.json"));
+    CHECK(provenance["threads"] == 1);
+    CHECK(provenance["resumed"][0]["threads"] == 2);
+    CHECK(provenance["resumed"][0]["step"] == 1);
+  }
+
+  TEST_CASE("another device and another machine warn in one line, and the run goes on") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+    json provenance = json::parse(read_text(folder / "run/provenance.json"));
+    CHECK(provenance["device"] == "cpu");
+    provenance["device"] = "cuda:0";
+    provenance["gpu"] = "Some GPU";
+    provenance["processor"] = "Some Processor";
+    write_file(folder / "run/provenance.json", provenance.dump());
+    Process process({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", folder / "run", "--threads", "1",
+                     "--resume", "--max-steps", "2"});
+    CHECK(process.wait() == 0);
+    const std::string said = process.err();
+    CHECK(has(said,
+              "warning: device: \"cuda:0\" before, \"cpu\" now; gpu: \"Some GPU\" before, null now; "
+              "processor: \"Some Processor\" before, \""));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+  }
+
+  TEST_CASE("bad input before the first step: one line, exit 2, no run folder") {
+    TemporaryFolder folder;
+    const auto refused = [&](const Arguments& more, const std::string& words) {
+      check_refused(command(folder, "run", more), words);
+      CHECK(!fs::exists(folder / "run"));
+    };
+    refused({"--set", "weight_kl=1"}, "--set: unknown key \"weight_kl\", the nearest known key is \"weight_KL\"");
+    refused({"--set", "k_size=3"}, "--set: k_size: expected an even integer in 2..4096, got 3");
+    refused({"--set", "image_size=16,16"}, "config.json: image_size: expected a height and width that leave");
+    refused({"--set", "p_size=5"}, "5");
+    refused({"--config", folder / "absent.json"}, "absent.json: cannot open");
+    refused({"--data", folder / "absent"}, folder / "absent");
+    refused({"--trials", folder / "absent.mat"}, "absent.mat");
+    refused({"--init", folder / "absent.safetensors"}, "absent.safetensors: cannot open");
+    refused({"--precision", "f8"}, "precision: expected one of \"f32\", \"f64\", \"bf16\", \"f16\", got \"f8\"");
+    refused({"--seed", "-1"}, "seed: expected an integer in 0..9223372036854775807, got -1");
+    refused({"--device", "tpu"}, "device tpu: expected cpu, emu, cuda, cuda:N or auto");
+    refused({"--conv", "fast"}, "--conv: expected native, cudnn or auto, got fast");
+    refused({"--device", "cpu", "--gemm", "cublas"}, "--gemm cublas: expected a GPU, got cpu");
+    refused({"--threads", "0"}, "threads");
+    refused({"--max-steps", "-1"}, "max-steps");
+    refused({"--no-such-option"}, "no-such-option");
+    refused({"--set", "p_size=2", "--set", "k_size=4096", "--set", "image_size=4096,4096", "--set", "data.queue=256"},
+            "no batch fits");
+    check_refused({PROGRAMS "/mpanet-train", "--out", folder / "run"}, "--data is needed");
+    check_refused({PROGRAMS "/mpanet-train", "--data", data_set()}, "--out is needed");
+    check_refused({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", folder / "run"}, "--config is needed");
+  }
+
+  TEST_CASE("a picture that cannot be read ends the run with its name and the last checkpoint in place") {
+    TemporaryFolder folder;
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    std::vector<std::string> pictures;
+    for (const auto& entry : fs::recursive_directory_iterator(folder / "data/cam3"))
+      if (entry.is_regular_file()) pictures.push_back(entry.path().string());
+    for (const std::string& picture : pictures) write_file(picture, "no picture");
+    check_refused(no_evaluation(command(folder, "run", {"--data", folder / "data"})), "/cam3/");
+    CHECK(Checkpoint(folder / "run/last.safetensors").progression()->step == 0);
+    CHECK(!half_written(folder / "run"));
+  }
+
+  TEST_CASE("run folders that exist, are in use, are none, or cannot be made") {
+    TemporaryFolder folder;
+    fs::create_directory(folder / "exists");
+    check_refused(command(folder, "exists"), "the run folder exists already");
+    CHECK(fs::is_empty(folder / "exists"));
+    write_file(folder / "file", "x");
+    check_refused(command(folder, "file/run"), "cannot make the run folder");
+    check_refused(command(folder, "file", {"--resume"}), "expected a run folder");
+    fs::create_directory(folder / "other");
+    write_file(folder / "other/notes.tmp.1", "mine");
+    check_refused(command(folder, "other", {"--resume"}), "got a folder that no run made");
+    CHECK(names_in(folder / "other") == std::set<std::string>{"notes.tmp.1"});
+
+    Process process(no_evaluation(command(folder, "busy", {"--set", "num_epoch=1000"})));
+    REQUIRE(process.wait_until([&] { return has(process.out(), "step 2"); }));
+    check_refused(command(folder, "busy"), "is in use");
+    check_refused(command(folder, "busy", {"--resume"}), "is in use");
+    CHECK(process.running());
+  }
+
+  TEST_CASE("a disk that fills: the checkpoint before it survives, a new run leaves nothing") {
+    TemporaryFolder folder;
+    check_refused(no_evaluation(command(folder, "deep/new")), "last.safetensors: cannot write", 100000);
+    CHECK(!fs::exists(folder / "deep"));
+    const std::string run = folder / "run", last = run + "/last.safetensors";
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "2"})));
+    const std::string before = read_text(last);
+    check_refused(no_evaluation(command(folder, "run", {"--resume"})), last + ": cannot write",
+                  static_cast<long>(before.size()) - 100);
+    CHECK(read_text(last) == before);
+    CHECK(!half_written(run));
+    check_works(no_evaluation(command(folder, "run", {"--resume"})));  // and it goes on when there is room again
+  }
+
+  TEST_CASE("resuming refuses another configuration, other data, damaged checkpoints") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run", last = run + "/last.safetensors";
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+    const std::string before = read_text(last);
+    fs::create_directory(folder / "moved");  // the checkpoint alone is enough to go on
+    fs::copy(last, folder / "moved");
+    check_works(no_evaluation(command(folder, "moved", {"--resume", "--max-steps", "2"})));
+    const auto refused = [&](const Arguments& more, const std::string& words) {
+      Arguments arguments = no_evaluation(command(folder, "run", {"--resume"}));
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      check_refused(arguments, words);
+    };
+    refused({"--set", "lr=0.5", "--seed", "3"}, "the run began with another lr, seed; only num_epoch");
+    refused({"--precision", "f64"}, "the run began with another precision");
+    refused({"--data", data_set("2")}, "expected 5 classes, as the data set has identities for training, got 4");
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    const fs::path picture = read_dataset(DatasetKind::Sysu, folder / "data", Split::Train).train.front().path;
+    const fs::path data = folder / "data";
+    fs::copy(data / picture, data / picture.parent_path() / "0099.jpg");
+    refused({"--data", folder / "data"}, "expected the training images that");
+    CHECK(read_text(last) == before);
+
+    write_file(last, before.substr(0, before.size() / 2));
+    refused({}, last + ": ");
+    write_file(last, std::string(8, '\xff') + before.substr(8));
+    refused({}, last + ": expected a safetensors file, but its header would have 18446744073709551615 bytes");
+    write_file(last, "");
+    refused({}, last + ": expected a safetensors file, got 0 bytes");
+  }
+
+  TEST_CASE("a loss that is no longer finite stops the run and keeps the checkpoint before") {
+    TemporaryFolder folder;
+    check_refused(
+        no_evaluation(command(folder, "run", {"--set", "optimizer=sgd", "--set", "lr=100", "--set", "wd=10"})),
+        "still holds step");
+    const Checkpoint last(folder / "run/last.safetensors");
+    for (const auto& [name, entry] : last.file().tensors()) read_finite(last.file(), name);
+  }
+}
+
+TEST_CASE("--version and --help-config answer without any input") {
+  Process version({PROGRAMS "/mpanet-train", "--version"});
+  CHECK(version.wait() == 0);
+  for (const char* word : {"commit: ", "compiler: gcc", "instruction_set: ", "oneDNN: ", "matio: ", "nlohmann_json: "})
+    CHECK(has(version.out(), word));
+  Process help({PROGRAMS "/mpanet-train", "--help-config"});
+  CHECK(help.wait() == 0);
+  CHECK(has(help.out(), "weight_KL (default 2.5)"));
+}

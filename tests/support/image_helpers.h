@@ -1,0 +1,66 @@
+// For the tests of pictures: made-up pictures, a folder that goes away, the expected results of
+// fixtures/images/make.py.
+#pragma once
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "data/pictures/codecs.h"
+#include "data/pictures/image.h"
+#include "tests/support/temporary_folder.h"
+
+namespace mpanet {
+
+inline std::string fixture(const std::string& name) { return std::string(TEST_FIXTURES) + "/images/" + name; }
+
+inline const nlohmann::json& expected() {
+  static const nlohmann::json json = nlohmann::json::parse(read_text(fixture("expected.json")));
+  return json;
+}
+
+// The same as formula_image() in make.py: noise for odd seeds, ramps for even ones.
+inline Image formula_image(uint32_t seed, int height, int width) {
+  Image image{height, width, {}};
+  for (uint32_t y = 0; y < static_cast<uint32_t>(height); y++)
+    for (uint32_t x = 0; x < static_cast<uint32_t>(width); x++)
+      for (uint32_t c = 0; c < 3; c++) {
+        uint32_t h = y * 2654435761u ^ x * 2246822519u ^ c * 3266489917u ^ seed * 668265263u;
+        h ^= h >> 15;
+        h *= 2246822519u;
+        h ^= h >> 13;
+        image.pixels.push_back(static_cast<uint8_t>(seed % 2 == 0 ? y * 3 + x * 5 + c * 85 + seed : h >> 24));
+      }
+  return image;
+}
+
+inline uint32_t checksum(const Image& image) { return crc32(image.pixels.data(), image.pixels.size()); }
+inline uint32_t checksum(const float* values, size_t count) {
+  return crc32(reinterpret_cast<const uint8_t*>(values), count * sizeof(float));
+}
+
+inline void write_bytes(const std::string& path, const std::vector<uint8_t>& bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+// What a UserError (nothing else) of `action` says; "" when there is none.
+inline std::string user_error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// Whether fixtures of this name can be read by this build.
+inline bool readable(const std::string& name) { return jpeg_supported() || !name.ends_with(".jpg"); }
+
+}  // namespace mpanet

@@ -1,0 +1,79 @@
+// Programs as their users meet them: started, watched, killed; output and exit code.
+#pragma once
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/base/file.h"
+#include "tests/support/temporary_folder.h"
+
+class Process {
+ public:
+  // arguments[0] is the program's path. `file_limit` (bytes) stands for a disk that fills: writing past it fails.
+  explicit Process(const std::vector<std::string>& arguments, long file_limit = -1) {
+    std::vector<char*> list;
+    for (const std::string& argument : arguments) list.push_back(const_cast<char*>(argument.c_str()));
+    list.push_back(nullptr);
+    const std::string out = folder_ / "out", err = folder_ / "err";
+    pid_ = fork();
+    if (pid_ != 0) return;
+    // Only what is safe between fork and exec from here on.
+    dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644), STDOUT_FILENO);
+    dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644), STDERR_FILENO);
+    setenv("OMP_WAIT_POLICY", "passive", 1);  // tests share their cores
+    if (file_limit >= 0) {
+      const rlimit limit{static_cast<rlim_t>(file_limit), static_cast<rlim_t>(file_limit)};
+      setrlimit(RLIMIT_FSIZE, &limit);
+      std::signal(SIGXFSZ, SIG_IGN);
+    }
+    execv(list[0], list.data());
+    _exit(127);
+  }
+  ~Process() {
+    if (running()) send(SIGKILL);
+    wait();
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  void send(int signal) { kill(pid_, signal); }
+  bool running() {
+    if (ended_) return false;
+    ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
+    return !ended_;
+  }
+  // The exit code; 128 + signal for a killed one.
+  int wait() {
+    if (!ended_) waitpid(pid_, &status_, 0);
+    ended_ = true;
+    return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  }
+  // Waits until `condition` holds, the program ends or a long time has passed; whether it holds.
+  bool wait_until(const std::function<bool()>& condition) {
+    for (int i = 0; i < 60000; i++) {
+      if (condition()) return true;
+      if (!running()) return condition();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+  std::string out() const { return text("out"); }
+  std::string err() const { return text("err"); }
+
+ private:
+  std::string text(const char* name) const {
+    return std::filesystem::exists(folder_ / name) ? mpanet::read_text(folder_ / name) : "";
+  }
+  TemporaryFolder folder_;
+  pid_t pid_ = -1;
+  int status_ = 0;
+  bool ended_ = false;
+};

@@ -1,0 +1,35 @@
+// Programs run to their end from a shell: output, exit code, and how bad input must be answered.
+#pragma once
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "core/base/file.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text.h"
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+// Runs a program of ours with these arguments (for a shell).
+inline Result run_program(const std::string& program, const std::string& arguments) {
+  TemporaryFolder folder;
+  const std::string out = folder / "out", err = folder / "err";
+  const std::string command = "{ " PROGRAMS "/" + program + " " + arguments + "; } >'" + out + "' 2>'" + err + "'";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, mpanet::read_text(out), mpanet::read_text(err)};
+}
+
+// Bad input: exit code 2, one line on stderr that holds `words`, nothing on stdout. Empty, or what was otherwise.
+inline std::string not_refused(const std::string& program, const std::string& arguments, const std::string& words) {
+  const Result result = run_program(program, arguments);
+  const std::string said = " for " + arguments + ": " + result.err;
+  if (result.code != 2) return "exit code " + std::to_string(result.code) + said;
+  if (!has(result.err, words)) return "no \"" + words + "\"" + said;
+  if (result.err.find('\n') != result.err.size() - 1) return "not one line" + said;
+  if (!result.err.starts_with(program + ": ")) return "no program's name" + said;
+  return result.out.empty() ? "" : "output" + said + result.out;
+}

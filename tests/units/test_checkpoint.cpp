@@ -1,0 +1,359 @@
+// Checkpoints: the names and shapes of the authors' state_dict (listed by PyTorch), values that come back, refusals;
+// initial weights from other files.
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/random.h"
+#include "mpanet/files/checkpoint.h"
+#include "mpanet/files/weights.h"
+#include "tests/support/temporary_folder.h"
+// clang-format off: last, because its CHECK replaces the engine's
+#include <doctest/doctest.h>
+// clang-format on
+
+using namespace mpanet;
+using nlohmann::json;
+
+namespace {
+
+constexpr int kBatch = 4;
+
+TrainConfig tiny_config(std::vector<std::string> settings = {}) {
+  TrainConfig config;
+  settings.insert(settings.begin(), {"depth=tiny", "image_size=32,16", "num_parts=3"});
+  for (const std::string& setting : settings) set_config(config, setting);
+  config.model.classes = 9;
+  return config;
+}
+
+std::unique_ptr<Engine> engine_of(const TrainConfig& config) {
+  return make_engine({config.model, config.optimizer, config.precision, Backend::cpu, kBatch, kBatch});
+}
+
+Batch some_batch(uint32_t index) {
+  Batch batch;
+  batch.count = kBatch, batch.height = 32, batch.width = 16;
+  Random random(5, Purpose::Test, 0, index);
+  for (int i = 0; i < kBatch * 32 * 16 * 3; i++) batch.images.push_back(static_cast<float>(random.normal()));
+  batch.labels = {1, 1, 4, 4};
+  batch.infrared = {1, 0, 1, 0};
+  return batch;
+}
+
+// An engine after `steps` steps of training.
+std::unique_ptr<Engine> trained(const TrainConfig& config, uint32_t steps) {
+  auto engine = engine_of(config);
+  engine->initialize(3);
+  for (uint32_t i = 0; i < steps; i++) {
+    engine->forward_backward(some_batch(i), 1);
+    engine->update(1e-3);
+  }
+  return engine;
+}
+
+std::vector<double> values(const Engine& engine, const TensorInfo& tensor, Slot slot = Slot::Value) {
+  std::vector<double> out(static_cast<size_t>(tensor.count()));
+  engine.read(tensor.name, slot, out.data());
+  return out;
+}
+
+// A whole file in memory, to be changed and written again.
+struct Tensors {
+  std::map<std::string, TensorSource> sources;
+  std::map<std::string, std::string> metadata;
+  explicit Tensors(const std::string& path) {
+    const TensorFile file(path);
+    metadata = file.metadata();
+    for (const auto& [name, entry] : file.tensors()) put(name, entry.shape, file.read(name), entry.dtype);
+  }
+  void put(const std::string& name, std::vector<int64_t> shape, std::vector<double> data, Dtype dtype = Dtype::F32) {
+    sources[name] = {name, dtype, std::move(shape), [data](double* out) { std::copy(data.begin(), data.end(), out); }};
+  }
+  void write(const std::string& path) const {
+    std::vector<TensorSource> list;
+    for (const auto& [name, source] : sources) {
+      list.push_back(source);
+      list.back().name = name;
+    }
+    write_safetensors(path, list, metadata);
+  }
+};
+
+json expected_state_dict(const char* name) {
+  return json::parse(read_text(TEST_FIXTURES "/state_dicts.json")).at(name);
+}
+
+json state_dict_of(const TensorFile& file) {
+  json all;
+  for (const auto& [name, entry] : file.tensors())
+    if (!name.starts_with("optimizer.")) all[name] = {dtype_name(entry.dtype), entry.shape};
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("names, types and shapes are those of the authors' state_dict") {
+  TemporaryFolder folder;
+  const auto saved = [&](const TrainConfig& config) {
+    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, kBatch});
+    save_model(folder / "best", *engine, config, 0);
+    return state_dict_of(TensorFile(folder / "best"));
+  };
+  CHECK(saved(tiny_config()) == expected_state_dict("tiny"));
+  CHECK(saved(tiny_config({"num_parts=0", "modality_attention=1", "mutual_learning=false", "center=true"})) ==
+        expected_state_dict("tiny_plain"));
+  TrainConfig resnet18 = tiny_config({"depth=18", "num_parts=6"});
+  resnet18.model.classes = 5;
+  CHECK(saved(resnet18) == expected_state_dict("18"));
+}
+
+TEST_CASE("a training goes on bit for bit from its file, in either precision and with either optimiser") {
+  for (const auto& settings :
+       std::vector<std::vector<std::string>>{{}, {"precision=f64"}, {"optimizer=sgd", "triplet=true", "center=true"}}) {
+    TemporaryFolder folder;
+    const TrainConfig config = tiny_config(settings);
+    const auto before = trained(config, 3);
+    const Progression progression = {7, 2, 3, 123456789012345678, {{"ce", 0.1}, {"cc", 1.0 / 3}}, 61.25, 5, {3, 1, 0}};
+    save_training(folder / "last", *before, config, progression);
+
+    const Checkpoint checkpoint(folder / "last");
+    CHECK(*checkpoint.progression() == progression);
+    CHECK(config_line(*checkpoint.config()) == config_line(config));
+    const TensorFile& file = checkpoint.file();
+    CHECK(file.find("backbone.conv1.weight")->dtype == (config.precision == Precision::f64 ? Dtype::F64 : Dtype::F32));
+    CHECK(file.read("backbone.layer2.0.bn1.num_batches_tracked") == std::vector<double>{3});
+    CHECK((file.find("optimizer.second.backbone.conv1.weight") != nullptr) ==
+          (config.optimizer.kind == OptimizerConfig::Kind::Adam));
+    CHECK(file.find("optimizer.first.bn_neck.bias") == nullptr);  // frozen
+
+    const auto after = engine_of(config);
+    after->initialize(99);
+    checkpoint.load_training(*after);
+    before->forward_backward(some_batch(3), 7), before->update(1e-3);
+    after->forward_backward(some_batch(3), 7), after->update(1e-3);
+    for (const TensorInfo& tensor : before->tensors()) {
+      INFO(tensor.name);
+      CHECK(values(*before, tensor) == values(*after, tensor));
+      if (tensor.trainable) CHECK(values(*before, tensor, Slot::First) == values(*after, tensor, Slot::First));
+    }
+    save_training(folder / "again", *before, config, progression);
+    save_training(folder / "resumed", *after, config, progression);
+    CHECK(read_text(folder / "again") == read_text(folder / "resumed"));
+  }
+}
+
+TEST_CASE("the file holds the engine's values in PyTorch's order") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto engine = engine_of(config);
+  engine->initialize(3);
+  std::vector<double> weights(16 * 3 * 7 * 7);
+  for (size_t i = 0; i < weights.size(); i++) weights[i] = static_cast<double>(i);  // exact in F32
+  engine->write("backbone.conv1.weight", Slot::Value, weights.data());
+  save_model(folder / "best", *engine, config, 0);
+  CHECK(TensorFile(folder / "best").read("backbone.conv1.weight") == weights);
+}
+
+TEST_CASE("embeddings: the same from last, from best, and without any classifier or metadata") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto engine = trained(config, 2);
+  save_training(folder / "last", *engine, config, {1, 2, 2, 0, {}, -1, 0});
+  save_model(folder / "best", *engine, config, 2);
+  Tensors foreign(folder / "best");
+  foreign.metadata = {{"format", "pt"}};
+  std::erase_if(foreign.sources, [](const auto& entry) {
+    return is_classifier(entry.first) || entry.first.ends_with("num_batches_tracked");
+  });
+  foreign.write(folder / "foreign");
+  Tensors other_classes(folder / "best");
+  other_classes.put("classifier.weight", {3, 512}, std::vector<double>(3 * 512, 1.0));
+  other_classes.write(folder / "other");
+
+  const auto embed = [](Engine& e) {
+    std::vector<float> out(static_cast<size_t>(kBatch) * e.feature_size());
+    e.embed(some_batch(8), out.data());
+    return out;
+  };
+  const std::vector<float> expected = embed(*engine);
+  for (const char* name : {"last", "best", "foreign", "other"}) {
+    INFO(name);
+    const Checkpoint checkpoint(folder / name);
+    EngineConfig eval;
+    eval.model = checkpoint.embedding_model();
+    CHECK(eval.model.depth == "tiny");
+    CHECK(eval.model.parts == 3);
+    CHECK(eval.model.mam == 2);
+    CHECK(eval.model.height == (std::string(name) == "foreign" ? 384 : 32));
+    eval.model.height = 32, eval.model.width = 16;
+    eval.embed_batch = kBatch;
+    const auto loaded = make_engine(eval);
+    checkpoint.load_embedding(*loaded);
+    CHECK(embed(*loaded) == expected);
+  }
+}
+
+TEST_CASE("what a file without metadata is follows from its names") {
+  TemporaryFolder folder;
+  const auto depth_of = [&](const std::string& depth, const char* setting) {
+    const TrainConfig config = tiny_config({"depth=" + depth, setting});
+    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, 1});
+    save_model(folder / "x", *engine, config, 0);
+    Tensors tensors(folder / "x");
+    tensors.metadata.clear();
+    tensors.write(folder / "x");
+    return Checkpoint(folder / "x").embedding_model();
+  };
+  const ModelConfig plain = depth_of("18", "num_parts=0");
+  CHECK(plain.depth == "18");
+  CHECK(plain.parts == 0);
+  CHECK(plain.classes == 1);  // no classifier takes memory in an evaluation
+  CHECK(!plain.mutual);
+  CHECK(depth_of("34", "num_parts=5").parts == 5);
+  CHECK(depth_of("tiny", "modality_attention=1").mam == 1);
+  CHECK(depth_of("tiny", "modality_attention=0").mam == 0);
+}
+
+TEST_CASE("refusals name the tensor, what was expected and what came") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto engine = trained(config, 1);
+  save_training(folder / "last", *engine, config, {1, 1, 1, 0, {}, -1, 0});
+  save_model(folder / "best", *engine, config, 1);
+  const std::string path = folder / "changed";
+  const auto refusal = [&](auto change, bool training = true) {
+    Tensors tensors(folder / "last");
+    change(tensors);
+    tensors.write(path);
+    const std::string message = error_of([&] {
+      const Checkpoint checkpoint(path);
+      training ? checkpoint.load_training(*engine) : checkpoint.load_embedding(*engine);
+    });
+    CHECK(message.find('\n') == message.npos);
+    CHECK((message.empty() || message.starts_with(path + ": ")));
+    return message.empty() ? "" : message.substr(path.size() + 2);
+  };
+  const std::string bn = "backbone.bn1.weight";
+  for (const bool training : {true, false}) {
+    CHECK(refusal([](Tensors&) {}, training) == "");
+    CHECK(refusal([&](Tensors& t) { t.sources.erase(bn); }, training) == "tensor backbone.bn1.weight is missing");
+    CHECK(refusal(
+              [&](Tensors& t) {
+                t.put(bn, {4, 4}, std::vector<double>(16));
+              },
+              training) == "tensor backbone.bn1.weight: expected shape (16), got (4, 4)");
+    CHECK(refusal([&](Tensors& t) { t.put("backbone.extra", {1}, {1}); }, training) ==
+          "tensor \"backbone.extra\" is not of this network");
+    CHECK(refusal([&](Tensors& t) { t.put(bn, {16}, std::vector<double>(16, std::nan(""))); }, training) ==
+          "tensor \"backbone.bn1.weight\": expected finite values, element 0 is nan");
+  }
+  CHECK(refusal([](Tensors& t) {
+          t.put("classifier.weight", {3, 512}, std::vector<double>(3 * 512));
+        }) == "expected 9 classes, as the data set has identities for training, got 3 (classifier.weight)");
+  CHECK(refusal([](Tensors& t) {
+          t.sources.erase(
+              "optimizer.second."
+              "classifier.weight");
+        }) == "tensor optimizer.second.classifier.weight is missing");
+  CHECK(refusal([](Tensors& t) { t.metadata.erase("mpanet.progress"); }) ==
+        "expected a checkpoint that training can go on from (last.safetensors), got a model alone");
+  CHECK(refusal([](Tensors& t) { t.metadata["mpanet.progress"] = "{}"; }) ==
+        "mpanet.progress: expected epoch, batch, step, data, loss_sums, best_rank1 and best_epoch, got \"{}\"");
+  CHECK(refusal([](Tensors& t) { t.metadata["mpanet.config"] = R"({"depht": "50"})"; }) ==
+        "mpanet.config: unknown key \"depht\", the nearest known key is \"depth\"");
+  CHECK(refusal([](Tensors& t) { t.metadata.clear(), t.sources.erase("backbone.conv1.weight"); }, false) ==
+        "expected the weights of an MPANet, got no backbone.conv1.weight");
+  CHECK(refusal([](Tensors& t) { t.metadata.clear(), t.sources.erase("backbone.layer3.0.conv1.weight"); }, false) ==
+        "expected a ResNet 18, 34, 50, 101, 152 or tiny, got basic blocks in (1, 1, 0, 1) and a stem of 16");
+}
+
+TEST_CASE("every truncation of a checkpoint is refused") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  save_model(folder / "best", *engine_of(config), config, 0);
+  const std::string whole = read_text(folder / "best");
+  for (size_t size = 0; size < whole.size(); size += whole.size() / 97) {
+    write_file(folder / "cut", std::string_view(whole).substr(0, size));
+    CHECK(error_of([&] { Checkpoint checkpoint(folder / "cut"); }) != "");
+  }
+  write_file(folder / "long", whole + "x");
+  CHECK(error_of([&] { Checkpoint checkpoint(folder / "long"); }) != "");
+}
+
+TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto source = trained(config, 1);
+  save_model(folder / "whole", *source, config, 1);
+
+  Tensors vision(folder / "whole");  // the backbone alone, as torchvision names it, with its classifier
+  vision.metadata.clear();
+  std::map<std::string, TensorSource> renamed;
+  for (const auto& [name, tensor] : vision.sources)
+    if (name.starts_with("backbone.") && name.find("MAM") == name.npos) renamed[name.substr(9)] = tensor;
+  vision.sources = renamed;
+  vision.put("fc.weight", {2, 1}, {1, 2});
+  vision.put("fc.bias", {2}, {1, 2});
+  vision.write(folder / "vision");
+  const auto engine = engine_of(config);
+  engine->initialize(50);
+  const WeightsReport report = load_weights(folder / "vision", *engine);
+  std::set<std::string> missing(report.missing.begin(), report.missing.end());
+  for (const TensorInfo& tensor : engine->tensors()) {
+    INFO(tensor.name);
+    const bool in_file = renamed.contains(tensor.name.starts_with("backbone.") ? tensor.name.substr(9) : "");
+    CHECK(missing.contains(tensor.name) == !in_file);
+    const bool constant = tensor.name.find("bn_neck") != std::string::npos || tensor.name == "spatial_attention.bias";
+    if (!constant) CHECK((values(*engine, tensor) == values(*source, tensor)) == in_file);
+  }
+  CHECK(report.taken.size() + report.missing.size() == engine->tensors().size());
+  CHECK(std::count(report.ignored.begin(), report.ignored.end(), "fc.weight") == 1);
+  CHECK(report_text(report).find("missing (keep their random start)") != std::string::npos);
+
+  // The whole model, into a network with other classes: everything but the classifiers.
+  TrainConfig other = config;
+  other.model.classes = 4;
+  const auto wider = engine_of(other);
+  wider->initialize(1);
+  const WeightsReport whole = load_weights(folder / "whole", *wider);
+  CHECK(whole.missing.size() == 5);
+  for (const std::string& name : whole.missing) CHECK(is_classifier(name));
+  CHECK(std::count(whole.ignored.begin(), whole.ignored.end(), "classifier.weight (9 classes, not 4)") == 1);
+
+  // Live classifiers without teachers: the teachers start equal to them.
+  Tensors live(folder / "whole");
+  live.sources.erase("visible_classifier_.weight");
+  live.write(folder / "live");
+  load_weights(folder / "live", *engine);
+  for (const TensorInfo& tensor : engine->tensors())
+    if (tensor.name == "visible_classifier_.weight")
+      CHECK(values(*engine, tensor) == TensorFile(folder / "whole").read("visible_classifier.weight"));
+}
+
+TEST_CASE("initial weights that do not fit are refused") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto engine = engine_of(config);
+  engine->initialize(1);
+  save_model(folder / "whole", *engine, config, 0);
+  const std::string path = folder / "changed";
+  const auto refusal = [&](auto change) {
+    Tensors tensors(folder / "whole");
+    change(tensors);
+    tensors.write(path);
+    return error_of([&] { load_weights(path, *engine); });
+  };
+  CHECK(refusal([](Tensors& t) { t.put("backbone.bn1.weight", {64}, std::vector<double>(64)); }) ==
+        path + ": tensor \"backbone.bn1.weight\": expected shape (16), got (64)");
+  CHECK(refusal([](Tensors& t) { t.put("bn1.weight", {16}, std::vector<double>(16)); }) ==
+        path + ": tensor backbone.bn1.weight is given twice, with and without the prefix backbone.");
+  CHECK(refusal([](Tensors& t) { t.sources.erase("backbone.conv1.weight"); }) ==
+        path + ": expected weights under torchvision's names (conv1.weight) or the authors' (backbone.conv1.weight)");
+  CHECK(refusal([](Tensors& t) {
+          t.put("backbone.bn1.weight", {16}, std::vector<double>(16, std::numeric_limits<double>::infinity()));
+        }) == path + ": tensor \"backbone.bn1.weight\": expected finite values, element 0 is inf");
+}

@@ -1,0 +1,213 @@
+// Training steps through mpanet/network/engine.h: optimisers, teachers, statistics, hard batches; in both precisions.
+#include <algorithm>
+
+#include "tests/support/engine_helpers.h"
+
+namespace mpanet {
+namespace {
+
+TEST_CASE("Adam: two steps on known gradients") {
+  for (const Precision precision : kPrecisions) {
+    EngineConfig config = tiny(precision);
+    config.optimizer.weight_decay = 0.25;
+    const auto engine = make_engine(config);
+    engine->initialize(1);
+    const std::string name = "backbone.layer2.0.conv1.weight";
+    const Values start = read(*engine, name), teacher = read(*engine, "visible_classifier_.weight");
+    const auto count = static_cast<int64_t>(start.size());
+    const double lr = 0.01, eps = 1e-8;
+    Values value = start, first(start.size()), second(start.size());
+    for (int step = 1; step <= 2; step++) {
+      const Values gradient = normals(count, static_cast<uint32_t>(step));
+      engine->write(name, Slot::Gradient, gradient.data());
+      engine->update(lr);
+      CHECK(engine->optimizer_progress().steps == step);
+      for (size_t i = 0; i < value.size(); i++) {
+        const double g = gradient[i] + 0.25 * value[i];
+        first[i] = 0.9 * first[i] + 0.1 * g;
+        second[i] = 0.999 * second[i] + 0.001 * g * g;
+        const double m = first[i] / (1 - std::pow(0.9, step)), v = second[i] / (1 - std::pow(0.999, step));
+        value[i] -= lr * m / (std::sqrt(v) + eps);
+      }
+      // In float the second moment's factor 0.001 = 1 - 0.999 is known to 1e-4 of itself at best; it cancels in the
+      // step.
+      const double tolerance = precision == Precision::f64 ? 1e-12 : 1e-6;
+      check_close(read(*engine, name), value, tolerance);
+      check_close(read(*engine, name, Slot::First), first, tolerance);
+      check_close(read(*engine, name, Slot::Second), second, tolerance);
+    }
+    CHECK(read(*engine, "visible_classifier_.weight") == teacher);
+    CHECK(read(*engine, "bn_neck.bias") == Values(7 * 128));
+  }
+}
+
+TEST_CASE("Adam goes on from a stored step") {
+  const auto engine = make_engine(tiny(Precision::f64));
+  engine->initialize(1);
+  const std::string name = "classifier.weight";
+  const Values start = read(*engine, name);
+  const Values gradient(start.size(), 2), zero(start.size());
+  engine->write(name, Slot::Gradient, gradient.data());
+  engine->set_optimizer_progress({.steps = 99});
+  engine->update(0.5);
+  CHECK(engine->optimizer_progress().steps == 100);
+  Values expected = start;
+  for (double& w : expected) {
+    const double g = 2 + 5e-4 * w;
+    w -= 0.5 * (0.1 * g / (1 - std::pow(0.9, 100))) / (std::sqrt(0.001 * g * g / (1 - std::pow(0.999, 100))) + 1e-8);
+  }
+  check_close(read(*engine, name), expected, 1e-12);
+}
+
+TEST_CASE("SGD: momentum and weight decay") {
+  EngineConfig config = tiny(Precision::f64);
+  config.optimizer.kind = OptimizerConfig::Kind::Sgd;
+  const auto engine = make_engine(config);
+  engine->initialize(1);
+  const std::string name = "classifier.weight";
+  Values value = read(*engine, name), momentum(value.size());
+  for (uint32_t step = 1; step <= 3; step++) {
+    const Values gradient = normals(static_cast<int64_t>(value.size()), step);
+    engine->write(name, Slot::Gradient, gradient.data());
+    engine->update(0.1);
+    for (size_t i = 0; i < value.size(); i++) {
+      momentum[i] = 0.9 * momentum[i] + gradient[i] + 5e-4 * value[i];
+      value[i] -= 0.1 * momentum[i];
+    }
+    check_close(read(*engine, name), value, 1e-12);
+    check_close(read(*engine, name, Slot::First), momentum, 1e-12);
+  }
+  Values out(value.size());
+  CHECK_THROWS_AS(engine->read(name, Slot::Second, out.data()), CheckError);
+}
+
+TEST_CASE("training is deterministic, and embedding in between changes nothing") {
+  for (const Precision precision : kPrecisions) {
+    const EngineConfig config = tiny(precision, 6, 3);
+    const auto one = make_engine(config), two = make_engine(config);
+    for (const auto& engine : {one.get(), two.get()}) engine->initialize(7);
+    for (uint32_t step = 0; step < 3; step++) {
+      const Batch batch = make_batch(config.model, 6, step);
+      one->forward_backward(batch, 1);
+      const Losses first = one->losses();
+      one->update(1e-3);
+      embed(*two, make_batch(config.model, 2, 50 + step));
+      two->forward_backward(batch, 1);
+      const Losses second = two->losses();
+      two->update(1e-3);
+      CHECK(first == second);
+    }
+    CHECK(snapshot(*one) == snapshot(*two));
+    const auto third = make_engine(config);
+    third->initialize(7);
+    CHECK(snapshot(*third) != snapshot(*one));
+  }
+}
+
+TEST_CASE("teachers follow the live classifiers once a step, at the epoch's rate") {
+  for (const Precision precision : kPrecisions) {
+    EngineConfig config = tiny(precision);
+    config.model.update_rate = 0.25;
+    const auto engine = make_engine(config);
+    engine->initialize(1);
+    // r = update_rate * min(100 / (epoch + 1), 1)
+    const std::pair<int, double> rates[] = {{1, 0.25}, {99, 0.25}, {100, 0.25 * 100 / 101}, {150, 0.25 * 100 / 151}};
+    uint32_t index = 0;
+    for (const auto& [epoch, rate] : rates)
+      for (const std::string modality : {"visible", "infrared"}) {
+        const int64_t count = 5 * 7 * 128;
+        const Values live = normals(count, index++), teacher = normals(count, index++);
+        engine->write(modality + "_classifier.weight", Slot::Value, live.data());
+        engine->write(modality + "_classifier_.weight", Slot::Value, teacher.data());
+        engine->forward_backward(make_batch(config.model, 4, 0), epoch);
+        Values expected = teacher;
+        for (size_t i = 0; i < expected.size(); i++) expected[i] = (1 - rate) * teacher[i] + rate * live[i];
+        check_close(read(*engine, modality + "_classifier_.weight"), expected,
+                    precision == Precision::f64 ? 1e-14 : 1e-6);
+        CHECK(read(*engine, modality + "_classifier.weight") == live);
+      }
+  }
+}
+
+TEST_CASE("running statistics move in training only; forward_backward leaves the parameters alone") {
+  const EngineConfig config = tiny(Precision::f32);
+  const auto engine = make_engine(config);
+  engine->initialize(1);
+  const auto before = snapshot(*engine);
+  embed(*engine, make_batch(config.model, 4, 0));
+  CHECK(snapshot(*engine) == before);
+  engine->forward_backward(make_batch(config.model, 4, 0), 1);
+  for (const TensorInfo& info : engine->tensors()) {
+    CAPTURE(info.name);
+    const bool statistic = info.name.find("running_") != std::string::npos;
+    // The teachers start equal to the live classifiers, so their first update is rounding at most.
+    if (info.name.find("classifier_.") == std::string::npos)
+      CHECK((read(*engine, info.name) != before.at(info.name)) == statistic);
+  }
+  engine->update(1e-3);
+  for (const TensorInfo& info : engine->tensors()) {
+    CAPTURE(info.name);
+    if (info.trainable) CHECK(read(*engine, info.name) != before.at(info.name));
+  }
+  CHECK(read(*engine, "bn_neck.bias") == Values(7 * 128));
+}
+
+TEST_CASE("batches that cannot form every term give finite losses and gradients") {
+  for (const Precision precision : kPrecisions) {
+    EngineConfig config = tiny(precision);
+    config.model.triplet = config.model.center = true;
+    const auto engine = make_engine(config);
+    engine->initialize(1);
+    const Batch usual = make_batch(config.model, 4, 0);
+    Batch visible = usual, infrared = usual, one = usual, singles = usual, equal = usual, black = usual;
+    visible.infrared = {0, 0, 0, 0};
+    infrared.infrared = {1, 1, 1, 1};
+    one.labels = {3, 3, 3, 3};
+    singles.labels = {0, 1, 2, 3};
+    for (size_t i = 0; i < equal.images.size(); i++) equal.images[i] = usual.images[i % (usual.images.size() / 4)];
+    std::fill(black.images.begin(), black.images.end(), 0.F);
+    for (const Batch& batch : {usual, visible, infrared, one, singles, equal, black}) {
+      engine->forward_backward(batch, 1);
+      const Losses losses = engine->losses();
+      CHECK(losses.size() == 9);
+      for (const auto& [name, value] : losses) CHECK_MESSAGE(std::isfinite(value), name);
+      for (const TensorInfo& info : engine->tensors()) {
+        if (!info.trainable) continue;
+        const Values gradient = read(*engine, info.name, Slot::Gradient);
+        CHECK_MESSAGE(std::all_of(gradient.begin(), gradient.end(), [](double g) { return std::isfinite(g); }),
+                      info.name);
+      }
+    }
+    engine->forward_backward(visible, 1);
+    CHECK(loss(engine->losses(), "ce-i") == 0);
+    CHECK(read(*engine, "infrared_classifier.weight", Slot::Gradient) == Values(5 * 7 * 128));
+    engine->forward_backward(infrared, 1);
+    CHECK(loss(engine->losses(), "ce-v") == 0);
+    engine->forward_backward(infrared, 1);
+    CHECK(loss(engine->losses(), "KL") > 0);
+    engine->forward_backward(one, 1);
+    CHECK(loss(engine->losses(), "tri") == 0);
+  }
+}
+
+TEST_CASE("loss terms in the reference's order, the total their weighted sum") {
+  EngineConfig config = tiny(Precision::f64);
+  config.model.triplet = config.model.center = true;
+  config.model.weight_sep = 0.3;
+  config.model.weight_sid = 0.7;
+  config.model.weight_kl = 1.9;
+  const auto engine = make_engine(config);
+  engine->initialize(1);
+  engine->forward_backward(make_batch(config.model, 4, 0), 1);
+  const Losses losses = engine->losses();
+  std::vector<std::string> names;
+  for (const auto& [name, value] : losses) names.push_back(name);
+  CHECK(names == std::vector<std::string>{"p-reg", "tri", "cen", "cc", "ce", "ce-v", "ce-i", "KL", "total"});
+  const auto term = [&](const char* name) { return loss(losses, name); };
+  CHECK(term("total") == doctest::Approx(0.3 * term("p-reg") + term("tri") + term("cen") + term("cc") + term("ce") +
+                                         2 * 0.7 * (term("ce-v") + term("ce-i")) + 1.9 * term("KL"))
+                             .epsilon(1e-13));
+}
+
+}  // namespace
+}  // namespace mpanet

@@ -1,0 +1,80 @@
+// What a run needs, and what the machine has: the largest batch that fits, free memory in its control groups.
+#include <filesystem>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "mpanet/training/free_memory.h"
+#include "mpanet/training/train_plan.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/text.h"
+// clang-format off: last, because its CHECK replaces the engine's
+#include <doctest/doctest.h>
+// clang-format on
+
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+TEST_CASE("the largest batch that fits, by the plan itself") {
+  TrainConfig config;
+  for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=16", "k_size=8"}) set_config(config, setting);
+  config.model.classes = 4;
+  const Workload workload;
+  const auto need = [&](int p, int k) {
+    TrainConfig smaller = config;
+    smaller.p_size = p, smaller.k_size = k;
+    return plan_train_memory(smaller, workload).total();
+  };
+  CHECK(need(16, 8) > need(8, 8));
+  const auto whole = largest_batch(config, workload, need(16, 8));
+  REQUIRE(whole);
+  CHECK(whole->p == 16);
+  CHECK(whole->k == 8);
+  const auto half = largest_batch(config, workload, need(8, 8));
+  REQUIRE(half);
+  CHECK(half->p == 8);
+  CHECK(half->k == 8);
+  const auto odd = largest_batch(config, workload, need(1, 28));  // 7 x 4 = 28, 4 x 6 = 24, 3 x 8 = 24, 14 x 2 = 28
+  REQUIRE(odd);
+  CHECK(odd->p == 7);
+  CHECK(odd->k == 4);
+  CHECK(!largest_batch(config, workload, 1000));
+  const std::string message = error_of([&] { check_memory(config, workload, need(8, 8)); });
+  CHECK(has(message, "the largest that fits is p_size 8 x k_size 8"));
+  check_memory(config, workload, need(16, 8));
+  check_memory(config, workload, 0);  // nothing is known of the memory
+}
+
+TEST_CASE("free memory: the machine's, or what the control groups leave") {
+  TemporaryFolder root;
+  const auto put = [&](const std::string& path, const std::string& text) {
+    fs::create_directories(fs::path(root / path).parent_path());
+    write_file(root / path, text);
+  };
+  CHECK(free_memory(root.path()) == 0);
+  put("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable:    500 kB\n");
+  CHECK(free_memory(root.path()) == 500 * 1024);
+  put("proc/self/cgroup", "0::/a/b\n");
+  put("sys/fs/cgroup/a/b/memory.max", "max\n");
+  put("sys/fs/cgroup/a/b/memory.current", "1000\n");
+  CHECK(free_memory(root.path()) == 500 * 1024);
+  put("sys/fs/cgroup/a/memory.max", "300000\n");  // a group above is narrower; 50000 of its use is page cache
+  put("sys/fs/cgroup/a/memory.current", "200000\n");
+  put("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 50000\n");
+  CHECK(free_memory(root.path()) == 150000);
+  put("proc/self/cgroup", "4:cpu:/x\n3:memory:/\n");
+  put("sys/fs/cgroup/memory/memory.limit_in_bytes", "90000\n");
+  put("sys/fs/cgroup/memory/memory.usage_in_bytes", "100000\n");
+  CHECK(free_memory(root.path()) == 0);
+  CHECK(free_memory() > 0);
+}
+
+TEST_CASE("the fingerprint of the training images sees paths, labels, modalities and order") {
+  const ImageRecord a = {"cam1/0001/0001.jpg", 1, 1, false, 0}, b = {"cam3/0001/0001.jpg", 1, 3, true, 0};
+  ImageRecord relabelled = a, recoloured = a;
+  relabelled.label = 1;
+  recoloured.infrared = true;
+  CHECK(data_fingerprint({}) == 0xCBF29CE484222325);  // FNV-1a of nothing
+  CHECK(data_fingerprint({a, b}) == data_fingerprint({a, b}));
+  for (const auto& other : {std::vector{b, a}, std::vector{a}, std::vector{relabelled, b}, std::vector{recoloured, b}})
+    CHECK(data_fingerprint({a, b}) != data_fingerprint(other));
+}
