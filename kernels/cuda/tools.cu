@@ -66,7 +66,7 @@ struct Tile {
   __host__ __device__ int pitch() const { return columns | 1; }
 };
 
-constexpr int kTileThreads = 256, kTileElements = 1024;
+constexpr int kTransposeThreads = 256, kTileElements = 1024;
 
 // Wide in both directions where the matrix is; else the whole of the narrow one and as much as fits of the other, a
 // multiple of the 8 reals of a sector.
@@ -81,7 +81,7 @@ Tile choose_tile(int64_t rows, int64_t columns) {
   return tile;
 }
 
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTransposeThreads)
     transpose_kernel(const real* from, int64_t rows, int64_t columns, Tile tile, int64_t tiles_down,
                      int64_t tiles_across, real* to) {
   real* shared = &shared_memory<real>();  // (tile.rows, tile.pitch())
@@ -91,10 +91,10 @@ __global__ void __launch_bounds__(kTileThreads)
   const int width = static_cast<int>(columns - column < tile.columns ? columns - column : tile.columns);
   from += matrix * rows * columns + row * columns + column;
   to += matrix * rows * columns + column * rows + row;
-  for (int e = threadIdx.x; e < height * width; e += kTileThreads)
+  for (int e = threadIdx.x; e < height * width; e += kTransposeThreads)
     shared[e / width * tile.pitch() + e % width] = from[e / width * columns + e % width];
   __syncthreads();
-  for (int e = threadIdx.x; e < height * width; e += kTileThreads)
+  for (int e = threadIdx.x; e < height * width; e += kTransposeThreads)
     to[e / height * rows + e % height] = shared[e % height * tile.pitch() + e / height];
 }
 
@@ -130,7 +130,7 @@ void transpose(Stream stream, const real* from, int64_t batch, int64_t rows, int
   const int64_t tiles_down = divide_up(rows, tile.rows), tiles_across = divide_up(columns, tile.columns);
   const int64_t blocks = batch * tiles_down * tiles_across;
   KERNEL_CHECK(blocks <= std::numeric_limits<int32_t>::max(), "fewer tiles");
-  LAUNCH(transpose_kernel, static_cast<unsigned>(blocks), kTileThreads,
+  LAUNCH(transpose_kernel, static_cast<unsigned>(blocks), kTransposeThreads,
          sizeof(real) * static_cast<size_t>(tile.rows * tile.pitch()), stream, from, rows, columns, tile, tiles_down,
          tiles_across, to);
 }
