@@ -7,8 +7,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// No gradient passes through the teachers' side of the KL (SPEC section 2), so a difference of losses must not see that
-// side move: teachers of 0 answer every feature with the same q, and a rate of 0 keeps them.
+// No gradient passes through the teachers' side of the KL (docs/method.md, section 2), so a difference of losses must
+// not see that side move: teachers of 0 answer every feature with the same q, and a rate of 0 keeps them.
 void still_teachers(Inputs& in) {
   for (const Parameter& p : in.store().list())
     if (p.name.find("classifier_.") != std::string::npos)

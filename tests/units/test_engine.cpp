@@ -1,6 +1,7 @@
 // The engine behind its interface (mpanet/network/engine.h): memory, embeddings, state, refusals; in both precisions.
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "tests/support/engine_helpers.h"
 
 namespace mpanet {

@@ -1,6 +1,7 @@
 // Training steps through mpanet/network/engine.h: optimisers, teachers, statistics, hard batches; in both precisions.
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "tests/support/engine_helpers.h"
 
 namespace mpanet {
