@@ -16,6 +16,7 @@
 
 #include "core/base/error.h"
 #include "core/base/guard.h"
+#include "core/base/output.h"
 #include "kernels/emu/races.h"
 #include "kernels/memory.h"
 
@@ -156,7 +157,7 @@ void release_apart(Stream, void* address) {
     munmap(allocation.mapping(), allocation.mapped());
   }
   if (text.empty()) return;
-  fmt::print(stderr, "{}\n", text);
+  note(text);
   all.unreported = text;
 }
 

@@ -27,6 +27,7 @@
 #include <limits>
 
 #include "core/base/command_line.h"
+#include "core/base/program.h"
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"
 #include "tests/ops/op_run.h"
@@ -219,6 +220,7 @@ int opcheck(int argc, char** argv) {
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
   if (!list) {
+    set_up_threads(0);
     o.device = choose_device(device);
     o.guards = bare ? Guards::Off : Guards::On;
     return run_cases(p, chosen, o);
@@ -229,11 +231,4 @@ int opcheck(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  sleep_when_idle(argv);
-  try {
-    return opcheck(argc, argv);
-  } catch (...) {
-    return report_exception("opcheck");
-  }
-}
+int main(int argc, char** argv) { return mpanet::program_main("opcheck", argc, argv, opcheck); }
