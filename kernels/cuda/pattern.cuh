@@ -25,7 +25,7 @@ struct Strips {
   }
 };
 
-inline unsigned grid_of(int64_t blocks) {
+inline unsigned checked_grid(int64_t blocks) {
   KERNEL_CHECK(blocks < int64_t{1} << 31, "fewer than 2^31 blocks");
   return static_cast<unsigned>(blocks);
 }
@@ -38,7 +38,7 @@ inline int shorter_span(int64_t images, int64_t rows, int span) {
 
 // body<M>(row) handles the rows row, row + step, ..: M of them, kAtOnce or one.
 template <int kAtOnce, class Body>
-__device__ void each_row(int row, int step, int end, const Body& body) {
+__device__ void each_strided_row(int row, int step, int end, const Body& body) {
   for (; row + (kAtOnce - 1) * step < end; row += kAtOnce * step) body.template operator()<kAtOnce>(row);
   for (; row < end; row += step) body.template operator()<1>(row);
 }

@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       put_lanes(dx + (begin + row + i * step) * c + channel, before, Write::Set);
     }
   };
-  if (channel < c) each_row<4>(thread >> shift, step, count, take);
+  if (channel < c) each_strided_row<4>(thread >> shift, step, count, take);
 
   UNROLL for (int j = 0; j < P; j++) {
     if (j >= p) break;
@@ -160,8 +160,8 @@ void launch_forward(Stream stream, const storage* x, const real* w, const real* 
                                           : p <= 6 ? pattern_maps_forward_kernel<6, N>
                                                    : pattern_maps_forward_kernel<8, N>;
   const int span = shorter_span(1, rows, kSpan);
-  LAUNCH(pattern_maps_forward_for_p, grid_of(divide_up(rows, span)), kThreads, sizeof(DotTable), stream, x, w, b, rows,
-         c, p, Strips(c, N, 5, 8), span, masks);
+  LAUNCH(pattern_maps_forward_for_p, checked_grid(divide_up(rows, span)), kThreads, sizeof(DotTable), stream, x, w, b,
+         rows, c, p, Strips(c, N, 5, 8), span, masks);
 }
 
 template <int N>
@@ -171,13 +171,13 @@ void launch_backward(Stream stream, const real* dmasks, const real* masks, const
                                            : p <= 6 ? pattern_maps_backward_kernel<6, N>
                                                     : pattern_maps_backward_kernel<8, N>;
   const Strips strips(c, N, 0, 7);
-  LAUNCH(pattern_maps_backward_for_p, grid_of(divide_up(rows, kChunk) * strips.count), kThreads,
+  LAUNCH(pattern_maps_backward_for_p, checked_grid(divide_up(rows, kChunk) * strips.count), kThreads,
          sizeof(BackwardMemory<N>), stream, dmasks, masks, x, w, rows, c, p, strips, dx, write, partial_w, partial_b);
 }
 
 void add_chunks(Stream stream, const real* partial, int64_t chunks, int columns, real* to, Write write) {
-  LAUNCH(pattern_maps_chunks_kernel, grid_of(divide_up(columns, kWarp)), kThreads, sizeof(ChunkMemory), stream, partial,
-         chunks, columns, to, write);
+  LAUNCH(pattern_maps_chunks_kernel, checked_grid(divide_up(columns, kWarp)), kThreads, sizeof(ChunkMemory), stream,
+         partial, chunks, columns, to, write);
 }
 
 void check(int64_t rows, int c, int p) {

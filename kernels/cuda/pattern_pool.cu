@@ -55,7 +55,8 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       __syncthreads();
     }
     if (channel < c)
-      each_row<4>(thread >> shift, step, count, [&]<int M>(int row) { take.template operator()<M>(row, staged); });
+      each_strided_row<4>(thread >> shift, step, count,
+                          [&]<int M>(int row) { take.template operator()<M>(row, staged); });
   }
   UNROLL for (int j = 0; j <= P; j++) {
     if (j >= p && j < P) continue;
@@ -150,8 +151,8 @@ void launch_forward(Stream stream, const storage* x, const real* masks, int n, i
                                           : p <= 6 ? pattern_pool_forward_kernel<6, N>
                                                    : pattern_pool_forward_kernel<8, N>;
   const Strips strips(c, N, 0, 5);
-  LAUNCH(pattern_pool_forward_for_p, grid_of(int64_t{n} * strips.count), kThreads, sizeof(ForwardMemory<N>), stream, x,
-         masks, hw, c, p, strips, real{1} / static_cast<real>(hw), f);
+  LAUNCH(pattern_pool_forward_for_p, checked_grid(int64_t{n} * strips.count), kThreads, sizeof(ForwardMemory<N>),
+         stream, x, masks, hw, c, p, strips, real{1} / static_cast<real>(hw), f);
 }
 
 template <int N>
@@ -161,7 +162,7 @@ void launch_backward(Stream stream, const real* df, const storage* x, const real
                                            : p <= 6 ? pattern_pool_backward_kernel<6, N>
                                                     : pattern_pool_backward_kernel<8, N>;
   const int span = shorter_span(n, hw, kSpan), spans = static_cast<int>(divide_up(hw, span));
-  LAUNCH(pattern_pool_backward_for_p, grid_of(int64_t{n} * spans), kThreads, sizeof(BackwardMemory), stream, df, x,
+  LAUNCH(pattern_pool_backward_for_p, checked_grid(int64_t{n} * spans), kThreads, sizeof(BackwardMemory), stream, df, x,
          masks, hw, c, p, Strips(c, N, 5, 8), span, spans, real{1} / static_cast<real>(hw), dx, dx_write, dmasks,
          dmasks_write);
 }
@@ -170,8 +171,8 @@ template <int N>
 void launch_mean_backward(Stream stream, const real* df, int n, int hw, int c, storage* dx, Write write) {
   const Strips strips(c, N, 0, 5);
   const int height = 16 * (kThreads >> strips.shift), parts = static_cast<int>(divide_up(hw, height));
-  LAUNCH(mean_backward_kernel<N>, grid_of(int64_t{n} * parts * strips.count), kThreads, 0, stream, df, hw, c, strips,
-         height, parts, real{1} / static_cast<real>(hw), dx, write);
+  LAUNCH(mean_backward_kernel<N>, checked_grid(int64_t{n} * parts * strips.count), kThreads, 0, stream, df, hw, c,
+         strips, height, parts, real{1} / static_cast<real>(hw), dx, write);
 }
 
 void check(int n, int hw, int c, int p) {

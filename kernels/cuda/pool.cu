@@ -1,6 +1,6 @@
 // Max pooling and the global mean.
 //   forward   y = maximum of its size x size window; the first in row order wins, a NaN wins over all before it
-//             winner = the maximum's place in the window, row * size + column
+//             winner = the position of the maximum in the window, row * size + column
 //   backward  dx = sum of dy over the windows that cover the pixel and that it won, in output order: no atomics
 // A thread takes a pack of channels (16 bytes), its neighbours the next packs, then the next columns. Forward: one
 // output column, four rows down, so that rows which two windows share are still in L1. Backward: one input pixel; for
@@ -18,13 +18,13 @@ constexpr int kBand = 4;  // output rows of a thread, forward
 
 // What a thread works on: image, row and column (of outputs, bands, pixels or squares), first channel. Threads of a
 // block share a row.
-struct Place {
+struct PoolItem {
   int64_t image;
   int row, column, channel;
 };
 
 template <int N>
-__device__ Place place_of(int rows, int row_blocks, int c) {
+__device__ PoolItem pool_item(int rows, int row_blocks, int c) {
   const unsigned line = blockIdx.x / row_blocks, packs = c / N;
   const unsigned item = blockIdx.x % row_blocks * kThreads + threadIdx.x;
   return {line / rows, static_cast<int>(line % rows), static_cast<int>(item / packs),
@@ -35,16 +35,16 @@ __device__ Place place_of(int rows, int row_blocks, int c) {
 template <int N>
 struct Best {
   real value[N];
-  int place[N];
+  int position[N];
 
   __device__ void start(const Pack<storage, N>& pack, int at) {
     unpack(pack, value);
-    UNROLL for (int k = 0; k < N; k++) place[k] = at;
+    UNROLL for (int k = 0; k < N; k++) position[k] = at;
   }
   __device__ void compare(int k, real other, int at) {
     const bool better = other > value[k] || other != other;
     value[k] = better ? other : value[k];
-    place[k] = better ? at : place[k];
+    position[k] = better ? at : position[k];
   }
   __device__ void compare(const Pack<storage, N>& pack, int at) {
     real other[N];
@@ -52,21 +52,21 @@ struct Best {
     UNROLL for (int k = 0; k < N; k++) compare(k, other[k], at);
   }
   __device__ void compare(const Best& later) {
-    UNROLL for (int k = 0; k < N; k++) compare(k, later.value[k], later.place[k]);
+    UNROLL for (int k = 0; k < N; k++) compare(k, later.value[k], later.position[k]);
   }
-  // `origin` is subtracted from the places.
+  // `origin` is subtracted from the positions.
   __device__ void write(storage* y, uint8_t* winner, int origin) const {
-    Pack<uint8_t, N> places;
-    UNROLL for (int k = 0; k < N; k++) places.lane[k] = static_cast<uint8_t>(place[k] - origin);
+    Pack<uint8_t, N> positions;
+    UNROLL for (int k = 0; k < N; k++) positions.lane[k] = static_cast<uint8_t>(position[k] - origin);
     put_lanes(y, value, Write::Set);
-    store_pack(winner, places);
+    store_pack(winner, positions);
   }
 };
 
 template <int N>
 __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
                                                                     const storage* x, storage* y, uint8_t* winner) {
-  const Place at = place_of<N>(divide_up(oh, kBand), row_blocks, s.c);
+  const PoolItem at = pool_item<N>(divide_up(oh, kBand), row_blocks, s.c);
   if (at.column >= ow) return;
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * s.stride - s.pad, end = min(oh, (at.row + 1) * kBand);
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
 template <int N>
 __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
                                                                         const storage* x, storage* y, uint8_t* winner) {
-  const Place at = place_of<N>(divide_up(oh, kBand), row_blocks, s.c);
+  const PoolItem at = pool_item<N>(divide_up(oh, kBand), row_blocks, s.c);
   if (at.column >= ow) return;
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * 2 - s.pad, end = min(oh, (at.row + 1) * kBand);
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShap
   UNROLL for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
   struct Row {
     Pack<storage, N> pixel[3];
-    int first;  // place of its column `left`, counted from the image's row 0
+    int first;  // position of its column `left`, counted from the image's row 0
   };
   const auto read = [&](int row) {
     const int inside = min(max(row, 0), s.h - 1);
@@ -161,7 +161,7 @@ template <int N>
 __global__ void __launch_bounds__(kThreads)
     max_pool_backward_kernel(PoolShape s, int oh, int ow, int row_blocks, const storage* dy, const uint8_t* winner,
                              storage* dx, Write write) {
-  const Place at = place_of<N>(s.h, row_blocks, s.c);
+  const PoolItem at = pool_item<N>(s.h, row_blocks, s.c);
   if (at.column >= s.w) return;
   const Covering rows(s, at.row, oh), columns(s, at.column, ow);
   real sum[N] = {};
@@ -180,7 +180,7 @@ template <int N>
 __global__ void __launch_bounds__(kThreads)
     max_pool_3x3_backward_kernel(PoolShape s, int squares, int oh, int ow, int row_blocks, const storage* dy,
                                  const uint8_t* winner, storage* dx, Write write) {
-  const Place at = place_of<N>(squares, row_blocks, s.c);
+  const PoolItem at = pool_item<N>(squares, row_blocks, s.c);
   const int before = (s.pad + 1) % 2, top = at.row * 2 - before, left = at.column * 2 - before;
   if (left >= s.w) return;
   const int row = (top + s.pad - 1) / 2, column = (left + s.pad - 1) / 2;

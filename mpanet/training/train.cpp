@@ -67,8 +67,10 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
     if (before.is_object()) {
       all = before;
       const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
-      for (const std::string& line : provenance_differences(again ? before["resumed"].back() : before, now))
-        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go", line));
+      const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
+      if (!differences.empty())
+        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
+                         fmt::join(differences, "; ")));
       ordered_json entry = now;
       entry["step"] = step;
       all["resumed"].push_back(entry);
@@ -335,8 +337,7 @@ int train(const TrainOptions& given) {
 
   const InterruptGuard guard;
   if (!folder) folder.emplace(RunFolder::create(options.out));
-  const auto provenance =
-      run_provenance(threads.count, config.seed, name_of(config.precision), name_of(options.device));
+  const auto provenance = run_provenance(threads.count, config.seed, name_of(config.precision), options.device);
   write_file(folder->config(), config_file_text(config));
   write_inputs(options, folder->inputs());
   write_vendors(folder->vendors(), engine->vendors());

@@ -177,6 +177,25 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(provenance["resumed"][0]["step"] == 1);
   }
 
+  TEST_CASE("another device and another machine warn in one line, and the run goes on") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+    json provenance = json::parse(read_text(folder / "run/provenance.json"));
+    CHECK(provenance["device"] == "cpu");
+    provenance["device"] = "cuda:0";
+    provenance["gpu"] = "Some GPU";
+    provenance["processor"] = "Some Processor";
+    write_file(folder / "run/provenance.json", provenance.dump());
+    Process process({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", folder / "run", "--threads", "1",
+                     "--resume", "--max-steps", "2"});
+    CHECK(process.wait() == 0);
+    const std::string said = process.err();
+    CHECK(has(said,
+              "warning: device: \"cuda:0\" before, \"cpu\" now; gpu: \"Some GPU\" before, null now; "
+              "processor: \"Some Processor\" before, \""));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+  }
+
   TEST_CASE("bad input before the first step: one line, exit 2, no run folder") {
     TemporaryFolder folder;
     const auto refused = [&](const Arguments& more, const std::string& words) {
