@@ -33,8 +33,7 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
     note(fmt::format("{}: stopped; {} was not made", kProgram, out));
     return interrupt_exit_code();
   }
-  fmt::print("{}: {} for training, {} for the test, seed {}
-", out, counted(config.ids, "identity", "identities"),
+  fmt::print("{}: {} for training, {} for the test, seed {}\n", out, counted(config.ids, "identity", "identities"),
              config.test_ids, config.seed);
   if (picture) {
     write_png(*picture, draw_synth_sheet(config, 10));
