@@ -204,14 +204,17 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   constexpr int kAtOnce = N < 8 ? 2 : 1;  // with eight channels a thread, two rows spill on some architectures
   walk_rows<kAtOnce>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> dys[kRows], xs[kRows], ys[kRows];
-    UNROLL for (int i = 0; i < kRows; i++) {
+    UNROLL
+    for (int i = 0; i < kRows; i++) {
       dys[i] = load_pack<N>(dy + at + i * stride);
       xs[i] = load_pack<N>(x + at + i * stride);
       if (kRelu) ys[i] = load_pack<N>(y + at + i * stride);
     }
-    UNROLL for (int i = 0; i < kRows; i++) {
+    UNROLL
+    for (int i = 0; i < kRows; i++) {
       real g[N], value[N];
-      UNROLL for (int v = 0; v < N; v++) {
+      UNROLL
+      for (int v = 0; v < N; v++) {
         g[v] = load(dys[i].lane[v]);
         if (kRelu) g[v] = load(ys[i].lane[v]) > 0 ? g[v] : real{0};
         value[v] = k[0][v] * (g[v] - k[1][v] - (load(xs[i].lane[v]) - k[2][v]) * k[3][v]);

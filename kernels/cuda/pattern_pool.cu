@@ -38,13 +38,17 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
   real sum[P + 1][N] = {};
   const auto take = [&]<int M>(int row, int staged) {
     Pack<storage, N> pack[M];
-    UNROLL for (int i = 0; i < M; i++) pack[i] = load_pack<N>(x + (image * hw + staged + row + i * step) * c + channel);
-    UNROLL for (int i = 0; i < M; i++) {
+    UNROLL
+    for (int i = 0; i < M; i++) pack[i] = load_pack<N>(x + (image * hw + staged + row + i * step) * c + channel);
+    UNROLL
+    for (int i = 0; i < M; i++) {
       real mask[P + 1] = {}, value[N];
       unpack(pack[i], value);
       if constexpr (P > 0) read_row(memory.mask[row + i * step], mask);
       mask[P] = 1;
-      UNROLL for (int j = 0; j <= P; j++) UNROLL for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
+      UNROLL
+      for (int j = 0; j <= P; j++) UNROLL
+      for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
     }
   };
   for (int staged = 0; staged < hw; staged += kStage) {
@@ -58,7 +62,8 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       each_strided_row<4>(thread >> shift, step, count,
                           [&]<int M>(int row) { take.template operator()<M>(row, staged); });
   }
-  UNROLL for (int j = 0; j <= P; j++) {
+  UNROLL
+  for (int j = 0; j <= P; j++) {
     if (j >= p && j < P) continue;
     real* to = f + (image * (p + 1) + (j < P ? j : p)) * c;
     total_rows(memory.table, sum[j], shift, [&](int i, real total) {
@@ -94,24 +99,29 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
     real g[P][N], mean[N] = {};
     read_coefficients(from, c, p, inside, g);
     if (inside) load_lanes(from + int64_t{p} * c, mean);
-    UNROLL for (int v = 0; v < N; v++) mean[v] *= share;
+    UNROLL
+    for (int v = 0; v < N; v++) mean[v] *= share;
     for (int row = group * ROWS; row < count; row += groups * ROWS) {
       const int64_t at = (begin + row) * c + channel;
       Pack<storage, N> pack[ROWS] = {}, old[ROWS] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) {
+      UNROLL
+      for (int i = 0; i < ROWS; i++) {
         const bool there = inside && row + i < count;
         if (there) pack[i] = load_pack<N>(x + at + int64_t{i} * c);
         if (there && dx_write == Write::Add) old[i] = load_pack<N>(dx + at + int64_t{i} * c);
       }
       real dot[ROWS * kMaxParts] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) {
+      UNROLL
+      for (int i = 0; i < ROWS; i++) {
         real mask[P], value[N], before[N];
         read_row(memory.mask[min(row + i, count - 1)], mask);
         unpack(pack[i], value);
         unpack(old[i], before);
-        UNROLL for (int v = 0; v < N; v++) {
+        UNROLL
+        for (int v = 0; v < N; v++) {
           real back = mean[v];
-          UNROLL for (int j = 0; j < P; j++) {
+          UNROLL
+          for (int j = 0; j < P; j++) {
             dot[i * kMaxParts + j] += g[j][v] * value[v];
             back += mask[j] * g[j][v];
           }
@@ -139,7 +149,8 @@ __global__ void __launch_bounds__(kThreads)
   const int start = static_cast<int>(stack % parts) * height, end = min(hw, start + height);
   real g[N];
   load_lanes(df + image * c + channel, g);
-  UNROLL for (int v = 0; v < N; v++) g[v] *= share;
+  UNROLL
+  for (int v = 0; v < N; v++) g[v] *= share;
   for (int row = start + (thread >> shift); row < end; row += step)
     put_lanes(dx + (image * hw + row) * c + channel, g, write);
 }

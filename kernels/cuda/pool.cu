@@ -39,7 +39,8 @@ struct Best {
 
   __device__ void start(const Pack<storage, N>& pack, int at) {
     unpack(pack, value);
-    UNROLL for (int k = 0; k < N; k++) position[k] = at;
+    UNROLL
+    for (int k = 0; k < N; k++) position[k] = at;
   }
   __device__ void compare(int k, real other, int at) {
     const bool better = other > value[k] || other != other;
@@ -49,15 +50,18 @@ struct Best {
   __device__ void compare(const Pack<storage, N>& pack, int at) {
     real other[N];
     unpack(pack, other);
-    UNROLL for (int k = 0; k < N; k++) compare(k, other[k], at);
+    UNROLL
+    for (int k = 0; k < N; k++) compare(k, other[k], at);
   }
   __device__ void compare(const Best& later) {
-    UNROLL for (int k = 0; k < N; k++) compare(k, later.value[k], later.position[k]);
+    UNROLL
+    for (int k = 0; k < N; k++) compare(k, later.value[k], later.position[k]);
   }
   // `origin` is subtracted from the positions.
   __device__ void write(storage* y, uint8_t* winner, int origin) const {
     Pack<uint8_t, N> positions;
-    UNROLL for (int k = 0; k < N; k++) positions.lane[k] = static_cast<uint8_t>(position[k] - origin);
+    UNROLL
+    for (int k = 0; k < N; k++) positions.lane[k] = static_cast<uint8_t>(position[k] - origin);
     put_lanes(y, value, Write::Set);
     store_pack(winner, positions);
   }
@@ -76,8 +80,8 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
     const storage* pixels = image + (int64_t{top + i0} * s.w + left) * s.c;  // of the window's row i, its column 0
     Best<N> best;
     best.start(load_pack<N>(pixels + int64_t{j0} * s.c), i0 * s.size + j0);
-    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c)
-      ONE_BY_ONE for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
+    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c) ONE_BY_ONE
+    for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
     const int64_t out = ((at.image * oh + row) * ow + at.column) * s.c + at.channel;
     best.write(y + out, winner + out, 0);
   }
@@ -94,7 +98,8 @@ __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShap
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * 2 - s.pad, end = min(oh, (at.row + 1) * kBand);
   int column[3];
-  UNROLL for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
+  UNROLL
+  for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
   struct Row {
     Pack<storage, N> pixel[3];
     int first;  // position of its column `left`, counted from the image's row 0
@@ -103,13 +108,15 @@ __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShap
     const int inside = min(max(row, 0), s.h - 1);
     Row read;
     read.first = inside * 3 - left;
-    UNROLL for (int j = 0; j < 3; j++) read.pixel[j] = load_pack<N>(image + (int64_t{inside} * s.w + column[j]) * s.c);
+    UNROLL
+    for (int j = 0; j < 3; j++) read.pixel[j] = load_pack<N>(image + (int64_t{inside} * s.w + column[j]) * s.c);
     return read;
   };
   const auto best_of = [&](const Row& row) {
     Best<N> best;
     best.start(row.pixel[0], row.first + column[0]);
-    UNROLL for (int j = 1; j < 3; j++) best.compare(row.pixel[j], row.first + column[j]);
+    UNROLL
+    for (int j = 1; j < 3; j++) best.compare(row.pixel[j], row.first + column[j]);
     return best;
   };
   Best<N> above = best_of(read(at.row * kBand * 2 - s.pad));
@@ -146,7 +153,9 @@ template <int N>
 __device__ void add_won(const Pack<storage, N>& g, const Winners<N>& won, int position, real (&sum)[N]) {
   real value[N];
   unpack(g, value);
-  UNROLL for (int k = 0; k < N; k++) if (won[k] == position) sum[k] += value[k];
+  UNROLL
+  for (int k = 0; k < N; k++)
+    if (won[k] == position) sum[k] += value[k];
 }
 
 // The windows first .. end - 1 cover `at`.
@@ -165,12 +174,12 @@ __global__ void __launch_bounds__(kThreads)
   if (at.column >= s.w) return;
   const Covering rows(s, at.row, oh), columns(s, at.column, ow);
   real sum[N] = {};
-  for (int row = rows.first; row < rows.end; row++)
-    ONE_BY_ONE for (int column = columns.first; column < columns.end; column++) {
-      const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
-      const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
-      add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
-    }
+  for (int row = rows.first; row < rows.end; row++) ONE_BY_ONE
+  for (int column = columns.first; column < columns.end; column++) {
+    const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
+    const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
+    add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
+  }
   put_lanes(dx + ((at.image * s.h + at.row) * s.w + at.column) * s.c + at.channel, sum, write);
 }
 
@@ -185,20 +194,26 @@ __global__ void __launch_bounds__(kThreads)
   if (left >= s.w) return;
   const int row = (top + s.pad - 1) / 2, column = (left + s.pad - 1) / 2;
   real sum[2][2][N] = {};
-  UNROLL for (int i = 0; i < 2; i++) UNROLL for (int j = 0; j < 2; j++) {
+  UNROLL
+  for (int i = 0; i < 2; i++) UNROLL
+  for (int j = 0; j < 2; j++) {
     const int to_row = min(max(row + i, 0), oh - 1), to_column = min(max(column + j, 0), ow - 1);
     const bool exists = to_row == row + i && to_column == column + j;
     const int64_t window = ((at.image * oh + to_row) * ow + to_column) * s.c + at.channel;
     const Pack<storage, N> g = load_pack<N>(dy + window);
     const Winners<N> won(winner + window);
-    UNROLL for (int a = i; a < 2; a++) UNROLL for (int b = j; b < 2; b++) {
+    UNROLL
+    for (int a = i; a < 2; a++) UNROLL
+    for (int b = j; b < 2; b++) {
       const int position = (1 + a - 2 * i) * 3 + 1 + b - 2 * j;
       add_won(g, won, exists ? position : -1, sum[a][b]);
     }
   }
-  UNROLL for (int a = 0; a < 2; a++)
-      UNROLL for (int b = 0; b < 2; b++) if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
-          put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
+  UNROLL
+  for (int a = 0; a < 2; a++) UNROLL
+  for (int b = 0; b < 2; b++)
+    if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
+      put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
 }
 
 // Blocks of kThreads over each line of `columns` pixels.
