@@ -42,7 +42,7 @@ std::vector<KernelBench> chosen(const Options& o, const std::string& precision, 
   std::vector<KernelBench> list = kTables.at(precision)(sizes);
   std::erase_if(list,
                 [&](const KernelBench& b) { return (b.kernel + " " + b.shape).find(o.filter) == std::string::npos; });
-  if (list.empty()) fail("--filter: expected a part of a kernel's name or shape, got \"{}\"", o.filter);
+  if (list.empty()) fail("--filter: expected a part of a kernel's name or shape, got {}", quote(o.filter));
   return list;
 }
 
@@ -234,10 +234,9 @@ int main(int argc, char** argv) try {
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
   app.add_option("--filter", o.filter, "only kernels whose name or shape holds this");
-  app.add_option("--batch", o.batch, "pictures (128; 2 on a CPU and under the emulation)")->check(CLI::Range(1, 4096));
-  app.add_option("--seconds", o.seconds, "time given to each kernel")
-      ->check(CLI::Range(0.001, 60.0))
-      ->capture_default_str();
+  add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")
+      ->default_str("");
+  add_number(app, "--seconds", o.seconds, 0.001, 60.0, "time given to each kernel");
   app.add_option("--json", o.json_path, "write the numbers to this file");
   app.add_option("--launches", o.launches_path,
                  "only write what would be launched at the network's sizes, for scripts/kernel-report, to this file");

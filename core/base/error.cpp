@@ -13,13 +13,13 @@ int report_exception(const char* program) {
     fmt::print(stderr, "{}: {}\n", program, e.what());
     return 2;
   } catch (const std::filesystem::filesystem_error& e) {
-    fmt::print(stderr, "{}: {}: {}\n", program, e.path1().string(), e.code().message());
+    fmt::print(stderr, "{}: {}: {}\n", program, printable(e.path1().string()), e.code().message());
     return 2;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "{}: out of memory\n", program);
     return 2;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: internal error: {}\n", program, e.what());
+    fmt::print(stderr, "{}: internal error: {}\n", program, printable(e.what()));
     return 1;
   } catch (...) {
     fmt::print(stderr, "{}: internal error of unknown type\n", program);

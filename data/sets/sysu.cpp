@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/quote.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
@@ -79,10 +80,7 @@ int parse_identity(const std::string& path, std::string_view text) {
   int id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error != std::errc() || end != text.data() + text.size() || id < 1 || id > kMaxIdentity) {
-    std::string shown(text.substr(0, 40));
-    std::replace_if(
-        shown.begin(), shown.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
-    fail("{}: expected one line of comma-separated identities 1..{}, got \"{}\"", path, kMaxIdentity, shown);
+    fail("{}: expected one line of comma-separated identities 1..{}, got {}", path, kMaxIdentity, quote(text));
   }
   return id;
 }
@@ -158,7 +156,7 @@ Dataset read_sysu(const std::string& root, Split split) {
 
 DatasetKind parse_dataset_kind(std::string_view name) {
   if (name == "sysu") return DatasetKind::Sysu;
-  fail("data set kind: expected sysu, got \"{}\"", name);
+  fail("data set kind: expected sysu, got {}", quote(name));
 }
 
 Dataset read_dataset(DatasetKind kind, const std::string& root, Split split) {

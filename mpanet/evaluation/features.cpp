@@ -10,7 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/base/json.h"
+#include "core/base/quote.h"
 #include "data/sets/npy.h"
 #include "mpanet/files/safetensors.h"
 

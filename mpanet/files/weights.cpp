@@ -4,7 +4,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/base/json.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/safetensors.h"
@@ -35,11 +35,11 @@ std::vector<Match> match_names(const TensorFile& file, const Engine& engine, Wei
     auto found = known.find(name);
     if (found == known.end()) found = known.find("backbone." + name);
     if (never_taken(name) || found == known.end()) {
-      report.ignored.push_back(never_taken(name) ? name : name + " (not of this network)");
+      report.ignored.push_back(printable(name) + (never_taken(name) ? "" : " (not of this network)"));
     } else if (const auto& want = found->second->shape; entry.shape == want) {
       matches.push_back({name, found->second});
     } else if (is_classifier(name) && entry.shape.size() == want.size() && entry.shape[0] != want[0]) {
-      report.ignored.push_back(fmt::format("{} ({} classes, not {})", name, entry.shape[0], want[0]));
+      report.ignored.push_back(fmt::format("{} ({} classes, not {})", printable(name), entry.shape[0], want[0]));
     } else {
       fail("{}: tensor {}: expected shape {}, got {}", file.path(), quote(name), shape_text(want),
            shape_text(entry.shape));

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <limits>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
@@ -38,14 +39,14 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
   if (!sheet.empty()) check_writable_place(sheet);
   stop_on_signals();
   if (!write_synth(config, out, stop)) {
-    fmt::print(stderr, "{}: stopped; {} was not made\n", kProgram, out);
+    fmt::print(stderr, "{}: stopped; {} was not made\n", kProgram, printable(out));
     return 130;
   }
-  fmt::print("{}: {} identities for training, {} for the test, seed {}\n", out, config.ids, config.test_ids,
+  fmt::print("{}: {} identities for training, {} for the test, seed {}\n", printable(out), config.ids, config.test_ids,
              config.seed);
   if (!sheet.empty()) {
     write_png(sheet, draw_synth_sheet(config, 10));
-    fmt::print("{}: contact sheet\n", sheet);
+    fmt::print("{}: contact sheet\n", printable(sheet));
   }
   return 0;
 }
@@ -58,8 +59,8 @@ int preprocess(const std::string& path, int height, int width, const std::string
 
 int verify(const std::string& root, const std::string& trials, int threads) {
   const VerifyReport report =
-      verify_sysu(root, trials, threads, [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
-  fmt::print("{}: {} identities, {} visible and {} infrared images", root, report.identities, report.visible,
+      verify_sysu(root, trials, threads, [](const std::string& line) { fmt::print(stderr, "{}\n", printable(line)); });
+  fmt::print("{}: {} identities, {} visible and {} infrared images", printable(root), report.identities, report.visible,
              report.infrared);
   if (report.other_files > 0) fmt::print(", {} other files ignored", report.other_files);
   if (report.problems == 0)
@@ -81,24 +82,20 @@ int run(int argc, char** argv) {
                                   "modalities show, in SYSU-MM01's layout. The same options give the same "
                                   "bytes.");
   make->add_option("--out", out, "folder to make; must not exist or be empty")->required();
-  make->add_option("--ids", config.ids, "identities for training (2..4000)")->capture_default_str();
-  make->add_option("--test-ids", config.test_ids, "further identities for the test (2..4000)")->capture_default_str();
-  make->add_option("--images", config.images, "images of an identity by a camera, at most (1..999)")
-      ->capture_default_str();
-  make->add_option("--seed", config.seed, "another seed draws other people")
-      ->capture_default_str()
-      ->check([](const std::string& text) {  // CLI11 would wrap a negative number round
-        return text.starts_with('-') ? "expected a whole number, 0 or more, got " + text : std::string();
-      });
-  make->add_option("--threads", config.threads, "0: one a core; does not change the result")->capture_default_str();
+  add_whole_number(*make, "--ids", config.ids, 2, 4000, "identities for training");
+  add_whole_number(*make, "--test-ids", config.test_ids, 2, 4000, "further identities for the test");
+  add_whole_number(*make, "--images", config.images, 1, 999, "images of an identity by a camera, at most");
+  add_whole_number(*make, "--seed", config.seed, 0, std::numeric_limits<uint64_t>::max(),
+                   "another seed draws other people");
+  add_whole_number(*make, "--threads", config.threads, 0, 1024, "0: one a core; does not change the result");
   make->add_option("--sheet", sheet, "also write a contact sheet (PNG): ten identities by all cameras");
 
   std::string picture, npy;
   int height = 0, width = 0;
   auto* resize = app.add_subcommand("preprocess", "Decode and resize one picture as training and evaluation do.");
   resize->add_option("IMAGE", picture, "JPEG, PNG or BMP")->required();
-  resize->add_option("--height", height, "pixels")->required()->check(CLI::Range(1, 8192));
-  resize->add_option("--width", width, "pixels")->required()->check(CLI::Range(1, 8192));
+  add_whole_number(*resize, "--height", height, 1, 8192, "pixels")->default_str("")->required();
+  add_whole_number(*resize, "--width", width, 1, 8192, "pixels")->default_str("")->required();
   resize->add_option("--out", npy, "NumPy file: uint8 (height, width, 3), RGB")->required();
 
   std::string root, trials;
@@ -111,7 +108,7 @@ int run(int argc, char** argv) {
   check->add_option("--trials", trials,
                     "trial file; else exp/ and evaluation/data_split/ are searched for "
                     "rand_perm_cam.mat");
-  check->add_option("--threads", threads, "0: one a core")->capture_default_str()->check(CLI::Range(0, 1024));
+  add_whole_number(*check, "--threads", threads, 0, 1024, "0: one a core");
 
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (make->parsed()) return synth(config, out, sheet);

@@ -2,8 +2,10 @@
 #include <omp.h>
 
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
@@ -59,7 +61,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  "safetensors: last or best of a run, or other weights with the authors' names");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
-  app.add_option("--chance", options.chance, "SEED: random embeddings, instead of --checkpoint")->type_name("SEED");
+  add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
+                   "SEED: random embeddings, instead of --checkpoint")
+      ->type_name("SEED");
   app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
   app.add_option("--protocol", options.protocol, "sysu")->capture_default_str();
   app.add_option("--mode", options.filter.mode, "all or indoor; without it both");
@@ -75,10 +79,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
-  app.add_option("--batch", options.batch, "pictures embedded at a time")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option("--threads", options.threads, "without it as many as OpenMP takes")->check(CLI::Range(1, 1024));
+  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
+  add_whole_number(app, "--threads", options.threads, 1, 1024, "without it as many as OpenMP takes")->default_str("");
 }
 
 void check_options(const Options& options) {
@@ -99,10 +101,10 @@ void check_options(const Options& options) {
 
 // "384x128"
 void parse_size(const std::string& text, ModelConfig& model) {
-  int used = 0;
-  if (std::sscanf(text.c_str(), "%4dx%4d%n", &model.height, &model.width, &used) != 2 ||
-      used != static_cast<int>(text.size()) || model.height < 1 || model.width < 1)
-    fail("--size: expected HEIGHTxWIDTH such as 384x128, got '{}'", text);
+  const auto size = parse_size(text);
+  if (!size || size->first > 9999 || size->second > 9999)
+    fail("--size: expected HEIGHTxWIDTH such as 384x128, got {}", quote(text));
+  std::tie(model.height, model.width) = *size;
 }
 
 Embeddings embed(const Options& options, const EvaluationPlan& plan) {
@@ -154,7 +156,7 @@ void evaluate(const Options& options) {
   const std::string feature = feature_of(options, embeddings);
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
   const auto results = rank_embeddings(plan, embeddings);
-  fmt::print("{}", results_table(plan, results, feature, options.per_trial));
+  fmt::print("{}", results_table(plan, results, printable(feature), options.per_trial));
   if (!options.json.empty()) write_file(options.json, results_json(plan, results, feature).dump(2) + "\n");
   if (!options.sheet.empty()) write_match_sheet(options.sheet, options.data, plan, embeddings);
 }

@@ -45,7 +45,6 @@ int run(int argc, char** argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   TrainOptions options;
   std::string device = "auto", precision, seed;
-  int64_t max_steps = -1;
   bool help_config = false, version = false;
   app.add_option("--config", options.config, "JSON file; not needed with --resume (see --help-config)");
   app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
@@ -60,16 +59,15 @@ int run(int argc, char** argv) {
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
-  app.add_option("--max-steps", max_steps,
-                 "stop after this step, counted from the run's first; 0 writes the initial network")
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
+  add_whole_number(app, "--max-steps", options.max_steps, 0, std::numeric_limits<int64_t>::max(),
+                   "stop after this step, counted from the run's first; 0 writes the initial network");
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
-  app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
-      ->check(CLI::Range(1, 1024));
+  add_whole_number(app, "--threads", options.threads, 1, 1024, "of the engine; without it as many as OpenMP takes")
+      ->default_str("");
   app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
@@ -79,7 +77,6 @@ int run(int argc, char** argv) {
     if (value->empty()) fail("{} is needed (see --help)", name);
   if (!precision.empty()) options.settings.push_back("precision=" + precision);
   if (!seed.empty()) options.settings.push_back("seed=" + seed);
-  if (max_steps >= 0) options.max_steps = max_steps;
   std::string why;
   options.device = choose_device(device, &why);
   fmt::print("{}\n", why);

@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "data/loading/sampler.h"
@@ -45,19 +46,33 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
   return config;
 }
 
+// What provenance.json holds of the run so far; empty, with a warning, where it cannot be read any more.
+ordered_json earlier_provenance(const std::string& path) {
+  try {
+    ordered_json before = parse_ordered_json(read_text(path), path);
+    if (before.is_object()) return before;
+    fail("{}: expected an object, got {}", path, shown(before));
+  } catch (const UserError& e) {
+    fmt::print(stderr, "mpanet-train: warning: {}; it is written anew\n", e.what());
+    return {};
+  }
+}
+
 // Writes provenance.json: how the run began, and a list of how it was resumed. Warns of what may change its bits.
 void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t step, bool resumed) {
   std::error_code error;
   ordered_json all = now;
   if (resumed && fs::exists(folder.provenance(), error)) {
-    const ordered_json before = ordered_json::parse(read_text(folder.provenance()), nullptr, false);
+    const ordered_json before = earlier_provenance(folder.provenance());
     if (before.is_object()) {
       all = before;
       const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
       for (const std::string& line : provenance_differences(again ? before["resumed"].back() : before, now))
-        fmt::print(stderr, "mpanet-train: warning: {}; the run may go on with other bits than in one go\n", line);
+        fmt::print(stderr, "mpanet-train: warning: {}; the run may go on with other bits than in one go\n",
+                   printable(line));
       ordered_json entry = now;
       entry["step"] = step;
+      if (!all["resumed"].is_array()) all["resumed"] = ordered_json::array();
       all["resumed"].push_back(entry);
     }
   }
@@ -228,7 +243,8 @@ Progression start_state(const TrainOptions& options, const std::optional<Checkpo
     return *checkpoint->progression();
   }
   engine.initialize(config.seed);
-  if (!options.init.empty()) fmt::print("{}: {}", options.init, report_text(load_weights(options.init, engine)));
+  if (!options.init.empty())
+    fmt::print("{}: {}", printable(options.init), report_text(load_weights(options.init, engine)));
   Progression progression;
   progression.data = fingerprint;
   return progression;
@@ -304,9 +320,9 @@ int train(const TrainOptions& options) {
   write_vendors(folder->vendors(), engine->vendors());
   record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
   if (checkpoint)
-    fmt::print("going on from {}, step {}\n", folder->last(), progression.step);
+    fmt::print("going on from {}, step {}\n", printable(folder->last()), progression.step);
   else if (options.resume)
-    fmt::print("{} has no checkpoint yet: starting at step 0\n", options.out);
+    fmt::print("{} has no checkpoint yet: starting at step 0\n", printable(options.out));
   const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
   Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
   if (!checkpoint) trainer.save();

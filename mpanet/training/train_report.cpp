@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/progress.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 #include "mpanet/evaluation/evaluate.h"
 
@@ -39,7 +40,7 @@ TrainReport::TrainReport(const TrainConfig& config, const std::string& log_path,
       terminal_(isatty(STDOUT_FILENO) == 1) {}
 
 void TrainReport::say(const std::string& line) {
-  fmt::print("{}{}\n", drawn_ ? "\n" : "", line);
+  fmt::print("{}{}\n", drawn_ ? "\n" : "", printable(line));
   std::fflush(stdout);
   drawn_ = false;
 }

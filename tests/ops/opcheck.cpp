@@ -202,9 +202,8 @@ int opcheck(int argc, char** argv) {
   app.add_option("--precision", precision, "f64, f32, bf16 or f16")
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
-  app.add_option("--seeds", seeds, "runs of each case, on emu each under a schedule of its own; all bits must agree")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  add_whole_number(app, "--seeds", seeds, 1, 1000,
+                   "runs of each case, on emu each under a schedule of its own; all bits must agree");
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
@@ -212,7 +211,7 @@ int opcheck(int argc, char** argv) {
   const OpPrecision& p = **std::find_if(std::begin(all), std::end(all), [&](auto p) { return p->name == precision; });
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
-  if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
+  if (chosen.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
   if (!list) return run_cases(p, chosen, choose_device(device), seeds);
   for (const size_t i : chosen) fmt::print("{} {}\n", names[i].op, names[i].shapes);
   return 0;
