@@ -26,10 +26,6 @@ void require_folder(const std::string& path, const char* what) {
   if (status.type() != fs::file_type::directory) fail("{}: expected a folder ({}), got a file", path, what);
 }
 
-bool is_image_name(const std::string& name) {
-  return !name.starts_with('.') && (name.ends_with(".jpg") || name.ends_with(".JPG"));
-}
-
 // The images of one identity under one camera, by name; none when the camera never saw it.
 void scan(const std::string& root, int camera, int identity, int label, std::vector<ImageRecord>& out) {
   const std::string folder = fmt::format("cam{}/{:04d}", camera, identity);
@@ -39,7 +35,7 @@ void scan(const std::string& root, int camera, int identity, int label, std::vec
   if (error) fail("{}: cannot read the folder: {}", join(root, folder), error.message());
   std::vector<std::string> names;
   for (const auto& file : files)
-    if (std::string name = file.path().filename().string(); is_image_name(name)) names.push_back(std::move(name));
+    if (std::string name = file.path().filename().string(); sysu_image_name(name)) names.push_back(std::move(name));
   std::sort(names.begin(), names.end());
   for (const auto& name : names)
     out.push_back({fmt::format("{}/{}", folder, name), identity, camera, sysu_infrared(camera), label});
@@ -86,6 +82,10 @@ int parse_identity(const std::string& path, std::string_view text) {
 }
 
 }  // namespace
+
+bool sysu_image_name(const std::string& name) {
+  return !name.starts_with('.') && (name.ends_with(".jpg") || name.ends_with(".JPG"));
+}
 
 std::string sysu_path(int camera, int identity, int number) {
   return fmt::format("cam{}/{:04d}/{:04d}.jpg", camera, identity, number);

@@ -62,9 +62,9 @@ int verify(const std::string& root, const std::string& trials, int threads) {
       verify_sysu(root, trials, threads, [](const std::string& line) { fmt::print(stderr, "{}\n", printable(line)); });
   fmt::print("{}: {} identities, {} visible and {} infrared images", printable(root), report.identities, report.visible,
              report.infrared);
-  if (report.other_files > 0) fmt::print(", {} other files ignored", report.other_files);
+  if (report.other_files > 0) fmt::print(", {} other file{} ignored", report.other_files, report.other_files == 1 ? "" : "s");
   if (report.problems == 0)
-    fmt::print("; all decode, counts equal the trial file\n");
+    fmt::print("; all decode, names equal the trial file's\n");
   else
     fmt::print("; {} problem{}\n", report.problems, report.problems == 1 ? "" : "s");
   return report.problems == 0 ? 0 : 2;
@@ -101,7 +101,7 @@ int run(int argc, char** argv) {
   std::string root, trials;
   int threads = 0;
   auto* check = app.add_subcommand("verify",
-                                   "Decode every picture of a data set and compare the counts with its "
+                                   "Decode every picture of a data set and compare the names with its "
                                    "trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
                                    "something.");
   check->add_option("DIR", root, "the data set's folder, with cam1..cam6 and exp")->required();

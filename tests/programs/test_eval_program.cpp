@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Builds without these libraries skip what needs them.
-const bool kNoTrials = !matio_supported(), kNoPictures = !matio_supported() || !jpeg_supported();
+const bool kNoTrials = !trial_files_supported(), kNoPictures = kNoTrials || !jpeg_supported() || !png_supported();
 
 Result run(const std::string& arguments) { return run_program("mpanet-eval", arguments); }
 

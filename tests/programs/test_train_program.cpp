@@ -113,7 +113,7 @@ std::set<std::string> names_in(const std::string& folder) {
 }
 
 // Builds without these libraries can make no data set.
-const bool kLacking = !matio_supported() || !jpeg_supported();
+const bool kLacking = !trial_files_supported() || !jpeg_supported();
 
 }  // namespace
 
@@ -392,7 +392,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
 TEST_CASE("--version and --help-config answer without any input") {
   Process version({PROGRAMS "/mpanet-train", "--version"});
   CHECK(version.wait() == 0);
-  for (const char* word : {"commit: ", "compiler: gcc", "instruction_set: ", "oneDNN: ", "matio: ", "nlohmann_json: "})
+  for (const char* word : {"commit: ", "compiler: gcc", "instruction_set: ", "oneDNN: ", "libpng: ", "zlib: ", "nlohmann_json: "})
     CHECK(has(version.out(), word));
   Process help({PROGRAMS "/mpanet-train", "--help-config"});
   CHECK(help.wait() == 0);
