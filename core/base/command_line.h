@@ -1,6 +1,7 @@
-// The one way our programs read their command line: --help ends with 0, a mistake with one line on stderr and 2.
+// How all programs read their command line: --help exits with 0, a mistake with one line on stderr and 2.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -12,18 +13,12 @@
 
 namespace mpanet {
 
+// What a program says about an option that it does not have, called with the option's name and the value after it; ""
+// if it knows nothing.
+using UnknownOption = std::function<std::string(const std::string& name, const std::string& value)>;
+
 // The exit code to end with at once, or nothing: go on.
-inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
-  try {
-    app.parse(argc, argv);
-    return {};
-  } catch (const CLI::Success& e) {  // --help, --version
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "{}: {} (see --help)\n", app.get_name(), printable(e.what()));
-    return 2;
-  }
-}
+std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv, const UnknownOption& hint = {});
 
 namespace command_line {
 

@@ -67,7 +67,8 @@ void decode_bmp(PictureFile& file, Image& out) {
          file.size() - offset);
   const size_t needed = offset + stride * static_cast<size_t>(height);
   read_more(file, needed - kHeaderBytes, bytes);
-  if (bytes.size() < needed) fail("{}: expected {} bytes, got {}: it shrank while it was read", path, needed, bytes.size());
+  if (bytes.size() < needed)
+    fail("{}: expected {} bytes, got {}: it shrank while it was read", path, needed, bytes.size());
   if (compression == 3 && !(little_endian(&bytes[54], 4) == 0xff0000 && little_endian(&bytes[58], 4) == 0xff00 &&
                             little_endian(&bytes[62], 4) == 0xff))
     fail("{}: expected a BMP of blue, green, red bytes, got other masks", path);

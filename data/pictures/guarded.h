@@ -6,7 +6,8 @@
 
 namespace mpanet {
 
-// Runs body(state); false when the library reported an error, that is, when something did longjmp(state.errors.jump, 1).
+// Runs body(state); false when the library reported an error, that is, when something did longjmp(state.errors.jump,
+// 1).
 template <class State>
 bool guarded(State& state, void (*body)(State&)) {
   if (setjmp(state.errors.jump) != 0) return false;

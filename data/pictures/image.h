@@ -1,16 +1,18 @@
 // Pictures on disk: decoding by content (never by the file's ending) and writing. Decoded pixels equal Pillow's
-// Image.open(path).convert("RGB") to the bit (SPEC section 3); EXIF orientation and colour profiles are ignored.
+// Image.open(path).convert("RGB") to the bit (docs/method.md, section 3); EXIF orientation and colour profiles are
+// ignored.
 //
-//   JPEG  grayscale, three components, CMYK and YCCK, baseline and progressive, through libjpeg-turbo: slow integer DCT,
-//         fancy upsampling. Refused: 12 bits, more than 100 scans. Damage that libjpeg only warns of (premature end, bad
-//         codes) is an error; stray bytes between the headers are none.
+//   JPEG  grayscale, three components, CMYK and YCCK, baseline and progressive, through libjpeg-turbo: slow integer
+//   DCT,
+//         fancy upsampling. Refused: 12 bits, more than 100 scans. Damage that libjpeg only warns of (premature end,
+//         bad codes) is an error; stray bytes between the headers are none.
 //   PNG   1 to 16 bits: grayscale, RGB, palette; alpha is dropped, of 16 bits the upper eight count. Checksums are
 //         checked. Refused: grayscale of 16 bits, which Pillow clips at 255.
 //   BMP   uncompressed, palette (1, 4, 8 bits), 24 and 32 bits. Refused: 16 bits, run lengths.
 //
 // Everything else (empty, truncated, damaged or huge files, folders, other formats) is a UserError of one line that
-// begins with the path. What decoding costs follows from the picture's size, not from what the file makes of it: at most
-// 64 bytes a pixel and 8 MiB.
+// begins with the path. What decoding costs follows from the picture's size, not from what the file makes of it: at
+// most 64 bytes a pixel and 8 MiB.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -45,8 +47,8 @@ class ImageDecoder {
 
 Image decode_image(const std::string& path);
 
-// Both write atomically (core/base/file.h). Quality 1..100 of libjpeg's scale, chroma halved in both directions (4:2:0).
-// UserError without the format's support in the build.
+// Both write atomically (core/base/file.h). Quality 1..100 of libjpeg's scale, chroma halved in both directions
+// (4:2:0). UserError without the format's support in the build.
 void write_jpeg(const std::string& path, const Image& image, int quality);
 void write_png(const std::string& path, const Image& image);
 

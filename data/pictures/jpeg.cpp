@@ -224,7 +224,8 @@ void JpegDecoder::decode(PictureFile& file, Image& out) {
   out.width = static_cast<int>(info.image_width);
   out.pixels.resize(static_cast<size_t>(out.height) * static_cast<size_t>(out.width) * 3);
   s.line.resize(components == 4 ? static_cast<size_t>(out.width) * 4 : 0);
-  s.info.mem->max_memory_to_use = static_cast<long>(decoding_budget(out.height, out.width) - static_cast<int64_t>(out.pixels.size()));
+  s.info.mem->max_memory_to_use =
+      static_cast<long>(decoding_budget(out.height, out.width) - static_cast<int64_t>(out.pixels.size()));
   run(State::start);
   run(components == 4 ? State::read_cmyk : State::read_rgb);
 }

@@ -131,7 +131,8 @@ void resize_height(const ResizeFilter& filter, Rows& rows, size_t bytes, uint8_t
 
 // Many taps: every input row is added to the output rows that it reaches. They are few, since there are many taps only
 // where the picture shrinks.
-void resize_height_much(const ResizeFilter& filter, Rows& rows, size_t bytes, std::vector<int32_t>& sums, uint8_t* out) {
+void resize_height_much(const ResizeFilter& filter, Rows& rows, size_t bytes, std::vector<int32_t>& sums,
+                        uint8_t* out) {
   constexpr size_t kOpen = 8;
   sums.resize(kOpen * bytes);
   const size_t height = filter.first.size(), taps = static_cast<size_t>(filter.taps);

@@ -1,9 +1,9 @@
 // Pillow's antialiased bilinear resize of 8-bit channels, Image.resize((width, height), BILINEAR), to the bit, up to
 // Pillow 12: a separable triangle filter whose support grows with the down-scale; coefficients normalised in double and
-// rounded to 22-bit fixed point; horizontal pass first; each pass rounded and clipped to 8 bits; a pass skipped where the
-// size does not change. (12.1 and 12.3 were compared. From 12.2 on Pillow runs the vertical pass first for pictures many
-// times taller than wide, such as 3000 x 20; from 13 on for most that lose more height than width. That moves some values
-// by one.)
+// rounded to 22-bit fixed point; horizontal pass first; each pass rounded and clipped to 8 bits; a pass skipped where
+// the size does not change. (12.1 and 12.3 were compared. From 12.2 on Pillow runs the vertical pass first for pictures
+// many times taller than wide, such as 3000 x 20; from 13 on for most that lose more height than width. That moves some
+// values by one.)
 #pragma once
 #include <cstddef>
 #include <cstdint>

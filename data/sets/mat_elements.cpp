@@ -81,7 +81,8 @@ std::string Array::describe() const {
 
 std::optional<Array> parse_array(Bytes data, bool swapped) {
   if (data.empty()) return Array{};
-  const auto flags = take_element(data, swapped), sizes = take_element(data, swapped), name = take_element(data, swapped);
+  const auto flags = take_element(data, swapped), sizes = take_element(data, swapped),
+             name = take_element(data, swapped);
   if (!flags || flags->type != kUint32 || flags->data.size() != 8) return std::nullopt;
   if (!sizes || sizes->type != kInt32 || sizes->data.size() < 8 || sizes->data.size() % 4 != 0) return std::nullopt;
   if (!name || name->type != kInt8) return std::nullopt;
@@ -166,8 +167,8 @@ std::string array(uint8_t kind, uint32_t rows, uint32_t columns, std::string_vie
 std::string compressed(std::string_view data) {
   uLongf size = compressBound(static_cast<uLong>(data.size()));
   std::string out(size, '\0');
-  const int status = compress(reinterpret_cast<Bytef*>(out.data()), &size,
-                              reinterpret_cast<const Bytef*>(data.data()), static_cast<uLong>(data.size()));
+  const int status = compress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<const Bytef*>(data.data()),
+                              static_cast<uLong>(data.size()));
   MPANET_CHECK(status == Z_OK, "zlib answers {}", status);
   out.resize(size);
   return element(kCompressed, out);

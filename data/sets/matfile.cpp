@@ -19,9 +19,10 @@ int TrialFile::count(int camera, int identity) const {
 }
 
 void TrialFile::set(int camera, int identity, int count, std::vector<int32_t> numbers) {
-  MPANET_CHECK(identity >= 1 && identity <= identities(camera), "identity {} of camera {} is not listed", identity, camera);
+  MPANET_CHECK(identity >= 1 && identity <= identities(camera), "identity {} of camera {} is not listed", identity,
+               camera);
   MPANET_CHECK(numbers.size() == static_cast<size_t>(count) * kSysuTrials, "expected (10, {}) numbers, got {}", count,
-        numbers.size());
+               numbers.size());
   cells_[camera - 1][identity - 1] = {count, std::move(numbers)};
 }
 
@@ -62,9 +63,9 @@ namespace {
 constexpr const char* kVariable = "rand_perm_cam";
 constexpr size_t kHeaderBytes = 128;
 constexpr const char* kHeaderText = "MATLAB 5.0 MAT-file, written by mpanet";  // no time: the content alone decides
-constexpr size_t kMostImages = 100000;                                        // of an identity by a camera
+constexpr size_t kMostImages = 100000;                                         // of an identity by a camera
 
-constexpr size_t kMostIdentities = 9999;                                      // four digits in the layout
+constexpr size_t kMostIdentities = 9999;  // four digits in the layout
 
 // What a file's compressed parts may hold together. The real trial file compresses to half its size.
 size_t inflated_limit(size_t file_bytes) { return std::min<size_t>(64 * file_bytes + (1 << 20), 1 << 30); }
@@ -88,7 +89,8 @@ bool check_header(const std::string& path, mat::Bytes bytes) {
 // One trial file while it is read.
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path), file_(read_bytes(path)), swapped_(check_header(path, file_)) {}
+  explicit Reader(const std::string& path)
+      : path_(path), file_(read_bytes(path)), swapped_(check_header(path, file_)) {}
 
   TrialFile read() {
     const mat::Array variable = find_variable();
@@ -115,7 +117,8 @@ class Reader {
       if (!element) fail("{}: truncated: the element at byte {} is not whole ({} bytes)", path_, at, file_.size());
       if (element->type == mat::kCompressed) {
         auto content = mat::inflate(element->data, allowance);
-        if (!content) fail("{}: damaged: the compressed data at byte {} cannot be read, or hold far more than the file", path_, at);
+        if (!content)
+          fail("{}: damaged: the compressed data at byte {} cannot be read, or hold far more than the file", path_, at);
         allowance -= content->size();
         inflated_ = std::move(*content);
         mat::Bytes inside = inflated_;

@@ -1,5 +1,5 @@
-// The trial file of SYSU-MM01, exp/rand_perm_cam.mat (MATLAB v5; SPEC section 4). It fixes which gallery images each of
-// the ten trials draws, and lists how many images every camera has of every identity.
+// The trial file of SYSU-MM01, exp/rand_perm_cam.mat (MATLAB v5; docs/method.md, section 4). It fixes which gallery
+// images each of the ten trials draws, and lists how many images every camera has of every identity.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -40,7 +40,8 @@ class TrialFile {
 std::string find_trial_file(const std::string& root, const std::string& given = "");
 
 // Reads and checks every cell: a matrix of any numeric class (10 x images, or empty) whose rows are permutations, or a
-// cell that was never set. UserError (one line, with the path and the cell) for a file of another kind, a truncated one, anything unexpected.
+// cell that was never set. UserError (one line, with the path and the cell) for a file of another kind, a truncated
+// one, anything unexpected.
 TrialFile read_trial_file(const std::string& path);
 
 // Whether this build reads and writes trial files (MPANET_ZLIB); the others answer with a UserError that says so.

@@ -15,7 +15,9 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 [[noreturn]] void fail_unknown(const std::string& source, const std::string& path) {
-  fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), nearest_config_key(path).path);
+  if (const ConfigKey* similar = similar_config_key(path))
+    fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), similar->path);
+  fail("{}: unknown key {} (mpanet-train --help-config lists all keys)", source, quote(path));
 }
 
 void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& source) {
@@ -129,6 +131,15 @@ std::vector<std::string> changeable_keys() {
   for (const ConfigKey& key : config_keys())
     if (key.changeable) paths.push_back(key.path);
   return paths;
+}
+
+std::string config_table() {
+  const TrainConfig defaults;
+  std::string text = "| key | default | allowed | meaning | may change on `--resume` |\n|---|---|---|---|---|\n";
+  for (const ConfigKey& key : config_keys())
+    text += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", key.path, key.get(defaults).dump(), key.allowed,
+                        key.meaning, key.changeable ? "yes" : "");
+  return text;
 }
 
 std::string config_help() {

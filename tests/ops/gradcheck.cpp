@@ -15,6 +15,7 @@
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/program.h"
 #include "core/base/threads.h"
 #include "tests/ops/op_case.h"
 
@@ -286,6 +287,7 @@ int gradcheck(int argc, char** argv) {
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   std::vector<OpCase> cases = op_cases();
+  std::erase_if(cases, [](const OpCase& c) { return !c.recording || !c.differences; });
   std::erase_if(cases, [&](const OpCase& c) { return (c.op + " " + c.shapes).find(filter) == std::string::npos; });
   if (cases.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
   // One op's cases together, in the order of its first.
@@ -294,19 +296,14 @@ int gradcheck(int argc, char** argv) {
     if (std::find(order.begin(), order.end(), c.op) == order.end()) order.push_back(c.op);
   const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  if (!list) set_up_threads(0);
   if (!list) return run_cases(cases, choose_device(device).backend);
   for (const OpCase& c : cases)
-    fmt::print("{} {}{}\n", c.op, c.shapes, c.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.flops) : "");
+    fmt::print("{} {}{}\n", c.op, c.shapes,
+               c.forward.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.forward.flops) : "");
   return 0;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  mpanet::sleep_when_idle(argv);
-  try {
-    return gradcheck(argc, argv);
-  } catch (...) {
-    return report_exception("gradcheck");
-  }
-}
+int main(int argc, char** argv) { return mpanet::program_main("gradcheck", argc, argv, gradcheck); }

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "core/base/threads.h"
 #include "data/sets/sysu.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/gemm_f32.h"
@@ -118,10 +119,10 @@ TEST_CASE("the small data set gives the authors' numbers") {
   SUBCASE("any number of threads gives the same bits") {
     const int before = omp_get_max_threads();
     for (const int threads : {1, 2, 5}) {
-      omp_set_num_threads(threads);
+      choose_threads(threads);
       CHECK(same_bits(results, rank_embeddings(plan, made_up_embeddings(plan, data))));
     }
-    omp_set_num_threads(before);
+    choose_threads(before);
   }
 }
 
@@ -138,7 +139,7 @@ TEST_CASE("the real test set's lists give the authors' numbers" * doctest::skip(
   const auto results = rank_embeddings(plan, made_up_embeddings(plan, data));
   // 25 million float32 distances have near ties. A swap moves one query in one trial: 100 / (2,208 * 10) = 0.0045.
   compare(results, data["results"], 0.01);
-  // SPEC section 5.
+  // docs/method.md, section 5.
   CHECK(find(results, "all/1").gallery == 301);
   CHECK(find(results, "all/10").gallery == 3010);
   CHECK(find(results, "indoor/1").gallery == 112);

@@ -231,7 +231,8 @@ TEST_CASE("written pictures come back") {
     worst = std::max(worst, std::abs(int{back.pixels[i]} - int{ramp.pixels[i]}));
   CHECK(worst <= 4);
   CHECK(user_error_of([&] { write_jpeg(folder / "absent/a.jpg", ramp, 90); }).starts_with(folder / "absent/a.jpg"));
-  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1 + png_supported());  // no temporary file is left
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) ==
+        1 + png_supported());  // no temporary file is left
 }
 
 TEST_CASE(".npy files") {

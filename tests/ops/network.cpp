@@ -1,0 +1,78 @@
+// Cases: the whole of a tiny MPANet, from pictures to the total loss, with respect to every trainable parameter.
+#include <fmt/format.h>
+
+#include "mpanet/network/mpa_net.h"
+#include "tests/ops/op_case.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+// No gradient passes through the teachers' side of the KL (docs/method.md, section 2), so a difference of losses must
+// not see that side move: teachers of 0 answer every feature with the same q, and a rate of 0 keeps them.
+void still_teachers(Inputs& in) {
+  for (const Parameter& p : in.store().list())
+    if (p.name.find("classifier_.") != std::string::npos)
+      in.context().zero(p.value, static_cast<size_t>(p.count) * sizeof(real));
+}
+
+OpCase network_case(const std::string& name, const ModelConfig& config, const std::vector<int32_t>& labels,
+                    const std::vector<uint8_t>& infrared) {
+  const int n = static_cast<int>(labels.size());
+  const auto make = [=](Inputs& in) -> Call {
+    MpaNet& net = in.keep<MpaNet>(in.store(), config);
+    in.fill_parameters();
+    still_teachers(in);
+    const Tensor images = in.activation("images", {n, config.height, config.width, 3}, {}, false);
+    const LabelTensor y = in.labels(labels);
+    const FlagTensor flags = in.flags(infrared);
+    Buffer& state = in.keep<Buffer>(in.context(), sizeof(StepState));
+    const StepState no_rate;
+    in.context().to_device(state.as<StepState>(), &no_rate, sizeof no_rate);
+    return [=, &net, &state, &context = in.context()] {
+      return Outputs{{}, {net.losses(context, images, y, flags, state.as<StepState>()).back().second}};
+    };
+  };
+  OpCase made{"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make};
+  // Looser than one op: fifty of them lie between a weight and the loss.
+  made.tolerance = 1e-6;
+  made.samples = 3;
+  made.between = 40;
+  made.harder = 200;
+  return made;
+}
+
+ModelConfig tiny(int height, int width) {
+  ModelConfig config;
+  config.depth = "tiny";
+  config.classes = 5;
+  config.height = height;
+  config.width = width;
+  return config;
+}
+
+Cases checks() {
+  Cases cases;
+  ModelConfig all = tiny(37, 19);
+  all.triplet = all.center = true;
+  all.margin = 9;  // random features lie far apart: a margin that the hinges are active for
+  cases.push_back(network_case("every term", all, {4, 4, 4, 0, 0, 2}, {1, 0, 1, 0, 1, 0}));
+  ModelConfig plain = tiny(32, 16);
+  plain.parts = plain.mam = 0;
+  plain.mutual = false;
+  cases.push_back(network_case("no module, no mutual learning", plain, {1, 1, 3, 3}, {1, 0, 1, 0}));
+  ModelConfig middle = tiny(48, 33);
+  middle.parts = 2;
+  middle.mam = 1;
+  middle.drop_last_stride = false;
+  cases.push_back(network_case("2 parts, one module, kept stride", middle, {0, 0, 1, 1}, {0, 1, 1, 1}));
+  return cases;
+}
+
+// bench-step times the whole network.
+Cases benchmarks(const NetworkSizes&) { return {}; }
+
+const OpRegistration registration("network", checks, benchmarks);
+
+}  // namespace
+
+}  // namespace mpanet::PRECISION
