@@ -33,10 +33,9 @@ struct Options {
 constexpr KernelSizes kRehearsal{.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
 
 using Tables = std::map<std::string, std::vector<KernelBench> (*)(const KernelSizes&)>;
-const Tables kTables = {{"f64", f64::kernel_benches},
-                        {"f32", f32::kernel_benches},
-                        {"bf16", bf16::kernel_benches},
-                        {"f16", f16::kernel_benches}};
+#define TABLE(precision) {#precision, precision::kernel_benches},
+const Tables kTables = {MPANET_EACH_PRECISION(TABLE)};
+#undef TABLE
 
 std::vector<KernelBench> chosen(const Options& o, const std::string& precision, const KernelSizes& sizes) {
   std::vector<KernelBench> list = kTables.at(precision)(sizes);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/precisions.h"
 #include "core/base/real.h"
 #include "core/context.h"
 #include "kernels/types.h"
@@ -61,17 +62,11 @@ struct KernelBench {
 };
 
 // Per precision: a kernel's types, and so its bytes, are the engine's.
-namespace f64 {
-std::vector<KernelBench> kernel_benches(const KernelSizes& sizes);
-}
-namespace f32 {
-std::vector<KernelBench> kernel_benches(const KernelSizes& sizes);
-}
-namespace bf16 {
-std::vector<KernelBench> kernel_benches(const KernelSizes& sizes);
-}
-namespace f16 {
-std::vector<KernelBench> kernel_benches(const KernelSizes& sizes);
-}
+#define DECLARE_KERNEL_BENCHES(precision)                              \
+  namespace precision {                                                \
+  std::vector<KernelBench> kernel_benches(const KernelSizes& sizes);   \
+  }
+MPANET_EACH_PRECISION(DECLARE_KERNEL_BENCHES)
+#undef DECLARE_KERNEL_BENCHES
 
 }  // namespace mpanet

@@ -6,6 +6,12 @@
 
 namespace mpanet {
 
+void throw_user_error(fmt::string_view text, fmt::format_args args) { throw UserError(fmt::vformat(text, args)); }
+
+void throw_check_error(const char* function, const char* condition, fmt::string_view text, fmt::format_args args) {
+  throw CheckError(fmt::format("{}: {} [{}]", function, fmt::vformat(text, args), condition));
+}
+
 int report_exception(const char* program) {
   try {
     throw;

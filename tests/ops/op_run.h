@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/precisions.h"
 #include "core/device.h"
 
 namespace mpanet {
@@ -36,17 +37,11 @@ struct OpPrecision {
   OpResults (*run)(size_t place, Device device, Rounding rounding);
 };
 
-namespace f64 {
-extern const OpPrecision op_precision;
-}
-namespace f32 {
-extern const OpPrecision op_precision;
-}
-namespace bf16 {
-extern const OpPrecision op_precision;
-}
-namespace f16 {
-extern const OpPrecision op_precision;
-}
+#define DECLARE_OP_PRECISION(precision)   \
+  namespace precision {                   \
+  extern const OpPrecision op_precision;  \
+  }
+MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
+#undef DECLARE_OP_PRECISION
 
 }  // namespace mpanet
