@@ -1,7 +1,9 @@
 #include "bench/launch_list.h"
 
+#include <fmt/format.h>
 #include <link.h>
 
+#include <memory>
 #include <set>
 
 #include "core/base/error.h"
@@ -30,7 +32,7 @@ uintptr_t load_address() {
 
 }  // namespace
 
-void write_launches(const std::string& path, const std::vector<std::vector<KernelBench>>& lists) {
+void write_launches(const std::string& path, const std::vector<LaunchedOps>& lists) {
   std::set<std::string> lines;
   const uintptr_t base = load_address();
   simt::watch_launches([&](const simt::LaunchShape& l) {
@@ -38,12 +40,17 @@ void write_launches(const std::string& path, const std::vector<std::vector<Kerne
                              l.shared_bytes));
     return false;
   });
-  Context context(Backend::emu);
-  for (const std::vector<KernelBench>& list : lists)
-    for (const KernelBench& bench : list) {
-      Memory memory(context, true);
-      if (const Call call = bench.make(memory)) call();
+  const auto stream = std::make_shared<StreamHandle>(Backend::emu);
+  for (const LaunchedOps& list : lists) {
+    const std::vector<OpName> names = list.precision->benchmarks(list.sizes);
+    for (const size_t place : list.places) {
+      const auto instance = list.precision->instance(list.sizes, place, stream, InstanceMode::Launch);
+      instance->forward();
+      if (!names[place].recording) continue;
+      instance->prepare_backward();
+      instance->backward();
     }
+  }
   simt::watch_launches({});
   std::string text;
   for (const std::string& line : lines) text += line;
@@ -52,7 +59,7 @@ void write_launches(const std::string& path, const std::vector<std::vector<Kerne
 
 #else
 
-void write_launches(const std::string&, const std::vector<std::vector<KernelBench>>&) {
+void write_launches(const std::string&, const std::vector<LaunchedOps>&) {
   fail("--launches: expected a build with the emulation (MPANET_EMU)");
 }
 

@@ -69,26 +69,20 @@ DeviceRates cpu_rates(const std::string& precision) {
 
 }  // namespace
 
-Timing time_calls(Context& context, const std::vector<Call>& instances, double seconds) {
-  constexpr double kSample = 1e-3;  // seconds that a sample lasts at least, well above the clocks' resolution
-  constexpr int kFewest = 5, kMost = 101, kMostCalls = 1000;
-  size_t next = 0;
-  const auto sample = [&](int calls) {
-    return elapsed(context, [&] {
-      for (int i = 0; i < calls; i++) instances[next++ % instances.size()]();
-    });
-  };
-  const int round = static_cast<int>(instances.size());
-  sample(round);
-  const double once = sample(round) / round;
+Timing time_rounds(Context& context, const Rounds& rounds, double seconds) {
+  constexpr int kFewest = 5, kMost = 101, kUncounted = 2;
   Timing timing;
-  timing.calls = static_cast<int>(std::clamp(std::ceil(kSample / std::max(once, 1e-7)), 1.0, double{kMostCalls}));
+  timing.calls = rounds.calls;
   std::vector<double> times;
+  int uncounted = 0;
   for (double spent = 0;
        static_cast<int>(times.size()) < kFewest || (spent < seconds && static_cast<int>(times.size()) < kMost);) {
-    const double time = sample(timing.calls);
+    if (rounds.prepare) rounds.prepare();
+    context.synchronize();
+    const double time = elapsed(context, rounds.round);
+    if (uncounted++ < kUncounted) continue;
     spent += time;
-    times.push_back(time / timing.calls);
+    times.push_back(time / rounds.calls);
   }
   std::sort(times.begin(), times.end());
   timing.samples = static_cast<int>(times.size());

@@ -4,20 +4,23 @@
 #include <string>
 #include <vector>
 
-#include "bench/kernel_bench.h"
 #include "core/context.h"
 
 namespace mpanet {
 
-// Seconds of one call: median of the samples and their quartiles. A sample is `calls` calls in a row.
+// Seconds of one call: median of the samples and their quartiles. A sample is a round of `calls` calls.
 struct Timing {
   double median = 0, low = 0, high = 0;
   int samples = 0, calls = 0;
 };
 
-// Calls the instances in turn, so that each finds its memory out of the caches when there are enough of them. The first
-// round is not counted. Samples are taken until `seconds` have passed, at least five.
-Timing time_calls(Context& context, const std::vector<Call>& instances, double seconds);
+// One round of work on the stream, `calls` calls of the thing that is timed, and what comes before each round untimed.
+struct Rounds {
+  std::function<void()> prepare, round;
+  int calls = 1;
+};
+// The first two rounds are not counted. Rounds go on until `seconds` have passed, at least five.
+Timing time_rounds(Context& context, const Rounds& rounds, double seconds);
 
 // The device's own copy of memory, the yardstick for kernels that are bound by it; on a CPU memcpy on all threads.
 void copy_memory(Context& context, void* to, const void* from, size_t bytes);

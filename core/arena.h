@@ -1,9 +1,8 @@
-// Where a step's tensors live. One slab of a size that a planning run found out; inside it best fit with merging of
-// neighbours. The same sequence of requests gives the same addresses, so a step that was planned fits, step after step.
+// The memory of a step's tensors: best fit inside one slab, freed neighbours merge. The same sequence of requests gives
+// the same addresses, so a step that a planning run measured fits every time.
 //   Plan    hands out addresses that nobody may touch and records how many bytes a slab would need
 //   Slab    memory of exactly that size; one byte more is a CheckError
-//   Loose   every request is an allocation of its own from a backend, for tests (what checks memory sees each block's
-//   end)
+//   Loose   for tests: each block is its own allocation, so that sanitizers and guard zones see overruns
 #pragma once
 #include <cstddef>
 #include <cstdint>

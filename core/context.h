@@ -1,5 +1,5 @@
-// The one object that is passed everywhere: which device, its stream, where a step's memory comes from, the tape.
-// Nothing of it is global or thread-local; two contexts know nothing of each other.
+// The context is passed to every op. It holds the device, its stream, the arena and the tape. Nothing of it is global
+// or thread-local: two contexts are independent.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -60,7 +60,7 @@ class Buffer {
   size_t bytes_ = 0;
 };
 
-// Work that was recorded once and is run again by one launch.
+// Work that was recorded once and that one launch runs again.
 class CapturedWork {
  public:
   CapturedWork() = default;
@@ -94,6 +94,9 @@ class Context {
   Stream stream() const { return stream_->get(); }
   const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
   bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
+  // Whether kernels are called. In a plan only after set_launching(true): for launches that are watched and not run.
+  bool launching() const { return !planning() || launching_; }
+  void set_launching(bool on) { launching_ = on; }
   Arena& arena() { return *arena_; }
   Tape& tape() { return tape_; }
 
@@ -107,16 +110,16 @@ class Context {
   void to_host(void* to, const void* from, size_t bytes);
   void zero(void* memory, size_t bytes);
   void synchronize();
-  MemoryUse memory_use() const;  // all 0 but for cuda
+  MemoryUse memory_use() const;  // all 0 unless the device is cuda
 
-  // Records what `work` gives to the stream, without running it; replay() runs all of it, at the same addresses. Inside
-  // only kernels, zero() and HostBuffer::send(): allocations, other copies and synchronisation are CheckErrors. The
-  // arena's memory is given out as ever. cuda only.
+  // Records what `work` gives to the stream, without running it; replay() runs all of it, at the same addresses. `work`
+  // may run kernels, zero() and HostBuffer::send(), and take memory from the arena. Buffers, other copies and
+  // synchronisation are CheckErrors. cuda only.
   bool can_capture() const { return backend() == Backend::cuda; }
   CapturedWork capture(const std::function<void()>& work);
   void replay(const CapturedWork& captured);
 
-  // Seconds by kernel, where somebody wants to know (bench-step). add_flops() counts for the kernel called next.
+  // Seconds by kernel, for bench-step. add_flops() counts for the kernel that is called next.
   void set_profiling(bool on) { profiling_ = on; }
   bool profiling() const { return profiling_; }
   void add_flops(double flops) {
@@ -133,20 +136,20 @@ class Context {
   void* slab_ = nullptr;
   std::unique_ptr<Arena> arena_;
   Tape tape_;
-  bool recording_ = true, profiling_ = false;
+  bool recording_ = true, profiling_ = false, launching_ = false;
   double pending_flops_ = 0;
   size_t persistent_ = 0;
   std::map<std::string, OpStatistics> profile_;
 };
 
-// An error of a kernel call, with the op's name ahead: the call's text up to its parenthesis.
+// Throws the error of a kernel call again, preceded by the op's name: the call's text up to its parenthesis.
 [[noreturn]] void op_failed(const char* call, const CheckError& error);
 
 // Times one kernel call when the context profiles; the op's name is the call's text up to its parenthesis.
 class OpTimer {
  public:
   OpTimer(Context& context, const char* call);
-  void stop();  // after the call; a fault of the kernel shows here
+  void stop();  // after the call; throws when the kernel was at fault
 
  private:
   Context* context_;

@@ -77,7 +77,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
 }
 
 Device choose_device(const std::string& name, std::string* why) {
-  // The driver is asked only where it matters: it takes a moment, and a machine without one should not notice.
+  // The driver is asked only for cuda and auto: asking takes time.
   const bool gpus = name == "auto" || name == "cuda" || name.starts_with("cuda:");
   return choose_device(name, gpus ? cuda::survey() : GpuSurvey{}, why);
 }

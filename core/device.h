@@ -1,4 +1,4 @@
-// Which device a program works on, by the name its user gives: cpu, emu, cuda, cuda:N or auto.
+// The device that a program computes on. Users name it: cpu, emu, cuda, cuda:N or auto.
 #pragma once
 #include <string>
 
@@ -21,8 +21,8 @@ constexpr const char* kDeviceHelp =
     "cpu; cuda or cuda:N, a GPU; emu, the GPU's kernels emulated on the CPU (slow, for tests); auto, a GPU if one can "
     "be used, else the CPU";
 
-// UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes the one line that
-// says what was taken, and for `auto` why.
+// UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes one line that says
+// which device was taken, and why if the name is auto.
 Device choose_device(const std::string& name, std::string* why = nullptr);
 Device choose_device(const std::string& name, const GpuSurvey& survey, std::string* why = nullptr);
 

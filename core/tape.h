@@ -1,6 +1,6 @@
-// The tape: what happened, in order, so that the gradients can be worked out backwards. An op's forward pushes one
-// closure that runs its backward; forward and backward stand in one function (layers/, losses/). The list is popped
-// from its end without recursion, each step is destroyed as soon as it ran, and its tensors' memory with it.
+// The tape records the ops of a forward pass, so that their gradients can be computed backwards. An op's forward pushes
+// one closure that runs its backward; both stand in one function (layers/, losses/). backward() pops the list from its
+// end without recursion. Each closure is destroyed as soon as it ran, and its tensors return their memory.
 #pragma once
 #include <functional>
 #include <utility>
@@ -13,7 +13,7 @@ class Tape {
   // `backward` must do nothing when its output got no gradient (TensorOf::has_grad).
   void record(const char* op, std::function<void()> backward) { steps_.push_back({op, std::move(backward)}); }
 
-  // Runs every closure, last one first; an error says of which op.
+  // Runs every closure, the last one first. An error names the op.
   void backward();
   void clear() {
     while (!steps_.empty()) steps_.pop_back();

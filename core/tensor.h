@@ -1,4 +1,4 @@
-// Tensors: handles to arena memory. Copies share the data and the gradient; the last handle gives both back.
+// Tensors: handles to arena memory. Copies share data and gradient; the last handle releases both.
 #pragma once
 #include <memory>
 #include <utility>
@@ -18,7 +18,7 @@ class TensorOf {
   TensorOf(Context& context, const Shape& shape, bool needs_grad = false)
       : body_(std::make_shared<Body>(context, shape, needs_grad)) {}
 
-  // A tensor over memory that lies elsewhere and stays there; it never has a gradient.
+  // A tensor over memory of the caller, which must outlive it. It never has a gradient.
   static TensorOf at(Context& context, const Shape& shape, T* memory) {
     TensorOf tensor;
     tensor.body_ = std::make_shared<Body>(context, shape, memory);
@@ -40,14 +40,14 @@ class TensorOf {
     body_->grad = body_->allocate();
     return {body_->grad, Write::Set};
   }
-  // Hands this tensor's gradient memory over to `other` (same shape, no gradient yet); this tensor has none afterwards.
+  // Moves this tensor's gradient memory to `other` (same shape, no gradient yet); this tensor has none afterwards.
   void give_grad_to(const TensorOf& other) const {
     MPANET_CHECK(other.shape() == shape() && !other.has_grad(), "expected a gradient-free {}, got {}", shape().str(),
                  other.shape().str());
     other.body_->grad = std::exchange(body_->grad, nullptr);
   }
   T* mutable_grad() const { return body_->grad; }
-  // Gives the gradient's memory back before the tensor goes.
+  // Releases the gradient's memory before the tensor itself.
   void release_grad() const {
     if (body_->grad != nullptr) body_->context.arena().release(std::exchange(body_->grad, nullptr));
   }

@@ -1,4 +1,4 @@
-// From the host to the device beside the device's work.
+// Copies from the host to the device that run beside the device's kernels.
 #pragma once
 #include <memory>
 
@@ -26,9 +26,9 @@ class HostBuffer {
   size_t bytes_;
 };
 
-// One batch's way to the device while the kernels of the one before run: a buffer on either side. With two of these in
-// turn nobody waits. In order, again and again:
-//   fill host(); start(); then, ahead of the kernels that read it, device(); after the last of them, done().
+// Copies a batch to the device while the kernels of the batch before run. It has a buffer on the host and one on the
+// device. For each batch, in this order:
+//   fill host(); start(); before the kernels that read it, device(); after the last of them, done()
 // Must not outlive its context.
 class Upload {
  public:
@@ -42,7 +42,7 @@ class Upload {
   Context* context_;
   HostBuffer host_;
   Buffer device_;
-  std::shared_ptr<cuda::UploadState> state_;  // null but for cuda
+  std::shared_ptr<cuda::UploadState> state_;  // null unless the device is cuda
 };
 
 }  // namespace mpanet

@@ -37,7 +37,7 @@ namespace cuda {
 // memory; its errors name the op. ASK_BACKEND is for the queries (sizes), which are answered in either case.
 #define RUN_ON(context, call)                        \
   do {                                               \
-    if (!(context).planning()) {                     \
+    if ((context).launching()) {                     \
       ::mpanet::OpTimer op_timer_((context), #call); \
       try {                                          \
         ON_BACKEND((context).backend(), call);       \

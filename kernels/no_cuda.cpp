@@ -1,4 +1,4 @@
-// A program without the cuda backend: what kernels/cuda offers beside the kernel list, answered.
+// A program without the cuda backend: definitions of what kernels/cuda has beside the list of kernels.
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/vendor.h"
 #include "kernels/survey.h"

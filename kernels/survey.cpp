@@ -15,7 +15,7 @@ std::string version(int cuda) { return fmt::format("{}.{}", cuda / 1000, cuda % 
 struct Compiled {
   int capability = 0;
   bool code = true, ptx = true;
-  bool exact = false;  // 90a: for this very architecture
+  bool exact = false;  // 90a: runs on this architecture only
 };
 
 std::vector<Compiled> parse_architectures(const std::string& text) {

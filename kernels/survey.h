@@ -12,16 +12,16 @@ struct Gpu {
   size_t bytes = 0;          // of memory
 };
 
-// What this machine and this program have between them.
+// The GPUs of this machine, and what this program was compiled for.
 struct GpuSurvey {
   std::vector<Gpu> gpus;
   std::string problem;        // why there are none: no driver, too old a driver, ...
   std::string architectures;  // of the program's kernels, in CMake's words: 80-real,90 (code and PTX),100-virtual (PTX)
   int driver = 0;             // the newest CUDA that the driver serves, 12040 is 12.4; 0: no driver
-  int toolkit = 0;            // the CUDA that the kernels were compiled by
+  int toolkit = 0;            // the version of CUDA that compiled the kernels
 };
 
-// Why CUDA finds no GPU, in one line, from its versions and its own words.
+// Why CUDA finds no GPU, in one line, from the versions and CUDA's own message.
 std::string why_no_gpu(const std::string& error, const GpuSurvey& survey);
 
 // Why a GPU cannot run this program's kernels, in one line; empty: it can.

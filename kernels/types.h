@@ -54,7 +54,7 @@ struct PoolShape {
 // What changes from step to step; lives in device memory so that a captured step can be replayed.
 struct StepState {
   double learning_rate = 0;
-  double teacher_rate = 0;  // r of SPEC section 2
+  double teacher_rate = 0;  // r of docs/method.md, section 2
   int64_t step = 0;         // optimiser steps done, this one included: from 1
   double loss_scale =
       1;  // f16: what the loss is multiplied by before the backward pass, its gradients divided by after

@@ -30,7 +30,7 @@ const real* BatchNorm::folded_shift(Context& context) {
 
 namespace {
 
-// The statistics that a batch is normalised with: its own in training, the running ones in eval mode.
+// The statistics that normalise a batch: its own in training, the running ones in eval mode.
 struct Statistics {
   RealTensor batch_mean, batch_variance;
   const real *mean, *variance;
@@ -56,8 +56,8 @@ void add_to_gradient(Context& context, const RealTensor& sum, Parameter& p) {
   RUN_ON(context, accumulate(context.stream(), sum.data(), to, sum.count(), write));
 }
 
-// From y's gradient: the norm's parameters' gradients, dz into `dz` (which may be z itself), and the residual's
-// gradient, which takes y's own gradient memory where it is the first to arrive.
+// Computes the gradients of weight, bias, z (into `dz`, which may be z itself) and the residual from y's gradient. When
+// the residual has no gradient yet, it takes over the memory of y's.
 void norm_backward(Context& context, const Tensor& z, const Statistics& statistics, BatchNorm& norm, Mode mode,
                    bool relu, const Tensor& y, const Tensor& residual, storage* dz, Write dz_write) {
   const int c = norm.channels();
@@ -135,7 +135,7 @@ Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& nor
   if (context.recording())
     context.tape().record("conv_bn_act", [=, &context, &conv, &norm] {
       if (!y.has_grad()) return;
-      // z is needed no more once dz is known element by element: dz takes its place.
+      // dz overwrites z: element by element, z is read before dz is written.
       norm_backward(context, z, statistics, norm, mode, relu, y, residual, z.data(), Write::Set);
       conv.backward(context, x, z.data());
     });

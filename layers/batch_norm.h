@@ -11,7 +11,7 @@ class BatchNorm {
  public:
   BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias = false);
   int channels() const { return c_; }
-  // Eval mode as scale and shift (c), computed once per version of the parameters.
+  // Scale and shift (c) that equal the norm in eval mode, computed once per version of the parameters.
   const real* folded_scale(Context& context);
   const real* folded_shift(Context& context);
 
@@ -29,8 +29,8 @@ class BatchNorm {
 // y = [relu](batch_norm(x) [+ residual])
 Tensor batch_norm_2d(Context& context, const Tensor& x, BatchNorm& norm, Mode mode, bool relu = false,
                      const Tensor& residual = {});
-// y = [relu](batch_norm(conv(x)) [+ residual]). Without recording and in eval mode the norm is folded into the
-// convolution and nothing is written but y.
+// y = [relu](batch_norm(conv(x)) [+ residual]). In eval mode without recording the norm is folded into the convolution,
+// and only y is written.
 Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode, bool relu,
                    const Tensor& residual = {});
 // Batch norm of features f (N, D).

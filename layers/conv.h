@@ -6,7 +6,7 @@
 
 namespace mpanet::PRECISION {
 
-// A backend's own copy of a weight, made of one version of the parameters for one geometry.
+// A backend's own copy of a weight, for one version of the parameters and one geometry.
 struct WeightCopy {
   Buffer buffer;
   ConvShape shape;
@@ -20,7 +20,7 @@ class Conv {
   Conv(ParameterStore& store, const std::string& name, int c, int k, int size, int stride, int pad, bool bias = false);
   ConvShape shape(const Tensor& x) const;  // checks that x is (N, H, W, c) and large enough
 
-  // y = epilogue(conv(x)), nothing recorded. `scaled`: the epilogue has a scale that may go into the weights.
+  // y = epilogue(conv(x)); records nothing. A backend may fold the epilogue's scale into its copy of the weights.
   void forward(Context& context, const Tensor& x, const ConvEpilogue& epilogue, const Tensor& y);
   // dw, and dx if x needs it, from dy (n, oh, ow, k).
   void backward(Context& context, const Tensor& x, const storage* dy);

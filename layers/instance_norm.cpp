@@ -36,7 +36,8 @@ Tensor instance_norm(Context& context, const Tensor& x) {
   return y;
 }
 
-// The statistics' mean is the average pool that the attention reads, so x is read twice in all: statistics, blend.
+// The mean of the statistics is also the average pool that the attention reads. So x is read twice in all: for the
+// statistics and for the blend.
 Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Parameter& w2) {
   const auto [n, hw, c] = planes_of(x);
   const int h = static_cast<int>(w1.shape[0]);

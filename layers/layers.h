@@ -1,4 +1,4 @@
-// The layers besides convolution and batch norm. Each function checks shapes, runs the kernel and records its backward.
+// All layers except convolution and batch norm. Each function checks shapes, runs the kernel and records its backward.
 #pragma once
 #include "layers/parameter.h"
 
@@ -11,11 +11,11 @@ Tensor max_pool(Context& context, const Tensor& x, int size, int stride, int pad
 RealTensor global_mean(Context& context, const Tensor& x);
 // x (N, D), weight (K, D), bias (K) or null -> (N, K)
 RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Parameter* bias = nullptr);
-// The same with weights that get no gradient and pass none on (teachers).
+// The same for teachers: neither the weights nor x get a gradient from it.
 RealTensor linear_frozen(Context& context, const RealTensor& x, const Parameter& weight);
 RealTensor sigmoid(Context& context, const RealTensor& x);
 
-// Each (image, channel) to zero mean and unit variance over H x W; biased variance, no parameters.
+// Normalises each (image, channel) to zero mean and unit variance over H x W; biased variance, no parameters.
 constexpr real kInstanceNormEps = static_cast<real>(1e-5);
 Tensor instance_norm(Context& context, const Tensor& x);
 // Modality alleviation module (paper section 3.2): m x + (1 - m) IN(x), m = sigmoid(w2 relu(w1 avgpool(x))).

@@ -5,7 +5,7 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// A weight as convolutions read it: the value itself where the types are one, else its copy.
+// What convolutions read of a weight: the value itself where storage is real, else its copy in storage.
 template <class S>
 const S* working_copy(const real* value, const S* copy) {
   if constexpr (std::is_same_v<S, real>)

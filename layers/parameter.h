@@ -1,6 +1,6 @@
-// Parameters and buffers. All trainable values lie in one flat array, their gradients and the optimiser's state in
-// arrays of the same order: one launch updates everything. Buffers (running statistics, teachers, the frozen bias) lie
-// in another. Convolution weights are OHWI here and (out, in, kh, kw) towards the outside.
+// Parameters and buffers. All trainable values lie in one flat array; their gradients and the optimiser's state lie in
+// arrays of the same order, so that one launch updates everything. Buffers (running statistics, teachers, the frozen
+// bias) lie in another array. Convolution weights are OHWI here, and OIHW in files and in the engine's interface.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -32,7 +32,7 @@ class ParameterStore {
  public:
   enum class State { None, Gradients, Momentum, Adam };  // what is kept beside the values
 
-  // Addresses of parameters stay valid. Only before allocate().
+  // Only before allocate(). The returned reference stays valid.
   Parameter& add(const std::string& name, std::vector<int64_t> shape, bool trainable);
   void allocate(Context& context, State state);
 
@@ -40,14 +40,15 @@ class ParameterStore {
   const std::deque<Parameter>& list() const { return list_; }
   Parameter* find(const std::string& name);
 
-  // Copies of weights (reordered, cast, folded) carry the version they were made of and are made anew when it moved.
+  // Copies of weights (reordered, cast, folded) carry the version that they were made from. They are made again when it
+  // has changed.
   uint64_t version() const { return version_; }
   void changed(Context& context);
-  void moved() { version_++; }  // the same where the working copies are up to date
+  void moved() { version_++; }  // the values changed, and the working copies with them
 
   void begin_step();                // forgets the gradients
   void finish_gradients(Context&);  // zero where no backward wrote one
-  // Divides all gradients by the loss scale; *finite: whether all of them are.
+  // Divides all gradients by the loss scale. *finite becomes 1 when all of them are finite, else 0.
   void unscale_gradients(Context&, double loss_scale, int32_t* finite);
   void adam(Context&, const StepState* state, const AdamSettings& settings);
   void sgd(Context&, const StepState* state, const SgdSettings& settings);

@@ -1,4 +1,4 @@
-// The training losses of SPEC section 2, each a scalar tensor; computed in real, never in a narrower storage type.
+// The training losses (docs/method.md, section 2). Each is a scalar tensor, computed in real and never in storage.
 // Features f are (N, D), labels (N) class indices, infrared (N) flags. A term that a batch cannot form is 0 with zero
 // gradients; no loss is ever NaN or infinite for finite input.
 #pragma once
@@ -11,18 +11,19 @@ namespace mpanet::PRECISION {
 
 // Overlap of the pattern maps (N, H W, P), P >= 2: mean over images and pairs of the maps' inner product.
 RealTensor separation_loss(Context& context, const RealTensor& masks);
-// Distance of each sample to its identity's center plus the hinge on the distance between centers (paper section 3.4).
+// Center cluster loss (paper section 3.4): the distance of each sample to its identity's center, plus the hinge on the
+// distance between centers.
 RealTensor center_cluster_loss(Context& context, const RealTensor& f, const LabelTensor& labels, double margin);
 // Batch-hard triplet loss.
 RealTensor triplet_loss(Context& context, const RealTensor& f, const LabelTensor& labels, double margin);
-// Squared distance to learned centers (K, D), over N K.
+// Center loss: squared distances to learned centers (K, D), divided by N K.
 RealTensor center_loss(Context& context, const RealTensor& f, const LabelTensor& labels, Parameter& centers);
 // Cross entropy of logits (N, K), over all rows.
 RealTensor cross_entropy(Context& context, const RealTensor& logits, const LabelTensor& labels);
-// The same over the rows of one modality: infrared flag equal to `which`.
+// The same over the rows of one modality: those whose infrared flag equals `which`.
 RealTensor cross_entropy_of(Context& context, const RealTensor& logits, const LabelTensor& labels,
                             const FlagTensor& infrared, int which);
-// Mutual mean learning: KL between the live classifier of a row's own modality and the other modality's teacher.
+// Mutual mean learning: KL of the live classifier of a row's own modality from the other modality's teacher.
 RealTensor mutual_kl(Context& context, const RealTensor& live_visible, const RealTensor& live_infrared,
                      const RealTensor& teacher_visible, const RealTensor& teacher_infrared, const FlagTensor& infrared);
 
@@ -30,7 +31,7 @@ struct WeightedTerm {
   RealTensor value;
   double weight;
 };
-// Sum of weight * value, in the order given; at most eight terms.
+// Sum of weight * value, added in the order given; at most eight terms.
 RealTensor weighted_sum(Context& context, const std::vector<WeightedTerm>& terms);
 
 }  // namespace mpanet::PRECISION

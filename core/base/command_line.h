@@ -1,4 +1,4 @@
-// The one way our programs read their command line: --help ends with 0, a mistake with one line on stderr and 2.
+// How all programs read their command line: --help exits with 0, a mistake with one line on stderr and 2.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace mpanet {
 
-// The exit code to end with at once, or nothing: go on.
+// The exit code to end with at once; nothing when the program goes on.
 inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);

@@ -8,8 +8,9 @@
 
 namespace mpanet {
 
-// bfloat16 and float16 convert explicitly only, so that no mixed-up argument compiles, and round to nearest even as the
-// hardware does. nvcc sees their bits alone: device code converts with load() and store() of kernels/cuda/numeric.cuh.
+// bfloat16 and float16 convert explicitly only, so that an argument of the wrong type does not compile. They round to
+// nearest even, as the hardware does. Under nvcc they have bits and no conversions: device code converts with load()
+// and store() of kernels/cuda/numeric.cuh.
 
 // The upper half of a float.
 struct bfloat16 {
@@ -34,7 +35,7 @@ constexpr uint16_t float16_bits(float value) {
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and more: infinity
   if (magnitude < 0x33000000u) return static_cast<uint16_t>(sign);             // below half of the smallest: zero
   const uint32_t exponent = magnitude >> 23;
-  // Below 2^-14 the result has a fixed point: the fraction with its leading one moves right.
+  // Below 2^-14 the result is subnormal: the fraction with its leading one is shifted right.
   const uint32_t shift = exponent < 113 ? 126 - exponent : 13;
   const uint32_t whole = exponent < 113 ? (magnitude & 0x7fffffu) | 0x800000u : magnitude - (112u << 23);
   const uint32_t kept = whole >> shift, rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
@@ -78,7 +79,7 @@ using real = float;
 using storage = float16;
 }  // namespace f16
 
-// How a kernel treats what is already in its output.
+// Whether a kernel overwrites its output or adds to it.
 enum class Write { Set, Add };
 
 }  // namespace mpanet

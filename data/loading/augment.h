@@ -1,5 +1,5 @@
-// From a resized 8-bit picture to the network's input: training augmentation in the order of SPEC section 3 (flip, pad
-// and crop, scale, normalise, erase) or the plain test path (scale, normalise), in one pass over the pixels.
+// From a resized 8-bit picture to the network's input: training augmentation in the order of docs/method.md, section 3
+// (flip, pad and crop, scale, normalise, erase) or the plain test path (scale, normalise), in one pass over the pixels.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The authors' identity sampler (SPEC section 3).
+// The authors' identity sampler (docs/method.md, section 3).
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,6 @@
 // Pictures on disk: decoding by content (never by the file's ending) and writing. Decoded pixels equal Pillow's
-// Image.open(path).convert("RGB") to the bit (SPEC section 3); EXIF orientation and colour profiles are ignored.
+// Image.open(path).convert("RGB") to the bit (docs/method.md, section 3); EXIF orientation and colour profiles are
+// ignored.
 //
 //   JPEG  grayscale and three components, baseline and progressive, through libjpeg-turbo: slow integer DCT, fancy
 //         upsampling. Refused: CMYK, YCCK, 12 bits. Damage that libjpeg only warns of (premature end, bad codes) is an

@@ -1,5 +1,5 @@
-// The trial file of SYSU-MM01, exp/rand_perm_cam.mat (MATLAB v5; SPEC section 4). It fixes which gallery images each of
-// the ten trials draws, and lists how many images every camera has of every identity.
+// The trial file of SYSU-MM01, exp/rand_perm_cam.mat (MATLAB v5; docs/method.md, section 4). It fixes which gallery
+// images each of the ten trials draws, and lists how many images every camera has of every identity.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-// SYSU-MM01 on disk (SPEC section 4): cam1..cam6/<id:%04d>/<n:%04d>.jpg, cameras 3 and 6 infrared, lists of identities
-// exp/{train,val,test}_id.txt.
+// SYSU-MM01 on disk (docs/method.md, section 4): cam1..cam6/<id:%04d>/<n:%04d>.jpg, cameras 3 and 6 infrared, lists of
+// identities exp/{train,val,test}_id.txt.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,6 +1,8 @@
 // Separation loss: the overlap of an image's pattern maps.
 //   loss = sum over images, positions, pairs j < l of m_j m_l / (n pairs),  pairs = p (p - 1) / 2
 //   dm_j = (sum of the others) / (n pairs)
+#include <algorithm>
+
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -8,14 +10,17 @@ namespace mpanet::PRECISION::cpu {
 
 size_t separation_workspace_bytes(int, int, int) { return 0; }
 
+// Blocks of positions are summed by themselves: one float sum over everything would lose digits.
 void separation_forward(Stream, const real* masks, int n, int hw, int p, real* loss, void*) {
+  constexpr int64_t kBlock = 256;
+  const int64_t positions = int64_t{n} * hw;
   real total = 0;
-  for (int i = 0; i < n; i++) {
-    real image = 0;  // summed image by image: a float's sum over everything at once would lose digits
-    for (int64_t r = int64_t{i} * hw; r < int64_t{i + 1} * hw; r++)
+  for (int64_t begin = 0; begin < positions; begin += kBlock) {
+    real block = 0;
+    for (int64_t r = begin; r < std::min(begin + kBlock, positions); r++)
       for (int j = 0; j < p; j++)
-        for (int l = j + 1; l < p; l++) image += masks[r * p + j] * masks[r * p + l];
-    total += image;
+        for (int l = j + 1; l < p; l++) block += masks[r * p + j] * masks[r * p + l];
+    total += block;
   }
   *loss = total / (static_cast<real>(n) * static_cast<real>(p * (p - 1) / 2));
 }

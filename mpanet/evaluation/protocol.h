@@ -1,6 +1,6 @@
-// Evaluation protocols: who queries, who may be found, and which gallery each trial draws (SPEC section 5). A protocol
-// is planned once into plain values; ranking.h works on those and knows no data set. Another protocol is another
-// planning function here and nothing elsewhere.
+// Evaluation protocols: who queries, who may be found, and which gallery each trial draws (docs/method.md, section 5).
+// A protocol is planned once into plain values; ranking.h works on those and knows no data set. Another protocol is
+// another planning function here and nothing elsewhere.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-// Checkpoints: safetensors with the authors' parameter names (SPEC section 6).
+// Checkpoints: safetensors with the authors' parameter names (docs/method.md, section 6).
 //
 //   best.safetensors  the model alone, as the authors' network loads it strictly; the configuration in its metadata
 //   last.safetensors  the same, and what going on needs: the optimiser's state as "optimizer.first.NAME" and

@@ -22,7 +22,7 @@ std::string name_of(Precision precision);
 Precision parse_precision(const std::string& text, const std::string& where);
 
 // Loss terms of one step in the order of the reference: p-reg, tri, cen, cc, ce, ce-v, ce-i, KL, total; terms that the
-// configuration has not are absent. A term that this batch cannot form (SPEC section 2) is 0.
+// configuration has not are absent. A term that this batch cannot form (docs/method.md, section 2) is 0.
 using Losses = std::vector<std::pair<std::string, double>>;
 
 // What the optimiser counts beside its moments.
@@ -111,7 +111,7 @@ class Engine {
   virtual void write(const std::string& name, Slot slot, const double* in) = 0;
   virtual int real_bytes() const = 0;
 
-  // Initial values of SPEC section 1 from a seed (teachers equal the live classifiers, optimiser state zero).
+  // Initial values (docs/method.md, section 1) from a seed; teachers equal the live classifiers, moments are zero.
   virtual void initialize(uint64_t seed) = 0;
 
   virtual const MemoryPlan& plan() const = 0;

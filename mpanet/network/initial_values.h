@@ -1,4 +1,4 @@
-// The values that training starts from (SPEC section 1), in PyTorch's order of elements.
+// The values that training starts from (docs/method.md, section 1), in PyTorch's order of elements.
 #pragma once
 #include <cstdint>
 #include <string>

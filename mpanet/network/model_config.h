@@ -1,5 +1,5 @@
-// What fixes the network and its losses (SPEC sections 1 and 2). Plain values; mpanet/training/config.h checks their
-// ranges.
+// What fixes the network and its losses (docs/method.md, sections 1 and 2). Plain values; mpanet/training/config.h
+// checks their ranges.
 #pragma once
 #include <string>
 

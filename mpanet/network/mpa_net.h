@@ -1,4 +1,4 @@
-// MPANet: backbone, pattern alignment, BN neck, classifiers and the total loss (SPEC sections 1 and 2).
+// MPANet: backbone, pattern alignment, BN neck, classifiers and the total loss (docs/method.md, sections 1 and 2).
 #pragma once
 #include <optional>
 #include <string>

@@ -46,7 +46,7 @@ int run(int argc, char** argv) {
   TrainOptions options;
   std::string device = "auto", precision, seed;
   int64_t max_steps = -1;
-  bool help_config = false, version = false;
+  bool help_config = false, markdown = false, version = false;
   app.add_option("--config", options.config, "JSON file; not needed with --resume (see --help-config)");
   app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
   app.add_option("--out", options.out, "run folder to make, or with --resume to go on in");
@@ -70,11 +70,12 @@ int run(int argc, char** argv) {
   app.add_option("--seed", seed, "the same as --set seed=...");
   app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
       ->check(CLI::Range(1, 1024));
-  app.add_flag("--help-config", help_config, "list every configuration key and exit");
+  CLI::Option* const help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
+  app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
-  if (help_config) return fmt::print("{}", config_help()), 0;
+  if (help_config) return fmt::print("{}", markdown ? config_table() : config_help()), 0;
   for (const auto& [name, value] : {std::pair("--data", &options.data), std::pair("--out", &options.out)})
     if (value->empty()) fail("{} is needed (see --help)", name);
   if (!precision.empty()) options.settings.push_back("precision=" + precision);

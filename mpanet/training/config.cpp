@@ -126,6 +126,15 @@ std::vector<std::string> changeable_keys() {
   return paths;
 }
 
+std::string config_table() {
+  const TrainConfig defaults;
+  std::string text = "| key | default | allowed | meaning | may change on `--resume` |\n|---|---|---|---|---|\n";
+  for (const ConfigKey& key : config_keys())
+    text += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", key.path, key.get(defaults).dump(), key.allowed,
+                        key.meaning, key.changeable ? "yes" : "");
+  return text;
+}
+
 std::string config_help() {
   const TrainConfig defaults;
   std::string text;

@@ -69,5 +69,7 @@ std::vector<std::string> changeable_keys();
 
 // One line per key: path, allowed values, default, meaning. For --help-config.
 std::string config_help();
+// The same as a table in Markdown, for docs/using.md.
+std::string config_table();
 
 }  // namespace mpanet

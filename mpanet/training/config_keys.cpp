@@ -178,10 +178,10 @@ std::vector<ConfigKey> network_keys() {
           "mutual_learning", [](C& c) -> bool& { return c.model.mutual; },
           "modality classifiers, their teachers and the mutual mean learning"),
       number(
-          "update_rate", [](C& c) -> double& { return c.model.update_rate; }, 0, 1, "of the teachers"),
+          "update_rate", [](C& c) -> double& { return c.model.update_rate; }, 0, 1, "update rate of the teachers"),
       number(
           "margin", [](C& c) -> double& { return c.model.margin; }, 0, 1000,
-          "of the center cluster and the triplet loss"),
+          "margin of the center cluster and the triplet loss"),
       number(
           "weight_sep", [](C& c) -> double& { return c.model.weight_sep; }, 0, 1000,
           "weight of the separation loss (p-reg)"),
@@ -218,7 +218,7 @@ std::vector<ConfigKey> training_keys() {
       number(
           "wd", [](C& c) -> double& { return c.optimizer.weight_decay; }, 0, 10, "weight decay, added to the gradient"),
       number(
-          "momentum", [](C& c) -> double& { return c.optimizer.momentum; }, 0, 0.9999, "of sgd"),
+          "momentum", [](C& c) -> double& { return c.optimizer.momentum; }, 0, 0.9999, "momentum of sgd"),
       lr_step(),
       integer(
           "start_eval", [](C& c) -> int& { return c.start_eval; }, 0, 100000,
@@ -235,10 +235,10 @@ std::vector<ConfigKey> training_keys() {
           "steps from one checkpoint to the next; 0: at the end of epochs only", kChangeable),
       integer(
           "seed", [](C& c) -> uint64_t& { return c.seed; }, 0, std::numeric_limits<int64_t>::max(),
-          "of the initial weights, the batches and the augmentation"),
+          "seed of the initial weights, the batches and the augmentation"),
       choice(
           "precision", [](C& c) -> Precision& { return c.precision; }, precisions,
-          "what activations are stored in; sums, losses and parameters are f32, with f64 f64"),
+          "what activations are stored in; sums, losses and parameters are f32, or f64 under f64"),
   };
 }
 

@@ -1,4 +1,4 @@
-// The losses at their hard places: values and gradients worked out by hand from SPEC section 2.
+// The losses at their hard places: values and gradients worked out by hand from docs/method.md, section 2.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

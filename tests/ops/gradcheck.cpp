@@ -286,6 +286,7 @@ int gradcheck(int argc, char** argv) {
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   std::vector<OpCase> cases = op_cases();
+  std::erase_if(cases, [](const OpCase& c) { return !c.recording || !c.differences; });
   std::erase_if(cases, [&](const OpCase& c) { return (c.op + " " + c.shapes).find(filter) == std::string::npos; });
   if (cases.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
   // One op's cases together, in the order of its first.
@@ -296,7 +297,8 @@ int gradcheck(int argc, char** argv) {
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
   if (!list) return run_cases(cases, choose_device(device).backend);
   for (const OpCase& c : cases)
-    fmt::print("{} {}{}\n", c.op, c.shapes, c.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.flops) : "");
+    fmt::print("{} {}{}\n", c.op, c.shapes,
+               c.forward.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.forward.flops) : "");
   return 0;
 }
 

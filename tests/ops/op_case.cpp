@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace mpanet::PRECISION {
 namespace {
@@ -61,6 +62,17 @@ Leaf leaf_of(Context& context, ParameterStore& store, Parameter& p, const std::v
           }};
 }
 
+struct Lists {
+  Cases (*checks)() = nullptr;
+  Cases (*benchmarks)(const NetworkSizes&) = nullptr;
+};
+
+// By the files' names: an order that no linker chooses. Made at the first registration, which comes before main().
+std::map<std::string, Lists>& registered() {
+  static std::map<std::string, Lists> lists;
+  return lists;
+}
+
 Draw draw_of(const Parameter& p) {
   if (p.name.ends_with("running_var")) return Draw::unit();
   if (p.shape.size() == 1) return Draw::normal(0.2, p.name.ends_with("weight") ? 1 : 0);
@@ -95,10 +107,24 @@ std::vector<double> Inputs::draw(int64_t count, Draw how) {
 }
 
 template <class T>
+std::vector<double> Inputs::fill(T* to, int64_t count, Draw how) {
+  if (filling_ == Filling::Each) {
+    const std::vector<double> drawn = draw(count, how);
+    to_device(context_, to, drawn);
+    return drawn;
+  }
+  if (context_.planning()) return {};
+  constexpr int64_t kBlock = 1 << 20;
+  const std::vector<T> block = narrow<T>(draw(std::min(count, kBlock), how));
+  for (int64_t done = 0; done < count; done += kBlock)
+    context_.to_device(to + done, block.data(), static_cast<size_t>(std::min(kBlock, count - done)) * sizeof(T));
+  return {};
+}
+
+template <class T>
 TensorOf<T> Inputs::add_tensor(const std::string& name, const Shape& shape, Draw how, bool needs_grad) {
   const TensorOf<T> t(context_, shape, needs_grad);
-  const std::vector<double> drawn = draw(t.count(), how);
-  to_device(context_, t.data(), drawn);
+  const std::vector<double> drawn = fill(t.data(), t.count(), how);
   if (needs_grad) leaves_.push_back(leaf_of(context_, name, t, drawn));
   return t;
 }
@@ -126,20 +152,27 @@ FlagTensor Inputs::flags(const std::vector<uint8_t>& flags) {
 void Inputs::fill_parameters() {
   store_.allocate(context_, ParameterStore::State::Gradients);
   for (Parameter& p : store_.list()) {
-    const std::vector<double> drawn = draw(p.count, draw_of(p));
-    to_device(context_, p.value, drawn);
+    const std::vector<double> drawn = fill(p.value, p.count, draw_of(p));
     if (p.trainable) leaves_.push_back(leaf_of(context_, store_, p, drawn));
   }
   store_.changed(context_);
 }
 
-std::vector<OpCase> op_cases() {
-  std::vector<OpCase> cases;
-  add_conv_cases(cases);
-  add_layer_cases(cases);
-  add_module_cases(cases);
-  add_loss_cases(cases);
-  add_network_cases(cases);
+OpRegistration::OpRegistration(const char* file, Cases (*checks)(), Cases (*benchmarks)(const NetworkSizes&)) {
+  registered()[file] = {checks, benchmarks};
+}
+
+Cases op_cases() {
+  Cases cases;
+  for (const auto& [file, lists] : registered())
+    for (OpCase& made : lists.checks()) cases.push_back(std::move(made));
+  return cases;
+}
+
+Cases benchmark_cases(const NetworkSizes& sizes) {
+  Cases cases;
+  for (const auto& [file, lists] : registered())
+    for (OpCase& made : lists.benchmarks(sizes)) cases.push_back(std::move(made));
   return cases;
 }
 

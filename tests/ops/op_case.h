@@ -1,5 +1,6 @@
-// One list of cases for every op and loss: inputs, the call, its cost and tolerance. No backend and no precision is
-// named in a case, so that the same list feeds the gradient check and comparisons between backends and precisions.
+// One description for every op and loss: inputs, the call, its cost and tolerance. No backend and no precision is named
+// in a case, so that the same list feeds the gradient check, the comparison of backends and precisions, and the
+// benchmark of kernels. Each op has a file here under its own name, which registers its cases itself.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -10,12 +11,15 @@
 
 #include "core/base/random.h"
 #include "layers/parameter.h"
+#include "tests/ops/network_sizes.h"
+#include "tests/ops/op_run.h"
 
 namespace mpanet::PRECISION {
 
 struct Outputs {
   std::vector<Tensor> activations;
   std::vector<RealTensor> values;
+  std::vector<LabelTensor> indices = {};  // integers: no gradient
 };
 // Runs the op on the inputs it was made with, any number of times.
 using Call = std::function<Outputs()>;
@@ -42,12 +46,16 @@ struct Draw {
   static Draw unit() { return {Kind::Unit}; }                    // 0.05..0.95: pattern maps
 };
 
+// Each: every value is drawn and kept. Repeated: a large tensor repeats one block of drawn values, and the leaves keep
+// none; for benchmarks.
+enum class Filling { Each, Repeated };
+
 // The inputs of one case in one context. Values depend on `seed` and the order of the calls alone; `rounding`, if
 // given, takes each one to what a narrower type can hold.
 class Inputs {
  public:
-  Inputs(Context& context, uint64_t seed, double (*rounding)(double) = nullptr)
-      : context_(context), seed_(seed), rounding_(rounding) {}
+  Inputs(Context& context, uint64_t seed, double (*rounding)(double) = nullptr, Filling filling = Filling::Each)
+      : context_(context), seed_(seed), rounding_(rounding), filling_(filling) {}
   Inputs(const Inputs&) = delete;
   Inputs& operator=(const Inputs&) = delete;
 
@@ -76,19 +84,26 @@ class Inputs {
   template <class T>
   TensorOf<T> add_tensor(const std::string& name, const Shape& shape, Draw how, bool needs_grad);
   std::vector<double> draw(int64_t count, Draw how);
+  template <class T>
+  std::vector<double> fill(T* to, int64_t count, Draw how);  // the drawn values, unless they are repeated
   Context& context_;
   uint64_t seed_;
   double (*rounding_)(double);
+  Filling filling_;
   uint32_t drawn_ = 0;
   ParameterStore store_;
   std::vector<std::shared_ptr<void>> kept_;
   std::vector<Leaf> leaves_;
 };
 
+constexpr double kStorageBytes = sizeof(storage), kRealBytes = sizeof(real);
+
 struct OpCase {
   std::string op, shapes;
   std::function<Call(Inputs&)> make;
-  double flops = 0;         // of the forward pass; 0: bound by the memory it touches
+  OpCost forward = {}, backward = {};
+  bool recording = true;    // false: only without a backward pass (inference, optimisers, evaluation)
+  bool differences = true;  // false: so large a sum that it rounds by more than its slopes; backends are compared
   double tolerance = 1e-7;  // of a gradient against central differences in double (tests/ops/gradcheck.cpp)
   int samples = 48;         // elements of each leaf that are checked one by one, beside directions through all
   int between = 0;          // tensors that it rounds to storage on the way: a ReLU after one may take its other side
@@ -96,6 +111,12 @@ struct OpCase {
 };
 
 std::string text(const Shape& shape);  // "2x3x5x7"
+
+// A case of something that has no backward pass, or whose op is not the one that records it.
+inline OpCase without_backward(OpCase c) {
+  c.recording = false;
+  return c;
+}
 
 // A case whose op rounds so many tensors to storage on its way.
 inline OpCase rounding(OpCase c, int between) {
@@ -111,11 +132,17 @@ inline OpCase wide(OpCase c) {
   return c;
 }
 
-void add_conv_cases(std::vector<OpCase>& cases);
-void add_layer_cases(std::vector<OpCase>& cases);
-void add_module_cases(std::vector<OpCase>& cases);
-void add_loss_cases(std::vector<OpCase>& cases);
-void add_network_cases(std::vector<OpCase>& cases);
-std::vector<OpCase> op_cases();  // all of them
+using Cases = std::vector<OpCase>;
+
+// A file's cases, registered under its name before main():
+//   checks      small, odd and awkward sizes, for the gradient check and the comparison of backends
+//   benchmarks  the sizes at which the network calls the op
+class OpRegistration {
+ public:
+  OpRegistration(const char* file, Cases (*checks)(), Cases (*benchmarks)(const NetworkSizes&));
+};
+
+Cases op_cases();                                  // every file's checks, by the files' names
+Cases benchmark_cases(const NetworkSizes& sizes);  // every file's benchmarks, by the files' names
 
 }  // namespace mpanet::PRECISION

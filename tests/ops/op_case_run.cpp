@@ -2,6 +2,7 @@
 
 #include "core/context.h"
 #include "tests/ops/op_case.h"
+#include "tests/ops/op_instance.h"
 #include "tests/ops/op_run.h"
 
 namespace mpanet::PRECISION {
@@ -38,9 +39,17 @@ const std::vector<OpCase>& all_cases() {
   return cases;
 }
 
+OpName name_of(const OpCase& c) { return {c.op, c.shapes, c.forward, c.backward, c.recording, c.between, c.harder}; }
+
 std::vector<OpName> names() {
   std::vector<OpName> names;
-  for (const OpCase& c : all_cases()) names.push_back({c.op, c.shapes, c.flops, c.between, c.harder});
+  for (const OpCase& c : all_cases()) names.push_back(name_of(c));
+  return names;
+}
+
+std::vector<OpName> benchmarks(const NetworkSizes& sizes) {
+  std::vector<OpName> names;
+  for (const OpCase& c : benchmark_cases(sizes)) names.push_back(name_of(c));
   return names;
 }
 
@@ -54,10 +63,16 @@ std::vector<double> wide(const std::vector<T>& values) {
 class Run {
  public:
   Run(const OpCase& c, Device device, Rounding rounding)
-      : context_(device), in_(context_, kSeed, rounding), rounding_(rounding), call_(c.make(in_)) {}
+      : context_(device),
+        in_(context_, kSeed, rounding),
+        rounding_(rounding),
+        recording_(c.recording),
+        call_(c.make(in_)) {}
 
   OpResults results() {
-    for (const bool add : {false, true}) pass(add);
+    context_.set_recording(recording_);
+    for (const bool add : {false, true})
+      if (recording_ || !add) pass(add);
     for (const Parameter& p : in_.store().list())
       if (!p.trainable) {
         std::vector<real> values(static_cast<size_t>(p.count));
@@ -80,6 +95,7 @@ class Run {
     for (const TensorOf<T>& y : tensors) {
       const uint32_t index = outputs_++;
       if (!add) results_.push_back({fmt::format("output {}", index), wide(y.to_host()), std::is_same_v<T, storage>});
+      if (!recording_) continue;
       const auto [gradient, write] = y.grad_sink();
       MPANET_CHECK(write == Write::Set, "one tensor occurs twice among the outputs");
       std::vector<T> weights;
@@ -99,6 +115,10 @@ class Run {
       const Outputs outputs = call_();
       finish(outputs.activations, add);
       finish(outputs.values, add);
+      for (const LabelTensor& y : outputs.indices) {
+        const std::vector<int32_t> values = y.to_host();
+        results_.push_back({fmt::format("integers {}", outputs_++), {values.begin(), values.end()}, false});
+      }
       context_.tape().backward();
     }
     for (const Leaf& leaf : leaves) {
@@ -110,6 +130,7 @@ class Run {
   Context context_;
   Inputs in_;
   Rounding rounding_;
+  bool recording_;
   Call call_;
   OpResults results_;
   uint32_t outputs_ = 0;
@@ -130,6 +151,8 @@ const OpPrecision op_precision{TEXT(PRECISION),
                                power_of_two(Format<storage>::smallest),
                                to_storage,
                                names,
-                               run};
+                               run,
+                               benchmarks,
+                               make_instance};
 
 }  // namespace mpanet::PRECISION

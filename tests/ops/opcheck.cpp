@@ -208,12 +208,7 @@ int opcheck(int argc, char** argv) {
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-#define ADDRESS(precision) &precision::op_precision,
-  const OpPrecision* const built[] = {MPANET_EACH_PRECISION(ADDRESS)};
-#undef ADDRESS
-  const auto found = std::find_if(std::begin(built), std::end(built), [&](auto p) { return p->name == precision; });
-  if (found == std::end(built)) fail("--precision: this program was built without {} (MPANET_PRECISIONS)", precision);
-  const OpPrecision& p = **found;
+  const OpPrecision& p = op_precision_of(precision);
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);

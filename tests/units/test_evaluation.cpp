@@ -138,7 +138,7 @@ TEST_CASE("the real test set's lists give the authors' numbers" * doctest::skip(
   const auto results = rank_embeddings(plan, made_up_embeddings(plan, data));
   // 25 million float32 distances have near ties. A swap moves one query in one trial: 100 / (2,208 * 10) = 0.0045.
   compare(results, data["results"], 0.01);
-  // SPEC section 5.
+  // docs/method.md, section 5.
   CHECK(find(results, "all/1").gallery == 301);
   CHECK(find(results, "all/10").gallery == 3010);
   CHECK(find(results, "indoor/1").gallery == 112);

@@ -160,7 +160,8 @@ TEST_CASE("writing: what was read comes back, the same bytes each time, nothing 
 }
 
 // The real file is not ours to ship; the environment variable names it.
-TEST_CASE("the real trial file: SPEC's counts, and about 182 batches an epoch" * doctest::skip(kLacking)) {
+TEST_CASE("the real trial file: the counts of docs/method.md, section 4, and about 182 batches an epoch" *
+          doctest::skip(kLacking)) {
   const char* path = std::getenv("MPANET_SYSU_TRIALS");
   if (!path) {
     MESSAGE("skipped: MPANET_SYSU_TRIALS does not name the real trial file");

@@ -1,4 +1,4 @@
-// The identity sampler against SPEC section 3, counted by hand.
+// The identity sampler against docs/method.md, section 3, counted by hand.
 #include <algorithm>
 #include <map>
 #include <set>

@@ -1,4 +1,4 @@
-#include "bench/kernel_report.h"
+#include "bench/op_report.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@ std::string number(const std::optional<double>& value, const char* form) {
   return value ? fmt::format(fmt::runtime(form), *value) : "-";
 }
 
-std::optional<double> rate(double amount, const KernelResult& result) {
+std::optional<double> rate(double amount, const PassResult& result) {
   if (!result.time || amount == 0) return {};
   return amount / result.time->median;
 }
@@ -27,14 +27,14 @@ nlohmann::ordered_json json(const std::optional<double>& value) {
 
 }  // namespace
 
-std::optional<double> roofline_share(const KernelResult& result, const DeviceRates& rates) {
+std::optional<double> roofline_share(const PassResult& result, const DeviceRates& rates) {
   const double peak = result.storage ? rates.storage_flops : rates.real_flops;
   if (!result.time || rates.bandwidth == 0 || (result.flops > 0 && peak == 0)) return {};
   const double arithmetic = result.flops > 0 ? result.flops / peak : 0;
   return std::max(result.bytes / rates.bandwidth, arithmetic) / result.time->median;
 }
 
-std::optional<double> share_of(const std::optional<double>& seconds, const KernelResult& result) {
+std::optional<double> share_of(const std::optional<double>& seconds, const PassResult& result) {
   if (!seconds || !result.time) return {};
   return *seconds / result.time->median;
 }
@@ -45,27 +45,31 @@ void print_heading(const std::string& precision, const DeviceRates& rates, const
   if (rates.storage_flops > 0) fmt::print(", {:.2f} TFLOP/s convolution", rates.storage_flops * 1e-12);
   if (rates.real_flops > 0) fmt::print(", {:.2f} TFLOP/s gemm", rates.real_flops * 1e-12);
   if (!rates.arithmetic_source.empty()) fmt::print(" ({})", rates.arithmetic_source);
-  fmt::print("\n{:<30} {:<52} {:>10} {:>7} {:>7} {:>8} {:>6} {:>6} {:>7}\n", "kernel", "shape", "us", "spread", "GB/s",
+  fmt::print("\n{:<29} {:<56} {:>10} {:>7} {:>7} {:>8} {:>6} {:>6} {:>7}\n", "op", "shape", "us", "spread", "GB/s",
              "TFLOP/s", "roof", "copy", vendor.empty() ? "vendor" : vendor);
 }
 
-void print_result(const KernelResult& r, const DeviceRates& rates) {
+void print_result(const PassResult& r, const DeviceRates& rates) {
+  const std::string name = r.op + " " + r.pass;
   if (!r.time) {
-    fmt::print("{:<30} {:<52} {}\n", r.kernel, r.shape, r.note);
+    fmt::print("{:<29} {:<56} {}\n", name, r.shape, r.note);
     return;
   }
   const double spread = (r.time->high - r.time->low) / r.time->median;
-  fmt::print("{:<30} {:<52} {:>10.1f} {:>6.1f}% {:>7} {:>8} {:>6} {:>6} {:>7}  {}\n", r.kernel, r.shape,
+  fmt::print("{:<29} {:<56} {:>10.1f} {:>6.1f}% {:>7} {:>8} {:>6} {:>6} {:>7}  {}\n", name, r.shape,
              r.time->median * 1e6, 100 * spread, number(scaled(rate(r.bytes, r), 1e-9), "{:.1f}"),
              number(scaled(rate(r.flops, r), 1e-12), "{:.3f}"),
              number(scaled(roofline_share(r, rates), 100), "{:.0f}%"), number(share_of(r.copy_seconds, r), "{:.2f}"),
              number(share_of(r.vendor_seconds, r), "{:.2f}"), r.note);
+  for (const auto& [kernel, share] : r.kernels) fmt::print("    {:<40} {:>4.0f}%\n", kernel, 100 * share);
   std::fflush(stdout);
 }
 
-nlohmann::ordered_json to_json(const KernelResult& r, const DeviceRates& rates) {
-  nlohmann::ordered_json j = {{"kernel", r.kernel}, {"shape", r.shape}, {"bytes", r.bytes}, {"flops", r.flops}};
+nlohmann::ordered_json to_json(const PassResult& r, const DeviceRates& rates) {
+  nlohmann::ordered_json j = {
+      {"op", r.op}, {"pass", r.pass}, {"shape", r.shape}, {"bytes", r.bytes}, {"flops", r.flops}};
   if (!r.note.empty()) j["note"] = r.note;
+  if (!r.kernels.empty()) j["kernels"] = r.kernels;
   if (!r.time) return j;
   j["seconds"] = r.time->median;
   j["quartiles"] = {r.time->low, r.time->high};

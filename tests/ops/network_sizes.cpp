@@ -1,16 +1,26 @@
-#include "bench/kernel_bench.h"
-
-#include <fmt/format.h>
+#include "tests/ops/network_sizes.h"
 
 #include <algorithm>
 
 namespace mpanet {
 
-int64_t KernelSizes::parameters() const {
+int64_t NetworkSizes::parameters() const {
   if (narrow > 1) return 1003;
   const int64_t backbone = 23'508'032, attention = (1024 * 1024 + 2048 * 2048) / 16 * 2;
   const int64_t heads = int64_t{3} * identities() * features() + 2 * features();  // classifiers and the BN neck
   return backbone + attention + heads + parts * (2048 + 1);
+}
+
+std::vector<int32_t> NetworkSizes::labels() const {
+  std::vector<int32_t> labels(static_cast<size_t>(samples));
+  for (int i = 0; i < samples; i++) labels[static_cast<size_t>(i)] = i / 4 % identities();
+  return labels;
+}
+
+std::vector<uint8_t> NetworkSizes::infrared() const {
+  std::vector<uint8_t> flags(static_cast<size_t>(samples));
+  for (int i = 0; i < samples; i++) flags[static_cast<size_t>(i)] = static_cast<uint8_t>(i % 2);
+  return flags;
 }
 
 namespace {
@@ -28,7 +38,7 @@ void add_stage(std::vector<ConvShape>& list, int n, int h, int w, int in, int mi
 
 }  // namespace
 
-std::vector<ConvShape> backbone_convolutions(const KernelSizes& z) {
+std::vector<ConvShape> backbone_convolutions(const NetworkSizes& z) {
   const int n = z.batch, h = z.height / 4, w = z.width / 4;
   const auto c = [&](int channels) { return z.channels(channels); };
   std::vector<ConvShape> list{{n, z.height, z.width, 3, c(64), 7, 7, 2, 3}};
@@ -37,22 +47,6 @@ std::vector<ConvShape> backbone_convolutions(const KernelSizes& z) {
   add_stage(list, n, h / 2, w / 2, c(512), c(256), 2);
   add_stage(list, n, h / 4, w / 4, c(1024), c(512), 1);
   return list;
-}
-
-std::string describe(const ConvShape& s) {
-  return fmt::format("{}x{}x{}x{} -> {}, {}x{}/{}", s.n, s.h, s.w, s.c, s.k, s.kh, s.kw, s.stride);
-}
-
-void* Memory::allocate(size_t bytes) {
-  bytes = (bytes + 255) / 256 * 256 + 256;  // whole words for fills by copies, and no two of them share one
-  bytes_ += bytes;
-  if (dry_) return reinterpret_cast<void*>(bytes_ << 8);
-  buffers_.emplace_back(context_, bytes);
-  return buffers_.back().as<void>();
-}
-
-void Memory::upload(void* to, const void* from, size_t bytes) {
-  if (!dry_) context_.to_device(to, from, bytes);
 }
 
 }  // namespace mpanet

@@ -7,8 +7,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// No gradient passes through the teachers' side of the KL (SPEC section 2), so a difference of losses must not see that
-// side move: teachers of 0 answer every feature with the same q, and a rate of 0 keeps them.
+// No gradient passes through the teachers' side of the KL (docs/method.md, section 2), so a difference of losses must
+// not see that side move: teachers of 0 answer every feature with the same q, and a rate of 0 keeps them.
 void still_teachers(Inputs& in) {
   for (const Parameter& p : in.store().list())
     if (p.name.find("classifier_.") != std::string::npos)
@@ -32,8 +32,13 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
       return Outputs{{}, {net.losses(context, images, y, flags, state.as<StepState>()).back().second}};
     };
   };
+  OpCase made{"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make};
   // Looser than one op: fifty of them lie between a weight and the loss.
-  return {"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make, 0, 1e-6, 3, 40, 200};
+  made.tolerance = 1e-6;
+  made.samples = 3;
+  made.between = 40;
+  made.harder = 200;
+  return made;
 }
 
 ModelConfig tiny(int height, int width) {
@@ -45,9 +50,8 @@ ModelConfig tiny(int height, int width) {
   return config;
 }
 
-}  // namespace
-
-void add_network_cases(std::vector<OpCase>& cases) {
+Cases checks() {
+  Cases cases;
   ModelConfig all = tiny(37, 19);
   all.triplet = all.center = true;
   all.margin = 9;  // random features lie far apart: a margin that the hinges are active for
@@ -61,6 +65,14 @@ void add_network_cases(std::vector<OpCase>& cases) {
   middle.mam = 1;
   middle.drop_last_stride = false;
   cases.push_back(network_case("2 parts, one module, kept stride", middle, {0, 0, 1, 1}, {0, 1, 1, 1}));
+  return cases;
 }
+
+// bench-step times the whole network.
+Cases benchmarks(const NetworkSizes&) { return {}; }
+
+const OpRegistration registration("network", checks, benchmarks);
+
+}  // namespace
 
 }  // namespace mpanet::PRECISION

@@ -1,10 +1,12 @@
-#include "bench/onednn_yardstick.h"
+#include "bench/onednn_calls.h"
 
 #ifdef MPANET_HAS_ONEDNN
 #  include <oneapi/dnnl/dnnl.h>
 
+#  include <memory>
 #  include <oneapi/dnnl/dnnl.hpp>
 #  include <unordered_map>
+#  include <vector>
 
 namespace mpanet {
 namespace {
@@ -12,17 +14,18 @@ namespace {
 using dnnl::memory;
 using dnnl::prop_kind;
 
-// One primitive with memory of its own; the memory's contents do not matter to its time.
 struct Primitive {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   dnnl::primitive primitive;
   std::unordered_map<int, memory> arguments;
+  size_t bytes = 0;
 
   void give(int argument, const memory::desc& description) {
-    memory place(description, engine);
-    std::fill_n(static_cast<float*>(place.get_data_handle()), description.get_size() / sizeof(float), 0.5F);
-    arguments.emplace(argument, place);
+    memory values(description, engine);
+    std::fill_n(static_cast<float*>(values.get_data_handle()), description.get_size() / sizeof(float), 0.5F);
+    arguments.emplace(argument, values);
+    bytes += description.get_size();
   }
 };
 
@@ -72,38 +75,35 @@ void make_primitive(Primitive& p, const ConvShape& s, ConvPass pass) {
 
 }  // namespace
 
-std::function<Call(Memory&)> onednn_convolution(const ConvShape& shape, ConvPass pass) {
-  return [=](Memory&) -> Call {
-    const auto p = std::make_shared<Primitive>();
-    make_primitive(*p, shape, pass);
-    return [p] {
-      p->primitive.execute(p->stream, p->arguments);
-      p->stream.wait();
-    };
-  };
+VendorCall onednn_call(const ConvCall& call) {
+  const auto p = std::make_shared<Primitive>();
+  make_primitive(*p, call.shape, call.pass);
+  return {[p] {
+            p->primitive.execute(p->stream, p->arguments);
+            p->stream.wait();
+          },
+          p->bytes};
 }
 
-std::function<Call(Memory&)> onednn_product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  return [=](Memory& memory) -> Call {
-    const auto space = [&](int64_t count) {
-      return static_cast<float*>(memory.allocate(static_cast<size_t>(count) * sizeof(float)));
-    };
-    float *a = space(m * k), *b = space(k * n), *c = space(m * n);
-    std::fill_n(a, m * k, 0.5F);
-    std::fill_n(b, k * n, 0.5F);
-    return [=] {
-      dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1, a, transpose_a ? m : k, b,
-                 transpose_b ? k : n, 0, c, n);
-    };
+VendorCall onednn_call(const ProductCall& call) {
+  const auto space = [](int64_t count) {
+    return std::make_shared<std::vector<float>>(static_cast<size_t>(count), 0.5F);
   };
+  const auto a = space(call.m * call.k), b = space(call.k * call.n), c = space(call.m * call.n);
+  return {[=] {
+            dnnl_sgemm(call.transpose_a ? 'T' : 'N', call.transpose_b ? 'T' : 'N', call.m, call.n, call.k, 1, a->data(),
+                       call.transpose_a ? call.m : call.k, b->data(), call.transpose_b ? call.k : call.n, 0, c->data(),
+                       call.n);
+          },
+          (a->size() + b->size() + c->size()) * sizeof(float)};
 }
 
 }  // namespace mpanet
 #else
 namespace mpanet {
 
-std::function<Call(Memory&)> onednn_convolution(const ConvShape&, ConvPass) { return {}; }
-std::function<Call(Memory&)> onednn_product(bool, bool, int64_t, int64_t, int64_t) { return {}; }
+VendorCall onednn_call(const ConvCall&) { return {}; }
+VendorCall onednn_call(const ProductCall&) { return {}; }
 
 }  // namespace mpanet
 #endif

@@ -1,0 +1,46 @@
+// Times the passes of an op's case, and what they are held against in the same run.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/op_report.h"
+#include "tests/ops/op_run.h"
+#ifdef MPANET_HAS_CUDA
+#  include "kernels/cuda/vendor.h"
+#endif
+
+namespace mpanet {
+
+enum class Pass { Forward, Backward };
+
+class PassTimer {
+ public:
+  // seconds: given to each pass. with_kernels: also each kernel's share of a pass.
+  PassTimer(Device device, const OpPrecision& precision, const NetworkSizes& sizes, double seconds, bool with_kernels);
+  const DeviceRates& rates() const { return rates_; }
+  // The forward pass, and the backward pass where there is one.
+  std::vector<PassResult> time(size_t place, const OpName& op);
+
+ private:
+  using Instances = std::vector<std::unique_ptr<OpInstance>>;
+  Instances make_instances(size_t place) const;
+  Timing time_pass(const Instances& instances, Pass pass);
+  double copy_seconds(double bytes);
+  void time_vendor(size_t place, const OpCost& cost, Pass pass, PassResult& result);
+  double onednn_seconds(const OpCost& cost);
+  void note_kernels(OpInstance& instance, Pass pass, PassResult& result) const;
+
+  const OpPrecision& precision_;
+  NetworkSizes sizes_;
+  double seconds_;
+  bool with_kernels_;
+  std::shared_ptr<StreamHandle> stream_;
+  Context context_;  // of copies and yardsticks
+  DeviceRates rates_;
+  std::map<size_t, double> copies_;  // seconds by bytes
+};
+
+}  // namespace mpanet

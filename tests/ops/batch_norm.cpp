@@ -1,0 +1,60 @@
+#include "layers/batch_norm.h"
+
+#include "tests/ops/conv_inputs.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+// Statistics read x before the norm does; backward, the sums over a channel read dy, x and y before dx can be written.
+OpCase batch_norm_2d_case(const Shape& shape, Mode mode, bool relu, bool residual) {
+  const auto make = [=](Inputs& in) -> Call {
+    BatchNorm& norm = in.keep<BatchNorm>(in.store(), "norm", static_cast<int>(shape[3]));
+    in.fill_parameters();
+    const Tensor x = in.activation("x", shape);
+    const Tensor r = residual ? in.activation("residual", shape) : Tensor();
+    return [=, &norm, &context = in.context()] {
+      return Outputs{{batch_norm_2d(context, x, norm, mode, relu, r)}, {}};
+    };
+  };
+  const double pass = kStorageBytes * static_cast<double>(shape.count());
+  OpCase made{"batch_norm_2d",
+              fmt::format("{} {}{}{}", text(shape), name(mode), relu ? " relu" : "", residual ? " residual" : ""),
+              make,
+              {((mode == Mode::Train ? 3 : 2) + residual) * pass},
+              {(5 + 2 * relu + residual) * pass}};
+  if (shape[0] * shape[1] * shape[2] < 5)
+    made.harder = 4;  // what is left of so few rows' gradient is a small difference
+  return made;
+}
+
+Cases checks() {
+  Cases cases;
+  for (const Mode mode : {Mode::Train, Mode::Eval})
+    for (const bool relu : {false, true})
+      for (const bool residual : {false, true})
+        for (const Shape& shape : {Shape{3, 1, 1, 1}, Shape{2, 3, 5, 7}, Shape{1, 7, 3, 67}, Shape{2, 23, 13, 3}})
+          cases.push_back(batch_norm_2d_case(shape, mode, relu, residual));
+  for (const Shape& shape : {Shape{2, 5, 3, 64}, Shape{3, 2, 1, 2048}, Shape{1, 40, 25, 64}})
+    cases.push_back(wide(batch_norm_2d_case(shape, Mode::Train, true, true)));
+  // More parts than a block that merges them takes at once.
+  cases.push_back(wide(batch_norm_2d_case({1, 132, 125, 7}, Mode::Train, true, true)));
+  return cases;
+}
+
+// After each distinct convolution of the backbone; the wide ones end a block, where the norm adds the residual.
+Cases benchmarks(const NetworkSizes& z) {
+  Cases cases;
+  std::vector<Shape> known;
+  for (const ConvShape& s : backbone_convolutions(z)) {
+    const Shape shape{s.n, s.oh(), s.ow(), s.k};
+    if (std::find(known.begin(), known.end(), shape) != known.end()) continue;
+    known.push_back(shape);
+    cases.push_back(batch_norm_2d_case(shape, Mode::Train, true, s.k == 4 * s.c));
+  }
+  return cases;
+}
+
+const OpRegistration registration("batch_norm", checks, benchmarks);
+
+}  // namespace
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,57 @@
+#include "layers/conv.h"
+
+#include "tests/ops/conv_inputs.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+OpCase conv_case(const ConvShape& s, bool bias, bool picture = false) {
+  const auto make = [=](Inputs& in) -> Call {
+    Conv& conv = make_conv(in, "conv", s, bias);
+    in.fill_parameters();
+    const Tensor x = in.activation("x", {s.n, s.h, s.w, s.c}, {}, !picture);
+    return [x, &conv, &context = in.context()] { return Outputs{{conv2d(context, x, conv)}, {}}; };
+  };
+  return {"conv2d", name(s) + (bias ? " bias" : "") + (picture ? " x without gradient" : ""), make,
+          conv_forward_cost(s), conv_backward_cost(s, !picture)};
+}
+
+// One convolution used twice in a step: its weight's gradient is added to.
+OpCase shared_conv_case() {
+  const ConvShape s{.n = 2, .h = 5, .w = 3, .c = 4, .k = 4, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+  const auto make = [=](Inputs& in) -> Call {
+    Conv& conv = make_conv(in, "conv", s, true);
+    in.fill_parameters();
+    const Tensor x = in.activation("x", {s.n, s.h, s.w, s.c});
+    return [=, &conv, &context = in.context()] {
+      const Tensor y = conv2d(context, x, conv);
+      return Outputs{{y, conv2d(context, y, conv)}, {}};
+    };
+  };
+  return rounding({"conv2d", name(s) + " bias used twice", make}, 2);
+}
+
+Cases checks() {
+  Cases cases;
+  for (const ConvShape& s : kOddConvolutions)
+    for (const bool bias : {false, true}) cases.push_back(conv_case(s, bias));
+  cases.push_back(conv_case(kOddConvolutions[8], false, true));
+  cases.push_back(shared_conv_case());
+  for (const ConvShape& s : {kWideConvolution, kDeepConvolution, kBroadConvolution})
+    cases.push_back(wide(conv_case(s, false)));
+  return cases;
+}
+
+// Pictures need no gradient. The convolutions of the network have no bias; one case has, for the sums over rows.
+Cases benchmarks(const NetworkSizes& z) {
+  Cases cases;
+  const std::vector<ConvShape> shapes = backbone_convolutions(z);
+  for (const ConvShape& s : shapes) cases.push_back(conv_case(s, false, s.c == 3));
+  cases.push_back(conv_case(shapes[1], true));
+  return cases;
+}
+
+const OpRegistration registration("conv", checks, benchmarks);
+
+}  // namespace
+}  // namespace mpanet::PRECISION
