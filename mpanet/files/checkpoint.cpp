@@ -153,7 +153,7 @@ void save_training(const std::string& path, const Engine& engine, const TrainCon
     for (const auto& [prefix, slot] : optimizer_slots(config))
       if (tensor.trainable)
         sources.push_back({prefix + tensor.name, dtype, tensor.shape,
-                           [&engine, name = tensor.name, slot](double* out) { engine.read(name, slot, out); }});
+                           [&engine, name = tensor.name, slot = slot](double* out) { engine.read(name, slot, out); }});
   write_safetensors(path, std::move(sources),
                     {{"format", "pt"}, {kConfigKey, config_line(config)}, {kProgressKey, progress_text(progression)}});
 }

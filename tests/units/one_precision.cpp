@@ -14,8 +14,8 @@ TEST_CASE("the precision that was built works") {
 
 TEST_CASE("a precision that was not built is refused by name, before anything is allocated") {
   for (const Precision precision : {Precision::f64, Precision::bf16, Precision::f16}) {
-    const std::string expected = "precision: this program was built without " + name_of(precision) +
-                                 " (MPANET_PRECISIONS); it has f32";
+    const std::string expected =
+        "precision: this program was built without " + name_of(precision) + " (MPANET_PRECISIONS); it has f32";
     CHECK_THROWS_WITH_AS(plan_memory(tiny(precision)), expected.c_str(), UserError);
     CHECK_THROWS_WITH_AS(make_engine(tiny(precision)), expected.c_str(), UserError);
     CHECK(parse_precision(name_of(precision), "--precision") == precision);
