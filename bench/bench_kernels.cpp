@@ -100,8 +100,8 @@ void run(const Options& o) {
   if (rehearsal) sizes = kRehearsal;
   if (cpu) sizes.batch = 2;
   if (o.batch > 0) sizes.batch = o.batch;
-  fmt::print("{}\nops of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height, sizes.width,
-             sizes.samples);
+  fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
+             sizes.width, sizes.samples);
   if (rehearsal) fmt::print("a rehearsal at small sizes, nothing is timed\n");
   if (cpu && !rehearsal) {
     fmt::print("no GPU is timed here: these are the CPU backend's kernels, held against oneDNN and memcpy\n");

@@ -14,20 +14,24 @@
 #include "core/base/random.h"
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
+#include "mpanet/network/vendors.h"
 
 using namespace mpanet;
 
 namespace {
 
 struct Options {
-  std::string what = "train", size = "384x128", precision = "f32", json_path;
+  std::string what = "train", size = "384x128", precision = "f32", json_path, conv, gemm;
   Device device;
   int batch = 16, steps = 5, threads = omp_get_max_threads();
+  bool profile = true;
   ModelConfig model;
 };
 
 struct Result {
-  double seconds = 0, flops = 0, peak_bytes = 0, gpu_bytes = 0;
+  double seconds = 0, flops = 0, peak_bytes = 0, gpu_bytes = 0;  // a step's
+  std::vector<double> laps;                                      // of all steps
+  double host_seconds = 0;                                       // of a step, until the device had been given it all
   std::vector<Engine::OpTime> profile;
 };
 
@@ -52,6 +56,23 @@ Batch make_batch(const Options& o) {
   return b;
 }
 
+// Steps that only bring things up: primitives and memory, on a GPU the recording too.
+int warm_up(const Options& o) { return o.device.backend == Backend::cuda ? 5 : 1; }
+
+// Runs `count` steps and marks each one's end. A batch waits on the device before each, as in training.
+void run_steps(Engine& engine, const Options& o, const Batch& batch, std::vector<float>& features, int count) {
+  for (int i = 0; i < count; i++) {
+    if (o.what == "train") {
+      engine.forward_backward(1);
+      engine.upload(batch);
+      engine.update(3.5e-4);
+    } else {
+      engine.embed(batch, features.data());
+    }
+    engine.mark();
+  }
+}
+
 Result measure(const Options& o) {
   const bool train = o.what == "train";
   EngineConfig config;
@@ -59,32 +80,26 @@ Result measure(const Options& o) {
   config.device = o.device;
   config.precision = parse_precision(o.precision, "--precision");
   (train ? config.train_batch : config.embed_batch) = o.batch;
+  config.vendors = choose_vendors(o.conv, o.gemm, o.device);
   const std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(1);
   const Batch batch = make_batch(o);
   std::vector<float> features(static_cast<size_t>(o.batch) * engine->feature_size());
-  const auto step = [&] {
-    if (train) {
-      engine->forward_backward(batch, 1);
-      engine->update(3.5e-4);
-      engine->losses();  // until the device is done
-    } else {
-      engine->embed(batch, features.data());
-    }
-  };
-  step();  // the first one compiles primitives and touches memory
-  std::vector<double> times;
-  for (int i = 0; i < o.steps; i++) {
-    times.push_back(seconds_of(step));
-    fmt::print(stderr, "step {} of {}: {:.3f} s\n", i + 1, o.steps, times.back());
-  }
+  if (train) engine->upload(batch);
+  run_steps(*engine, o, batch, features, warm_up(o));
+  engine->take_laps();
   Result result;
-  result.seconds = median(times);
-  engine->set_profiling(true);
-  step();
-  result.profile = engine->take_profile();
-  for (const Engine::OpTime& op : result.profile) result.flops += op.flops;
-  std::sort(result.profile.begin(), result.profile.end(), [](auto& a, auto& b) { return a.seconds > b.seconds; });
+  engine->mark();
+  result.host_seconds = seconds_of([&] { run_steps(*engine, o, batch, features, o.steps); }) / o.steps;
+  result.laps = engine->take_laps();
+  result.seconds = median(result.laps);
+  result.flops = train ? engine->flops().train : engine->flops().embed;
+  if (o.profile) {
+    engine->set_profiling(true);
+    run_steps(*engine, o, batch, features, 1);
+    result.profile = engine->take_profile();
+    std::sort(result.profile.begin(), result.profile.end(), [](auto& a, auto& b) { return a.seconds > b.seconds; });
+  }
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   result.peak_bytes = static_cast<double>(usage.ru_maxrss) * 1024;
@@ -117,10 +132,10 @@ void print_profile(const Result& r) {
 
 void run(const Options& o) {
   fmt::print(
-      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {} threads; median of {} steps after one that is not "
+      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {} threads; median of {} steps after {} that {} not "
       "counted\n",
       o.what == "train" ? "training step" : "embedding", o.model.depth, o.batch, o.size, o.precision, name_of(o.device),
-      o.threads, o.steps);
+      o.threads, o.steps, warm_up(o), warm_up(o) == 1 ? "is" : "are");
   const Result r = measure(o);
   const bool cpu = o.device.backend == Backend::cpu;
   const double gflops = r.flops * 1e-9 / r.seconds, product = cpu ? product_gflops() : 0;
@@ -132,7 +147,7 @@ void run(const Options& o) {
                100 * gflops / product);
   fmt::print("peak resident memory {:.0f} MiB\n", peak_mib);
   if (r.gpu_bytes > 0) fmt::print("peak memory of {} {:.0f} MiB\n", name_of(o.device), r.gpu_bytes * 0x1p-20);
-  print_profile(r);
+  if (o.profile) print_profile(r);
   if (o.json_path.empty()) return;
   nlohmann::ordered_json json = {{"what", o.what},
                                  {"depth", o.model.depth},
@@ -142,7 +157,12 @@ void run(const Options& o) {
                                  {"precision", o.precision},
                                  {"device", name_of(o.device)},
                                  {"threads", o.threads},
+                                 {"conv", o.conv.empty() ? "native" : o.conv},
+                                 {"gemm", o.gemm.empty() ? "native" : o.gemm},
                                  {"seconds_per_image", per_image},
+                                 {"seconds", r.laps},
+                                 {"host_seconds", r.host_seconds},
+                                 {"flops", r.flops},
                                  {"gflops", gflops},
                                  {"peak_mib", peak_mib}};
   if (cpu) json["product_gflops"] = product;
@@ -170,13 +190,16 @@ int main(int argc, char** argv) try {
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--steps", o.steps, "measured steps")->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("--threads", o.threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--conv", o.conv, kConvHelp);
+  app.add_option("--gemm", o.gemm, kGemmHelp);
+  app.add_flag("--profile,!--no-profile", o.profile, "one more step at the end, op by op (on)");
   app.add_option("--json", o.json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   char end = 0;
   if (std::sscanf(o.size.c_str(), "%dx%d%c", &o.model.height, &o.model.width, &end) != 2)
     fail("--size: expected HEIGHTxWIDTH, got \"{}\"", o.size);
   o.device = choose_device(device, &why);
-  fmt::print("{}\n", why);
+  fmt::print("device: {}\n", why);
   omp_set_num_threads(o.threads);
   run(o);
 } catch (...) {

@@ -24,18 +24,6 @@ int attribute(cudaDeviceAttr which, int device) {
 
 }  // namespace
 
-double gpu_seconds(Stream stream, const std::function<void()>& give) {
-  const cuda::Event begin = cuda::make_event(cudaEventDefault), end = cuda::make_event(cudaEventDefault);
-  const cudaStream_t handle = cuda::state_of(stream).handle.get();
-  CUDA_CALL(cudaEventRecord(begin.get(), handle));
-  give();
-  CUDA_CALL(cudaEventRecord(end.get(), handle));
-  CUDA_CALL(cudaEventSynchronize(end.get()));
-  float milliseconds = 0;
-  CUDA_CALL(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
-  return milliseconds * 1e-3;
-}
-
 void gpu_copy(Stream stream, void* to, const void* from, size_t bytes) {
   CUDA_CALL(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda::state_of(stream).handle.get()));
 }

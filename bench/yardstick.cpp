@@ -17,6 +17,12 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+#ifdef MPANET_HAS_ONEDNN
+const char* product_yardstick() { return "oneDNN"; }
+#else
+const char* product_yardstick() { return "mpanet"; }
+#endif
+
 double seconds_of_product(int m, int n, int k, const float* a, const float* b) {
 #ifdef MPANET_HAS_ONEDNN
   std::vector<float> product(static_cast<size_t>(m) * n);

@@ -27,6 +27,7 @@ StreamHandle::~StreamHandle() { ON_BACKEND(device_.backend, destroy_stream(strea
 Buffer::Buffer(Context& context, size_t bytes) : context_(&context), bytes_(bytes) {
   if (!context.planning()) memory_ = ON_BACKEND(context.backend(), allocate(context.stream(), bytes));
   context.persistent_ += bytes;
+  context.buffers_made_++;
 }
 
 Buffer::~Buffer() {
@@ -80,6 +81,24 @@ void Context::synchronize() {
   if (!planning()) ON_BACKEND(backend(), synchronize(stream()));
 }
 
+void Context::mark() {
+  if (backend() == Backend::cuda)
+    moments_.push_back({0, cuda::mark(stream())});
+  else
+    moments_.push_back({now(), nullptr});
+}
+
+std::vector<double> Context::take_laps() {
+  std::vector<double> laps;
+  for (size_t i = 1; i < moments_.size(); i++) {
+    const Moment &begin = moments_[i - 1], &end = moments_[i];
+    laps.push_back(end.event ? cuda::seconds_between(stream(), begin.event.get(), end.event.get())
+                             : end.seconds - begin.seconds);
+  }
+  moments_.clear();
+  return laps;
+}
+
 MemoryUse Context::memory_use() const { return backend() == Backend::cuda ? cuda::memory_use(stream()) : MemoryUse{}; }
 
 CapturedWork Context::capture(const std::function<void()>& work) {
@@ -92,6 +111,7 @@ CapturedWork Context::capture(const std::function<void()>& work) {
     work();
   } catch (...) {
     cuda::abandon_capture(stream());
+    tape_.clear();
     throw;
   }
   return CapturedWork(cuda::end_capture(stream()));

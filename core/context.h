@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/device.h"
@@ -105,6 +106,7 @@ class Context {
   void set_recording(bool on) { recording_ = on; }
 
   size_t persistent_bytes() const { return persistent_; }  // in Buffers now
+  uint64_t buffers_made() const { return buffers_made_; }  // ever: as long as it stays, so do their addresses
 
   void to_device(void* to, const void* from, size_t bytes);
   void to_host(void* to, const void* from, size_t bytes);
@@ -114,17 +116,24 @@ class Context {
 
   // Records what `work` gives to the stream, without running it; replay() runs all of it, at the same addresses. `work`
   // may run kernels, zero() and HostBuffer::send(), and take memory from the arena. Buffers, other copies and
-  // synchronisation are CheckErrors. cuda only.
+  // synchronisation are CheckErrors. An error in `work` leaves the tape empty. cuda only.
   bool can_capture() const { return backend() == Backend::cuda; }
   CapturedWork capture(const std::function<void()>& work);
   void replay(const CapturedWork& captured);
+
+  // Notes a moment of the device's work. take_laps() waits for the last one and returns the seconds from each to the
+  // next, on a GPU by the device's own clock.
+  void mark();
+  std::vector<double> take_laps();
 
   // Seconds by kernel, for bench-step. add_flops() counts for the kernel that is called next.
   void set_profiling(bool on) { profiling_ = on; }
   bool profiling() const { return profiling_; }
   void add_flops(double flops) {
+    flops_ += flops;
     if (profiling_) pending_flops_ += flops;
   }
+  double flops() const { return flops_; }  // added so far, in a plan too
   void add_time(const std::string& op, double seconds);
   std::map<std::string, OpStatistics> take_profile();
 
@@ -137,9 +146,15 @@ class Context {
   std::unique_ptr<Arena> arena_;
   Tape tape_;
   bool recording_ = true, profiling_ = false, launching_ = false;
-  double pending_flops_ = 0;
+  double flops_ = 0, pending_flops_ = 0;
   size_t persistent_ = 0;
+  uint64_t buffers_made_ = 0;
   std::map<std::string, OpStatistics> profile_;
+  struct Moment {
+    double seconds = 0;           // of the host's clock; its backends have done their work when a call returns
+    std::shared_ptr<void> event;  // cuda
+  };
+  std::vector<Moment> moments_;
 };
 
 // Throws the error of a kernel call again, preceded by the op's name: the call's text up to its parenthesis.

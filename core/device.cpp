@@ -1,11 +1,26 @@
 #include "core/device.h"
 
 #include <charconv>
+#include <filesystem>
 
 #include "core/base/error.h"
 
 namespace mpanet {
 namespace {
+
+// Where the driver's kernel module shows its cards; no CUDA is needed to look.
+bool machine_has_card() {
+  std::error_code none;
+  const std::filesystem::path cards = "/proc/driver/nvidia/gpus";
+  return std::filesystem::exists("/dev/nvidia0", none) ||
+         (std::filesystem::exists(cards, none) && !std::filesystem::is_empty(cards, none));
+}
+
+GpuSurvey survey_machine() {
+  GpuSurvey survey = cuda::survey();
+  survey.card = !survey.gpus.empty() || machine_has_card();
+  return survey;
+}
 
 std::string described(const Gpu& gpu, int index) {
   return fmt::format("cuda:{} ({}, compute capability {}.{}, {:.1f} GiB)", index, gpu.name, gpu.major, gpu.minor,
@@ -62,7 +77,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
       if (why != nullptr) *why = gpu;
       return device;
     } catch (const UserError& e) {
-      if (why != nullptr) *why = fmt::format("cpu ({})", e.what());
+      if (why != nullptr) *why = survey.card ? fmt::format("cpu ({})", e.what()) : "cpu";
       return Backend::cpu;
     }
   }
@@ -79,7 +94,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
 Device choose_device(const std::string& name, std::string* why) {
   // The driver is asked only for cuda and auto: asking takes time.
   const bool gpus = name == "auto" || name == "cuda" || name.starts_with("cuda:");
-  return choose_device(name, gpus ? cuda::survey() : GpuSurvey{}, why);
+  return choose_device(name, gpus ? survey_machine() : GpuSurvey{}, why);
 }
 
 }  // namespace mpanet

@@ -22,7 +22,7 @@ constexpr const char* kDeviceHelp =
     "be used, else the CPU";
 
 // UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes one line that says
-// which device was taken, and why if the name is auto.
+// which device was taken. If the name is auto and the machine has an NVIDIA card, it also says why that was not taken.
 Device choose_device(const std::string& name, std::string* why = nullptr);
 Device choose_device(const std::string& name, const GpuSurvey& survey, std::string* why = nullptr);
 

@@ -13,7 +13,11 @@ void Tape::backward() {
     try {
       step.backward();
     } catch (const CheckError& error) {
+      clear();
       throw CheckError(std::string("backward of ") + step.op + ": " + error.what());
+    } catch (...) {
+      clear();
+      throw;
     }
   }
 }

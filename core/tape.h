@@ -13,7 +13,7 @@ class Tape {
   // `backward` must do nothing when its output got no gradient (TensorOf::has_grad).
   void record(const char* op, std::function<void()> backward) { steps_.push_back({op, std::move(backward)}); }
 
-  // Runs every closure, the last one first. An error names the op.
+  // Runs every closure, the last one first. An error names the op and leaves the tape empty.
   void backward();
   void clear() {
     while (!steps_.empty()) steps_.pop_back();

@@ -7,7 +7,8 @@ namespace mpanet::cuda {
 
 GpuSurvey survey() {
   GpuSurvey none;
-  none.problem = "this program was built without the cuda backend (MPANET_CUDA)";
+  none.problem =
+      "this program was built without the cuda backend, which scripts/build adds where it finds nvcc and a card";
   return none;
 }
 
@@ -16,6 +17,8 @@ void begin_capture(Stream) { no_backend("begin_capture"); }
 std::shared_ptr<void> end_capture(Stream) { no_backend("end_capture"); }
 void abandon_capture(Stream) { no_backend("abandon_capture"); }
 void replay(Stream, void*) { no_backend("replay"); }
+std::shared_ptr<void> mark(Stream) { no_backend("mark"); }
+double seconds_between(Stream, void*, void*) { no_backend("seconds_between"); }
 std::shared_ptr<void> allocate_pinned(Stream, size_t) { no_backend("allocate_pinned"); }
 void copy_from_pinned(Stream, void*, const void*, size_t) { no_backend("copy_from_pinned"); }
 std::shared_ptr<UploadState> create_upload(Stream) { no_backend("create_upload"); }

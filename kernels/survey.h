@@ -16,6 +16,7 @@ struct Gpu {
 struct GpuSurvey {
   std::vector<Gpu> gpus;
   std::string problem;        // why there are none: no driver, too old a driver, ...
+  bool card = false;          // whether the machine has an NVIDIA card, whatever this program can do with it
   std::string architectures;  // of the program's kernels, in CMake's words: 80-real,90 (code and PTX),100-virtual (PTX)
   int driver = 0;             // the newest CUDA that the driver serves, 12040 is 12.4; 0: no driver
   int toolkit = 0;            // the version of CUDA that compiled the kernels

@@ -43,7 +43,7 @@ int report_exception(const char* program);
 
 // MPANET_CHECK(condition, "format {}", args...): an engine's promise, always on. The message begins with the function's
 // name.
-#define MPANET_CHECK(condition, ...)                                                \
-  do {                                                                              \
-    if (!(condition)) ::mpanet::check_failed(__func__, #condition, __VA_ARGS__);    \
+#define MPANET_CHECK(condition, ...)                                             \
+  do {                                                                           \
+    if (!(condition)) ::mpanet::check_failed(__func__, #condition, __VA_ARGS__); \
   } while (0)

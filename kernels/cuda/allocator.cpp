@@ -7,10 +7,11 @@
 namespace mpanet::cuda {
 namespace {
 
-// Sizes in steps of an eighth of their power of two, so that requests of nearly one size share blocks and at most an
-// eighth of one is wasted.
+// Small sizes in steps of an eighth of their power of two, so that requests of nearly one size share blocks and at most
+// an eighth of one is wasted. Large ones to the byte: what a memory plan says is what is taken.
 size_t size_class(size_t bytes) {
-  constexpr size_t kSmallest = 256;
+  constexpr size_t kSmallest = 256, kLarge = size_t{1} << 20;
+  if (bytes >= kLarge) return bytes;
   size_t step = kSmallest;
   while (step * 16 <= bytes) step *= 2;
   return (std::max(bytes, kSmallest) + step - 1) / step * step;

@@ -45,10 +45,32 @@ void replay(Stream stream, void* captured) {
 }
 
 std::shared_ptr<void> allocate_pinned(Stream stream, size_t bytes) {
-  return on_device(stream, [=](StreamState&) -> std::shared_ptr<void> {
+  return on_device(stream, [=](StreamState& state) -> std::shared_ptr<void> {
     PinnedBlock block = make_pinned(bytes);
     std::memset(block.get(), 0, bytes);
-    return block;
+    // The stream may still read it when its owner goes.
+    return {block.release(), [&state](void* memory) {
+              static_cast<void>(cudaStreamSynchronize(state.handle.get()));
+              static_cast<void>(cudaFreeHost(memory));
+            }};
+  });
+}
+
+std::shared_ptr<void> mark(Stream stream) {
+  return on_device(stream, [](StreamState& state) -> std::shared_ptr<void> {
+    Event event = make_event(cudaEventDefault);
+    CUDA_CALL(cudaEventRecord(event.get(), state.handle.get()));
+    return event;
+  });
+}
+
+double seconds_between(Stream stream, void* begin, void* end) {
+  return on_device(stream, [=](StreamState&) {
+    const auto first = static_cast<cudaEvent_t>(begin), last = static_cast<cudaEvent_t>(end);
+    CUDA_CALL(cudaEventSynchronize(last));
+    float milliseconds = 0;
+    CUDA_CALL(cudaEventElapsedTime(&milliseconds, first, last));
+    return milliseconds * 1e-3;
   });
 }
 

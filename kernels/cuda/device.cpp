@@ -34,6 +34,7 @@ Stream create_stream(int index) {
     const std::string problem = survey().problem;
     fail("cuda:{}: {}", index, problem.empty() ? cudaGetErrorString(error) : problem);
   }
+  if (waits_asleep()) CUDA_CALL(cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync));
   auto state = std::make_unique<StreamState>();
   cudaDeviceProp properties;
   CUDA_CALL(cudaGetDeviceProperties(&properties, index));

@@ -1,5 +1,7 @@
 #include "kernels/cuda/handles.h"
 
+#include <thread>
+
 namespace mpanet::cuda {
 
 bool is_kernel_fault(cudaError_t error) {
@@ -28,6 +30,11 @@ void check(cudaError_t error, const char* call) {
   throw CheckError(text);
 }
 
+bool waits_asleep() {
+  static const bool asleep = waits_asleep(std::thread::hardware_concurrency());
+  return asleep;
+}
+
 CudaStream make_stream() {
   cudaStream_t stream = nullptr;
   CUDA_CALL(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
@@ -36,6 +43,7 @@ CudaStream make_stream() {
 
 Event make_event(unsigned flags) {
   cudaEvent_t event = nullptr;
+  if (waits_asleep()) flags |= cudaEventBlockingSync;
   CUDA_CALL(cudaEventCreateWithFlags(&event, flags));
   return Event(event);
 }

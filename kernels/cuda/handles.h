@@ -32,6 +32,11 @@ using RunnableGraph = std::unique_ptr<CUgraphExec_st, Destroy<cudaGraphExecDestr
 using DeviceBlock = std::unique_ptr<void, Destroy<cudaFree>>;
 using PinnedBlock = std::unique_ptr<void, Destroy<cudaFreeHost>>;
 
+// Whether a host thread that waits for the device sleeps. Where processors are few it must: while it spins, the threads
+// that load pictures lack one.
+constexpr bool waits_asleep(unsigned processors) { return processors <= 8; }
+bool waits_asleep();  // with the processors that this process may use
+
 CudaStream make_stream();  // on the current device, not ordered with the default stream
 Event make_event(unsigned flags = cudaEventDisableTiming);  // for order only; with cudaEventDefault it has a time
 PinnedBlock make_pinned(size_t bytes);                      // host memory that the device reads and writes itself

@@ -1,6 +1,6 @@
 # Finds nvcc, decides which architectures the kernels are compiled for, enables the language. Included by the top-level
 # CMakeLists.txt, since all of this must come before enable_language(CUDA).
-set(MPANET_ARCHITECTURES 75 80 86 89 90 100 120)  # those of them that nvcc knows
+include(${CMAKE_CURRENT_LIST_DIR}/architectures.cmake)
 
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(MPANET_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES bin)
@@ -23,15 +23,8 @@ if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   if(failed)
     message(FATAL_ERROR "MPANET_CUDA: ${nvcc} --list-gpu-arch: ${failed}")
   endif()
-  set(architectures)
-  foreach(architecture ${MPANET_ARCHITECTURES})
-    if(known MATCHES "compute_${architecture}\n")
-      list(APPEND architectures ${architecture}-real)
-      set(newest ${architecture})
-    endif()
-  endforeach()
-  # Machine code for each, and the newest one's PTX for cards still to come.
-  set(CMAKE_CUDA_ARCHITECTURES ${architectures} ${newest}-virtual CACHE STRING "architectures of the cuda backend")
+  choose_architectures("${known}" architectures)
+  set(CMAKE_CUDA_ARCHITECTURES ${architectures} CACHE STRING "architectures of the cuda backend")
 endif()
 
 enable_language(CUDA)

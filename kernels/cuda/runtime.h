@@ -16,12 +16,18 @@ std::shared_ptr<void> end_capture(Stream stream);  // what replay() runs
 void abandon_capture(Stream stream);
 void replay(Stream stream, void* captured);
 
-std::shared_ptr<void> allocate_pinned(Stream stream, size_t bytes);  // host memory, zero at first
+// A moment in the stream's work, and the seconds from one moment to a later one, which the host waits for.
+std::shared_ptr<void> mark(Stream stream);
+double seconds_between(Stream stream, void* begin, void* end);
+
+// Host memory, zero at first. Its end waits for the stream.
+std::shared_ptr<void> allocate_pinned(Stream stream, size_t bytes);
 // `from` must stay as it is until the stream has come this far.
 void copy_from_pinned(Stream stream, void* to, const void* from, size_t bytes);
 
 // Copies from pinned memory that go on beside the stream's kernels. One buffer on the device, so in turn:
 // start, wait_for (the stream's later work sees the data), and read (the stream's work so far was the last to read it).
+// The end of an UploadState waits for its last copy.
 struct UploadState;
 std::shared_ptr<UploadState> create_upload(Stream stream);
 void start_upload(Stream stream, UploadState& upload, void* to, const void* from, size_t bytes);

@@ -5,6 +5,11 @@
 namespace mpanet::cuda {
 
 struct UploadState {
+  UploadState() = default;
+  // The last copy may still run. It has to end before the memory on both sides is used for something else.
+  ~UploadState() { static_cast<void>(cudaEventSynchronize(arrived.get())); }
+  UploadState(const UploadState&) = delete;
+  UploadState& operator=(const UploadState&) = delete;
   Event arrived = make_event();  // on the copies' stream
   Event read = make_event();     // on the kernels' stream
 };

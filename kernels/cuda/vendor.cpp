@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/vendor_trial.h"
 
@@ -13,19 +14,14 @@ constexpr char kTag = 0;  // its address names the settings among what a stream 
 Vendors& settings_of(Stream stream) { return state_of(stream).get<Vendors>(&kTag); }
 
 // Of several calls after one that is not counted, the fastest: what else ran made the others slower.
-float best_milliseconds(Stream stream, const std::function<void()>& work) {
+double best_seconds(Stream stream, const std::function<void()>& work) {
   constexpr int kCalls = 5;
-  const Event begin = make_event(cudaEventDefault), end = make_event(cudaEventDefault);
-  const cudaStream_t handle = state_of(stream).handle.get();
-  float best = 0;
+  double best = 0;
   work();
   for (int i = 0; i < kCalls; i++) {
-    CUDA_CALL(cudaEventRecord(begin.get(), handle));
+    const std::shared_ptr<void> begin = mark(stream);
     work();
-    CUDA_CALL(cudaEventRecord(end.get(), handle));
-    CUDA_CALL(cudaEventSynchronize(end.get()));
-    float time = 0;
-    CUDA_CALL(cudaEventElapsedTime(&time, begin.get(), end.get()));
+    const double time = seconds_between(stream, begin.get(), mark(stream).get());
     best = i == 0 ? time : std::min(best, time);
   }
   return best;
@@ -56,8 +52,8 @@ const Vendors& vendors_of(Stream stream) { return settings_of(stream); }
 
 bool library_is_faster(Stream stream, const std::string& shape, const std::string& library,
                        const std::function<void(bool with_library)>& run) {
-  const float theirs = best_milliseconds(stream, [&] { run(true); });
-  const float ours = best_milliseconds(stream, [&] { run(false); });
+  const double theirs = best_seconds(stream, [&] { run(true); });
+  const double ours = best_seconds(stream, [&] { run(false); });
   settings_of(stream).choices[shape] = theirs < ours ? library : "native";
   return theirs < ours;
 }

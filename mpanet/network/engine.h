@@ -48,6 +48,10 @@ struct MemoryPlan {
   size_t total() const { return parameters + optimizer + activations; }
 };
 
+struct StepFlops {
+  double train = 0, embed = 0;
+};
+
 struct EngineConfig {
   ModelConfig model;
   OptimizerConfig optimizer;
@@ -56,6 +60,7 @@ struct EngineConfig {
   int train_batch = 0;         // largest training batch; 0: never trains (no gradients, no optimiser state)
   int embed_batch = 0;         // largest embedding batch; 0: never embeds
   cuda::Vendors vendors = {};  // with a GPU: whose convolutions and matrix products
+  bool record_steps = true;    // with a GPU: a training step is recorded once and replayed; false: launched each time
 };
 
 // One tensor of the state, under the authors' checkpoint name. Shape and order of elements are PyTorch's
@@ -125,6 +130,13 @@ class Engine {
     double seconds = 0, flops = 0;
     int64_t calls = 0;
   };
+  // Floating-point operations of a training step's and an embedding's convolutions and matrix products.
+  virtual StepFlops flops() const = 0;
+  // Training steps that were replayed from a recording.
+  virtual int64_t replays() const = 0;
+  // Notes this moment of the device's work; take_laps() waits for the last one and returns the seconds between them.
+  virtual void mark() = 0;
+  virtual std::vector<double> take_laps() = 0;
   virtual void set_profiling(bool on) = 0;
   virtual std::vector<OpTime> take_profile() = 0;
 };

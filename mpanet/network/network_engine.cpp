@@ -24,19 +24,23 @@ void check_config(const EngineConfig& config) {
 struct Planned {
   MemoryPlan plan;
   size_t arena = 0;
+  StepFlops flops;
 };
 
 Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream) {
   Context context(config.device, stream, Arena::Mode::Plan);
   Network network(context, config);
+  StepFlops flops;
   if (config.train_batch > 0) run_training(context, network, config, 1);
+  flops.train = context.flops();
   if (config.embed_batch > 0) run_embedding(context, network, config);
+  flops.embed = context.flops() - flops.train;
   MemoryPlan plan;
   plan.optimizer = network.store.state_bytes();
   const size_t inputs = network.images.bytes() + network.pictures.bytes();
   plan.parameters = context.persistent_bytes() - plan.optimizer - inputs;
   plan.activations = context.arena().peak() + inputs;
-  return {plan, context.arena().peak()};
+  return {plan, context.arena().peak(), flops};
 }
 
 class NetworkEngine final : public Engine {
@@ -44,6 +48,7 @@ class NetworkEngine final : public Engine {
   NetworkEngine(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream, const Planned& planned)
       : config_(config),
         plan_(planned.plan),
+        flops_(planned.flops),
         context_(config.device, stream, planned.arena),
         network_(context_, config) {
     for (const Parameter& p : network_.store.list()) tensors_.push_back({p.name, p.shape, p.trainable});
@@ -150,6 +155,10 @@ class NetworkEngine final : public Engine {
   mpanet::cuda::Vendors vendors() const override {
     return context_.backend() == Backend::cuda ? mpanet::cuda::vendors_of(context_.stream()) : config_.vendors;
   }
+  StepFlops flops() const override { return flops_; }
+  int64_t replays() const override { return replays_; }
+  void mark() override { context_.mark(); }
+  std::vector<double> take_laps() override { return context_.take_laps(); }
   void set_profiling(bool on) override { context_.set_profiling(on); }
   std::vector<OpTime> take_profile() override {
     std::vector<OpTime> times;
@@ -174,14 +183,17 @@ class NetworkEngine final : public Engine {
   // A step's kernels one by one; on a GPU, from the second step on, recorded once and given to the device as a whole.
   void run_step() {
     const auto run = [&] { terms_ = run_training(context_, network_, config_, progress_.loss_scale); };
-    if (!context_.can_capture() || context_.profiling() || !std::exchange(warm_, true)) return run();
-    // What a recorded step has in it besides addresses of the arena: buffers that may be made anew, and the loss scale.
-    const std::pair<size_t, double> made_for = {context_.persistent_bytes(), progress_.loss_scale};
+    if (!config_.record_steps || !context_.can_capture() || context_.profiling() || !std::exchange(warm_, true))
+      return run();
+    // A recorded step holds addresses of buffers and the loss scale. It is recorded again when a buffer was made or the
+    // scale changed.
+    const std::pair<uint64_t, double> made_for = {context_.buffers_made(), progress_.loss_scale};
     if (!step_ || recorded_for_ != made_for) {
       step_ = context_.capture(run);
       recorded_for_ = made_for;
     }
     context_.replay(step_);
+    replays_++;
     network_.store.moved();
   }
 
@@ -236,14 +248,16 @@ class NetworkEngine final : public Engine {
 
   EngineConfig config_;
   MemoryPlan plan_;
+  StepFlops flops_;
   mutable Context context_;
   mutable Network network_;
   StepState state_;
   std::vector<int32_t> labels_;  // of the uploaded batch; empty: none waits
   std::vector<uint8_t> infrared_;
   CapturedWork step_;
-  std::pair<size_t, double> recorded_for_;
+  std::pair<uint64_t, double> recorded_for_;
   bool warm_ = false;
+  int64_t replays_ = 0;
   OptimizerProgress progress_;
   std::vector<std::string> terms_;  // names of the last step's
   bool scaled_ = false;             // the gradients are those of a forward_backward() with a loss scale

@@ -117,7 +117,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan) {
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
-  fmt::print(stderr, "{}\n", why);
+  fmt::print(stderr, "device: {}\n", why);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
   check_image_size(config.model);

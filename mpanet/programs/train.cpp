@@ -83,7 +83,7 @@ int run(int argc, char** argv) {
   if (max_steps >= 0) options.max_steps = max_steps;
   std::string why;
   options.device = choose_device(device, &why);
-  fmt::print("{}\n", why);
+  fmt::print("device: {}\n", why);
   return train(options);
 }
 

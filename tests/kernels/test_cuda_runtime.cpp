@@ -2,6 +2,7 @@
 // executes PTX on the CPU gives. Without a device every case says that it was skipped.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -9,7 +10,10 @@
 #include "core/base/error.h"
 #include "core/context.h"
 #include "core/device.h"
+#include "core/tensor.h"
 #include "core/upload.h"
+#include "kernels/cuda/runtime.h"
+#include "mpanet/network/engine.h"
 #if defined(MPANET_HAS_CUDA)
 #  include "kernels/cuda/allocator.h"
 #  include "tests/kernels/cuda_runtime_kernels.h"
@@ -20,7 +24,9 @@ using namespace mpanet;
 
 namespace {
 
+// The GPU that MPANET_TEST_DEVICE names; then there must be one.
 std::optional<Device> gpu() {
+  if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return choose_device(name);
   try {
     return choose_device("cuda");
   } catch (const UserError& error) {
@@ -111,6 +117,48 @@ TEST_CASE("memory is kept for the next of its size, counted, and zero at first e
   CHECK(use.free < use.total);
 }
 
+TEST_CASE("large memory is taken to the byte") {
+  const auto device = gpu();
+  if (!device) return;
+  constexpr size_t kSlab = (size_t{5} << 20) + 3 * Arena::kAlignment, kBuffer = (size_t{1} << 20) + 1;
+  Context context(*device, std::make_shared<StreamHandle>(*device), kSlab);
+  CHECK(context.memory_use().held == kSlab);
+  const Buffer buffer(context, kBuffer);
+  CHECK(context.memory_use().held == kSlab + kBuffer);
+  CHECK(context.memory_use().in_use == kSlab + kBuffer);
+}
+
+TEST_CASE("an engine takes what its plan says") {
+  const auto device = gpu();
+  if (!device) return;
+  EngineConfig config;
+  config.model.depth = "tiny";
+  config.model.classes = 400;
+  config.model.height = 64;
+  config.model.width = 32;
+  config.device = *device;
+  config.train_batch = config.embed_batch = 8;
+  const std::unique_ptr<Engine> engine = make_engine(config);
+  engine->initialize(1);
+  Batch batch;
+  batch.count = 8;
+  batch.height = 64;
+  batch.width = 32;
+  batch.images.resize(size_t{8} * 3 * 64 * 32, 0.5F);
+  for (int i = 0; i < 8; i++) {
+    batch.labels.push_back(i / 4);
+    batch.infrared.push_back(i % 2 == 0);
+  }
+  engine->forward_backward(batch, 1);
+  engine->update(1e-4);
+  std::vector<float> features(size_t{8} * static_cast<size_t>(engine->feature_size()));
+  engine->embed(batch, features.data());
+  // Small buffers are rounded up, all together by far less than a mebibyte.
+  const size_t held = engine->memory_use().held, planned = engine->plan().total();
+  CHECK(held >= planned);
+  CHECK(held < planned + (size_t{64} << 10));
+}
+
 TEST_CASE("out of memory says how much there is, and the stream goes on") {
   const auto device = gpu();
   if (!device) return;
@@ -163,6 +211,52 @@ TEST_CASE("what cannot be captured is refused, and the stream goes on") {
   refused("while it times kernels", [] {});
   context.to_device(buffer.as<void>(), values.data(), 64);
   CHECK(on_device(context, buffer.as<void>(), 16) == values);
+}
+
+TEST_CASE("a capture that throws leaves neither a tape nor memory behind") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device, std::make_shared<StreamHandle>(*device), size_t{64} << 10);
+  const auto broken = [&] {
+    const TensorOf<float> x(context, {10}, true);
+    x.grad_sink();
+    context.zero(x.data(), 40);
+    context.tape().record("step", [x] {});
+    throw CheckError("broken");
+  };
+  CHECK_THROWS_WITH_AS(context.capture(broken), "broken", CheckError);
+  CHECK(context.tape().size() == 0);
+  CHECK(context.arena().used() == 0);
+}
+
+TEST_CASE("host memory that goes while the device has yet to read it") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr size_t kCount = 100000;
+  const Buffer buffer(context, kCount * sizeof(uint32_t));
+  const std::vector<uint32_t> values = numbers(kCount, 9);
+  {
+    const HostBuffer host(context, kCount * sizeof(uint32_t));
+    std::memcpy(host.as<void>(), values.data(), bytes_of(values));
+    host.send(context, buffer.as<void>(), host.bytes());
+  }
+  CHECK(on_device(context, buffer.as<void>(), kCount) == values);
+}
+
+TEST_CASE("laps are the seconds between moments, in order") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  const Buffer buffer(context, 1000);
+  context.mark();
+  context.zero(buffer.as<void>(), buffer.bytes());
+  context.mark();
+  context.mark();
+  const std::vector<double> laps = context.take_laps();
+  REQUIRE(laps.size() == 2);
+  for (const double lap : laps) CHECK(lap >= 0);
+  CHECK(context.take_laps().empty());
 }
 
 TEST_CASE("loose memory on the device") {
@@ -238,6 +332,39 @@ TEST_CASE("two uploads in turn bring every batch, though nobody waits for the de
   }
   for (int batch = 0; batch < kBatches; batch++)
     CHECK(on_device(context, seen.as<int>() + batch * kCount, kCount) == numbers(kCount, static_cast<uint32_t>(batch)));
+}
+
+TEST_CASE("an upload that goes while it copies writes into nobody else's memory") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr int kCount = 100000;
+  const HostBuffer host(context, kCount * sizeof(int));  // its end would wait by itself
+  std::memset(host.as<void>(), 0xee, host.bytes());
+  const void* memory = nullptr;
+  {
+    const Buffer buffer(context, host.bytes());
+    memory = buffer.as<void>();
+    const auto upload = cuda::create_upload(context.stream());
+    cuda::start_upload(context.stream(), *upload, buffer.as<void>(), host.as<void>(), host.bytes());
+  }
+  const Buffer next(context, kCount * sizeof(int));
+  REQUIRE(next.as<void>() == memory);
+  launch_fill(context.stream(), next.as<int>(), kCount, 7, 4, 64);
+  CHECK(on_device(context, next.as<void>(), kCount) == std::vector<uint32_t>(kCount, 7));
+}
+
+TEST_CASE("whoever waits sleeps where processors are few") {
+  CHECK(cuda::waits_asleep(1));
+  CHECK(cuda::waits_asleep(2));
+  CHECK(!cuda::waits_asleep(16));
+  const auto device = gpu();
+  if (!device) return;
+  const Context context(*device);
+  unsigned flags = 0;
+  REQUIRE(cudaGetDeviceFlags(&flags) == cudaSuccess);
+  // A runtime without a device has no flags to tell.
+  if ((flags & cudaDeviceScheduleMask) != 0) CHECK((flags & cudaDeviceScheduleBlockingSync) != 0);
 }
 
 TEST_CASE("a launch that the device refuses is named with its shape and sizes, and the stream goes on") {

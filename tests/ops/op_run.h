@@ -76,9 +76,9 @@ struct OpPrecision {
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
 };
 
-#define DECLARE_OP_PRECISION(precision)   \
-  namespace precision {                   \
-  extern const OpPrecision op_precision;  \
+#define DECLARE_OP_PRECISION(precision)  \
+  namespace precision {                  \
+  extern const OpPrecision op_precision; \
   }
 MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
 #undef DECLARE_OP_PRECISION

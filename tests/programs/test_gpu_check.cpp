@@ -1,34 +1,31 @@
-// scripts/gpu-check with programs that pass, fail, hang and are missing: every step is listed with what became of it.
+// scripts/gpu-check with stand-ins for a build's programs and for NVIDIA's tools that pass, fail, hang and are missing:
+// every step is listed with what became of it, and the exit code says what was found.
 // That the real ones pass under the emulation is another test's matter (gpu_check_emu).
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/process.h"
+#include "tests/support/stand_ins.h"
 
 namespace {
 
-// A build's folder with stand-ins for its programs.
-class Build {
- public:
-  Build() {
-    std::filesystem::create_directories(folder_ / "bin");
-    for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step"})
+// A build's programs in bin/, NVIDIA's tools in tools/.
+struct Machine : StandIns {
+  Machine() {
+    for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step",
+                             "bench-ceilings", "test_cuda_runtime"})
       program(name, "echo \"" + std::string(name) + " says \\\\\\\"fine\\\\\\\"\"");
+    tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
+    tool("compute-sanitizer", "exit 0");
+    tool("ncu", "echo Duration 1 us");
+    tool("python3", "exit 1");  // it has neither torch nor NVIDIA's packages
   }
-  void program(const std::string& name, const std::string& script) {
-    const std::string path = folder_ / ("bin/" + name);
-    std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-  }
-  void remove(const std::string& name) { std::filesystem::remove(folder_ / ("bin/" + name)); }
-  std::string path() const { return folder_.path(); }
-
- private:
-  TemporaryFolder folder_;
+  void program(const std::string& name, const std::string& script) const { write("bin/" + name, script); }
+  void tool(const std::string& name, const std::string& script) const { write("tools/" + name, script); }
 };
 
 struct Check {
@@ -36,66 +33,185 @@ struct Check {
   std::string out, err;
   nlohmann::json report;
   std::map<std::string, std::string> outcomes;
+  std::vector<std::string> order, files;
 };
 
-Check check(const Build& build, std::vector<std::string> arguments = {}) {
+std::vector<std::string> command(const Machine& machine, const std::string& out, const std::string& device) {
+  return {"/usr/bin/env",
+          "PATH=" + machine / "tools" + ":/usr/bin:/bin",
+          SOURCE_DIR "/scripts/gpu-check",
+          "--device",
+          device,
+          "--build",
+          machine.path(),
+          "--out",
+          out};
+}
+
+Check check(const Machine& machine, const std::vector<std::string>& arguments = {}, const char* device = "cuda") {
   const TemporaryFolder folder;
-  arguments.insert(arguments.begin(), {SOURCE_DIR "/scripts/gpu-check", "--device", "emu", "--build", build.path(),
-                                       "--out", folder.path()});
-  Process process(arguments);
-  Check c{process.wait(), process.out(), process.err(), {}, {}};
+  std::vector<std::string> all = command(machine, folder.path(), device);
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  Process process(all);
+  Check c;
+  c.code = process.wait();
+  c.out = process.out();
+  c.err = process.err();
+  for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+    c.files.push_back(file.path().filename().string());
+  std::sort(c.files.begin(), c.files.end());
   if (!std::filesystem::exists(folder / "gpu-check.json")) return c;
   c.report = nlohmann::json::parse(mpanet::read_text(folder / "gpu-check.json"));
-  for (const nlohmann::json& step : c.report["steps"]) c.outcomes[step["name"]] = step["outcome"];
+  for (const nlohmann::json& step : c.report["steps"]) {
+    c.outcomes[step["name"]] = step["outcome"];
+    c.order.push_back(step["name"]);
+  }
   return c;
 }
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
-TEST_CASE("all steps that need no GPU pass, the others are skipped") {
-  Build build;
-  build.program("bench-kernels",
-                "while [ $# -gt 1 ]; do [ $1 = --json ] && echo '{\"timed\": false}' >$2; shift; done");
-  const Check c = check(build);
+size_t at(const Check& c, const std::string& name) {
+  return static_cast<size_t>(std::find(c.order.begin(), c.order.end(), name) - c.order.begin());
+}
+
+TEST_CASE("on a card every step runs, the most telling ones first; one report and one archive come out") {
+  Machine machine;
+  machine.program("bench-kernels",
+                  "while [ $# -gt 1 ]; do [ $1 = --json ] && echo '{\"timed\": true}' >$2; shift; done; exit 0");
+  const Check c = check(machine, {"--commit", "abc123"});
+  CHECK(c.code == 0);
+  CHECK(c.files == std::vector<std::string>{"gpu-check.json", "logs.tgz"});
+  CHECK(c.report["card"] == "NVIDIA Card");
+  CHECK(c.report["compute_capability"] == "9.0");
+  CHECK(c.report["commit"] == "abc123");
+  CHECK(c.report["bench-kernels"]["timed"] == true);
+  for (const auto& [name, outcome] : c.outcomes)
+    CHECK_MESSAGE(outcome == (name == "peers" ? "skipped" : "passed"), name);
+  const char* order[] = {
+      "ceilings", "opcheck-f32",   "opcheck-bf16",     "bench-step-f32", "bench-step-bf16",   "bench-step-f32-cudnn",
+      "peers",    "bench-kernels", "ncu-conv_forward", "opcheck-f64",    "sanitizer-memcheck"};
+  for (size_t i = 1; i < std::size(order); i++) {
+    CHECK_MESSAGE(at(c, order[i]) < c.order.size(), order[i]);
+    CHECK_MESSAGE(at(c, order[i - 1]) < at(c, order[i]), order[i]);
+  }
+  CHECK(at(c, "training-bf16") < at(c, "bench-step-f32"));
+  CHECK(at(c, "recorded-f32") < at(c, "bench-step-f32"));
+  CHECK(std::count_if(c.order.begin(), c.order.end(), [](const auto& n) { return n.starts_with("ncu-"); }) == 5);
+}
+
+TEST_CASE("under the emulation what needs a GPU is skipped") {
+  const Check c = check(Machine(), {}, "emu");
   CHECK(c.code == 0);
   CHECK(c.report["device"] == "emu");
-  CHECK(c.report["bench-kernels"]["timed"] == false);
   for (const char* name : {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32",
                            "training-f64", "training-bf16", "bench-kernels", "bench-step-f32"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
-  for (const char* tool : {"memcheck", "racecheck", "synccheck", "initcheck"})
-    CHECK_MESSAGE(c.outcomes.at(std::string("sanitizer-") + tool) == "skipped", tool);
-  CHECK(c.outcomes.at("training-f32-cudnn") == "skipped");
+  for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "peers", "ncu-conv_forward", "runtime",
+                           "sanitizer-racecheck", "training-f32-cudnn"})
+    CHECK_MESSAGE(c.outcomes.at(name) == "skipped", name);
 }
 
-TEST_CASE("a failing, a hanging and a missing program are told, and what there was no time for") {
-  Build build;
-  build.program("opcheck", "[ $4 = f32 ] && echo sums differ && exit 1; exit 0");
-  build.program("traincheck", "exec sleep 100");
-  build.remove("parity");
-  const Check c = check(build, {"--seconds", "4", "--quick"});
+TEST_CASE("a wrong result is exit code 1, and so is a check that crashes") {
+  Machine machine;
+  machine.program("opcheck", "[ $4 = f32 ] && echo sums differ && exit 1; exit 0");
+  Check c = check(machine);
   CHECK(c.code == 1);
-  CHECK(c.outcomes.at("opcheck-f64") == "passed");
   CHECK(c.outcomes.at("opcheck-f32") == "failed");
-  CHECK(c.outcomes.at("gradcheck") == "passed");
-  CHECK(c.outcomes.at("parity-tiny-f64") == "failed");
-  CHECK(c.outcomes.at("training-f64") == "timed out");
-  CHECK(c.outcomes.at("training-bf16") == "no time");
-  CHECK(c.outcomes.at("bench-step-f32") == "no time");
+  CHECK(c.outcomes.at("opcheck-bf16") == "passed");
   CHECK(has(c.out, "sums differ"));
+  Machine crashing;
+  crashing.program("gradcheck", "kill -SEGV $$");
+  c = check(crashing);
+  CHECK(c.code == 1);
+  CHECK(c.outcomes.at("gradcheck") == "failed");
+}
+
+TEST_CASE("what is missing, refuses to run, hangs or finds no time is no wrong result") {
+  Machine machine;
+  machine.remove("bin/parity");
+  machine.program("gradcheck", "echo out of memory; exit 2");
+  machine.program("bench-step", "exit 1");
+  Check c = check(machine);
+  CHECK(c.code == 3);
+  for (const char* name : {"parity-tiny-f64", "gradcheck", "bench-step-f32"})
+    CHECK_MESSAGE(c.outcomes.at(name) == "not run", name);
+  machine.program("traincheck", "exec sleep 100");
+  c = check(machine, {"--seconds", "3"}, "emu");
+  CHECK(c.code == 3);
+  CHECK(c.outcomes.at("opcheck-f32") == "passed");
+  CHECK(c.outcomes.at("training-f32") == "timed out");
+  CHECK(c.outcomes.at("opcheck-bf16") == "no time");
+  CHECK(c.outcomes.at("bench-step-f32") == "no time");
+}
+
+TEST_CASE("sanitizers run one after the other; only what they find is wrong") {
+  Machine machine;
+  const std::string diary = machine / "diary";
+  machine.tool("compute-sanitizer", "echo $2 >>" + diary + "; sleep 0.1; echo $2 >>" + diary +
+                                        "; [ $2 = racecheck ] && exit 1; [ $2 = synccheck ] && exec sleep 100; exit 0");
+  Check c = check(machine, {"--seconds", "6"});
+  CHECK(c.code == 0);
+  CHECK(mpanet::read_text(diary).starts_with("memcheck\nmemcheck\nracecheck\nracecheck\nsynccheck\nsynccheck\n"));
+  CHECK(c.outcomes.at("sanitizer-memcheck") == "passed");
+  CHECK(c.outcomes.at("sanitizer-racecheck") == "not run");  // it could not start, say
+  CHECK(c.outcomes.at("sanitizer-synccheck") == "timed out");
+  CHECK(c.outcomes.at("sanitizer-initcheck") == "no time");
+  machine.tool("compute-sanitizer", "[ $2 = racecheck ] && exit 9; exit 0");
+  c = check(machine);
+  CHECK(c.code == 1);
+  CHECK(c.outcomes.at("sanitizer-racecheck") == "failed");
+}
+
+TEST_CASE("a profiler that may not read the card is asked once; it decides nothing") {
+  Machine machine;
+  machine.tool("ncu", "echo ERR_NVGPUCTRPERM; exit 1");
+  const Check c = check(machine);
+  CHECK(c.code == 0);
+  CHECK(c.outcomes.at("ncu-conv_forward") == "not run");
+  CHECK(c.outcomes.at("ncu-pattern_pool_forward") == "skipped");
+}
+
+TEST_CASE("the vendor's libraries: absent, failing, and giving other results") {
+  Machine machine;
+  machine.program("bench-step", "case \"$*\" in *cudnn*) echo 'this build has no cuDNN'; exit 2;; esac");
+  machine.program("traincheck",
+                  "case \"$*\" in *cudnn*) echo cudnnCreate failed; exit 1;;"
+                  " *cublas*) echo DIFFERENT; exit 1;; esac");
+  const Check c = check(machine);
+  CHECK(c.code == 1);
+  CHECK(c.outcomes.at("bench-step-f32-cudnn") == "skipped");
+  CHECK(c.outcomes.at("training-f32-cudnn") == "not run");
+  CHECK(c.outcomes.at("training-f64-cublas") == "failed");
+}
+
+TEST_CASE("whoever stops it has what was found until then") {
+  Machine machine;
+  machine.program("bench-kernels", "exec sleep 100");
+  const TemporaryFolder folder;
+  Process process(command(machine, folder.path(), "emu"));
+  REQUIRE(process.wait_until([&] { return has(process.out(), "\npeers "); }));
+  process.send(SIGTERM);
+  CHECK(process.wait() == 130);
+  const nlohmann::json report = nlohmann::json::parse(mpanet::read_text(folder / "gpu-check.json"));
+  CHECK(report["steps"].back()["name"] == "peers");
+  CHECK(std::filesystem::exists(folder / "logs.tgz"));
 }
 
 TEST_CASE("bad input is refused in one line") {
-  const Build build;
+  Machine machine;
   const auto refused = [&](const std::vector<std::string>& arguments, const std::string& words) {
-    const Check c = check(build, arguments);
+    const Check c = check(machine, arguments);
     return c.code == 2 && has(c.err, "gpu-check: ") && has(c.err, words) && c.err.find('\n') == c.err.size() - 1;
   };
   CHECK(refused({"--device", "gpu"}, "expected cuda, cuda:N or emu, got 'gpu'"));
   CHECK(refused({"--seconds", "soon"}, "expected a whole number from 1, got 'soon'"));
   CHECK(refused({"--packages", "/nowhere"}, "expected a folder with include/, got '/nowhere'"));
-  CHECK(refused({"--build", "/nowhere"}, "expected a build's folder with bin/, got '/nowhere'"));
+  CHECK(refused({"--build", "/nowhere"}, "expected a folder with bin/, got '/nowhere'"));
+  CHECK(refused({"--commit", "a b"}, "expected a commit's hash, got 'a b'"));
   CHECK(refused({"--fast"}, "unknown argument --fast"));
+  machine.tool("nvidia-smi", "echo 'No devices were found'; exit 6");
+  CHECK(refused({}, "nvidia-smi: No devices were found"));
 }
 
 }  // namespace

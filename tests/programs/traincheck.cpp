@@ -1,9 +1,11 @@
-// traincheck: some training steps on a device beside the same ones of the cpu backend in double, on made-up pictures
-// that both get alike: loss terms after every step, and the parameters after the last.
+// traincheck: some training steps on a device, on made-up pictures, beside the same ones
+//   of the cpu backend in double      loss terms after every step, parameters after the last, within a tolerance
+//   of the same device, unrecorded    all of them, the optimiser's state too, bit for bit (--against unrecorded)
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/base/command_line.h"
 #include "core/base/random.h"
@@ -15,7 +17,7 @@ using namespace mpanet;
 namespace {
 
 struct Options {
-  std::string device = "auto", precision = "f64", depth = "tiny", conv, gemm;
+  std::string device = "auto", precision = "f64", depth = "tiny", against = "cpu", conv, gemm;
   int steps = 3, batch = 8, height = 96, width = 48;
 };
 
@@ -51,7 +53,7 @@ Batch make_batch(const Options& o, const ModelConfig& model, int step) {
   return batch;
 }
 
-std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o) {
+std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o, bool record = true) {
   EngineConfig config;
   config.model.depth = o.depth;
   config.model.classes = 9;
@@ -60,6 +62,7 @@ std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Opti
   config.precision = precision;
   config.device = device;
   config.train_batch = o.batch;
+  config.record_steps = record;
   if (device.backend == Backend::cuda) config.vendors = choose_vendors(o.conv, o.gemm, device);
   std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(1);
@@ -90,15 +93,10 @@ struct Worst {
   }
 };
 
-int traincheck(const Options& o) {
-  std::string why;
-  const Device device = choose_device(o.device, &why);
-  const Precision precision = parse_precision(o.precision, "--precision");
-  choose_vendors(o.conv, o.gemm, device);  // or refuse
+int check_against_cpu(const Options& o, Device device, Precision precision) {
   const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
   const std::unique_ptr<Engine> truth = engine_on(Backend::cpu, Precision::f64, o);
   const ModelConfig model{.classes = 9};
-  fmt::print("{}\n", why);
   Worst losses, parameters;
   for (int step = 0; step < o.steps; step++) {
     const Batch batch = make_batch(o, model, step);
@@ -121,19 +119,75 @@ int traincheck(const Options& o) {
   return same ? 0 : 1;
 }
 
+// What differs in its bits after the same steps, empty: nothing.
+std::string first_difference(const Engine& a, const Engine& b) {
+  for (const TensorInfo& tensor : a.tensors()) {
+    for (const Slot slot : {Slot::Value, Slot::Gradient, Slot::First, Slot::Second}) {
+      if (slot != Slot::Value && !tensor.trainable) continue;
+      std::vector<double> left(static_cast<size_t>(tensor.count())), right(left.size());
+      a.read(tensor.name, slot, left.data());
+      b.read(tensor.name, slot, right.data());
+      if (std::memcmp(left.data(), right.data(), left.size() * sizeof(double)) != 0) return tensor.name;
+    }
+  }
+  return "";
+}
+
+int check_against_unrecorded(const Options& o, Device device, Precision precision) {
+  if (device.backend != Backend::cuda) fail("--against unrecorded: expected a GPU, got {}", name_of(device));
+  const std::unique_ptr<Engine> recorded = engine_on(device, precision, o),
+                                plain = engine_on(device, precision, o, false);
+  const ModelConfig model{.classes = 9};
+  std::string different;
+  int step = 0;
+  for (; step < o.steps && different.empty(); step++) {
+    const Batch batch = make_batch(o, model, step);
+    for (Engine* engine : {recorded.get(), plain.get()}) {
+      engine->forward_backward(batch, 1 + step);
+      engine->update(kRate / (1 + step));
+    }
+    const Losses got = recorded->losses(), expected = plain->losses();
+    for (size_t i = 0; i < expected.size(); i++)
+      if (std::memcmp(&got.at(i).second, &expected[i].second, sizeof(double)) != 0) different = expected[i].first;
+    // NaN equals NaN whatever was computed before.
+    if (!std::isfinite(expected.back().second)) different = "a total that is not finite";
+  }
+  if (different.empty()) different = first_difference(*recorded, *plain);
+  // The first step is never recorded, and f16 records anew when its loss scale has changed.
+  const bool replayed = recorded->replays() == o.steps - 1 && plain->replays() == 0;
+  if (different.empty() && !replayed)
+    different = fmt::format("the number of replays ({}, {})", recorded->replays(), plain->replays());
+  fmt::print("{} steps of {} in {}, {} of them replayed, against unrecorded ones: {}\n", step, o.depth, o.precision,
+             recorded->replays(), different.empty() ? "the same bits" : "DIFFERENT: " + different);
+  return different.empty() ? 0 : 1;
+}
+
+int traincheck(const Options& o) {
+  std::string why;
+  const Device device = choose_device(o.device, &why);
+  const Precision precision = parse_precision(o.precision, "--precision");
+  choose_vendors(o.conv, o.gemm, device);  // or refuse
+  fmt::print("device: {}\n", why);
+  return (o.against == "cpu" ? check_against_cpu : check_against_unrecorded)(o, device, precision);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   Options o;
   CLI::App app(
-      "Compares some training steps on a device with the cpu backend's in double. Exit code 0: the same, 1: different.",
+      "Compares some training steps on a device with the cpu backend's in double, or those that a GPU replays from a "
+      "recording with unrecorded ones. Exit code 0: the same, 1: different.",
       "traincheck");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", o.precision, "f64, f32, bf16 or f16")->capture_default_str();
   app.add_option("--depth", o.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
+  app.add_option("--against", o.against, "cpu, in double, or unrecorded: the same device, bit for bit")
+      ->check(CLI::IsMember({"cpu", "unrecorded"}))
+      ->capture_default_str();
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);
-  app.add_option("--steps", o.steps, "training steps")->check(CLI::Range(1, 100))->capture_default_str();
+  app.add_option("--steps", o.steps, "training steps")->check(CLI::Range(1, 10000))->capture_default_str();
   app.add_option("--batch", o.batch, "pictures a step")->check(CLI::Range(4, 1024))->capture_default_str();
   app.add_option("--height", o.height, "of a picture")->check(CLI::Range(32, 1024))->capture_default_str();
   app.add_option("--width", o.width, "of a picture")->check(CLI::Range(16, 1024))->capture_default_str();

@@ -69,6 +69,9 @@ TEST_CASE("a GPU that is not there") {
   CHECK(refusal("cuda", none) == "device cuda: there is no NVIDIA driver here");
   std::string why;
   CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
+  CHECK(why == "cpu");  // whoever has no card reads nothing about CUDA
+  none.card = true;
+  CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
   CHECK(why == "cpu (device cuda: there is no NVIDIA driver here)");
   const GpuSurvey old = machine({}, "80", 12020);
   CHECK(why_no_gpu("driver is insufficient", old) ==
@@ -100,6 +103,13 @@ TEST_CASE("a GPU that the kernels are not compiled for") {
   CHECK(choose_device("auto", mixed).index == 1);
   CHECK(choose_device("cuda", mixed).index == 1);
   CHECK(refusal("cuda:0", mixed).starts_with("device cuda:0: Turing has compute capability 7.5"));
+}
+
+TEST_CASE("the architectures that a build chooses by itself serve every card") {
+  for (const int capability : {75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121, 130, 200}) {
+    const Gpu gpu{"Card", capability / 10, capability % 10, 0};
+    CHECK_MESSAGE(why_unusable(gpu, machine({}, OWN_ARCHITECTURES)) == "", capability);
+  }
 }
 
 TEST_CASE("loose memory comes from the backend, exactly as large as asked") {

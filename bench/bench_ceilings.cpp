@@ -1,0 +1,112 @@
+// bench-ceilings: what this device can do at best, as measured: copies of its memory, copies from the host, and large
+// matrix products of random values by the vendor's library. The times of kernels and steps are to be read beside these.
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "bench/stopwatch.h"
+#include "bench/yardstick.h"
+#include "core/base/command_line.h"
+#include "core/base/file.h"
+#include "core/base/random.h"
+#include "core/base/threads.h"
+#include "core/upload.h"
+#ifdef MPANET_HAS_CUBLAS
+#  include "bench/cublas_products.h"
+#endif
+
+using namespace mpanet;
+
+namespace {
+
+struct Options {
+  std::string json_path;
+  int mebibytes = 1024, size = 0;
+  double seconds = 0.5;
+};
+
+double seconds_of_call(Context& context, const std::function<void()>& call, const Options& o) {
+  return time_rounds(context, {{}, call, 1}, o.seconds).median;
+}
+
+// Bytes per second; a copy within the device reads and writes each byte.
+double copy_rate(Context& context, const Options& o) {
+  const size_t bytes = static_cast<size_t>(o.mebibytes) << 20;
+  const Buffer from(context, bytes), to(context, bytes);
+  const auto copy = [&] { copy_memory(context, to.as<void>(), from.as<void>(), bytes); };
+  return 2 * static_cast<double>(bytes) / seconds_of_call(context, copy, o);
+}
+
+// From pinned memory, as batches are sent.
+double upload_rate(Context& context, const Options& o) {
+  const size_t bytes = static_cast<size_t>(std::min(o.mebibytes, 256)) << 20;
+  const HostBuffer from(context, bytes);
+  const Buffer to(context, bytes);
+  const auto send = [&] { from.send(context, to.as<void>(), bytes); };
+  return static_cast<double>(bytes) / seconds_of_call(context, send, o);
+}
+
+struct Product {
+  std::string type, by;
+  double flops = 0;  // per second
+};
+
+std::vector<Product> cpu_products(const Options& o) {
+  const int n = o.size > 0 ? o.size : 3072;
+  std::vector<float> values(static_cast<size_t>(n) * n);
+  Random random(1, Purpose::Test, 0, 0);
+  for (float& v : values) v = static_cast<float>(random.uniform(-1, 1));
+  double best = INFINITY;
+  for (int i = 0; i < 5; i++) best = std::min(best, seconds_of_product(n, n, n, values.data(), values.data()));
+  return {{"f32", product_yardstick(), 2.0 * n * n * n / best}};
+}
+
+std::vector<Product> products(Context& context, const Options& o) {
+  if (context.backend() == Backend::cpu) return cpu_products(o);
+  std::vector<Product> list;
+#ifdef MPANET_HAS_CUBLAS
+  const int n = o.size > 0 ? o.size : 8192;
+  for (const auto& [type, call] : cublas_products(context, n))
+    list.push_back({type, "cuBLAS", 2.0 * n * n * n / seconds_of_call(context, call, o)});
+#endif
+  return list;
+}
+
+void run(Device device, const Options& o) {
+  Context context(device);
+  const double copy = copy_rate(context, o), upload = upload_rate(context, o);
+  fmt::print("copies of {} MiB within the device, read and written: {:.1f} GB/s\n", o.mebibytes, copy * 1e-9);
+  fmt::print("copies from the host: {:.1f} GB/s\n", upload * 1e-9);
+  nlohmann::ordered_json json = {{"device", name_of(device)},
+                                 {"copy_bytes_per_second", copy},
+                                 {"upload_bytes_per_second", upload},
+                                 {"products", nlohmann::ordered_json::array()}};
+  const std::vector<Product> list = products(context, o);
+  if (list.empty()) fmt::print("no matrix product: this build has no cuBLAS (MPANET_CUBLAS)\n");
+  for (const Product& p : list) {
+    fmt::print("large product in {} by {}: {:.1f} TFLOP/s\n", p.type, p.by, p.flops * 1e-12);
+    json["products"].push_back({{"type", p.type}, {"by", p.by}, {"flops_per_second", p.flops}});
+  }
+  if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  sleep_when_idle(argv);
+  Options o;
+  std::string device_name = "auto", why;
+  CLI::App app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
+  app.add_option("--device", device_name, kDeviceHelp)->capture_default_str();
+  app.add_option("--mebibytes", o.mebibytes, "a copy's")->check(CLI::Range(1, 65536))->capture_default_str();
+  app.add_option("--size", o.size, "of the square matrices (8192; 3072 on a CPU)")->check(CLI::Range(16, 32768));
+  app.add_option("--seconds", o.seconds, "given to each number")->check(CLI::Range(0.001, 60.0))->capture_default_str();
+  app.add_option("--json", o.json_path, "write the numbers to this file");
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  const Device device = choose_device(device_name, &why);
+  if (device.backend == Backend::emu) fail("--device emu: the emulation's times say nothing");
+  fmt::print("device: {}\n", why);
+  run(device, o);
+} catch (...) {
+  return report_exception("bench-ceilings");
+}

@@ -1,0 +1,99 @@
+// scripts/card and scripts/build on machines with and without an NVIDIA card, which stand-ins for NVIDIA's tools and
+// for cmake play.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "tests/support/process.h"
+#include "tests/support/stand_ins.h"
+
+namespace {
+
+struct Machine : StandIns {
+  explicit Machine(const std::string& cards) {
+    write("cmake", "echo \"$@\" >>" + *this / "calls");
+    if (!cards.empty()) write("nvidia-smi", "printf '" + cards + "'");
+    write("nvcc", "for a in 75 80 90 120; do echo compute_$a; done");
+  }
+  std::string calls() const { return mpanet::read_text(*this / "calls"); }
+};
+
+struct Run {
+  int code;
+  std::string out, err;
+};
+
+// A script with the machine's tools before all others.
+Run run(const Machine& machine, const std::string& script, const std::vector<std::string>& arguments = {},
+        const std::string& werror = "") {
+  std::vector<std::string> all = {"/usr/bin/env",
+                                  "-u",
+                                  "CUDACXX",
+                                  "MPANET_WERROR=" + werror,
+                                  "PATH=" + machine.path() + ":" + std::getenv("PATH"),
+                                  SOURCE_DIR "/scripts/" + script};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  Process process(all);
+  const int code = process.wait();
+  return {code, process.out(), process.err()};
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+
+TEST_CASE("what a build needs to know of the cards here") {
+  const Machine machine("Card A, 9.0, 580.1\\nCard B, 8.6, 580.1\\nCard C, 9.0, 580.1\\n");
+  Run found = run(machine, "card");
+  CHECK(found.code == 0);
+  CHECK(found.out == "Card A\n9.0\n580.1\n" + machine / "nvcc" + "\n90-real;120-virtual\n");
+  found = run(machine, "card", {"--no-nvcc"});
+  CHECK(found.out == "Card A\n9.0\n580.1\n\n\n");
+  found = run(Machine("Old, 6.1, 580.1\\n"), "card");
+  CHECK(found.code == 1);
+  CHECK(has(found.err, "no longer compiles for compute capability 6.1"));
+  Machine broken("");
+  broken.write("nvidia-smi", "echo the driver does not answer; exit 9");
+  found = run(broken, "card");
+  CHECK(found.code == 1);
+  CHECK(found.err == "nvidia-smi: the driver does not answer\n");
+}
+
+TEST_CASE("a build is for the card here where no preset is asked for") {
+  const Machine machine("Card A, 9.0, 580.1\\n");
+  const Run built = run(machine, "build", {"mpanet-train"});
+  CHECK(built.code == 0);
+  CHECK(built.out == "building for the CPU and for Card A (nvcc: " + machine / "nvcc" + ", architecture 90-real)\n");
+  CHECK(machine.calls() == "--preset cpu -DMPANET_CUDA=ON -DCMAKE_CUDA_COMPILER=" + machine / "nvcc" +
+                               " -DCMAKE_CUDA_ARCHITECTURES=90-real\n--build --preset cpu --target mpanet-train\n");
+  const Machine other("Card A, 9.0, 580.1\\n");
+  CHECK(run(other, "build", {"--preset", "cpu"}).out.empty());
+  CHECK(other.calls() == "--preset cpu\n--build --preset cpu\n");
+}
+
+TEST_CASE("warnings are errors only for whoever asks for it") {
+  const Machine machine("");
+  CHECK(run(machine, "build", {"--preset", "debug"}, "ON").code == 0);
+  CHECK(machine.calls() == "--preset debug -DMPANET_WERROR=ON\n--build --preset debug\n");
+}
+
+TEST_CASE("without a card nothing is said about any") {
+  Machine machine("");
+  machine.write("nvidia-smi", "exit 9");
+  const Run built = run(machine, "build");
+  CHECK(built.code == 0);
+  CHECK(built.out.empty());
+  CHECK(built.err.empty());
+  CHECK(machine.calls() == "--preset cpu\n--build --preset cpu\n");
+}
+
+TEST_CASE("an nvcc that does not work leaves a build for the CPU, and says why") {
+  Machine machine("Card A, 9.0, 580.1\\n");
+  machine.write("cmake", "echo \"$@\" >>" + machine / "calls" +
+                             "; case \"$*\" in *CUDA=ON*) echo unsupported GNU version >&2; exit 1;; esac");
+  const Run built = run(machine, "build");
+  CHECK(built.code == 0);
+  CHECK(has(built.err, "    unsupported GNU version\n"));
+  CHECK(has(built.err, "building for the CPU alone"));
+  CHECK(has(machine.calls(), "--preset cpu -DMPANET_CUDA=OFF\n--build --preset cpu\n"));
+}
+
+}  // namespace
