@@ -3,6 +3,7 @@
 //   last.safetensors   checkpoint to go on from       config.json      the effective configuration
 //   best.safetensors   model of the best evaluation   provenance.json  what made the run: build, libraries, threads
 //   log.jsonl          one JSON object a line         lock             held while a program trains here
+//   inputs.json        where the data set lies         initial.txt      tensors that --init gave, and the others
 //   vendors.json       whose kernels a GPU ran, where not ours alone
 #pragma once
 #include <cstdint>
@@ -31,7 +32,10 @@ class RunFolder {
   std::string last() const { return path_ + "/last.safetensors"; }
   std::string best() const { return path_ + "/best.safetensors"; }
   std::string log() const { return path_ + "/log.jsonl"; }
-  std::string config() const { return path_ + "/config.json"; }
+  std::string config() const { return config_of(path_); }
+  static std::string config_of(const std::string& path) { return path + "/config.json"; }
+  std::string inputs() const { return path_ + "/inputs.json"; }
+  std::string initial() const { return path_ + "/initial.txt"; }
   std::string vendors() const { return path_ + "/vendors.json"; }
   std::string provenance() const { return path_ + "/provenance.json"; }
 

@@ -1,7 +1,5 @@
 #include "mpanet/training/train.h"
 
-#include <omp.h>
-
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -9,15 +7,18 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/interrupt.h"
+#include "core/base/output.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
+#include "core/base/threads.h"
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "mpanet/network/vendors.h"
-#include "mpanet/training/interrupt.h"
 #include "mpanet/training/provenance.h"
+#include "mpanet/training/resume.h"
 #include "mpanet/training/run_folder.h"
 #include "mpanet/training/train_plan.h"
 #include "mpanet/training/train_report.h"
@@ -27,6 +28,20 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
+
+[[noreturn]] void fail_changed(const TrainOptions& options, const Checkpoint& checkpoint, const TrainConfig& wanted,
+                               const std::string& keys) {
+  const ModelConfig &before = checkpoint.config()->model, &now = wanted.model;
+  const std::string file = RunFolder::config_of(options.out);
+  std::error_code error;
+  std::string advice;
+  if (before.depth != now.depth || before.parts != now.parts)
+    advice = "its weights do not fit the other network";
+  else if (fs::exists(file, error))
+    advice = "a new run from its weights: " + new_run_command(options, file, wanted, checkpoint.path());
+  fail("{}: the run began with another {}, which cannot change when it goes on{}{}", checkpoint.path(), keys,
+       advice.empty() ? "" : "; ", advice);
+}
 
 // The configuration of the run, from the file or the checkpoint, with the command line's settings.
 TrainConfig effective_config(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint) {
@@ -39,9 +54,7 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
   if (!checkpoint) return config;
   const auto changed = fixed_differences(*checkpoint->config(), config);
-  if (!changed.empty())
-    fail("{}: the run began with another {}; only {} may change when it goes on", checkpoint->path(), join(changed),
-         join(changeable_keys()));
+  if (!changed.empty()) fail_changed(options, *checkpoint, config, join(changed));
   return config;
 }
 
@@ -55,7 +68,7 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
       all = before;
       const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
       for (const std::string& line : provenance_differences(again ? before["resumed"].back() : before, now))
-        fmt::print(stderr, "mpanet-train: warning: {}; the run may go on with other bits than in one go\n", line);
+        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go", line));
       ordered_json entry = now;
       entry["step"] = step;
       all["resumed"].push_back(entry);
@@ -209,33 +222,32 @@ class Trainer {
 void print_data(const Dataset& data, const IdentitySampler& sampler, const TrainConfig& config) {
   size_t infrared = 0;
   for (const ImageRecord& image : data.train) infrared += image.infrared;
-  fmt::print("data: {} identities, {} visible and {} infrared images; {} batches of {} x {} in epoch 1\n", data.classes,
-             data.train.size() - infrared, infrared, sampler.epoch(1).size(), config.p_size, config.k_size);
+  say(stdout, fmt::format("data: {}, {} visible and {}; {} of {} x {} in epoch 1\n",
+                          counted(data.classes, "identity", "identities"), data.train.size() - infrared,
+                          counted(infrared, "infrared image"), counted(sampler.epoch(1).size(), "batch", "batches"),
+                          config.p_size, config.k_size));
   if (!sampler.skipped().empty())
-    fmt::print("data: {} identities never yield {} images of both modalities and are skipped\n",
-               sampler.skipped().size(), config.k_size);
+    say(stdout, fmt::format("data: skipped {} without {} images of both modalities in any batch\n",
+                            counted(sampler.skipped().size(), "identity", "identities"), config.k_size));
 }
 
-// Values of the engine and the progression that go with them.
+// Values of the engine and the progression that go with them; `initial`: what --init gave.
 Progression start_state(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint,
-                        const TrainConfig& config, const Dataset& data, Engine& engine) {
+                        const TrainConfig& config, const Dataset& data, Engine& engine,
+                        std::optional<WeightsReport>& initial) {
   const uint64_t fingerprint = data_fingerprint(data.train);
   if (checkpoint) {
     checkpoint->load_training(engine);
     if (checkpoint->progression()->data != fingerprint)
       fail("{}: expected the training images that {} began with, got another list", options.data, checkpoint->path());
-    if (!options.init.empty()) fmt::print("--init is not used: the run goes on from its checkpoint\n");
+    if (!options.init.empty()) say(stdout, "--init is not used: the run goes on from its checkpoint\n");
     return *checkpoint->progression();
   }
   engine.initialize(config.seed);
-  if (!options.init.empty()) fmt::print("{}: {}", options.init, report_text(load_weights(options.init, engine)));
+  if (!options.init.empty()) initial = load_weights(options.init, engine);
   Progression progression;
   progression.data = fingerprint;
   return progression;
-}
-
-std::string resume_command(const TrainOptions& options) {
-  return fmt::format("mpanet-train --data {} --out {} --resume", options.data, options.out);
 }
 
 int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& folder) {
@@ -244,7 +256,7 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
   } catch (const Interrupted&) {
     trainer.say(fmt::format("interrupted after step {}, saved; go on with: {}", trainer.progression().step,
                             resume_command(options)));
-    return kInterruptedExit;
+    return interrupt_exit_code();
   }
   const Progression& p = trainer.progression();
   const bool done = p.batch == 0 && p.best_epoch > 0;
@@ -259,8 +271,10 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
 
 }  // namespace
 
-int train(const TrainOptions& options) {
-  if (options.threads > 0) omp_set_num_threads(options.threads);
+int train(const TrainOptions& given) {
+  TrainOptions options = given;
+  const ThreadChoice threads = choose_threads(options.threads);
+  if (!threads.warning.empty()) note("mpanet-train: warning: " + threads.warning);
   std::optional<RunFolder> folder;
   std::optional<Checkpoint> checkpoint;
   std::error_code error;
@@ -270,6 +284,10 @@ int train(const TrainOptions& options) {
     folder.emplace(RunFolder::open(options.out));
     if (fs::exists(folder->last(), error)) checkpoint.emplace(folder->last());
   }
+  if (folder)
+    take_inputs(options, folder->inputs());
+  else if (options.data.empty())
+    fail("--data is needed: there is no run in {} to go on with", options.out);
   TrainConfig config = effective_config(options, checkpoint);
   const cuda::Vendors vendors =
       choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
@@ -283,30 +301,36 @@ int train(const TrainOptions& options) {
     evaluated = plan_evaluation("sysu", options.data, options.trials);
     check_images(*evaluated, data.test);
   }
+  say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
 
   const Workload workload = {options.device, data.train.size(), evaluated ? evaluated->queries.size() : 0,
                              evaluated ? evaluated->gallery.size() : 0};
   const FreeMemory free = find_free_memory(options.device);
-  fmt::print("{}", memory_text(plan_train_memory(config, workload), options.device, free));
-  std::fflush(stdout);
+  say(stdout, memory_text(plan_train_memory(config, workload), options.device, free));
   check_memory(config, workload, free);
   EngineConfig made = engine_config(config, options.device);
   made.vendors = vendors;
   const auto engine = make_engine(made);
-  const Progression progression = start_state(options, checkpoint, config, data, *engine);
+  std::optional<WeightsReport> initial;
+  const Progression progression = start_state(options, checkpoint, config, data, *engine, initial);
 
   const InterruptGuard guard;
   if (!folder) folder.emplace(RunFolder::create(options.out));
   const auto provenance =
-      run_provenance(omp_get_max_threads(), config.seed, name_of(config.precision), name_of(options.device));
+      run_provenance(threads.count, config.seed, name_of(config.precision), name_of(options.device));
   write_file(folder->config(), config_file_text(config));
+  write_inputs(options, folder->inputs());
   write_vendors(folder->vendors(), engine->vendors());
   record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
+  if (initial) {
+    write_file(folder->initial(), report_text(*initial));
+    say(stdout, fmt::format("{}: {}; their names are in {}\n", options.init, report_line(*initial), folder->initial()));
+  }
   if (checkpoint)
-    fmt::print("going on from {}, step {}\n", folder->last(), progression.step);
+    say(stdout, fmt::format("going on from {}, step {}\n", folder->last(), progression.step));
   else if (options.resume)
-    fmt::print("{} has no checkpoint yet: starting at step 0\n", options.out);
+    say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", options.out));
   const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
   Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
   if (!checkpoint) trainer.save();

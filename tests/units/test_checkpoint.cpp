@@ -302,17 +302,18 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   const auto engine = engine_of(config);
   engine->initialize(50);
   const WeightsReport report = load_weights(folder / "vision", *engine);
-  std::set<std::string> missing(report.missing.begin(), report.missing.end());
+  const std::set<std::string> random(report.random.begin(), report.random.end());
   for (const TensorInfo& tensor : engine->tensors()) {
     INFO(tensor.name);
     const bool in_file = renamed.contains(tensor.name.starts_with("backbone.") ? tensor.name.substr(9) : "");
-    CHECK(missing.contains(tensor.name) == !in_file);
+    CHECK(random.contains(tensor.name) == !in_file);
     const bool constant = tensor.name.find("bn_neck") != std::string::npos || tensor.name == "spatial_attention.bias";
     if (!constant) CHECK((values(*engine, tensor) == values(*source, tensor)) == in_file);
   }
-  CHECK(report.taken.size() + report.missing.size() == engine->tensors().size());
-  CHECK(std::count(report.ignored.begin(), report.ignored.end(), "fc.weight") == 1);
-  CHECK(report_text(report).find("missing (keep their random start)") != std::string::npos);
+  CHECK(report.taken.size() + report.random.size() == engine->tensors().size());
+  CHECK(std::count(report.left.begin(), report.left.end(), "\"fc.weight\"") == 1);
+  CHECK(report_line({{"a", "b"}, {"c"}, {}}) == "2 tensors taken, 1 left, 0 drawn at random");
+  CHECK(report_text({{"a", "b"}, {"c"}, {"d"}}) == "taken a\ntaken b\nleft c\nrandom d\n");
 
   // The whole model, into a network with other classes: everything but the classifiers.
   TrainConfig other = config;
@@ -320,15 +321,15 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   const auto wider = engine_of(other);
   wider->initialize(1);
   const WeightsReport whole = load_weights(folder / "whole", *wider);
-  CHECK(whole.missing.size() == 5);
-  for (const std::string& name : whole.missing) CHECK(is_classifier(name));
-  CHECK(std::count(whole.ignored.begin(), whole.ignored.end(), "classifier.weight (9 classes, not 4)") == 1);
+  CHECK(whole.random.size() == 5);
+  for (const std::string& name : whole.random) CHECK(is_classifier(name));
+  CHECK(std::count(whole.left.begin(), whole.left.end(), "\"classifier.weight\" (9 classes, not 4)") == 1);
 
   // Live classifiers without teachers: the teachers start equal to them.
   Tensors live(folder / "whole");
   live.sources.erase("visible_classifier_.weight");
   live.write(folder / "live");
-  load_weights(folder / "live", *engine);
+  CHECK(load_weights(folder / "live", *engine).random.empty());
   for (const TensorInfo& tensor : engine->tensors())
     if (tensor.name == "visible_classifier_.weight")
       CHECK(values(*engine, tensor) == TensorFile(folder / "whole").read("visible_classifier.weight"));
