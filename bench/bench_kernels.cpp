@@ -94,6 +94,7 @@ void list_launches(const Options& o) {
 }
 
 void run(const Options& o) {
+  const auto json_file = output_for_later(o.json_path);
   std::string why;
   const Device device = choose_device(o.device, &why);
   const bool rehearsal = o.rehearse || device.backend == Backend::emu, cpu = device.backend == Backend::cpu;
@@ -118,7 +119,7 @@ void run(const Options& o) {
     fmt::print(
         "\nus: median of a pass, spread: between its quartiles; roof, copy, {}: their time over ours, 1 is as fast\n",
         cpu ? "oneDNN" : "vendor");
-  if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
+  if (json_file) write_file(*json_file, json.dump(2) + "\n");
 }
 
 int bench_kernels(int argc, char** argv) {

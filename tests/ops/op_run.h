@@ -70,7 +70,7 @@ struct OpPrecision {
   double storage_smallest;         // smallest normal number of the storage type
   Rounding rounding;               // to the storage type
   std::vector<OpName> (*names)();  // of the checks
-  OpResults (*run)(size_t place, Device device, Rounding rounding);
+  OpResults (*run)(size_t place, Device device, Rounding rounding, Guards guards);
   std::vector<OpName> (*benchmarks)(const NetworkSizes& sizes);
   std::unique_ptr<OpInstance> (*instance)(const NetworkSizes& sizes, size_t place,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
