@@ -89,9 +89,8 @@ RunFolder RunFolder::create(const std::string& path) {
     fail("{}: another program made and removed the run folder meanwhile", path);
   }
   folder.lock();
-  for (const std::string& file : {folder.lock_file(), folder.last(), folder.best(), folder.log(), folder.config(),
-                                  folder.vendors(), folder.provenance()})
-    folder.made_.add_file(file);
+  folder.made_.add_file(folder.lock_file());
+  for (const std::string& file : folder.files()) folder.made_.add_file(file);
   return folder;
 }
 
@@ -102,9 +101,7 @@ RunFolder RunFolder::open(const std::string& path) {
   if (!made_by_run && !fs::is_empty(path)) fail("{}: expected a run folder, got a folder that no run made", path);
   RunFolder folder(path);
   folder.lock();
-  for (const std::string& file :
-       {folder.last(), folder.best(), folder.log(), folder.config(), folder.vendors(), folder.provenance()})
-    remove_leftovers(file);
+  for (const std::string& file : folder.files()) remove_leftovers(file);
   OutputFile(folder.last(), OutputFile::Open::Later);  // says now what cannot be written
   return folder;
 }

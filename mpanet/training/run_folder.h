@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "core/base/file.h"
 #include "core/base/folder.h"
@@ -44,6 +45,10 @@ class RunFolder {
 
  private:
   explicit RunFolder(std::string path);
+  // What a run writes, the lock aside.
+  std::vector<std::string> files() const {
+    return {last(), best(), log(), config(), vendors(), provenance(), inputs(), initial()};
+  }
   std::string lock_file() const { return path_ + "/lock"; }
   void lock();
 

@@ -214,8 +214,7 @@ int opcheck(int argc, char** argv) {
   app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  const OpPrecision* const all[] = {&f64::op_precision, &f32::op_precision, &bf16::op_precision, &f16::op_precision};
-  const OpPrecision& p = **std::find_if(std::begin(all), std::end(all), [&](auto p) { return p->name == precision; });
+  const OpPrecision& p = op_precision_of(precision);
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);

@@ -75,7 +75,8 @@ TEST_CASE("a run that fails takes away its own files and folders") {
   const TemporaryFolder folder;
   {
     const RunFolder run = RunFolder::create(folder / "deep/runs/a");
-    for (const std::string& file : {run.last(), run.best(), run.log(), run.config(), run.vendors(), run.provenance()})
+    for (const std::string& file : {run.last(), run.best(), run.log(), run.config(), run.vendors(), run.provenance(),
+                                    run.inputs(), run.initial()})
       write_file(file, "x");
   }
   CHECK(names_in(folder.path()).empty());
