@@ -129,4 +129,12 @@ std::string shown(const nlohmann::json& value) {
   return printable(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), kShownCharacters);
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    return nlohmann::json(text).dump(), true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
 }  // namespace mpanet

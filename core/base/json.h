@@ -18,4 +18,7 @@ std::optional<nlohmann::json> try_parse_json(std::string_view text);
 // A value for an error message: short, one line, whatever it holds.
 std::string shown(const nlohmann::json& value);
 
+// Whether JSON can hold the text.
+bool is_utf8(const std::string& text);
+
 }  // namespace mpanet

@@ -1,11 +1,6 @@
 #include "data/pictures/picture_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "core/base/error.h"
@@ -19,39 +14,24 @@ constexpr size_t kBufferBytes = 64 << 10;
 }  // namespace
 
 void PictureFile::open(const std::string& path) {
-  close();
-  path_ = path;
-  error_ = 0;
+  file_.emplace(path, kMaxImageFileBytes);
+  error_ = nullptr;
   used_ = filled_ = 0;
-  // Without O_NONBLOCK a named pipe would wait for a writer for ever.
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0) fail("{}: cannot open: {}", path, std::strerror(errno));
-  struct stat info;
-  if (fstat(descriptor_, &info) != 0) fail("{}: cannot read: {}", path, std::strerror(errno));
-  if (S_ISDIR(info.st_mode)) fail("{}: expected a picture, got a folder", path);
-  if (!S_ISREG(info.st_mode)) fail("{}: expected a picture, got something that is not a file", path);
-  if (info.st_size == 0) fail("{}: expected a picture, got an empty file", path);
-  if (info.st_size > kMaxImageFileBytes)
-    fail("{}: expected a picture of at most {} MiB, got {} MiB", path, kMaxImageFileBytes >> 20, info.st_size >> 20);
-  size_ = static_cast<size_t>(info.st_size);
+  offset_ = 0;
+  if (file_->size() == 0) fail("{}: expected a picture, got an empty file", path);
+  if (file_->size() > kMaxImageFileBytes)
+    fail("{}: expected a picture of at most {} MiB, got {} MiB", path, kMaxImageFileBytes >> 20, file_->size() >> 20);
   buffer_.resize(kBufferBytes);
-}
-
-void PictureFile::close() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  descriptor_ = -1;
 }
 
 void PictureFile::fill() {
   used_ = filled_ = 0;
-  while (error_ == 0) {
-    const ssize_t got = ::read(descriptor_, buffer_.data(), buffer_.size());
-    if (got >= 0) {
-      filled_ = static_cast<size_t>(got);
-      return;
-    }
-    if (errno != EINTR) error_ = errno;
+  try {
+    filled_ = file_->read(buffer_.data(), buffer_.size(), offset_);
+  } catch (...) {
+    error_ = std::current_exception();
   }
+  offset_ += filled_;
 }
 
 std::span<const uint8_t> PictureFile::begin() {
@@ -81,7 +61,7 @@ size_t PictureFile::read(uint8_t* to, size_t bytes) {
 }
 
 void PictureFile::check() const {
-  if (error_ != 0) fail("{}: cannot read: {}", path_, std::strerror(error_));
+  if (error_) std::rethrow_exception(error_);
 }
 
 }  // namespace mpanet

@@ -3,24 +3,24 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "core/base/file.h"
 
 namespace mpanet {
 
 class PictureFile {
  public:
-  // UserError for what is no regular file, an empty file, or one larger than kMaxImageFileBytes.
+  // UserError for what cannot be read, an empty file, or one larger than kMaxImageFileBytes.
   void open(const std::string& path);
-  void close();
-  ~PictureFile() { close(); }
-  PictureFile() = default;
-  PictureFile(const PictureFile&) = delete;
-  PictureFile& operator=(const PictureFile&) = delete;
+  void close() { file_.reset(); }
 
-  const std::string& path() const { return path_; }
-  size_t size() const { return size_; }
+  const std::string& path() const { return file_->path(); }
+  size_t size() const { return static_cast<size_t>(file_->size()); }
   // The first bytes of the file, before anything else is read.
   std::span<const uint8_t> begin();
   // What is in the buffer, which is filled again when it was used up; empty at the end of the file. The decoders' C
@@ -34,12 +34,11 @@ class PictureFile {
  private:
   void fill();
 
-  std::string path_;
-  int descriptor_ = -1;
-  int error_ = 0;
-  size_t size_ = 0;
+  std::optional<InputFile> file_;
+  std::exception_ptr error_;
   std::vector<uint8_t> buffer_;
   size_t used_ = 0, filled_ = 0;  // of the buffer
+  uint64_t offset_ = 0;           // of the buffer's end in the file
 };
 
 }  // namespace mpanet

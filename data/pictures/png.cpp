@@ -149,14 +149,15 @@ void decode_png(PictureFile& file, Image& out) {
   run(read_rows);
 }
 
-void write_png(const std::string& path, const Image& image) {
+void write_png(OutputFile& file, const Image& image) {
   check_pixels(image);
+  const std::string& path = file.path();
   Compression c;
   c.image = &image;
   c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c.errors, jump_out, ignore_warning);
   if (c.png == nullptr) fail("{}: cannot write: libpng refuses to start", path);
   if (!guarded(c, compress)) fail("{}: cannot write: {}", path, c.errors.message);
-  write_file(path, c.bytes);
+  file.write(c.bytes);
 }
 
 #else
@@ -167,10 +168,16 @@ void decode_png(PictureFile& file, Image&) {
   fail("{}: expected another format, got a PNG: this build has no PNG support (MPANET_PNG)", file.path());
 }
 
-void write_png(const std::string& path, const Image&) {
-  fail("{}: cannot write: this build has no PNG support (MPANET_PNG)", path);
+void write_png(OutputFile& file, const Image&) {
+  fail("{}: cannot write: this build has no PNG support (MPANET_PNG)", file.path());
 }
 
 #endif
+
+void write_png(const std::string& path, const Image& image) {
+  OutputFile file(path);
+  write_png(file, image);
+  file.commit();
+}
 
 }  // namespace mpanet

@@ -19,7 +19,7 @@
 
 namespace mpanet {
 
-inline std::string fixture(const std::string& name) { return std::string(TEST_FIXTURES) + "/images/" + name; }
+inline std::string fixture(const std::string& name) { return TEST_FIXTURES "/images/" + name; }
 
 inline const nlohmann::json& expected() {
   static const nlohmann::json json = nlohmann::json::parse(read_text(fixture("expected.json")));

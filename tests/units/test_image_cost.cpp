@@ -52,7 +52,7 @@ std::string decode_within_budget(const std::string& path, int64_t pixels) {
 
 TEST_CASE("a PNG of one pixel that inflates to 72 MiB") {
   if (!png_supported()) return;
-  const std::string bomb = std::string(TEST_FIXTURES) + "/formats/bomb.png";
+  const std::string bomb = TEST_FIXTURES "/formats/bomb.png";
   CHECK(decode_within_budget(bomb, 1).find("more data than its pixels can need") != std::string::npos);
   // The same from several threads, as in the loader.
   const size_t grown = peak_growth([&] {

@@ -8,7 +8,7 @@ using namespace mpanet;
 
 namespace {
 
-std::string format_fixture(const std::string& name) { return std::string(TEST_FIXTURES) + "/formats/" + name; }
+std::string format_fixture(const std::string& name) { return TEST_FIXTURES "/formats/" + name; }
 
 }  // namespace
 
