@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/output.h"
 
 namespace mpanet {
 
@@ -16,7 +17,7 @@ inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** arg
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "{}: {} (see --help)\n", app.get_name(), e.what());
+    note(fmt::format("{}: {} (see --help)", app.get_name(), e.what()));
     return 2;
   }
 }

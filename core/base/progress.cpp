@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
+
+#include "core/base/output.h"
 
 namespace mpanet {
 
@@ -44,10 +45,9 @@ void Progress::draw(bool last) {
   else if (total_ > done_ && rate > 0)
     line += fmt::format(", {} left", format_duration(static_cast<double>(total_ - done_) / rate));
   if (terminal_)
-    fmt::print(stderr, "\r\033[K{}{}", line, last ? "\n" : "");
+    say(stderr, fmt::format("\r\033[K{}{}", line, last ? "\n" : ""));
   else
-    fmt::print(stderr, "{}\n", line);
-  std::fflush(stderr);
+    note(line);
 }
 
 std::string format_duration(double seconds) {

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/base/output.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "mpanet/evaluation/evaluate.h"
@@ -39,8 +40,7 @@ TrainReport::TrainReport(const TrainConfig& config, const std::string& log_path,
       terminal_(isatty(STDOUT_FILENO) == 1) {}
 
 void TrainReport::say(const std::string& line) {
-  fmt::print("{}{}\n", drawn_ ? "\n" : "", line);
-  std::fflush(stdout);
+  mpanet::say(stdout, fmt::format("{}{}\n", drawn_ ? "\n" : "", line));
   drawn_ = false;
 }
 
@@ -72,9 +72,10 @@ void TrainReport::step(const Progression& progression, size_t batches, const Los
         fmt::format("epoch {}/{}, step {} ({}/{}), {:.1f} images/s{}: {}", progression.epoch, config_.num_epoch,
                     progression.step, progression.batch, batches, speed, left, terms_text(losses, 1));
     // A redrawn line must not wrap.
-    if (terminal_) fmt::print("\r\033[K{}", std::string_view(line).substr(0, terminal_width() - 1));
-    if (!terminal_) fmt::print("{}\n", line);
-    std::fflush(stdout);
+    if (terminal_)
+      mpanet::say(stdout, "\r\033[K" + line.substr(0, terminal_width() - 1));
+    else
+      mpanet::say(stdout, line + "\n");
     drawn_ = terminal_;
     if (due) {
       ordered_json terms;
