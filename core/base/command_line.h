@@ -1,6 +1,7 @@
 // How all programs read their command line: --help exits with 0, a mistake with one line on stderr and 2.
 #pragma once
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -9,17 +10,11 @@
 
 namespace mpanet {
 
-// The exit code to end with at once; nothing when the program goes on.
-inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
-  try {
-    app.parse(argc, argv);
-    return {};
-  } catch (const CLI::Success& e) {  // --help, --version
-    return app.exit(e);
-  } catch (const CLI::ParseError& e) {
-    note(fmt::format("{}: {} (see --help)", app.get_name(), e.what()));
-    return 2;
-  }
-}
+// What a program says about an option that it does not have, called with the option's name and the value after it; ""
+// if it knows nothing.
+using UnknownOption = std::function<std::string(const std::string& name, const std::string& value)>;
+
+// The exit code to end with at once, or nothing: go on.
+std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv, const UnknownOption& hint = {});
 
 }  // namespace mpanet

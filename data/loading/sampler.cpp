@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace {
@@ -49,10 +50,8 @@ IdentitySampler::IdentitySampler(const std::vector<ImageRecord>& images, int p, 
       skipped_.push_back(static_cast<int>(label));
   const size_t usable = identities_.size() - skipped_.size();
   if (static_cast<size_t>(p) > usable)
-    fail(
-        "p_size: expected at most {} identities a batch, as many as the data has with enough images for k_size {}, got "
-        "{}",
-        usable, k, p);
+    fail("p_size: expected at most {} a batch, as many as the data has with enough images for k_size {}, got {}",
+         counted(usable, "identity", "identities"), k, p);
 }
 
 // The identity's groups one after another: a multiple of k indices, infrared and visible in turn.

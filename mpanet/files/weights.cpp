@@ -35,11 +35,11 @@ std::vector<Match> match_names(const TensorFile& file, const Engine& engine, Wei
     auto found = known.find(name);
     if (found == known.end()) found = known.find("backbone." + name);
     if (never_taken(name) || found == known.end()) {
-      report.ignored.push_back(never_taken(name) ? name : name + " (not of this network)");
+      report.left.push_back(never_taken(name) ? quote(name) : quote(name) + " (not of this network)");
     } else if (const auto& want = found->second->shape; entry.shape == want) {
       matches.push_back({name, found->second});
     } else if (is_classifier(name) && entry.shape.size() == want.size() && entry.shape[0] != want[0]) {
-      report.ignored.push_back(fmt::format("{} ({} classes, not {})", name, entry.shape[0], want[0]));
+      report.left.push_back(fmt::format("{} ({} classes, not {})", quote(name), entry.shape[0], want[0]));
     } else {
       fail("{}: tensor {}: expected shape {}, got {}", file.path(), quote(name), shape_text(want),
            shape_text(entry.shape));
@@ -64,19 +64,24 @@ WeightsReport load_weights(const std::string& path, Engine& engine) {
   for (const Match& match : matches)
     engine.write(match.tensor->name, Slot::Value, read_finite(file, match.file_name).data());
   for (const auto& [live, teacher] : kTeachers)
-    if (taken.contains(live) && !taken.contains(teacher))
+    if (taken.contains(live) && taken.insert(teacher).second)
       engine.write(teacher, Slot::Value, read_finite(file, live).data());
   for (const TensorInfo& tensor : engine.tensors())
-    (taken.contains(tensor.name) ? report.taken : report.missing).push_back(tensor.name);
+    (taken.contains(tensor.name) ? report.taken : report.random).push_back(tensor.name);
   return report;
 }
 
+std::string report_line(const WeightsReport& report) {
+  return fmt::format("{} taken, {} left, {} drawn at random", counted(report.taken.size(), "tensor"),
+                     report.left.size(), report.random.size());
+}
+
 std::string report_text(const WeightsReport& report) {
-  const auto line = [](const char* what, const std::vector<std::string>& names) {
-    return fmt::format("{} {} tensors{}{}\n", what, names.size(), names.empty() ? "" : ": ", join(names));
-  };
-  return line("taken", report.taken) + line("ignored", report.ignored) +
-         line("missing (keep their random start)", report.missing);
+  std::string text;
+  for (const auto& [word, names] :
+       {std::pair("taken", &report.taken), std::pair("left", &report.left), std::pair("random", &report.random)})
+    for (const std::string& name : *names) text += fmt::format("{} {}\n", word, name);
+  return text;
 }
 
 }  // namespace mpanet

@@ -1,11 +1,11 @@
 // mpanet-data: makes, checks and looks at data sets.
-#include <filesystem>
-
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/interrupt.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
@@ -18,13 +18,6 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-data";
 
-// Sheets are written last; a wrong path should not cost the work before.
-void check_writable_place(const std::string& path) {
-  const auto parent = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(parent)) fail("{}: cannot write: no folder {}", path, parent.string());
-  if (std::filesystem::is_directory(path)) fail("{}: expected a file name, got a folder", path);
-}
-
 // Says where so many threads are slow.
 void check_threads(int threads) {
   const std::string warning = quota_warning(threads);
@@ -32,38 +25,42 @@ void check_threads(int threads) {
 }
 
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
-  if (!sheet.empty()) check_writable_place(sheet);
+  // Written last, but a wrong path should not cost the work before.
+  const auto picture = output_for_later(sheet);
   check_threads(config.threads);
   const InterruptGuard guard;
   if (!write_synth(config, out, interrupted)) {
     note(fmt::format("{}: stopped; {} was not made", kProgram, out));
     return interrupt_exit_code();
   }
-  fmt::print("{}: {} identities for training, {} for the test, seed {}\n", out, config.ids, config.test_ids,
-             config.seed);
-  if (!sheet.empty()) {
-    write_png(sheet, draw_synth_sheet(config, 10));
+  fmt::print("{}: {} for training, {} for the test, seed {}\n", out, counted(config.ids, "identity", "identities"),
+             config.test_ids, config.seed);
+  if (picture) {
+    write_png(*picture, draw_synth_sheet(config, 10));
+    picture->commit();
     fmt::print("{}: contact sheet\n", sheet);
   }
   return 0;
 }
 
 int preprocess(const std::string& path, int height, int width, const std::string& out) {
+  OutputFile file(out, OutputFile::Open::Later);
   const Image image = resize_bilinear(decode_image(path), height, width);
-  write_npy(out, {height, width, 3}, image.pixels.data());
+  write_npy(file, {height, width, 3}, image.pixels.data());
+  file.commit();
   return 0;
 }
 
 int verify(const std::string& root, const std::string& trials, int threads) {
   check_threads(threads);
   const VerifyReport report = verify_sysu(root, trials, threads, [](const std::string& line) { note(line); });
-  fmt::print("{}: {} identities, {} visible and {} infrared images", root, report.identities, report.visible,
-             report.infrared);
-  if (report.other_files > 0) fmt::print(", {} other files ignored", report.other_files);
+  fmt::print("{}: {}, {} visible and {}", root, counted(report.identities, "identity", "identities"), report.visible,
+             counted(report.infrared, "infrared image"));
+  if (report.other_files > 0) fmt::print(", {} ignored", counted(report.other_files, "other file"));
   if (report.problems == 0)
     fmt::print("; all decode, counts equal the trial file\n");
   else
-    fmt::print("; {} problem{}\n", report.problems, report.problems == 1 ? "" : "s");
+    fmt::print("; {}\n", counted(report.problems, "problem"));
   return report.problems == 0 ? 0 : 2;
 }
 

@@ -7,10 +7,12 @@
 #include "core/base/error.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/network/vendors.h"
-#include "mpanet/training/config.h"
+#include "mpanet/training/config_keys.h"
 #include "mpanet/training/provenance.h"
+#include "mpanet/training/shipped_configs.h"
 
 namespace {
 
@@ -19,8 +21,8 @@ constexpr const char* kProgram = "mpanet-train";
 
 constexpr const char* kAbout = R"(Trains MPANet on a data set in SYSU-MM01's layout.
 
-  mpanet-train --config configs/sysu.json --data SYSU-MM01 --out runs/first
-  mpanet-train --data SYSU-MM01 --out runs/first --resume)";
+  mpanet-train --config sysu --data SYSU-MM01 --out runs/first
+  mpanet-train --out runs/first --resume)";
 
 constexpr const char* kMore = R"(
 The run folder holds
@@ -32,6 +34,8 @@ The run folder holds
                      after the last epoch; with eval_interval 0 never, and there is no best
   log.jsonl          one JSON object a line: "kind" is step, epoch or evaluation
   config.json        the configuration with every default; a valid --config
+  inputs.json        where the data set lies, for --resume
+  initial.txt        with --init: the tensors taken from that file, left in it, and drawn at random
   vendors.json       on a GPU with --conv or --gemm: what runs, by shape where auto chose; kept when the run goes on
   provenance.json    commit, compiler, instruction set, libraries, threads, seed
 
@@ -42,6 +46,16 @@ data.embed_batch.
 Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; as other signals do, by
 128 and their number: 129 SIGHUP, 138 SIGUSR1, 143 SIGTERM.)";
 
+// Keys of the configuration are easily taken for options.
+std::string about_key(const std::string& option, const std::string& value) {
+  std::string path = option.substr(std::min(option.find_first_not_of('-'), option.size()));
+  std::replace(path.begin(), path.end(), '-', '_');
+  const ConfigKey* key = find_config_key(path);
+  if (key == nullptr) return "";
+  return fmt::format("which is a key of the configuration: --set {}",
+                     shell_quote(path + "=" + (value.empty() ? "VALUE" : value)));
+}
+
 int run(int argc, char** argv) {
   CLI::App app(kAbout, kProgram);
   app.footer(kMore);
@@ -51,17 +65,20 @@ int run(int argc, char** argv) {
   std::string device = "auto", precision, seed;
   int64_t max_steps = -1;
   bool help_config = false, markdown = false, version = false;
-  app.add_option("--config", options.config, "JSON file; not needed with --resume (see --help-config)");
-  app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
+  app.add_option(
+      "--config", options.config,
+      "JSON file (see --help-config), or the name of one that comes with the program: sysu, demo; not needed "
+      "with --resume");
+  app.add_option("--data", options.data,
+                 "the data set's folder, with cam1..cam6 and exp; not needed with --resume while it lies where it did");
   app.add_option("--out", options.out, "run folder to make, or with --resume to go on in");
   app.add_option("--trials", options.trials,
                  "trial file for the evaluation; else exp/ and evaluation/data_split/ of the data set are searched for "
                  "rand_perm_cam.mat");
   app.add_option("--init", options.init,
                  "initial weights: safetensors with torchvision's names of a ResNet, or with the authors' names");
-  app.add_option("--set", options.settings, "KEY=VALUE: changes the configuration; may be given again")
+  app.add_option("--set", options.settings, "changes the configuration; takes several, and may be given again")
       ->type_name("KEY=VALUE")
-      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
   app.add_option("--max-steps", max_steps,
@@ -76,14 +93,18 @@ int run(int argc, char** argv) {
   CLI::Option* const help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
-  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  if (const auto code = parse_command_line(app, argc, argv, about_key)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
   if (help_config) return fmt::print("{}", markdown ? config_table() : config_help()), 0;
-  for (const auto& [name, value] : {std::pair("--data", &options.data), std::pair("--out", &options.out)})
-    if (value->empty()) fail("{} is needed (see --help)", name);
+  if (options.data.empty() && !options.resume) fail("--data is needed (see --help)");
+  if (options.out.empty()) fail("--out is needed (see --help)");
+  if (!options.config.empty()) options.config = find_config(options.config);
   if (!precision.empty()) options.settings.push_back("precision=" + precision);
   if (!seed.empty()) options.settings.push_back("seed=" + seed);
   if (max_steps >= 0) options.max_steps = max_steps;
+  options.program = argv[0];
+  for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
+    if (app.count(name) > 0) options.repeated.insert(options.repeated.end(), {name, app[name]->as<std::string>()});
   std::string why;
   options.device = choose_device(device, &why);
   say(stdout, "device: " + why + "\n");

@@ -14,7 +14,9 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 [[noreturn]] void fail_unknown(const std::string& source, const std::string& path) {
-  fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), nearest_config_key(path).path);
+  if (const ConfigKey* similar = similar_config_key(path))
+    fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), similar->path);
+  fail("{}: unknown key {} (mpanet-train --help-config lists all keys)", source, quote(path));
 }
 
 void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& source) {

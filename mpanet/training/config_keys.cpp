@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 
 #include "core/base/text.h"
 
@@ -229,7 +228,7 @@ std::vector<ConfigKey> training_keys() {
           kChangeable),
       integer(
           "log_period", [](C& c) -> int& { return c.log_period; }, 1, 1000000,
-          "steps from one line of progress to the next", kChangeable),
+          "steps from one line of log.jsonl to the next", kChangeable),
       integer(
           "checkpoint_every", [](C& c) -> int& { return c.checkpoint_every; }, 0, 1000000,
           "steps from one checkpoint to the next; 0: at the end of epochs only", kChangeable),
@@ -273,21 +272,6 @@ std::vector<ConfigKey> data_keys() {
   };
 }
 
-int edit_distance(const std::string& a, const std::string& b) {
-  std::vector<int> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 1; i <= a.size(); i++) {
-    int diagonal = row[0];
-    row[0] = static_cast<int>(i);
-    for (size_t j = 1; j <= b.size(); j++) {
-      const int substitute = diagonal + (std::tolower(a[i - 1]) != std::tolower(b[j - 1]));
-      diagonal = row[j];
-      row[j] = std::min({substitute, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 const std::vector<ConfigKey>& config_keys() {
@@ -306,16 +290,21 @@ const ConfigKey* find_config_key(const std::string& path) {
   return nullptr;
 }
 
-const ConfigKey& nearest_config_key(const std::string& path) {
+const ConfigKey* similar_config_key(const std::string& path) {
   // A key of the right name in the wrong group counts as near: "pad_value" is data.pad_value.
   const auto last = [](const std::string& p) { return p.substr(p.rfind('.') + 1); };
-  const auto distance = [&](const ConfigKey& key) {
-    return std::min(2 * edit_distance(path.substr(0, 200), key.path),
-                    2 * edit_distance(last(path.substr(0, 200)), last(key.path)) + 1);
-  };
-  const auto& keys = config_keys();
-  return *std::min_element(keys.begin(), keys.end(),
-                           [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+  const ConfigKey* best = nullptr;
+  int least = std::numeric_limits<int>::max();
+  for (const ConfigKey& key : config_keys()) {
+    const auto consider = [&](const std::string& typed, const std::string& known, int more) {
+      if (!is_close(typed, known)) return;
+      const int distance = 2 * edit_distance(typed, known) + more;
+      if (distance < least) least = distance, best = &key;
+    };
+    consider(path, key.path, 0);
+    consider(last(path), last(key.path), 1);
+  }
+  return best;
 }
 
 }  // namespace mpanet

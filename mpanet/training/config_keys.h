@@ -22,7 +22,7 @@ struct ConfigKey {
 
 const std::vector<ConfigKey>& config_keys();
 const ConfigKey* find_config_key(const std::string& path);  // null for an unknown one
-// The known key that is spelled most like `path`.
-const ConfigKey& nearest_config_key(const std::string& path);
+// The known key that `path` is probably a mistyped form of; null when it is like none.
+const ConfigKey* similar_config_key(const std::string& path);
 
 }  // namespace mpanet

@@ -10,10 +10,11 @@
 namespace mpanet {
 
 struct TrainOptions {
+  std::string program;                // as it was called, for the commands that a user can paste
   std::string config;                 // file; may be empty when resuming: the checkpoint's configuration
   std::vector<std::string> settings;  // "key=value", applied to it in order
-  std::string data;                   // the data set's folder
-  std::string trials;                 // trial file; empty: where the data set keeps it
+  std::string data;                   // the data set's folder; may be empty when resuming: where the run had it
+  std::string trials;                 // trial file; empty: as the run had it, else where the data set keeps it
   std::string out;                    // run folder
   std::string init;                   // initial weights; empty: random
   bool resume = false;
@@ -21,6 +22,8 @@ struct TrainOptions {
   std::string conv, gemm;            // see vendors.h
   int threads = 0;                   // of the engine; 0: see choose_threads()
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
+  // The options given that the run folder does not keep, word by word: "--threads", "2".
+  std::vector<std::string> repeated;
 };
 
 // Trains, printing progress on stdout and warnings on stderr. Returns the exit code: 0, or 128 and a signal's number

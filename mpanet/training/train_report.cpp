@@ -1,11 +1,8 @@
 #include "mpanet/training/train_report.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/base/output.h"
@@ -19,30 +16,23 @@ namespace {
 using nlohmann::ordered_json;
 constexpr int64_t kEstimateAfter = 3;  // steps
 
-std::string terms_text(const Losses& terms, double divisor) {
-  std::vector<std::string> words;
-  for (const auto& [name, value] : terms) words.push_back(fmt::format("{} {:.4f}", name, value / divisor));
-  return join(words, " ");
-}
+std::string term_text(const std::string& name, double value) { return fmt::format("{} {:.4g}", name, value); }
 
-size_t terminal_width() {
-  winsize size{};
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+// The total first, as it counts most.
+std::vector<std::string> terms_text(const Losses& terms, double divisor) {
+  std::vector<std::string> words;
+  for (const auto& [name, value] : terms) {
+    const auto at = name == "total" ? words.begin() : words.end();
+    words.insert(at, term_text(name, value / divisor));
+  }
+  return words;
 }
 
 }  // namespace
 
 TrainReport::TrainReport(const TrainConfig& config, const std::string& log_path, const Progression& progression,
                          bool evaluation_due, int64_t last_step)
-    : config_(config),
-      log_(log_path, progression.step, evaluation_due),
-      last_step_(last_step),
-      terminal_(isatty(STDOUT_FILENO) == 1) {}
-
-void TrainReport::say(const std::string& line) {
-  mpanet::say(stdout, fmt::format("{}{}\n", drawn_ ? "\n" : "", line));
-  drawn_ = false;
-}
+    : config_(config), log_(log_path, progression.step, evaluation_due), last_step_(last_step) {}
 
 double TrainReport::seconds_left(const Progression& progression, size_t batches) const {
   const double epochs_after = std::max(0, config_.num_epoch - progression.epoch);
@@ -54,44 +44,48 @@ double TrainReport::seconds_left(const Progression& progression, size_t batches)
 void TrainReport::estimate(size_t batches) {
   const double epoch = timed_seconds_ / static_cast<double>(steps_ - 1) * static_cast<double>(batches);
   say(fmt::format(
-      "at the speed of these steps an epoch of {} batches takes {} here, the {} epochs of the whole run {}, "
-      "evaluation not counted",
-      batches, format_duration(epoch), config_.num_epoch, format_duration(epoch * config_.num_epoch)));
+      "at the speed of these steps an epoch of {} takes {} here, the {} of the whole run {}, evaluation not "
+      "counted",
+      counted(batches, "batch", "batches"), format_duration(epoch), counted(config_.num_epoch, "epoch"),
+      format_duration(epoch * config_.num_epoch)));
 }
 
 void TrainReport::step(const Progression& progression, size_t batches, const Losses& losses, double seconds) {
   steps_++;
   if (steps_ > 1) timed_seconds_ += seconds;
   period_steps_++, period_seconds_ += seconds;
-  const bool due = progression.step % config_.log_period == 0;
-  if (due || terminal_ || steps_ == 1) {
-    const double speed = static_cast<double>(period_steps_ * config_.p_size * config_.k_size) / period_seconds_;
-    const std::string left =
-        steps_ > 1 ? fmt::format(", {} left", format_duration(seconds_left(progression, batches))) : std::string();
-    const std::string line =
-        fmt::format("epoch {}/{}, step {} ({}/{}), {:.1f} images/s{}: {}", progression.epoch, config_.num_epoch,
-                    progression.step, progression.batch, batches, speed, left, terms_text(losses, 1));
-    // A redrawn line must not wrap.
-    if (terminal_)
-      mpanet::say(stdout, "\r\033[K" + line.substr(0, terminal_width() - 1));
-    else
-      mpanet::say(stdout, line + "\n");
-    drawn_ = terminal_;
-    if (due) {
-      ordered_json terms;
-      for (const auto& [name, value] : losses) terms[name] = value;
-      log_.append({{"kind", "step"},
-                   {"step", progression.step},
-                   {"epoch", progression.epoch},
-                   {"batch", progression.batch},
-                   {"batches", batches},
-                   {"lr", config_.learning_rate(progression.epoch)},
-                   {"losses", terms},
-                   {"images_per_second", speed}});
-      period_steps_ = 0, period_seconds_ = 0;
-    }
+  const bool period_ends = progression.step % config_.log_period == 0;
+  const double speed = static_cast<double>(period_steps_ * config_.p_size * config_.k_size) / period_seconds_;
+  if (steps_ == 1 || (line_.due() && (line_.terminal() || period_ends))) show(progression, batches, losses, speed);
+  if (period_ends) {
+    ordered_json terms;
+    for (const auto& [name, value] : losses) terms[name] = value;
+    log_.append({{"kind", "step"},
+                 {"step", progression.step},
+                 {"epoch", progression.epoch},
+                 {"batch", progression.batch},
+                 {"batches", batches},
+                 {"lr", config_.learning_rate(progression.epoch)},
+                 {"losses", terms},
+                 {"images_per_second", speed}});
+    period_steps_ = 0, period_seconds_ = 0;
   }
   if (steps_ == kEstimateAfter) estimate(batches);
+}
+
+void TrainReport::show(const Progression& progression, size_t batches, const Losses& losses, double speed) {
+  const auto batch = static_cast<size_t>(progression.batch);
+  std::vector<std::string> parts = {
+      fmt::format("epoch {}/{}{}", progression.epoch, config_.num_epoch, line_.bar(batch, batches))};
+  if (steps_ > 1) parts.push_back(format_duration(seconds_left(progression, batches)) + " left");
+  std::vector<std::string> terms = terms_text(losses, 1);
+  parts.push_back(terms.front());
+  parts.push_back(fmt::format("lr {:.3g}", config_.learning_rate(progression.epoch)));
+  if (progression.best_epoch > 0) parts.push_back(fmt::format("best rank-1 {:.1f} %", progression.best_rank1));
+  parts.insert(parts.end(), terms.begin() + 1, terms.end());
+  parts.push_back(fmt::format("step {} ({}/{})", progression.step, batch, batches));
+  parts.push_back(fmt::format("{:.1f} images/s", speed));
+  line_.show(parts);
 }
 
 void TrainReport::epoch(const Progression& progression) {
@@ -103,9 +97,9 @@ void TrainReport::epoch(const Progression& progression) {
                {"batches", progression.batch},
                {"lr", config_.learning_rate(progression.epoch)},
                {"losses", means}});
-  say(fmt::format("epoch {}/{} done, {} batches at lr {:.3g}, means: {}", progression.epoch, config_.num_epoch,
-                  progression.batch, config_.learning_rate(progression.epoch),
-                  terms_text(progression.loss_sums, progression.batch)));
+  say(fmt::format("epoch {}/{} done, {} at lr {:.3g}, means: {}", progression.epoch, config_.num_epoch,
+                  counted(progression.batch, "batch", "batches"), config_.learning_rate(progression.epoch),
+                  join(terms_text(progression.loss_sums, progression.batch))));
 }
 
 void TrainReport::evaluation(const Progression& progression, const EvaluationPlan& plan,

@@ -1,8 +1,9 @@
-// What a training run tells: lines (or, on a terminal, one line that is redrawn) on stdout, and log.jsonl.
+// What a training run tells: progress on stdout, and log.jsonl.
 #pragma once
 #include <string>
 #include <vector>
 
+#include "core/base/progress.h"
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/training/config.h"
@@ -23,16 +24,17 @@ class TrainReport {
   void evaluation(const Progression& progression, const EvaluationPlan& plan, const std::vector<SettingResult>& results,
                   bool best);
   // A line of its own, also in the middle of a redrawn one.
-  void say(const std::string& line);
+  void say(const std::string& line) { line_.say(line); }
 
  private:
+  void show(const Progression& progression, size_t batches, const Losses& losses, double speed);
   double seconds_left(const Progression& progression, size_t batches) const;
   void estimate(size_t batches);
 
   const TrainConfig& config_;
   RunLog log_;
+  ProgressLine line_{stdout};
   int64_t last_step_;
-  bool terminal_, drawn_ = false;
   int64_t steps_ = 0;          // of this process
   double timed_seconds_ = 0;   // of the steps after the first, which prepares the engine
   double period_seconds_ = 0;  // since the last line of progress

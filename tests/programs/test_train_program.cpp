@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/base/random.h"
 #include "data/pictures/image.h"
 #include "data/sets/matfile.h"
 #include "mpanet/files/checkpoint.h"
-#include "tests/support/process.h"
+#include "tests/support/train_program.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
 // clang-format on
@@ -18,104 +17,6 @@
 using namespace mpanet;
 using nlohmann::json;
 namespace fs = std::filesystem;
-
-namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
-// One drawn data set for all tests: 4 identities to train on, 2 for the test.
-const std::string& data_set(const char* seed = "1") {
-  static TemporaryFolder folder;
-  static std::map<std::string, std::string> made;
-  std::string& path = made[seed];
-  if (!path.empty()) return path;
-  path = folder / std::string("data") + seed;
-  Process synth({PROGRAMS "/mpanet-data", "synth", "--out", path, "--ids", seed[0] == '1' ? "4" : "5", "--test-ids",
-                 "2", "--images", "2", "--seed", seed});
-  REQUIRE_MESSAGE(synth.wait() == 0, synth.err());
-  return path;
-}
-
-std::string write_config(const TemporaryFolder& folder) {
-  const std::string path = folder / "config.json";
-  write_file(path, R"({"depth": "tiny", "image_size": [32, 16], "p_size": 2, "k_size": 2, "num_parts": 2, "lr": 0.001,
-    "num_epoch": 3, "start_eval": 0, "eval_interval": 2, "log_period": 1, "checkpoint_every": 3,
-    "data": {"threads": 1}})");
-  return path;
-}
-
-using Arguments = std::vector<std::string>;
-
-// The arguments of a run of the tests' configuration.
-Arguments command(const TemporaryFolder& folder, const std::string& run, const Arguments& more = {}) {
-  Arguments all = {PROGRAMS "/mpanet-train",
-                   "--config",
-                   write_config(folder),
-                   "--data",
-                   data_set(),
-                   "--out",
-                   folder / run,
-                   "--threads",
-                   "1"};
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
-Arguments no_evaluation(Arguments all) {
-  all.insert(all.end(), {"--set", "eval_interval=0"});
-  return all;
-}
-
-void check_works(const Arguments& arguments) {
-  Process process(arguments);
-  const int code = process.wait();
-  CHECK_MESSAGE(code == 0, process.err());
-}
-
-void check_refused(const Arguments& arguments, const std::string& words, long file_limit = -1) {
-  CAPTURE(arguments);
-  Process process(arguments, file_limit);
-  CHECK(process.wait() == 2);
-  const std::string err = process.err();
-  CHECK_MESSAGE(has(err, words), err);
-  CHECK_MESSAGE(std::count(err.begin(), err.end(), '\n') == 1, err);
-  CHECK(err.starts_with("mpanet-train: "));
-}
-
-std::vector<json> log_lines(const std::string& run) {
-  std::vector<json> lines;
-  std::istringstream text(read_text(run + "/log.jsonl"));
-  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
-  return lines;
-}
-
-// What a log says without the times.
-std::vector<std::string> timeless(const std::string& run) {
-  std::vector<std::string> lines;
-  for (json& line : log_lines(run)) {
-    line.erase("images_per_second");
-    lines.push_back(line.dump());
-  }
-  return lines;
-}
-
-bool half_written(const std::string& run) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(run, error))
-    if (has(entry.path().filename().string(), ".tmp.")) return true;
-  return false;
-}
-
-std::set<std::string> names_in(const std::string& folder) {
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename().string());
-  return names;
-}
-
-// Builds without these libraries can make no data set.
-const bool kLacking = !matio_supported() || !jpeg_supported();
-
-}  // namespace
 
 TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
   TEST_CASE("a whole run: checkpoints, log, configuration, provenance") {
@@ -129,8 +30,8 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(has(out, "memory: parameters and gradients"));
     CHECK(has(out, "the 3 epochs of the whole run"));
     CHECK(has(out, "chosen on the test set"));
-    CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "last.safetensors", "lock",
-                                                 "log.jsonl", "provenance.json"});
+    CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "inputs.json", "last.safetensors",
+                                                 "lock", "log.jsonl", "provenance.json"});
 
     const Checkpoint last(run + "/last.safetensors"), best(run + "/best.safetensors");
     CHECK(last.progression()->epoch == 4);  // the one after the last
@@ -210,7 +111,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     const std::string run = folder / "run";
     const Arguments more = {"--set", "num_epoch=1000", "--set", "eval_interval=0"};
     Process process(command(folder, "run", more));
-    REQUIRE(process.wait_until([&] { return has(process.out(), "step 4"); }));
+    REQUIRE(process.wait_until([&] { return steps_of(run) >= 4; }));
     process.send(SIGINT);
     CHECK(process.wait() == 130);
     CHECK(has(process.out(), "interrupted after step"));
@@ -220,8 +121,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(step >= 4);
 
     const std::string stop = std::to_string(step + 5);
-    check_works({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", run, "--threads", "1", "--resume",
-                 "--max-steps", stop});
+    check_works({PROGRAMS "/mpanet-train", "--out", run, "--threads", "1", "--resume", "--max-steps", stop});
     Arguments whole = command(folder, "whole", more);
     whole.insert(whole.end(), {"--max-steps", stop});
     check_works(whole);
@@ -250,9 +150,13 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     const std::string weights = folder / "first/last.safetensors";
     Process process(no_evaluation(command(folder, "second", {"--max-steps", "0", "--seed", "9", "--init", weights})));
     CHECK(process.wait() == 0);
-    CHECK(has(process.out(), "taken "));
-    CHECK(has(process.out(), "ignored "));
-    CHECK(has(process.out(), "missing (keep their random start) 0 tensors"));
+    const std::string list = folder / "second/initial.txt", out = process.out();
+    CHECK(has(out, weights + ": 75 tensors taken, 105 left, 0 drawn at random; their names are in " + list + "\n"));
+    CHECK(!has(out, "backbone."));
+    const std::string names = read_text(list);
+    CHECK(std::count(names.begin(), names.end(), '\n') == 180);
+    CHECK(has(names, "\ntaken backbone.bn1.weight\n"));
+    CHECK(has(names, "\nleft \"optimizer.first.backbone.conv1.weight\"\n"));
     CHECK(TensorFile(weights).read("backbone.conv1.weight") ==
           TensorFile(folder / "second/last.safetensors").read("backbone.conv1.weight"));
     const TensorFile second(folder / "second/last.safetensors");
@@ -271,6 +175,25 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(provenance["threads"] == 1);
     CHECK(provenance["resumed"][0]["threads"] == 2);
     CHECK(provenance["resumed"][0]["step"] == 1);
+  }
+
+  TEST_CASE("another device and another machine warn in one line, and the run goes on") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+    json provenance = json::parse(read_text(folder / "run/provenance.json"));
+    CHECK(provenance["device"] == "cpu");
+    provenance["device"] = "cuda:0";
+    provenance["gpu"] = "Some GPU";
+    provenance["processor"] = "Some Processor";
+    write_file(folder / "run/provenance.json", provenance.dump());
+    Process process({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", folder / "run", "--threads", "1",
+                     "--resume", "--max-steps", "2"});
+    CHECK(process.wait() == 0);
+    const std::string said = process.err();
+    CHECK(has(said,
+              "warning: device: \"cuda:0\" before, \"cpu\" now; gpu: \"Some GPU\" before, null now; "
+              "processor: \"Some Processor\" before, \""));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
   }
 
   TEST_CASE("bad input before the first step: one line, exit 2, no run folder") {
@@ -320,7 +243,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     check_refused(command(folder, "exists"), "the run folder exists already");
     CHECK(fs::is_empty(folder / "exists"));
     write_file(folder / "file", "x");
-    check_refused(command(folder, "file/run"), "cannot make the run folder");
+    check_refused(command(folder, "file/run"), "cannot make the folder");
     check_refused(command(folder, "file", {"--resume"}), "expected a run folder");
     fs::create_directory(folder / "other");
     write_file(folder / "other/notes.tmp.1", "mine");
@@ -328,7 +251,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(names_in(folder / "other") == std::set<std::string>{"notes.tmp.1"});
 
     Process process(no_evaluation(command(folder, "busy", {"--set", "num_epoch=1000"})));
-    REQUIRE(process.wait_until([&] { return has(process.out(), "step 2"); }));
+    REQUIRE(process.wait_until([&] { return steps_of(folder / "busy") >= 2; }));
     check_refused(command(folder, "busy"), "is in use");
     check_refused(command(folder, "busy", {"--resume"}), "is in use");
     CHECK(process.running());
@@ -361,7 +284,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
       arguments.insert(arguments.end(), more.begin(), more.end());
       check_refused(arguments, words);
     };
-    refused({"--set", "lr=0.5", "--seed", "3"}, "the run began with another lr, seed; only num_epoch");
+    refused({"--set", "lr=0.5", "--seed", "3"}, "the run began with another lr, seed, which cannot change");
     refused({"--precision", "f64"}, "the run began with another precision");
     refused({"--data", data_set("2")}, "expected 5 classes, as the data set has identities for training, got 4");
     fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
@@ -377,6 +300,43 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({}, last + ": expected a safetensors file, but its header would have 18446744073709551615 bytes");
     write_file(last, "");
     refused({}, last + ": expected a safetensors file, got 0 bytes");
+  }
+
+  TEST_CASE("configuration, trial file and weights through pipes") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "first", {"--max-steps", "0"})));
+    const auto piped = [&](const std::string& run, const std::string& options) {
+      const std::string script = "cat '" + (folder / "config.json") +
+                                 "' | " PROGRAMS "/mpanet-train --config /dev/stdin" + " --data '" + data_set() +
+                                 "' --threads 1 --max-steps 0 --out '" + (folder / run) + "' " + options;
+      check_works({"/bin/sh", "-c", script});
+      return read_text(folder / run + "/last.safetensors");
+    };
+    const std::string first = folder / "first/last.safetensors", whole = piped("whole", "");
+    CHECK(piped("trials", "--trials /dev/fd/3 3<'" + data_set() + "/exp/rand_perm_cam.mat'") == whole);
+    const std::string weights = piped("weights", "--seed 9 --init /dev/fd/3 3<'" + first + "'");
+    CHECK(piped("same", "--seed 9 --init '" + first + "'") == weights);
+    CHECK(piped("others", "--seed 9") != weights);
+    check_refused(command(folder, "run", {"--config", "/dev/fd/9"}), "/dev/fd/9: cannot open: No such file");
+  }
+
+  TEST_CASE("weights that training cannot go on from never replace the last good file; the message names its step") {
+    TemporaryFolder folder;
+    const std::string last = folder / "run/last.safetensors";
+    Arguments diverging =
+        no_evaluation(command(folder, "run", {"--set", "optimizer=sgd", "--set", "lr=100", "--set", "wd=10"}));
+    diverging.insert(diverging.end(), {"--set", "checkpoint_every=1", "--set", "num_epoch=1000"});
+    for (int start = 0; start < 2; start++) {
+      CAPTURE(start);
+      Process process(diverging);
+      CHECK(process.wait() == 2);
+      const Checkpoint checkpoint(last);
+      const int64_t step = checkpoint.progression()->step;
+      CHECK(step > 0);
+      CHECK_MESSAGE(has(process.err(), fmt::format("{} still holds step {};", last, step)), process.err());
+      for (const auto& [name, entry] : checkpoint.file().tensors()) read_finite(checkpoint.file(), name);
+      diverging.push_back("--resume");
+    }
   }
 
   TEST_CASE("a loss that is no longer finite stops the run and keeps the checkpoint before") {

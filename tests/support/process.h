@@ -18,7 +18,8 @@
 class Process {
  public:
   // arguments[0] is the program's path. `file_limit` (bytes) stands for a disk that fills: writing past it fails.
-  explicit Process(const std::vector<std::string>& arguments, long file_limit = -1) {
+  // `terminal`, a descriptor: stdout and stderr in place of the files that out() and err() read.
+  explicit Process(const std::vector<std::string>& arguments, long file_limit = -1, int terminal = -1) {
     std::vector<char*> list;
     for (const std::string& argument : arguments) list.push_back(const_cast<char*>(argument.c_str()));
     list.push_back(nullptr);
@@ -26,8 +27,11 @@ class Process {
     pid_ = fork();
     if (pid_ != 0) return;
     // Only what is safe between fork and exec from here on.
-    dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644), STDOUT_FILENO);
-    dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644), STDERR_FILENO);
+    const auto descriptor = [&](const std::string& file) {
+      return terminal >= 0 ? terminal : open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    };
+    dup2(descriptor(out), STDOUT_FILENO);
+    dup2(descriptor(err), STDERR_FILENO);
     setenv("OMP_WAIT_POLICY", "passive", 1);  // tests share their cores
     if (file_limit >= 0) {
       const rlimit limit{static_cast<rlim_t>(file_limit), static_cast<rlim_t>(file_limit)};

@@ -1,6 +1,7 @@
 // Checkpoints: the names and shapes of the authors' state_dict (listed by PyTorch), values that come back, refusals;
 // initial weights from other files.
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -271,6 +272,40 @@ TEST_CASE("refusals name the tensor, what was expected and what came") {
         "expected a ResNet 18, 34, 50, 101, 152 or tiny, got basic blocks in (1, 1, 0, 1) and a stem of 16");
 }
 
+TEST_CASE("a value that training cannot go on from is refused before it replaces the last good file") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto engine = trained(config, 1);
+  const Progression progression = {1, 1, 1, 0, {}, -1, 0};
+  save_training(folder / "last", *engine, config, progression);
+  save_model(folder / "best", *engine, config, 1);
+  const std::string last = read_text(folder / "last"), best = read_text(folder / "best");
+  const auto check_refused = [&](const std::string& name, Slot slot, const std::string& in_file) {
+    for (const double bad : {std::nan(""), HUGE_VAL}) {
+      std::vector<double> good;
+      for (const TensorInfo& tensor : engine->tensors())
+        if (tensor.name == name) good = values(*engine, tensor, slot);
+      std::vector<double> changed = good;
+      changed.back() = bad;
+      engine->write(name, slot, changed.data());
+      const std::string words = fmt::format("tensor {} holds {}", in_file, bad);
+      CHECK(error_of([&] { save_training(folder / "last", *engine, config, progression); }) == words);
+      if (slot == Slot::Value) CHECK(error_of([&] { save_model(folder / "best", *engine, config, 1); }) == words);
+      engine->write(name, slot, good.data());
+    }
+    CHECK(read_text(folder / "last") == last);
+    CHECK(read_text(folder / "best") == best);
+  };
+  check_refused("backbone.conv1.weight", Slot::Value, "backbone.conv1.weight");
+  check_refused("backbone.bn1.running_var", Slot::Value, "backbone.bn1.running_var");
+  check_refused("visible_classifier_.weight", Slot::Value, "visible_classifier_.weight");
+  check_refused("classifier.weight", Slot::First, "optimizer.first.classifier.weight");
+  check_refused("classifier.weight", Slot::Second, "optimizer.second.classifier.weight");
+  save_training(folder / "last", *engine, config, progression);
+  CHECK(read_text(folder / "last") == last);
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
+}
+
 TEST_CASE("every truncation of a checkpoint is refused") {
   TemporaryFolder folder;
   const TrainConfig config = tiny_config();
@@ -302,17 +337,18 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   const auto engine = engine_of(config);
   engine->initialize(50);
   const WeightsReport report = load_weights(folder / "vision", *engine);
-  std::set<std::string> missing(report.missing.begin(), report.missing.end());
+  const std::set<std::string> random(report.random.begin(), report.random.end());
   for (const TensorInfo& tensor : engine->tensors()) {
     INFO(tensor.name);
     const bool in_file = renamed.contains(tensor.name.starts_with("backbone.") ? tensor.name.substr(9) : "");
-    CHECK(missing.contains(tensor.name) == !in_file);
+    CHECK(random.contains(tensor.name) == !in_file);
     const bool constant = tensor.name.find("bn_neck") != std::string::npos || tensor.name == "spatial_attention.bias";
     if (!constant) CHECK((values(*engine, tensor) == values(*source, tensor)) == in_file);
   }
-  CHECK(report.taken.size() + report.missing.size() == engine->tensors().size());
-  CHECK(std::count(report.ignored.begin(), report.ignored.end(), "fc.weight") == 1);
-  CHECK(report_text(report).find("missing (keep their random start)") != std::string::npos);
+  CHECK(report.taken.size() + report.random.size() == engine->tensors().size());
+  CHECK(std::count(report.left.begin(), report.left.end(), "\"fc.weight\"") == 1);
+  CHECK(report_line({{"a", "b"}, {"c"}, {}}) == "2 tensors taken, 1 left, 0 drawn at random");
+  CHECK(report_text({{"a", "b"}, {"c"}, {"d"}}) == "taken a\ntaken b\nleft c\nrandom d\n");
 
   // The whole model, into a network with other classes: everything but the classifiers.
   TrainConfig other = config;
@@ -320,15 +356,15 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   const auto wider = engine_of(other);
   wider->initialize(1);
   const WeightsReport whole = load_weights(folder / "whole", *wider);
-  CHECK(whole.missing.size() == 5);
-  for (const std::string& name : whole.missing) CHECK(is_classifier(name));
-  CHECK(std::count(whole.ignored.begin(), whole.ignored.end(), "classifier.weight (9 classes, not 4)") == 1);
+  CHECK(whole.random.size() == 5);
+  for (const std::string& name : whole.random) CHECK(is_classifier(name));
+  CHECK(std::count(whole.left.begin(), whole.left.end(), "\"classifier.weight\" (9 classes, not 4)") == 1);
 
   // Live classifiers without teachers: the teachers start equal to them.
   Tensors live(folder / "whole");
   live.sources.erase("visible_classifier_.weight");
   live.write(folder / "live");
-  load_weights(folder / "live", *engine);
+  CHECK(load_weights(folder / "live", *engine).random.empty());
   for (const TensorInfo& tensor : engine->tensors())
     if (tensor.name == "visible_classifier_.weight")
       CHECK(values(*engine, tensor) == TensorFile(folder / "whole").read("visible_classifier.weight"));

@@ -78,7 +78,7 @@ TEST_CASE("rates and evaluations by epoch") {
   CHECK(!odd.evaluates_after(117));
 }
 
-TEST_CASE("unknown keys name the nearest known one") {
+TEST_CASE("unknown keys name the nearest known one, where it is near") {
   CHECK(refusal(R"({"weight_kl": 1})") == R"(c.json: unknown key "weight_kl", the nearest known key is "weight_KL")");
   CHECK(refusal(R"({"p_sise": 1})") == R"(c.json: unknown key "p_sise", the nearest known key is "p_size")");
   CHECK(refusal(R"({"data": {"pad_valeu": 1}})") ==
@@ -87,7 +87,11 @@ TEST_CASE("unknown keys name the nearest known one") {
         R"(c.json: unknown key "pad_value", the nearest known key is "data.pad_value")");
   CHECK(refusal(R"({"data.pad_value": [1, 2, 3]})") ==
         R"(c.json: unknown key "data.pad_value", the nearest known key is "data.pad_value")");
-  CHECK(refusal("{\"a\\nb\": 1}").starts_with(R"(c.json: unknown key "a\nb", the nearest)"));
+  for (const char* key : {"a\\nb", "foo", "batch_size", "x", ""})
+    CHECK(refusal(fmt::format("{{\"{}\": 1}}", key)) ==
+          fmt::format("c.json: unknown key \"{}\" (mpanet-train --help-config lists all keys)", key));
+  CHECK(refusal(fmt::format("{{\"{}\": 1}}", std::string(100000, 'p'))).ends_with("lists all keys)"));
+  CHECK(set_refusal("sede=1") == R"(--set: unknown key "sede", the nearest known key is "seed")");
   CHECK(set_refusal("sed=1") == R"(--set: unknown key "sed", the nearest known key is "seed")");
 }
 

@@ -1,0 +1,91 @@
+#include "mpanet/training/resume.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "core/base/text.h"
+#include "mpanet/training/config_keys.h"
+
+namespace mpanet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// A path of the file; empty: it has none.
+std::string text_of(const json& inputs, const char* key, const std::string& file) {
+  if (!inputs.is_object()) fail("{}: expected an object, got {}", file, shown(inputs));
+  const auto found = inputs.find(key);
+  if (found == inputs.end()) return "";
+  if (!found->is_string()) fail("{}: {}: expected a path, got {}", file, key, shown(*found));
+  return *found;
+}
+
+// "--set" wants a word without quotation marks where it can.
+std::string setting(const ConfigKey& key, const TrainConfig& config) {
+  const json value = key.get(config);
+  return key.path + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+// A folder that does not exist yet, for a run that begins where another one stands.
+std::string free_name(const std::string& run) {
+  std::error_code error;
+  for (int i = 2;; i++)
+    if (const std::string name = fmt::format("{}-{}", run, i); !fs::exists(name, error)) return name;
+}
+
+// A path that no program takes for an option.
+std::string as_argument(const std::string& path) { return path.starts_with('-') ? "./" + path : path; }
+
+void add_inputs(std::vector<std::string>& words, const TrainOptions& options) {
+  words.insert(words.end(), {"--data", as_argument(options.data)});
+  if (!options.trials.empty()) words.insert(words.end(), {"--trials", as_argument(options.trials)});
+}
+
+}  // namespace
+
+void take_inputs(TrainOptions& options, const std::string& file) {
+  std::error_code error;
+  json inputs = json::object();
+  if (fs::exists(file, error)) inputs = parse_json(read_text(file), file);
+  if (options.trials.empty()) options.trials = text_of(inputs, "trials", file);
+  if (!options.data.empty()) return;
+  options.data = text_of(inputs, "data", file);
+  if (options.data.empty()) fail("--data is needed: {} does not know its data set", options.out);
+  if (!fs::is_directory(options.data, error))
+    fail("{}: the data set of {} is no longer there; where is it now? (--data)", options.data, options.out);
+}
+
+void write_inputs(const TrainOptions& options, const std::string& file) {
+  nlohmann::ordered_json inputs = nlohmann::ordered_json::object();
+  for (const auto& [key, path] : {std::pair("data", options.data), std::pair("trials", options.trials)})
+    if (!path.empty() && is_utf8(fs::absolute(path))) inputs[key] = fs::absolute(path).string();
+  write_file(file, inputs.dump(2) + "\n");
+}
+
+std::string resume_command(const TrainOptions& options) {
+  std::vector<std::string> words = {options.program, "--out", as_argument(options.out), "--resume"};
+  // The file of the inputs cannot keep such a path.
+  if (!is_utf8(options.data) || !is_utf8(options.trials)) add_inputs(words, options);
+  words.insert(words.end(), options.repeated.begin(), options.repeated.end());
+  return shell_command(words);
+}
+
+std::string new_run_command(const TrainOptions& options, const std::string& config_file, const TrainConfig& wanted,
+                            const std::string& last) {
+  std::vector<std::string> words = {options.program, "--config", as_argument(config_file)}, changes;
+  const TrainConfig base = read_config(config_file);
+  for (const ConfigKey& key : config_keys())
+    if (key.get(base) != key.get(wanted)) changes.push_back(setting(key, wanted));
+  if (!changes.empty()) words.push_back("--set");
+  words.insert(words.end(), changes.begin(), changes.end());
+  add_inputs(words, options);
+  words.insert(words.end(), {"--init", as_argument(last), "--out", as_argument(free_name(options.out))});
+  words.insert(words.end(), options.repeated.begin(), options.repeated.end());
+  return shell_command(words);
+}
+
+}  // namespace mpanet

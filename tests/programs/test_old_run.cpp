@@ -1,0 +1,95 @@
+// Run folders of version 0.1.0 as commit ed47ebf wrote them: they are gone on with and evaluated.
+// tests/fixtures/old_run holds such a folder after step 18 of 23, of the safetensors files the headers alone; the
+// values are made up here.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "mpanet/files/checkpoint.h"
+#include "tests/support/train_program.h"
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A value for each element. Variances and second moments are never negative.
+float value_of(const std::string& name, size_t i) {
+  if (name.starts_with("optimizer.second.")) return 1e-3F;
+  if (name.ends_with("running_var") || (name.ends_with("weight") && name.find("bn") != name.npos)) return 1;
+  return 0.02F * static_cast<float>((i * 7919 + name.size()) % 11) - 0.1F;
+}
+
+void write_tensors(const std::string& path, const std::string& header) {
+  const nlohmann::json entries = nlohmann::json::parse(header);
+  size_t bytes = 0;
+  for (const auto& [name, entry] : entries.items())
+    if (name != "__metadata__") bytes = std::max<size_t>(bytes, entry["data_offsets"][1]);
+  std::string data(bytes, '\0');
+  for (const auto& [name, entry] : entries.items()) {
+    if (name == "__metadata__") continue;
+    const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
+    const int64_t counter = 18;
+    if (entry["dtype"] == "I64") std::memcpy(data.data() + begin, &counter, sizeof counter);
+    if (entry["dtype"] == "F32")
+      for (size_t at = begin, i = 0; at < end; at += sizeof(float), i++) {
+        const float value = value_of(name, i);
+        std::memcpy(data.data() + at, &value, sizeof value);
+      }
+  }
+  const uint64_t length = header.size();
+  std::string file(sizeof length, '\0');
+  std::memcpy(file.data(), &length, sizeof length);
+  write_file(path, file + header + data);
+}
+
+std::string make_run(const std::string& run) {
+  const std::string fixture = TEST_FIXTURES "/old_run/";
+  fs::create_directory(run);
+  for (const char* name : {"config.json", "log.jsonl", "provenance.json"}) fs::copy(fixture + name, run);
+  for (const std::string name : {"last", "best"})
+    write_tensors(run + "/" + name + ".safetensors", read_text(fixture + name + ".json"));
+  write_file(run + "/lock", "");
+  return run;
+}
+
+void check_same_tensors(const std::string& one, const std::string& other) {
+  const TensorFile a(one), b(other);
+  CHECK(a.metadata() == b.metadata());
+  REQUIRE(a.tensors().size() == b.tensors().size());
+  for (const auto& [name, entry] : a.tensors()) CHECK_MESSAGE(a.read(name) == b.read(name), name);
+}
+
+}  // namespace
+
+TEST_SUITE("a run folder of version 0.1.0" * doctest::skip(kLacking)) {
+  TEST_CASE("goes on, from the very values that it holds, to the last epoch") {
+    TemporaryFolder folder;
+    const std::string run = make_run(folder / "run"), last = run + "/last.safetensors";
+    check_refused({PROGRAMS "/mpanet-train", "--out", run, "--resume"}, "--data is needed: ");
+    const Arguments resume = {
+        PROGRAMS "/mpanet-train", "--data", data_set(), "--out", run, "--threads", "1", "--resume"};
+    const size_t lines = log_lines(run).size();
+    Arguments stay = resume;
+    stay.insert(stay.end(), {"--max-steps", "18"});
+    check_works(stay);
+    check_same_tensors(last, make_run(folder / "again") + "/last.safetensors");
+    CHECK(log_lines(run).size() == lines);
+
+    check_works(resume);
+    const Checkpoint checkpoint(last);
+    CHECK(checkpoint.progression()->step == 23);
+    CHECK(checkpoint.progression()->epoch == 4);
+    CHECK(checkpoint.progression()->best_epoch >= 2);
+    CHECK(log_lines(run).size() == lines + 7);  // five steps, the epoch and its evaluation
+  }
+
+  TEST_CASE("is evaluated") {
+    TemporaryFolder folder;
+    const std::string run = make_run(folder / "run");
+    for (const char* name : {"/best.safetensors", "/last.safetensors"}) {
+      Process process({PROGRAMS "/mpanet-eval", "--checkpoint", run + name, "--data", data_set()});
+      CHECK(process.wait() == 0);
+      CHECK_MESSAGE(has(process.out(), "indoor  multi"), process.out());
+    }
+  }
+}

@@ -1,0 +1,143 @@
+// mpanet-train's command line: short commands to go on, commands that can be pasted, hints for what was mistyped.
+#include <doctest/doctest.h>
+
+#include "mpanet/files/checkpoint.h"
+#include "tests/support/shell.h"
+#include "tests/support/train_program.h"
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kTrain = PROGRAMS "/mpanet-train";
+
+int64_t step_in(const std::string& run) { return Checkpoint(run + "/last.safetensors").progression()->step; }
+
+// What follows `words` up to the end of its line.
+std::string after(const std::string& text, const std::string& words) {
+  const size_t begin = text.find(words);
+  REQUIRE_MESSAGE(begin != text.npos, text);
+  return text.substr(begin + words.size(), text.find('\n', begin) - begin - words.size());
+}
+
+// Pastes a command into a shell that works in `folder`.
+void check_pasted(const std::string& folder, const std::string& command) {
+  Process shell({"/bin/bash", "-c", "cd " + folder + " && " + command});
+  const int code = shell.wait();
+  CHECK_MESSAGE(code == 0, command << "\n" << shell.err());
+}
+
+}  // namespace
+
+TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
+  TEST_CASE("--resume needs the run folder alone, from any folder, until the data set is gone") {
+    TemporaryFolder folder;
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    const std::string run = folder / "run";
+    write_config(folder);
+    check_pasted(folder.path(), std::string(kTrain) + " --config config.json --data data --out run --max-steps 1");
+    CHECK(nlohmann::json::parse(read_text(run + "/inputs.json"))["data"] == folder / "data");
+    check_works({kTrain, "--out", run, "--resume", "--max-steps", "2"});
+    CHECK(step_in(run) == 2);
+
+    fs::rename(folder / "data", folder / "moved");
+    check_refused({kTrain, "--out", run, "--resume"},
+                  folder / "data: the data set of " + run + " is no longer there; where is it now? (--data)");
+    check_works({kTrain, "--out", run, "--resume", "--max-steps", "3", "--data", folder / "moved"});
+    check_works({kTrain, "--out", run, "--resume", "--max-steps", "4"});  // and that is kept
+    CHECK(step_in(run) == 4);
+
+    fs::remove(run + "/inputs.json");
+    check_refused({kTrain, "--out", run, "--resume"}, "--data is needed: " + run + " does not know its data set");
+    for (const char* text : {"{", "[]", R"({"data": 1})"}) {
+      write_file(run + "/inputs.json", text);
+      check_refused({kTrain, "--out", run, "--resume"}, "inputs.json");
+    }
+    check_refused({kTrain, "--out", folder / "absent", "--resume"},
+                  "--data is needed: there is no run in " + folder / "absent" + " to go on with");
+  }
+
+  TEST_CASE("a trial file from elsewhere is kept too") {
+    TemporaryFolder folder;
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    fs::rename(folder / "data/exp/rand_perm_cam.mat", folder / "trials.mat");
+    check_works(
+        command(folder, "run", {"--data", folder / "data", "--trials", folder / "trials.mat", "--max-steps", "1"}));
+    check_works({kTrain, "--out", folder / "run", "--resume", "--max-steps", "2"});
+    CHECK(step_in(folder / "run") == 2);
+  }
+
+  TEST_CASE("the command that goes on can be pasted, with every option that was given") {
+    TemporaryFolder folder;
+    const std::string run = folder / "it's a run";
+    Process process(command(folder, "it's a run", {"--set", "num_epoch=100000", "eval_interval=0", "--device", "cpu"}));
+    REQUIRE(process.wait_until([&] { return steps_of(run) >= 4; }));
+    process.send(SIGINT);
+    REQUIRE(process.wait() == 130);
+    const std::string command = after(process.out(), "go on with: ");
+    CHECK(command.ends_with(" --resume --device cpu --threads 1"));
+    const int64_t step = step_in(run);
+    check_pasted("/", command + " --max-steps " + std::to_string(step + 3));
+    CHECK(step_in(run) == step + 3);
+  }
+
+  TEST_CASE("a changed key comes with the command for a new run from the weights") {
+    TemporaryFolder folder;
+    const std::string run = folder / "a run";
+    check_works(no_evaluation(command(folder, "a run", {"--max-steps", "2"})));
+    fs::create_directory(run + "-2");  // a name that is taken
+    Process process({kTrain, "--out", run, "--resume", "--set", "lr=0.5", "lr_step=[3,4]", "optimizer=sgd", "--threads",
+                     "1", "--max-steps", "0"});
+    REQUIRE(process.wait() == 2);
+    CHECK(
+        has(process.err(), "the run began with another optimizer, lr, lr_step, which cannot change when it goes on; "));
+    check_pasted("/", after(process.err(), "a new run from its weights: "));
+    const Checkpoint made(run + "-3/last.safetensors"), old(run + "/last.safetensors");
+    CHECK(made.config()->lr == 0.5);
+    CHECK(made.config()->lr_step == std::vector<int>{3, 4});
+    CHECK(made.config()->optimizer.kind == OptimizerConfig::Kind::Sgd);
+    CHECK(made.config()->eval_interval == 0);
+    CHECK(made.file().read("classifier.weight") == old.file().read("classifier.weight"));
+    check_refused({kTrain, "--out", run, "--resume", "--set", "num_parts=3"},
+                  "which cannot change when it goes on; its weights do not fit the other network");
+  }
+
+  TEST_CASE("--set takes several, and again") {
+    TemporaryFolder folder;
+    check_works(command(folder, "run", {"--set", "lr=0.5", "lr_step=3,4", "--max-steps", "0", "--set", "lr=0.25"}));
+    const TrainConfig config = read_config(folder / "run/config.json");
+    CHECK(config.lr == 0.25);
+    CHECK(config.lr_step == std::vector<int>{3, 4});
+  }
+
+  TEST_CASE("--config takes the name of a shipped configuration; a file of that name wins") {
+    TemporaryFolder folder;
+    // The shipped one is found: its batches are larger than this data set.
+    check_refused({kTrain, "--config", "sysu", "--data", data_set(), "--out", folder / "run"}, "p_size: ");
+    Process unknown({kTrain, "--config", "sisu", "--data", data_set(), "--out", folder / "run"});
+    CHECK(unknown.wait() == 2);
+    CHECK(unknown.err() ==
+          "mpanet-train: --config \"sisu\": no such file; the configurations that come with the program "
+          "are demo, sysu\n");
+    fs::rename(write_config(folder), folder / "sysu");
+    check_pasted(folder.path(),
+                 std::string(kTrain) + " --config sysu --data " + data_set() + " --out run --max-steps 0");
+    fs::create_directory(folder / "demo");  // a folder of that name does not
+    check_refused({kTrain, "--config", "demo", "--data", data_set(), "--out", folder / "other"}, "p_size: ");
+  }
+}
+
+TEST_CASE("options that are keys of the configuration, or nearly an option") {
+  const auto refused = [](const std::string& arguments, const std::string& words) {
+    CHECK(not_refused("mpanet-train", arguments, words) == "");
+  };
+  refused("--lr 0.1", "unknown option --lr, which is a key of the configuration: --set lr=0.1 (see --help)");
+  refused("--lr=0.1 --out x", "--set lr=0.1");
+  refused("--num-epoch 3", "--set num_epoch=3");
+  refused("--data.threads 4", "--set data.threads=4");
+  refused("--lr-step '3, 4'", "--set 'lr_step=3, 4'");
+  refused("--triplet", "--set triplet=VALUE");
+  refused("--resum", "unknown option --resum, the nearest is --resume (see --help)");
+  refused("--quick", "unknown option --quick (see --help)");
+  refused("runs/first", "unexpected argument runs/first (see --help)");
+}
