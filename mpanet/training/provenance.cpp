@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/json.h"
+#include "kernels/survey.h"
 #include "mpanet_commit.h"
 #ifdef MPANET_HAS_ONEDNN
 #  include <oneapi/dnnl/dnnl.h>
@@ -142,7 +143,7 @@ ordered_json run_provenance(int threads, uint64_t seed, const std::string& preci
   all["device"] = name_of(device);
   all["gpu"] = nullptr;
   if (device.backend == Backend::cuda) {
-    const std::vector<Gpu> gpus = survey_gpus().gpus;
+    const std::vector<Gpu> gpus = cuda::survey().gpus;
     if (static_cast<size_t>(device.index) < gpus.size()) all["gpu"] = gpus[static_cast<size_t>(device.index)].name;
   }
   return all;

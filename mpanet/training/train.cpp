@@ -83,7 +83,7 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
       const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
       if (!differences.empty())
         note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
-                         fmt::join(differences, "; ")));
+                         join(differences, "; ")));
       ordered_json entry = now;
       entry["step"] = step;
       if (!all["resumed"].is_array()) all["resumed"] = ordered_json::array();
