@@ -31,23 +31,17 @@ struct Options {
 
 constexpr NetworkSizes kRehearsal{.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
 
-const OpPrecision* const kAll[] = {&f64::op_precision, &f32::op_precision, &bf16::op_precision, &f16::op_precision};
-
-const OpPrecision& precision_of(const std::string& name) {
-  return **std::find_if(std::begin(kAll), std::end(kAll), [&](const OpPrecision* p) { return p->name == name; });
-}
-
 // The places of the benchmarks that --filter chooses.
 std::vector<size_t> chosen(const Options& o, const std::vector<OpName>& all) {
   std::vector<size_t> places;
   for (size_t i = 0; i < all.size(); i++)
     if ((all[i].op + " " + all[i].shapes).find(o.filter) != std::string::npos) places.push_back(i);
-  if (places.empty()) fail("--filter: expected a part of an op's name or shape, got \"{}\"", o.filter);
+  if (places.empty()) fail("--filter: expected a part of an op's name or shape, got {}", quote(o.filter));
   return places;
 }
 
 ordered_json measure(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = precision_of(precision);
+  const OpPrecision& p = op_precision_of(precision);
   PassTimer timer(device, p, sizes, o.seconds, o.kernels);
   print_heading(precision, timer.rates(), device.backend == Backend::cpu ? "oneDNN" : "vendor");
   ordered_json json = {{"precision", precision}, {"rates", to_json(timer.rates())}};
@@ -62,7 +56,7 @@ ordered_json measure(Device device, const std::string& precision, const Options&
 
 // Each pass once on sizes that the emulation can afford: that it runs and which kernels it calls, no more.
 ordered_json rehearse(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = precision_of(precision);
+  const OpPrecision& p = op_precision_of(precision);
   ordered_json json = {{"precision", precision}};
   const auto stream = std::make_shared<StreamHandle>(device);
   const std::vector<OpName> all = p.benchmarks(sizes);
@@ -93,7 +87,7 @@ void list_launches(const Options& o) {
   std::vector<LaunchedOps> lists;
   for (const std::string& precision : o.precisions)
     for (const NetworkSizes& sizes : {network, kRehearsal, odd}) {
-      const OpPrecision& p = precision_of(precision);
+      const OpPrecision& p = op_precision_of(precision);
       lists.push_back({&p, sizes, chosen(o, p.benchmarks(sizes))});
     }
   write_launches(o.launches_path, lists);
@@ -137,10 +131,9 @@ int bench_kernels(int argc, char** argv) {
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
   app.add_option("--filter", o.filter, "only ops whose name or shape holds this");
-  app.add_option("--batch", o.batch, "pictures (128; 2 on a CPU and under the emulation)")->check(CLI::Range(1, 4096));
-  app.add_option("--seconds", o.seconds, "time given to each pass")
-      ->check(CLI::Range(0.001, 60.0))
-      ->capture_default_str();
+  add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")
+      ->default_str("");
+  add_number(app, "--seconds", o.seconds, 0.001, 60, "time given to each pass");
   app.add_flag("--kernels", o.kernels, "also each kernel's share of a pass, timed with a wait on both sides");
   app.add_flag("--rehearse", o.rehearse,
                "run each pass once at small sizes and time nothing; the emulation always does");

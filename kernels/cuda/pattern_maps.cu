@@ -51,8 +51,10 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
         real value[N];
         unpack(pack[i], value);
         UNROLL
-        for (int v = 0; v < N; v++) UNROLL
-        for (int j = 0; j < P; j++) dot[i * kMaxParts + j] += value[v] * weight[j][v];
+        for (int v = 0; v < N; v++) {
+          UNROLL
+          for (int j = 0; j < P; j++) dot[i * kMaxParts + j] += value[v] * weight[j][v];
+        }
       }
       keep_dots<ROWS>(table, dot, column / kWarp, row, strip == 0);
     }

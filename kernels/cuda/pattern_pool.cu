@@ -47,8 +47,10 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       if constexpr (P > 0) read_row(memory.mask[row + i * step], mask);
       mask[P] = 1;
       UNROLL
-      for (int j = 0; j <= P; j++) UNROLL
-      for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
+      for (int j = 0; j <= P; j++) {
+        UNROLL
+        for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
+      }
     }
   };
   for (int staged = 0; staged < hw; staged += kStage) {

@@ -80,8 +80,10 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
     const storage* pixels = image + (int64_t{top + i0} * s.w + left) * s.c;  // of the window's row i, its column 0
     Best<N> best;
     best.start(load_pack<N>(pixels + int64_t{j0} * s.c), i0 * s.size + j0);
-    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c) ONE_BY_ONE
-    for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
+    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c) {
+      ONE_BY_ONE
+      for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
+    }
     const int64_t out = ((at.image * oh + row) * ow + at.column) * s.c + at.channel;
     best.write(y + out, winner + out, 0);
   }
@@ -174,11 +176,13 @@ __global__ void __launch_bounds__(kThreads)
   if (at.column >= s.w) return;
   const Covering rows(s, at.row, oh), columns(s, at.column, ow);
   real sum[N] = {};
-  for (int row = rows.first; row < rows.end; row++) ONE_BY_ONE
-  for (int column = columns.first; column < columns.end; column++) {
-    const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
-    const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
-    add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
+  for (int row = rows.first; row < rows.end; row++) {
+    ONE_BY_ONE
+    for (int column = columns.first; column < columns.end; column++) {
+      const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
+      const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
+      add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
+    }
   }
   put_lanes(dx + ((at.image * s.h + at.row) * s.w + at.column) * s.c + at.channel, sum, write);
 }
@@ -195,25 +199,31 @@ __global__ void __launch_bounds__(kThreads)
   const int row = (top + s.pad - 1) / 2, column = (left + s.pad - 1) / 2;
   real sum[2][2][N] = {};
   UNROLL
-  for (int i = 0; i < 2; i++) UNROLL
-  for (int j = 0; j < 2; j++) {
-    const int to_row = min(max(row + i, 0), oh - 1), to_column = min(max(column + j, 0), ow - 1);
-    const bool exists = to_row == row + i && to_column == column + j;
-    const int64_t window = ((at.image * oh + to_row) * ow + to_column) * s.c + at.channel;
-    const Pack<storage, N> g = load_pack<N>(dy + window);
-    const Winners<N> won(winner + window);
+  for (int i = 0; i < 2; i++) {
     UNROLL
-    for (int a = i; a < 2; a++) UNROLL
-    for (int b = j; b < 2; b++) {
-      const int position = (1 + a - 2 * i) * 3 + 1 + b - 2 * j;
-      add_won(g, won, exists ? position : -1, sum[a][b]);
+    for (int j = 0; j < 2; j++) {
+      const int to_row = min(max(row + i, 0), oh - 1), to_column = min(max(column + j, 0), ow - 1);
+      const bool exists = to_row == row + i && to_column == column + j;
+      const int64_t window = ((at.image * oh + to_row) * ow + to_column) * s.c + at.channel;
+      const Pack<storage, N> g = load_pack<N>(dy + window);
+      const Winners<N> won(winner + window);
+      UNROLL
+      for (int a = i; a < 2; a++) {
+        UNROLL
+        for (int b = j; b < 2; b++) {
+          const int position = (1 + a - 2 * i) * 3 + 1 + b - 2 * j;
+          add_won(g, won, exists ? position : -1, sum[a][b]);
+        }
+      }
     }
   }
   UNROLL
-  for (int a = 0; a < 2; a++) UNROLL
-  for (int b = 0; b < 2; b++)
-    if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
-      put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
+  for (int a = 0; a < 2; a++) {
+    UNROLL
+    for (int b = 0; b < 2; b++)
+      if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
+        put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
+  }
 }
 
 // Blocks of kThreads over each line of `columns` pixels.

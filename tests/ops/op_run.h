@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
+#include "core/base/precisions.h"
 #include "core/context.h"
 #include "tests/ops/network_sizes.h"
 
@@ -74,17 +76,20 @@ struct OpPrecision {
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
 };
 
-namespace f64 {
-extern const OpPrecision op_precision;
-}
-namespace f32 {
-extern const OpPrecision op_precision;
-}
-namespace bf16 {
-extern const OpPrecision op_precision;
-}
-namespace f16 {
-extern const OpPrecision op_precision;
+#define DECLARE_OP_PRECISION(precision)  \
+  namespace precision {                  \
+  extern const OpPrecision op_precision; \
+  }
+MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
+#undef DECLARE_OP_PRECISION
+
+// UserError when the program was built without it.
+inline const OpPrecision& op_precision_of(const std::string& name) {
+#define ADDRESS(precision) &precision::op_precision,
+  for (const OpPrecision* const built : {MPANET_EACH_PRECISION(ADDRESS)})
+    if (built->name == name) return *built;
+#undef ADDRESS
+  fail("--precision: this program was built without {} (MPANET_PRECISIONS)", name);
 }
 
 }  // namespace mpanet
