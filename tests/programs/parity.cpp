@@ -232,9 +232,9 @@ int parity(int argc, char** argv) {
     const Worst worst = run(fixtures[i]);
     const bool within = worst.within();
     good = good && within;
-    fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
-               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.where, worst.error,
-               100 * worst.share);
+    fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", mpanet::printable(path),
+               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), mpanet::printable(worst.where),
+               worst.error, 100 * worst.share);
     std::fflush(stdout);
   }
   return good ? 0 : 1;
