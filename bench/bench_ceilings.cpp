@@ -8,6 +8,7 @@
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
 #include "core/base/file.h"
+#include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/threads.h"
 #include "core/upload.h"
@@ -90,10 +91,7 @@ void run(Device device, const Options& o) {
   if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  sleep_when_idle(argv);
+int bench_ceilings(int argc, char** argv) {
   Options o;
   std::string device_name = "auto", why;
   CLI::App app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
@@ -106,7 +104,11 @@ int main(int argc, char** argv) try {
   const Device device = choose_device(device_name, &why);
   if (device.backend == Backend::emu) fail("--device emu: the emulation's times say nothing");
   fmt::print("device: {}\n", why);
+  set_up_threads(0);
   run(device, o);
-} catch (...) {
-  return report_exception("bench-ceilings");
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main("bench-ceilings", argc, argv, bench_ceilings); }

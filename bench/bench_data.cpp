@@ -10,6 +10,9 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
+#include "core/base/threads.h"
 #include "data/loading/loader.h"
 
 namespace {
@@ -187,9 +190,7 @@ void run(const Options& options) {
   write_file(options.json, result.dump(2) + "\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int bench_data(int argc, char** argv) {
   Options options;
   CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.", "bench-data");
   app.add_option("--data", options.data, "folder with pictures, searched through (default: draws its own JPEG crops)");
@@ -199,11 +200,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(256, 10000000))
       ->capture_default_str();
   app.add_option("--json", options.json, "write the numbers to this file");
-  try {
-    if (const auto code = parse_command_line(app, argc, argv)) return *code;
-    run(options);
-    return 0;
-  } catch (...) {
-    return report_exception("bench-data");
-  }
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  if (const std::string warning = quota_warning(options.threads); !warning.empty()) note("warning: " + warning);
+  run(options);
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main("bench-data", argc, argv, bench_data); }

@@ -10,6 +10,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/threads.h"
 #include "data/sets/matfile.h"
@@ -99,12 +100,9 @@ void run(const Sizes& sizes, int repeat, const std::string& json_path) {
   write_file(json_path, json.dump(2) + "\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  sleep_when_idle(argv);
+int bench_eval(int argc, char** argv) {
   Sizes sizes;
-  int repeat = 3, threads = omp_get_max_threads();
+  int repeat = 3, threads = 0;
   std::string json_path;
   CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
   const CLI::Range rows(4, 1000000);
@@ -115,13 +113,14 @@ int main(int argc, char** argv) try {
       ->check(CLI::Range(1, 1000000));
   app.add_option("--identities", sizes.identities, "people")->capture_default_str()->check(CLI::Range(1, 9999));
   app.add_option("--repeat", repeat, "runs; the fastest counts")->capture_default_str()->check(CLI::Range(1, 100));
-  app.add_option("--threads", threads, "threads of the product and the evaluation")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+  app.add_option("--threads", threads, kThreadsHelp)->check(CLI::Range(1, 1024));
   app.add_option("--json", json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  omp_set_num_threads(threads);
+  set_up_threads(threads);
   run(sizes, repeat, json_path);
-} catch (...) {
-  return report_exception("bench-eval");
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main("bench-eval", argc, argv, bench_eval); }

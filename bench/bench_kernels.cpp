@@ -12,6 +12,7 @@
 #include "bench/pass_timer.h"
 #include "core/base/command_line.h"
 #include "core/base/file.h"
+#include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/threads.h"
 
@@ -126,10 +127,7 @@ void run(const Options& o) {
   if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  sleep_when_idle(argv);
+int bench_kernels(int argc, char** argv) {
   Options o;
   CLI::App app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
@@ -149,7 +147,11 @@ int main(int argc, char** argv) try {
   app.add_option("--launches", o.launches_path,
                  "only write what would be launched at the network's sizes, for scripts/kernel-report, to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  set_up_threads(0);
   o.launches_path.empty() ? run(o) : list_launches(o);
-} catch (...) {
-  return report_exception("bench-kernels");
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main("bench-kernels", argc, argv, bench_kernels); }

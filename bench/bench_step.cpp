@@ -1,6 +1,5 @@
 // bench-step: seconds an image of a training step or an embedding of MPANet on made-up pictures, GFLOP/s beside what a
 // large matrix product reaches in the same run, peak resident memory, and where the time goes by kind of op.
-#include <omp.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,6 +9,8 @@
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
 #include "core/base/file.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/threads.h"
@@ -23,7 +24,7 @@ namespace {
 struct Options {
   std::string what = "train", size = "384x128", precision = "f32", json_path, conv, gemm;
   Device device;
-  int batch = 16, steps = 5, threads = omp_get_max_threads();
+  int batch = 16, steps = 5, threads = 0;
   bool profile = true;
   ModelConfig model;
 };
@@ -172,10 +173,7 @@ void run(const Options& o) {
   write_file(o.json_path, json.dump(2) + "\n");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  sleep_when_idle(argv);
+int bench_step(int argc, char** argv) {
   Options o;
   CLI::App app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
   app.add_option("--what", o.what, "train or embed")->check(CLI::IsMember({"train", "embed"}))->capture_default_str();
@@ -189,7 +187,7 @@ int main(int argc, char** argv) try {
   std::string device = "auto", why;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--steps", o.steps, "measured steps")->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_option("--threads", o.threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--threads", o.threads, kThreadsHelp)->check(CLI::Range(1, 1024));
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);
   app.add_flag("--profile,!--no-profile", o.profile, "one more step at the end, op by op (on)");
@@ -200,8 +198,11 @@ int main(int argc, char** argv) try {
     fail("--size: expected HEIGHTxWIDTH, got \"{}\"", o.size);
   o.device = choose_device(device, &why);
   fmt::print("device: {}\n", why);
-  omp_set_num_threads(o.threads);
+  o.threads = set_up_threads(o.threads);
   run(o);
-} catch (...) {
-  return report_exception("bench-step");
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main("bench-step", argc, argv, bench_step); }

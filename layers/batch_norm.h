@@ -1,4 +1,4 @@
-// Batch norm, and convolution, batch norm, activation and residual as one op: a ResNet's unit of work.
+// Batch norm, and one op for convolution, batch norm, residual and ReLU together.
 #pragma once
 #include <string>
 

@@ -1,5 +1,10 @@
 #include "core/base/command_line.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/base/output.h"
 #include "core/base/text.h"
 
 namespace mpanet {
@@ -30,10 +35,10 @@ std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv, cons
   } catch (const CLI::Success& e) {  // --help
     return app.exit(e);
   } catch (const CLI::ExtrasError&) {
-    fmt::print(stderr, "{}: {} (see --help)\n", app.get_name(), unexpected(app, hint));
+    note(fmt::format("{}: {} (see --help)", app.get_name(), unexpected(app, hint)));
     return 2;
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "{}: {} (see --help)\n", app.get_name(), e.what());
+    note(fmt::format("{}: {} (see --help)", app.get_name(), e.what()));
     return 2;
   }
 }

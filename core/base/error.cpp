@@ -1,30 +1,75 @@
 #include "core/base/error.h"
 
-#include <cstdio>
 #include <filesystem>
 #include <new>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "core/base/output.h"
 
 namespace mpanet {
+namespace {
 
-int report_exception(const char* program) {
+struct Report {
+  int code;
+  std::string text;
+};
+
+std::string filesystem_text(const std::filesystem::filesystem_error& e) {
+  std::string paths = e.path1().string();
+  if (!e.path2().empty()) paths += " and " + e.path2().string();
+  return paths + ": " + e.code().message();
+}
+
+// The exception under way. What the standard library throws comes from the input or from the machine, with one line of
+// its cause; what is ours to mend is a CheckError or of an unknown type.
+Report describe() {
   try {
     throw;
   } catch (const UserError& e) {
-    fmt::print(stderr, "{}: {}\n", program, e.what());
-    return 2;
+    return {2, e.what()};
+  } catch (const CheckError& e) {
+    return {1, fmt::format("internal error: {}", e.what())};
   } catch (const std::filesystem::filesystem_error& e) {
-    fmt::print(stderr, "{}: {}: {}\n", program, e.path1().string(), e.code().message());
-    return 2;
+    return {2, filesystem_text(e)};
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}: out of memory\n", program);
-    return 2;
+    return {2, "out of memory"};
+  } catch (const std::length_error& e) {
+    return {2, fmt::format("out of memory: more was wanted than can be addressed ({})", e.what())};
+  } catch (const std::logic_error& e) {
+    return {2, e.what()};
+  } catch (const std::runtime_error& e) {  // std::system_error too
+    return {2, e.what()};
+  } catch (const nlohmann::json::exception& e) {
+    return {2, e.what()};
   } catch (const std::exception& e) {
-    fmt::print(stderr, "{}: internal error: {}\n", program, e.what());
-    return 1;
+    return {1, fmt::format("internal error: {}", e.what())};
   } catch (...) {
-    fmt::print(stderr, "{}: internal error of unknown type\n", program);
-    return 1;
+    return {1, "internal error of unknown type"};
   }
+}
+
+// Texts of libraries may hold anything; the message stays one line.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n')
+      line += "\\n";
+    else if (byte < 0x20 || byte == 0x7f)
+      line += fmt::format("\\x{:02x}", byte);
+    else
+      line += c;
+  }
+  return line;
+}
+
+}  // namespace
+
+int report_exception(const char* program) {
+  const Report report = describe();
+  note(fmt::format("{}: {}", program, one_line(report.text)));
+  return report.code;
 }
 
 }  // namespace mpanet

@@ -24,8 +24,8 @@ template <class... Args>
   throw UserError(fmt::format(text, std::forward<Args>(args)...));
 }
 
-// What a program's main() does with an exception: prints one line "NAME: message" on stderr and returns the exit
-// code: 2 for UserError (and for std::bad_alloc and file system errors), 1 for everything else. Call in a catch (...).
+// In a catch (...) of a program: prints one line "NAME: message" on stderr and returns the exit code, 2 for UserError
+// and for what the standard library and the JSON parser throw, 1 for CheckError and everything else.
 int report_exception(const char* program);
 
 }  // namespace mpanet

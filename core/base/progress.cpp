@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "core/base/output.h"
+
 namespace mpanet {
 namespace {
 
@@ -67,11 +69,7 @@ void ProgressLine::finish() {
   open_ = false;
 }
 
-void ProgressLine::put(const std::string& text) {
-  if (lost_) return;
-  const bool written = std::fwrite(text.data(), 1, text.size(), stream_) == text.size();
-  lost_ = std::fflush(stream_) != 0 || !written;
-}
+void ProgressLine::put(const std::string& text) { mpanet::say(stream_, text); }
 
 Progress::Progress(std::string title, std::string unit, size_t total)
     : title_(std::move(title)), unit_(std::move(unit)), total_(total), start_(Clock::now()) {}

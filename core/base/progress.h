@@ -34,7 +34,7 @@ class ProgressLine {
   void put(const std::string& text);
 
   std::FILE* stream_;
-  bool terminal_, open_ = false, lost_ = false;
+  bool terminal_, open_ = false;
   std::chrono::steady_clock::time_point shown_;
 };
 

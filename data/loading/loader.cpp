@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/threads.h"
 
 namespace mpanet {
 namespace {
@@ -76,7 +77,7 @@ Loader::Loader(LoaderConfig config, std::vector<std::vector<Sample>> batches, si
     reserve(slot.batch, largest_, config_);
   }
   try {
-    for (int i = 0; i < config_.threads; i++) threads_.emplace_back(&Loader::work, this);
+    for (int i = 0; i < config_.threads; i++) threads_.push_back(start_thread([this] { work(); }));
   } catch (...) {
     stop();
     throw;
@@ -91,7 +92,7 @@ void Loader::stop() {
     stop_ = true;
   }
   space_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 // Sizes a free slot for its next batch; within the memory it has.

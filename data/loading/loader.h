@@ -100,7 +100,7 @@ class Loader {
   size_t consumed_ = 0;                        // batches delivered, counted from batch 0
   size_t claim_batch_ = 0, claim_sample_ = 0;  // the next picture to be taken by a thread
   bool stop_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<std::jthread> threads_;
 };
 
 }  // namespace mpanet

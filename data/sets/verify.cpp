@@ -1,17 +1,15 @@
 #include "data/sets/verify.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <filesystem>
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/progress.h"
+#include "core/base/threads.h"
 #include "data/pictures/image.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
@@ -99,34 +97,24 @@ void compare_counts(const fs::path& root, const Scan& scan, const TrialFile& tri
 // Decodes all; answers with the error of each, empty where there is none.
 std::vector<std::string> decode_all(const std::vector<std::string>& images, int threads) {
   std::vector<std::string> errors(images.size());
-  Progress progress("decoding", "images", images.size());
-  std::mutex mutex;  // of progress and failure
-  std::exception_ptr failure;
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    try {
-      ImageDecoder decoder;
-      Image image;
-      for (size_t i; (i = next++) < images.size();) {
-        try {
-          decoder.decode(images[i], image);
-        } catch (const UserError& e) {
-          errors[i] = e.what();
-        }
-        const std::lock_guard lock(mutex);
-        progress.advance();
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
+  std::mutex mutex;  // of progress
+  if (threads == 0) threads = usable_processors();
+  Progress progress(fmt::format("decoding, {} thread{}", threads, threads == 1 ? "" : "s"), "images", images.size());
+  struct Scratch {
+    ImageDecoder decoder;
+    Image image;
   };
-  if (threads == 0) threads = static_cast<int>(std::thread::hardware_concurrency());
-  std::vector<std::jthread> pool;
-  for (int i = 1; i < threads; i++) pool.emplace_back(work);
-  work();
-  pool.clear();
-  if (failure) std::rethrow_exception(failure);
+  std::vector<Scratch> scratch(static_cast<size_t>(threads));
+  parallel_for(threads, images.size(), [&](size_t i, int thread) {
+    auto& [decoder, image] = scratch[static_cast<size_t>(thread)];
+    try {
+      decoder.decode(images[i], image);
+    } catch (const UserError& e) {
+      errors[i] = e.what();
+    }
+    const std::lock_guard lock(mutex);
+    progress.advance();
+  });
   return errors;
 }
 

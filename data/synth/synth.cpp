@@ -3,17 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 #include <mutex>
 #include <numeric>
-#include <thread>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/threads.h"
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
@@ -122,7 +121,7 @@ struct Job {
 };
 
 // Draws and writes the jobs' folders with several threads; what one of them throws is thrown here.
-bool write_pictures(const SynthConfig& config, const fs::path& root, const std::atomic<bool>& stop) {
+bool write_pictures(const SynthConfig& config, const fs::path& root, const std::function<bool()>& stopped) {
   const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
   std::vector<Job> jobs;
   size_t total = 0;
@@ -132,42 +131,27 @@ bool write_pictures(const SynthConfig& config, const fs::path& root, const std::
         jobs.push_back({camera, identity});
         total += static_cast<size_t>(count);
       }
-  Progress progress("drawing", "images", total);
-  std::mutex mutex;  // of progress and error
-  std::exception_ptr error;
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  const auto work = [&] {
-    try {
-      for (size_t i; (i = next++) < jobs.size();) {
-        const auto [camera, identity] = jobs[i];
-        fs::create_directories((root / sysu_path(camera, identity, 1)).parent_path());
-        const int count = picture_count(config, camera, identity);
-        for (int number = 1; number <= count; number++) {
-          if (stop || failed) return;
-          write_jpeg((root / sysu_path(camera, identity, number)).string(),
-                     picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
-        }
-        const std::lock_guard lock(mutex);
-        progress.advance(static_cast<size_t>(count));
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!failed.exchange(true)) error = std::current_exception();
+  std::mutex mutex;  // of progress
+  const int threads = config.threads > 0 ? config.threads : usable_processors();
+  Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", total);
+  parallel_for(threads, jobs.size(), [&](size_t i, int) {
+    const auto [camera, identity] = jobs[i];
+    fs::create_directories((root / sysu_path(camera, identity, 1)).parent_path());
+    const int count = picture_count(config, camera, identity);
+    for (int number = 1; number <= count; number++) {
+      if (stopped()) return;
+      write_jpeg((root / sysu_path(camera, identity, number)).string(),
+                 picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
     }
-  };
-  const int threads = config.threads > 0 ? config.threads : static_cast<int>(std::thread::hardware_concurrency());
-  std::vector<std::jthread> pool;
-  for (int i = 1; i < threads; i++) pool.emplace_back(work);
-  work();
-  pool.clear();
-  if (error) std::rethrow_exception(error);
-  return !stop;
+    const std::lock_guard lock(mutex);
+    progress.advance(static_cast<size_t>(count));
+  });
+  return !stopped();
 }
 
 }  // namespace
 
-bool write_synth(const SynthConfig& config, const std::string& out, const std::atomic<bool>& stop) {
+bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped) {
   check(config);
   std::error_code ignored;
   if (fs::exists(out, ignored) && !(fs::is_directory(out, ignored) && fs::is_empty(out, ignored)))
@@ -181,7 +165,7 @@ bool write_synth(const SynthConfig& config, const std::string& out, const std::a
   write_lists(config, folder.path() / "exp");
   for (int camera = 1; camera <= kSysuCameras; camera++)
     fs::create_directories(folder.path() / fmt::format("cam{}", camera));
-  if (!write_pictures(config, folder.path(), stop)) return false;
+  if (!write_pictures(config, folder.path(), stopped)) return false;
   folder.commit();
   return true;
 }

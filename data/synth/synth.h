@@ -2,8 +2,8 @@
 // tried and tested without the real one. Every byte follows from the configuration (for one version of libjpeg and
 // matio).
 #pragma once
-#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "data/pictures/image.h"
@@ -19,9 +19,9 @@ struct SynthConfig {
 };
 
 // Writes the data set to `out`, which must not exist or be an empty folder (else UserError). It appears there when it
-// is complete and not before; on an error or when `stop` becomes true nothing remains. Returns false when stopped.
+// is complete and not before; on an error or when `stopped` answers true nothing remains. Returns false when stopped.
 // Every eighth identity is never seen indoors (cameras 1, 2 and 3), as many of the real ones are not.
-bool write_synth(const SynthConfig& config, const std::string& out, const std::atomic<bool>& stop);
+bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped);
 
 // A contact sheet of the first `rows` identities of the configuration, two pictures by each camera.
 Image draw_synth_sheet(const SynthConfig& config, int rows);

@@ -7,6 +7,7 @@
 #include <omp.h>
 
 #include <map>
+#include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 #include <utility>
@@ -36,8 +37,9 @@ struct Plan {
   size_t scratchpad = 0;  // bytes, enough for every primitive of the plan
   int chunk = 0;          // backward data: pictures at once for Write::Add
   std::map<Epilogue, dnnl::primitive> forward;
-  dnnl::primitive whole, part;        // backward: the batch; a chunk of it
-  dnnl::reorder to_layout, set, add;  // OHWI to weights; weights to OHWI with Write
+  dnnl::primitive whole, part;                // backward: the batch; a chunk of it
+  dnnl::reorder to_layout, to_scaled_layout;  // OHWI to weights
+  dnnl::reorder set, add;                     // weights to OHWI with Write
 };
 
 struct Library {
@@ -143,6 +145,7 @@ Plan& plan_for(Library& lib, const ConvShape& s, ConvPass pass) {
   try {
     return lib.plans.emplace(std::pair(s, pass), make_plan(lib, s, pass)).first->second;
   } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
     MPANET_CHECK(false, "oneDNN: {} for ({}, {}, {}, {}) * ({}, {}, {}), stride {}, padding {}", error.what(), s.n, s.h,
                  s.w, s.c, s.k, s.kh, s.kw, s.stride, s.pad);
   }
@@ -163,8 +166,10 @@ void run(Library& lib, const Plan& plan, const dnnl::primitive& primitive, Argum
   lib.stream.wait();
 }
 
-void run(Library& lib, const dnnl::reorder& copy, const Desc& from, const void* source, const Desc& to, void* target) {
-  copy.execute(lib.stream, {{DNNL_ARG_FROM, memory(lib, from, source)}, {DNNL_ARG_TO, memory(lib, to, target)}});
+void run(Library& lib, const dnnl::reorder& copy, const Desc& from, const void* source, const Desc& to, void* target,
+         Arguments more = {}) {
+  more.insert({{DNNL_ARG_FROM, memory(lib, from, source)}, {DNNL_ARG_TO, memory(lib, to, target)}});
+  copy.execute(lib.stream, more);
   lib.stream.wait();
 }
 
@@ -193,10 +198,14 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
   Plan& plan = plan_for(lib, s, pass);
   const Desc from = weights(s, Tag::ohwi);
   if (scale != nullptr) {
-    // oneDNN compiles the scales in; they change rarely, once for an evaluation.
-    dnnl::primitive_attr attr;
-    attr.set_output_scales(1, std::vector<float>(scale, scale + s.k));
-    run(lib, reorder(lib, from, plan.weights, attr), from, w, plan.weights, prepared);
+    // The scales are an argument. As constants each evaluation would leave a reorder a convolution in oneDNN's cache.
+    if (!plan.to_scaled_layout) {
+      dnnl::primitive_attr attr;
+      attr.set_output_scales(1, {DNNL_RUNTIME_F32_VAL});
+      plan.to_scaled_layout = reorder(lib, from, plan.weights, attr);
+    }
+    const Arguments scales{{DNNL_ARG_ATTR_OUTPUT_SCALES, memory(lib, {{s.k}, kFloat, Tag::a}, scale)}};
+    run(lib, plan.to_scaled_layout, from, w, plan.weights, prepared, scales);
     return;
   }
   if (!plan.to_layout) plan.to_layout = reorder(lib, from, plan.weights);

@@ -1,6 +1,8 @@
 // Matrix product in float through oneDNN.
 #include <oneapi/dnnl/dnnl.h>
 
+#include <new>
+
 #include "core/base/error.h"
 #include "kernels/cpu/bias.h"
 #include "kernels/kernels.h"
@@ -13,6 +15,7 @@ void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int6
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a, transpose_a ? m : k, b,
                  transpose_b ? k : n, write == Write::Add ? 1.0F : 0.0F, c, n);
+  if (status == dnnl_out_of_memory) throw std::bad_alloc();
   MPANET_CHECK(status == dnnl_success, "oneDNN: status {}", static_cast<int>(status));
   if (bias != nullptr) add_bias(bias, m, n, c);
 }

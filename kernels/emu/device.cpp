@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/output.h"
 #include "kernels/emu/races.h"
 #include "kernels/memory.h"
 
@@ -149,7 +150,7 @@ void release_apart(Stream, void* address) {
     munmap(allocation.mapping(), allocation.mapped());
   }
   if (text.empty()) return;
-  fmt::print(stderr, "{}\n", text);
+  note(text);
   all.unreported = text;
 }
 

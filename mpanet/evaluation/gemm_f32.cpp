@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/base/threads.h"
 
 namespace mpanet {
 namespace {
@@ -92,6 +93,7 @@ void PackedRows::pack_panel(int panel, const float* rows, const double* factors)
 void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride) {
   MPANET_CHECK(left.panel_rows_ == kLeft && right.panel_rows_ == kRight, "a side stands on the other's place");
   MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
+  check_team();
   const int left_panels = panels(left.rows_, kLeft), right_panels = panels(right.rows_, kRight);
 #pragma omp parallel for schedule(dynamic)
   for (int chunk = 0; chunk < right_panels; chunk += kChunk)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/threads.h"
 #include "mpanet/network/initial_values.h"
 #include "mpanet/network/network.h"
 
@@ -70,6 +71,7 @@ class NetworkEngine final : public Engine {
   }
 
   void forward_backward(int epoch) override {
+    check_team();
     MPANET_CHECK(!labels_.empty(), "expected a batch that was uploaded");
     state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
     send_state();
@@ -214,6 +216,7 @@ class NetworkEngine final : public Engine {
 
   template <class T>
   void embed_into(const Batch& batch, T* out) {
+    check_team();
     check_batch(batch, 1, config_.embed_batch);
     labels_.clear();  // these pictures take the place of an uploaded batch
     upload_images(context_, network_, batch.images);

@@ -1,11 +1,13 @@
 // mpanet-data: makes, checks and looks at data sets.
-#include <atomic>
-#include <csignal>
 #include <filesystem>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/interrupt.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
 #include "core/base/text.h"
+#include "core/base/threads.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
 #include "data/sets/npy.h"
@@ -17,17 +19,6 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-data";
 
-std::atomic<bool> stop{false};
-
-// The first Ctrl-C tidies up, the second one ends the program at once.
-void stop_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop = true; };
-  action.sa_flags = SA_RESETHAND;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
 // Sheets are written last; a wrong path should not cost the work before.
 void check_writable_place(const std::string& path) {
   const auto parent = std::filesystem::absolute(path).parent_path();
@@ -35,12 +26,19 @@ void check_writable_place(const std::string& path) {
   if (std::filesystem::is_directory(path)) fail("{}: expected a file name, got a folder", path);
 }
 
+// Says where so many threads are slow.
+void check_threads(int threads) {
+  const std::string warning = quota_warning(threads);
+  if (!warning.empty()) note(fmt::format("{}: warning: {}", kProgram, warning));
+}
+
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
   if (!sheet.empty()) check_writable_place(sheet);
-  stop_on_signals();
-  if (!write_synth(config, out, stop)) {
-    fmt::print(stderr, "{}: stopped; {} was not made\n", kProgram, out);
-    return 130;
+  check_threads(config.threads);
+  const InterruptGuard guard;
+  if (!write_synth(config, out, interrupted)) {
+    note(fmt::format("{}: stopped; {} was not made", kProgram, out));
+    return interrupt_exit_code();
   }
   fmt::print("{}: {} for training, {} for the test, seed {}\n", out, counted(config.ids, "identity", "identities"),
              config.test_ids, config.seed);
@@ -58,8 +56,8 @@ int preprocess(const std::string& path, int height, int width, const std::string
 }
 
 int verify(const std::string& root, const std::string& trials, int threads) {
-  const VerifyReport report =
-      verify_sysu(root, trials, threads, [](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  check_threads(threads);
+  const VerifyReport report = verify_sysu(root, trials, threads, [](const std::string& line) { note(line); });
   fmt::print("{}: {}, {} visible and {}", root, counted(report.identities, "identity", "identities"), report.visible,
              counted(report.infrared, "infrared image"));
   if (report.other_files > 0) fmt::print(", {} ignored", counted(report.other_files, "other file"));
@@ -91,7 +89,9 @@ int run(int argc, char** argv) {
       ->check([](const std::string& text) {  // CLI11 would wrap a negative number round
         return text.starts_with('-') ? "expected a whole number, 0 or more, got " + text : std::string();
       });
-  make->add_option("--threads", config.threads, "0: one a core; does not change the result")->capture_default_str();
+  make->add_option("--threads", config.threads,
+                   "0: one a processor that the program may use; does not change the result")
+      ->capture_default_str();
   make->add_option("--sheet", sheet, "also write a contact sheet (PNG): ten identities by all cameras");
 
   std::string picture, npy;
@@ -112,7 +112,9 @@ int run(int argc, char** argv) {
   check->add_option("--trials", trials,
                     "trial file; else exp/ and evaluation/data_split/ are searched for "
                     "rand_perm_cam.mat");
-  check->add_option("--threads", threads, "0: one a core")->capture_default_str()->check(CLI::Range(0, 1024));
+  check->add_option("--threads", threads, "0: one a processor that the program may use")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
 
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (make->parsed()) return synth(config, out, sheet);
@@ -122,10 +124,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (...) {
-    return report_exception(kProgram);
-  }
-}
+int main(int argc, char** argv) { return program_main(kProgram, argc, argv, run); }

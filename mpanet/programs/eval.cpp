@@ -1,6 +1,4 @@
 // mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
-#include <omp.h>
-
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,6 +6,8 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
@@ -79,7 +79,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--batch", options.batch, "pictures embedded at a time")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "without it as many as OpenMP takes")->check(CLI::Range(1, 1024));
+  app.add_option("--threads", options.threads, kThreadsHelp)->check(CLI::Range(1, 1024));
 }
 
 void check_options(const Options& options) {
@@ -106,28 +106,29 @@ void parse_size(const std::string& text, ModelConfig& model) {
     fail("--size: expected HEIGHTxWIDTH such as 384x128, got '{}'", text);
 }
 
-Embeddings embed(const Options& options, const EvaluationPlan& plan) {
+Embeddings embed(const Options& options, const EvaluationPlan& plan, const ThreadChoice& threads) {
   const Checkpoint checkpoint(options.checkpoint);
   const Dataset data = read_dataset(parse_dataset_kind(options.protocol), options.data, Split::Test);
   const size_t others = check_images(plan, data.test);
   if (others > 0)
-    fmt::print(stderr, "note: {} not in the trial file or in no camera of the protocol\n",
-               counted(others, "test picture is", "test pictures are"));
+    note(fmt::format("note: {} not in the trial file or in no camera of the protocol",
+                     counted(others, "test picture is", "test pictures are")));
   EngineConfig config;
   config.model = checkpoint.embedding_model();
   if (!options.size.empty()) parse_size(options.size, config.model);
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
-  fmt::print(stderr, "device: {}\n", why);
+  note("device: " + why);
+  note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
   check_image_size(config.model);
   const size_t needed = plan_memory(config).total();
   const FreeMemory free = find_free_memory(config.device);
   const size_t available = config.device.backend == Backend::cuda ? free.gpu : free.host;
-  fmt::print(stderr, "network of depth {}, pictures {}x{}, {} of memory\n", config.model.depth, config.model.height,
-             config.model.width, format_bytes(static_cast<double>(needed)));
+  note(fmt::format("network of depth {}, pictures {}x{}, {} of memory", config.model.depth, config.model.height,
+                   config.model.width, format_bytes(static_cast<double>(needed))));
   if (available > 0 && needed > available)
     fail("the network needs {}, free are {}: take a smaller --batch", format_bytes(static_cast<double>(needed)),
          format_bytes(static_cast<double>(available)));
@@ -137,7 +138,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan) {
   how.height = config.model.height;
   how.width = config.model.width;
   how.batch = config.embed_batch;
-  how.threads = omp_get_max_threads();
+  how.threads = usable_processors();
   return embed_images(*engine, plan, options.data, how);
 }
 
@@ -148,13 +149,14 @@ std::string feature_of(const Options& options, const Embeddings& embeddings) {
   return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
 }
 
-void evaluate(const Options& options) {
+void evaluate(const Options& options, const ThreadChoice& threads) {
   const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
   const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
-                                : options.features.empty() ? embed(options, plan)
+                                : options.features.empty() ? embed(options, plan, threads)
                                                            : read_features(options.features, plan);
   const std::string feature = feature_of(options, embeddings);
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
+  if (options.checkpoint.empty()) note(threads.text);
   const auto results = rank_embeddings(plan, embeddings);
   fmt::print("{}", results_table(plan, results, feature, options.per_trial));
   if (!options.json.empty()) write_file(options.json, results_json(plan, results, feature).dump(2) + "\n");
@@ -172,18 +174,12 @@ int run(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_options(options);
-  if (options.threads > 0) omp_set_num_threads(options.threads);
-  evaluate(options);
+  const ThreadChoice threads = choose_threads(options.threads);
+  if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
+  evaluate(options, threads);
   return 0;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  sleep_when_idle(argv);
-  try {
-    return run(argc, argv);
-  } catch (...) {
-    return report_exception(kProgram);
-  }
-}
+int main(int argc, char** argv) { return program_main(kProgram, argc, argv, run); }

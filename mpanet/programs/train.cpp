@@ -5,6 +5,8 @@
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/network/vendors.h"
@@ -25,7 +27,8 @@ constexpr const char* kAbout = R"(Trains MPANet on a data set in SYSU-MM01's lay
 constexpr const char* kMore = R"(
 The run folder holds
   last.safetensors   the network and all that --resume needs, written every checkpoint_every steps, at the end of every
-                     epoch and on Ctrl-C (exit 130; a second Ctrl-C stops at once and keeps the file before)
+                     epoch and on Ctrl-C (exit 130; a second one, a second later, stops at once and keeps the file
+                     before). SIGTERM, SIGHUP and SIGUSR1 do the same; what nohup ignores stays ignored
   best.safetensors   the network alone, of the evaluation with the highest all-search single-shot rank-1 on the test
                      set; loads into the authors' network. Evaluated is every eval_interval epochs after start_eval, and
                      after the last epoch; with eval_interval 0 never, and there is no best
@@ -40,7 +43,8 @@ Resuming gives the same bits as one go on the same machine, build and number of 
 num_epoch, start_eval, eval_interval, log_period, checkpoint_every, data.threads, data.queue, data.cache_mib,
 data.embed_batch.
 
-Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved.)";
+Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; as other signals do, by
+128 and their number: 129 SIGHUP, 138 SIGUSR1, 143 SIGTERM.)";
 
 // Keys of the configuration are easily taken for options.
 std::string about_key(const std::string& option, const std::string& value) {
@@ -85,8 +89,7 @@ int run(int argc, char** argv) {
   app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
-  app.add_option("--threads", options.threads, "of the engine; without it as many as OpenMP takes")
-      ->check(CLI::Range(1, 1024));
+  app.add_option("--threads", options.threads, kThreadsHelp)->check(CLI::Range(1, 1024));
   CLI::Option* const help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
@@ -104,17 +107,10 @@ int run(int argc, char** argv) {
     if (app.count(name) > 0) options.repeated.insert(options.repeated.end(), {name, app[name]->as<std::string>()});
   std::string why;
   options.device = choose_device(device, &why);
-  fmt::print("device: {}\n", why);
+  say(stdout, "device: " + why + "\n");
   return train(options);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  sleep_when_idle(argv);
-  try {
-    return run(argc, argv);
-  } catch (...) {
-    return report_exception(kProgram);
-  }
-}
+int main(int argc, char** argv) { return program_main(kProgram, argc, argv, run); }

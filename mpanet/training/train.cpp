@@ -1,7 +1,5 @@
 #include "mpanet/training/train.h"
 
-#include <omp.h>
-
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -9,14 +7,16 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/interrupt.h"
+#include "core/base/output.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
+#include "core/base/threads.h"
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "mpanet/network/vendors.h"
-#include "mpanet/training/interrupt.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/resume.h"
 #include "mpanet/training/run_folder.h"
@@ -68,7 +68,7 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
       all = before;
       const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
       for (const std::string& line : provenance_differences(again ? before["resumed"].back() : before, now))
-        fmt::print(stderr, "mpanet-train: warning: {}; the run may go on with other bits than in one go\n", line);
+        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go", line));
       ordered_json entry = now;
       entry["step"] = step;
       all["resumed"].push_back(entry);
@@ -222,12 +222,13 @@ class Trainer {
 void print_data(const Dataset& data, const IdentitySampler& sampler, const TrainConfig& config) {
   size_t infrared = 0;
   for (const ImageRecord& image : data.train) infrared += image.infrared;
-  fmt::print("data: {}, {} visible and {}; {} of {} x {} in epoch 1\n", counted(data.classes, "identity", "identities"),
-             data.train.size() - infrared, counted(infrared, "infrared image"),
-             counted(sampler.epoch(1).size(), "batch", "batches"), config.p_size, config.k_size);
+  say(stdout, fmt::format("data: {}, {} visible and {}; {} of {} x {} in epoch 1\n",
+                          counted(data.classes, "identity", "identities"), data.train.size() - infrared,
+                          counted(infrared, "infrared image"), counted(sampler.epoch(1).size(), "batch", "batches"),
+                          config.p_size, config.k_size));
   if (!sampler.skipped().empty())
-    fmt::print("data: skipped {} without {} images of both modalities in any batch\n",
-               counted(sampler.skipped().size(), "identity", "identities"), config.k_size);
+    say(stdout, fmt::format("data: skipped {} without {} images of both modalities in any batch\n",
+                            counted(sampler.skipped().size(), "identity", "identities"), config.k_size));
 }
 
 // Values of the engine and the progression that go with them; `initial`: what --init gave.
@@ -239,7 +240,7 @@ Progression start_state(const TrainOptions& options, const std::optional<Checkpo
     checkpoint->load_training(engine);
     if (checkpoint->progression()->data != fingerprint)
       fail("{}: expected the training images that {} began with, got another list", options.data, checkpoint->path());
-    if (!options.init.empty()) fmt::print("--init is not used: the run goes on from its checkpoint\n");
+    if (!options.init.empty()) say(stdout, "--init is not used: the run goes on from its checkpoint\n");
     return *checkpoint->progression();
   }
   engine.initialize(config.seed);
@@ -255,7 +256,7 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
   } catch (const Interrupted&) {
     trainer.say(fmt::format("interrupted after step {}, saved; go on with: {}", trainer.progression().step,
                             resume_command(options)));
-    return kInterruptedExit;
+    return interrupt_exit_code();
   }
   const Progression& p = trainer.progression();
   const bool done = p.batch == 0 && p.best_epoch > 0;
@@ -272,7 +273,8 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
 
 int train(const TrainOptions& given) {
   TrainOptions options = given;
-  if (options.threads > 0) omp_set_num_threads(options.threads);
+  const ThreadChoice threads = choose_threads(options.threads);
+  if (!threads.warning.empty()) note("mpanet-train: warning: " + threads.warning);
   std::optional<RunFolder> folder;
   std::optional<Checkpoint> checkpoint;
   std::error_code error;
@@ -299,13 +301,13 @@ int train(const TrainOptions& given) {
     evaluated = plan_evaluation("sysu", options.data, options.trials);
     check_images(*evaluated, data.test);
   }
+  say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
 
   const Workload workload = {options.device, data.train.size(), evaluated ? evaluated->queries.size() : 0,
                              evaluated ? evaluated->gallery.size() : 0};
   const FreeMemory free = find_free_memory(options.device);
-  fmt::print("{}", memory_text(plan_train_memory(config, workload), options.device, free));
-  std::fflush(stdout);
+  say(stdout, memory_text(plan_train_memory(config, workload), options.device, free));
   check_memory(config, workload, free);
   EngineConfig made = engine_config(config, options.device);
   made.vendors = vendors;
@@ -316,19 +318,19 @@ int train(const TrainOptions& given) {
   const InterruptGuard guard;
   if (!folder) folder.emplace(RunFolder::create(options.out));
   const auto provenance =
-      run_provenance(omp_get_max_threads(), config.seed, name_of(config.precision), name_of(options.device));
+      run_provenance(threads.count, config.seed, name_of(config.precision), name_of(options.device));
   write_file(folder->config(), config_file_text(config));
   write_inputs(options, folder->inputs());
   write_vendors(folder->vendors(), engine->vendors());
   record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
   if (initial) {
     write_file(folder->initial(), report_text(*initial));
-    fmt::print("{}: {}; their names are in {}\n", options.init, report_line(*initial), folder->initial());
+    say(stdout, fmt::format("{}: {}; their names are in {}\n", options.init, report_line(*initial), folder->initial()));
   }
   if (checkpoint)
-    fmt::print("going on from {}, step {}\n", folder->last(), progression.step);
+    say(stdout, fmt::format("going on from {}, step {}\n", folder->last(), progression.step));
   else if (options.resume)
-    fmt::print("{} has no checkpoint yet: starting at step 0\n", options.out);
+    say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", options.out));
   const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
   Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
   if (!checkpoint) trainer.save();

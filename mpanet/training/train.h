@@ -20,15 +20,15 @@ struct TrainOptions {
   bool resume = false;
   Device device;
   std::string conv, gemm;            // see vendors.h
-  int threads = 0;                   // of the engine; 0: as many as OpenMP takes
+  int threads = 0;                   // of the engine; 0: see choose_threads()
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
   // The options given that the run folder does not keep, word by word: "--threads", "2".
   std::vector<std::string> repeated;
 };
 
-// Trains, printing progress on stdout and warnings on stderr. Returns the exit code: 0, or 130 after Ctrl-C (with the
-// checkpoint written). UserError for everything that is wrong with the input, before the run folder is made where it
-// can be known by then; a run folder made here is removed again unless its first checkpoint was written.
+// Trains, printing progress on stdout and warnings on stderr. Returns the exit code: 0, or 128 and a signal's number
+// (with the checkpoint written). UserError for everything that is wrong with the input, before the run folder is made
+// where it can be known by then; a run folder made here is removed again unless its first checkpoint was written.
 int train(const TrainOptions& options);
 
 }  // namespace mpanet

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/base/output.h"
+#include "core/base/progress.h"
 #include "core/base/text.h"
 #include "mpanet/evaluation/evaluate.h"
 

@@ -15,6 +15,7 @@
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/program.h"
 #include "core/base/threads.h"
 #include "tests/ops/op_case.h"
 
@@ -295,6 +296,7 @@ int gradcheck(int argc, char** argv) {
     if (std::find(order.begin(), order.end(), c.op) == order.end()) order.push_back(c.op);
   const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  if (!list) set_up_threads(0);
   if (!list) return run_cases(cases, choose_device(device).backend);
   for (const OpCase& c : cases)
     fmt::print("{} {}{}\n", c.op, c.shapes,
@@ -304,11 +306,4 @@ int gradcheck(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  mpanet::sleep_when_idle(argv);
-  try {
-    return gradcheck(argc, argv);
-  } catch (...) {
-    return report_exception("gradcheck");
-  }
-}
+int main(int argc, char** argv) { return mpanet::program_main("gradcheck", argc, argv, gradcheck); }

@@ -26,6 +26,7 @@
 #include <limits>
 
 #include "core/base/command_line.h"
+#include "core/base/program.h"
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"
 #include "tests/ops/op_run.h"
@@ -213,6 +214,7 @@ int opcheck(int argc, char** argv) {
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
+  if (!list) set_up_threads(0);
   if (!list) return run_cases(p, chosen, choose_device(device), seeds);
   for (const size_t i : chosen) fmt::print("{} {}\n", names[i].op, names[i].shapes);
   return 0;
@@ -220,11 +222,4 @@ int opcheck(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  sleep_when_idle(argv);
-  try {
-    return opcheck(argc, argv);
-  } catch (...) {
-    return report_exception("opcheck");
-  }
-}
+int main(int argc, char** argv) { return mpanet::program_main("opcheck", argc, argv, opcheck); }

@@ -10,6 +10,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/program.h"
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "tests/support/reference_fill.h"
@@ -221,6 +222,7 @@ int parity(int argc, char** argv) {
   const Tolerances tolerances =
       f64 ? Tolerances{1e-6, 1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 5e-2, 1e-3, false};
   const mpanet::Device where = mpanet::choose_device(device);
+  mpanet::set_up_threads(0);
   bool good = true;
   for (const std::string& path : paths) {
     const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where), tolerances);
@@ -237,13 +239,11 @@ int parity(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  mpanet::sleep_when_idle(argv);
-  try {
-    return parity(argc, argv);
-  } catch (const json::exception& e) {
-    fmt::print(stderr, "parity: not a model fixture: {}\n", e.what());
-    return 2;
-  } catch (...) {
-    return mpanet::report_exception("parity");
-  }
+  return mpanet::program_main("parity", argc, argv, [](int count, char** arguments) {
+    try {
+      return parity(count, arguments);
+    } catch (const json::exception& e) {
+      fail("not a model fixture: {}", e.what());
+    }
+  });
 }

@@ -1,5 +1,6 @@
 // mpanet-eval as its users meet it: results in files, exit codes, and bad input answered by one line on stderr with
 // nothing left behind.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -84,7 +85,8 @@ TEST_CASE("a folder of features, its table and its result file") {
   const Folder folder;
   const std::string file = folder / "result.json";
   const Result result = run(folder.arguments() + " --per-trial --json '" + file + "'");
-  CHECK(result.err == "");
+  CHECK_MESSAGE(has(result.err, " thread"), result.err);  // how many, and nothing else
+  CHECK_MESSAGE(std::count(result.err.begin(), result.err.end(), '\n') == 1, result.err);
   REQUIRE(result.code == 0);
   for (const std::string& words :
        {std::string("infrared queries, visible gallery"), std::string("squared Euclidean"), folder.features(),

@@ -8,7 +8,9 @@
 #include <cstring>
 
 #include "core/base/command_line.h"
+#include "core/base/program.h"
 #include "core/base/random.h"
+#include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
 
@@ -171,9 +173,7 @@ int traincheck(const Options& o) {
   return (o.against == "cpu" ? check_against_cpu : check_against_unrecorded)(o, device, precision);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
+int run(int argc, char** argv) {
   Options o;
   CLI::App app(
       "Compares some training steps on a device with the cpu backend's in double, or those that a GPU replays from a "
@@ -192,7 +192,10 @@ int main(int argc, char** argv) try {
   app.add_option("--height", o.height, "of a picture")->check(CLI::Range(32, 1024))->capture_default_str();
   app.add_option("--width", o.width, "of a picture")->check(CLI::Range(16, 1024))->capture_default_str();
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  mpanet::set_up_threads(0);
   return traincheck(o);
-} catch (...) {
-  return report_exception("traincheck");
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return mpanet::program_main("traincheck", argc, argv, run); }

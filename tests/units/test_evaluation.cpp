@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "core/base/threads.h"
 #include "data/sets/sysu.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/gemm_f32.h"
@@ -118,10 +119,10 @@ TEST_CASE("the small data set gives the authors' numbers") {
   SUBCASE("any number of threads gives the same bits") {
     const int before = omp_get_max_threads();
     for (const int threads : {1, 2, 5}) {
-      omp_set_num_threads(threads);
+      choose_threads(threads);
       CHECK(same_bits(results, rank_embeddings(plan, made_up_embeddings(plan, data))));
     }
-    omp_set_num_threads(before);
+    choose_threads(before);
   }
 }
 

@@ -27,7 +27,7 @@ namespace {
 // Builds without these libraries skip what needs them.
 const bool kLacking = !matio_supported() || !jpeg_supported();
 
-const std::atomic<bool> kGoOn{false};
+const auto kGoOn = [] { return false; };
 
 SynthConfig small(uint64_t seed = 3, int threads = 1) {
   SynthConfig config;
@@ -204,7 +204,7 @@ TEST_CASE("refused or stopped: what was there stays, nothing is left" * doctest:
   CHECK(entries(folder / "full") == 1);
   CHECK_FALSE(error_of([&] { write_synth(small(), folder / "full/note.txt", kGoOn); }).empty());
   CHECK_FALSE(error_of([&] { write_synth(small(), folder / "full/note.txt/below", kGoOn); }).empty());
-  const std::atomic<bool> stop{true};
+  const auto stop = [] { return true; };
   CHECK_FALSE(write_synth(small(), folder / "stopped", stop));
   CHECK(entries(folder.path()) == 1);
 

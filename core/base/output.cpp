@@ -1,0 +1,60 @@
+#include "core/base/output.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace mpanet {
+namespace {
+
+std::atomic<bool> stdout_dropped = false, stderr_dropped = false;
+
+// errno, or 0 when all was written.
+int write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written >= 0)
+      text.remove_prefix(static_cast<size_t>(written));
+    else if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return 0;  // a reader that is slow for now: only this text is lost
+    else if (errno != EINTR)
+      return errno;
+  }
+  return 0;
+}
+
+// Some network file systems tell only now what they could not write.
+int try_close(int descriptor) {
+  const int copy = dup(descriptor);
+  if (copy < 0 || close(copy) == 0 || errno == EINTR) return 0;
+  return errno;
+}
+
+}  // namespace
+
+void say(std::FILE* stream, std::string_view text) {
+  std::atomic<bool>& dropped = stream == stdout ? stdout_dropped : stderr_dropped;
+  if (dropped) return;
+  std::fflush(stdout);
+  const int error = write_all(fileno(stream), text);
+  dropped = error != 0;
+  if (dropped && stream == stdout)
+    note(std::string("standard output cannot be written: ") + std::strerror(error) + "; going on without it");
+}
+
+void note(std::string_view line) { say(stderr, std::string(line) + "\n"); }
+
+int finish_output(const char* program, int code) {
+  if (stdout_dropped) return code;
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  int error = errno;
+  if (flushed && (error = try_close(STDOUT_FILENO)) == 0) return code;
+  note(std::string(program) + ": standard output: " + (error != 0 ? std::strerror(error) : "cannot be written"));
+  return code == 0 ? 2 : code;
+}
+
+}  // namespace mpanet
