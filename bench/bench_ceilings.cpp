@@ -74,6 +74,7 @@ std::vector<Product> products(Context& context, const Options& o) {
 }
 
 void run(Device device, const Options& o) {
+  const auto json_file = output_for_later(o.json_path);
   Context context(device);
   const double copy = copy_rate(context, o), upload = upload_rate(context, o);
   fmt::print("copies of {} MiB within the device, read and written: {:.1f} GB/s\n", o.mebibytes, copy * 1e-9);
@@ -88,7 +89,7 @@ void run(Device device, const Options& o) {
     fmt::print("large product in {} by {}: {:.1f} TFLOP/s\n", p.type, p.by, p.flops * 1e-12);
     json["products"].push_back({{"type", p.type}, {"by", p.by}, {"flops_per_second", p.flops}});
   }
-  if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
+  if (json_file) write_file(*json_file, json.dump(2) + "\n");
 }
 
 int bench_ceilings(int argc, char** argv) {

@@ -149,6 +149,7 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
 }
 
 void run(const Options& options) {
+  const auto json = output_for_later(options.json);
   LoaderConfig config;
   int end = 0;
   if (std::sscanf(options.size.c_str(), "%dx%d%n", &config.height, &config.width, &end) != 2 ||
@@ -173,7 +174,7 @@ void run(const Options& options) {
   fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.decode), 1e6 * stages.decode);
   fmt::print("resize  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.resize), 1e6 * stages.resize);
   fmt::print("augment {:4.1f} %  {:6.1f} us\n", 100 * share(stages.augment), 1e6 * stages.augment);
-  if (options.json.empty()) return;
+  if (!json) return;
   const nlohmann::json result = {{"images_per_second_per_core", rate.core},
                                  {"images_per_second", rate.wall},
                                  {"threads", config.threads},
@@ -187,7 +188,7 @@ void run(const Options& options) {
                                  {"decode_seconds", stages.decode},
                                  {"resize_seconds", stages.resize},
                                  {"augment_seconds", stages.augment}};
-  write_file(options.json, result.dump(2) + "\n");
+  write_file(*json, result.dump(2) + "\n");
 }
 
 int bench_data(int argc, char** argv) {

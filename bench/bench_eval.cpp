@@ -73,7 +73,7 @@ double time_product(const Embeddings& embeddings, const Sizes& sizes) {
                             embeddings.row(sizes.queries));
 }
 
-void run(const Sizes& sizes, int repeat, const std::string& json_path) {
+void run(const Sizes& sizes, int repeat, OutputFile* json_file) {
   fmt::print("{} queries, {} gallery images, {} numbers, {} identities, {} threads\n", sizes.queries, sizes.gallery,
              sizes.dimension, sizes.identities, omp_get_max_threads());
   const EvaluationPlan plan = make_plan(sizes);
@@ -92,12 +92,12 @@ void run(const Sizes& sizes, int repeat, const std::string& json_path) {
   fmt::print("one matrix product       {:8.3f} s  ({:.0f} GFLOP/s)\n", product, gflops);
   fmt::print("the whole evaluation     {:8.3f} s  (4 modes x 10 trials; rank-1 {:.2f} %)\n", evaluation, rank1);
   fmt::print("ratio                    {:8.3f}\n", evaluation / product);
-  if (json_path.empty()) return;
+  if (!json_file) return;
   const nlohmann::ordered_json json = {{"queries", sizes.queries},         {"gallery", sizes.gallery},
                                        {"dimension", sizes.dimension},     {"threads", omp_get_max_threads()},
                                        {"product_seconds", product},       {"product_gflops", gflops},
                                        {"evaluation_seconds", evaluation}, {"ratio", evaluation / product}};
-  write_file(json_path, json.dump(2) + "\n");
+  write_file(*json_file, json.dump(2) + "\n");
 }
 
 int bench_eval(int argc, char** argv) {
@@ -117,7 +117,7 @@ int bench_eval(int argc, char** argv) {
   app.add_option("--json", json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   set_up_threads(threads);
-  run(sizes, repeat, json_path);
+  run(sizes, repeat, output_for_later(json_path).get());
   return 0;
 }
 

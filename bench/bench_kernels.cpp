@@ -31,12 +31,6 @@ struct Options {
 
 constexpr NetworkSizes kRehearsal{.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
 
-const OpPrecision* const kAll[] = {&f64::op_precision, &f32::op_precision, &bf16::op_precision, &f16::op_precision};
-
-const OpPrecision& precision_of(const std::string& name) {
-  return **std::find_if(std::begin(kAll), std::end(kAll), [&](const OpPrecision* p) { return p->name == name; });
-}
-
 // The places of the benchmarks that --filter chooses.
 std::vector<size_t> chosen(const Options& o, const std::vector<OpName>& all) {
   std::vector<size_t> places;
@@ -47,7 +41,7 @@ std::vector<size_t> chosen(const Options& o, const std::vector<OpName>& all) {
 }
 
 ordered_json measure(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = precision_of(precision);
+  const OpPrecision& p = op_precision_of(precision);
   PassTimer timer(device, p, sizes, o.seconds, o.kernels);
   print_heading(precision, timer.rates(), device.backend == Backend::cpu ? "oneDNN" : "vendor");
   ordered_json json = {{"precision", precision}, {"rates", to_json(timer.rates())}};
@@ -62,7 +56,7 @@ ordered_json measure(Device device, const std::string& precision, const Options&
 
 // Each pass once on sizes that the emulation can afford: that it runs and which kernels it calls, no more.
 ordered_json rehearse(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = precision_of(precision);
+  const OpPrecision& p = op_precision_of(precision);
   ordered_json json = {{"precision", precision}};
   const auto stream = std::make_shared<StreamHandle>(device);
   const std::vector<OpName> all = p.benchmarks(sizes);
@@ -93,13 +87,14 @@ void list_launches(const Options& o) {
   std::vector<LaunchedOps> lists;
   for (const std::string& precision : o.precisions)
     for (const NetworkSizes& sizes : {network, kRehearsal, odd}) {
-      const OpPrecision& p = precision_of(precision);
+      const OpPrecision& p = op_precision_of(precision);
       lists.push_back({&p, sizes, chosen(o, p.benchmarks(sizes))});
     }
   write_launches(o.launches_path, lists);
 }
 
 void run(const Options& o) {
+  const auto json_file = output_for_later(o.json_path);
   std::string why;
   const Device device = choose_device(o.device, &why);
   const bool rehearsal = o.rehearse || device.backend == Backend::emu, cpu = device.backend == Backend::cpu;
@@ -124,7 +119,7 @@ void run(const Options& o) {
     fmt::print(
         "\nus: median of a pass, spread: between its quartiles; roof, copy, {}: their time over ours, 1 is as fast\n",
         cpu ? "oneDNN" : "vendor");
-  if (!o.json_path.empty()) write_file(o.json_path, json.dump(2) + "\n");
+  if (json_file) write_file(*json_file, json.dump(2) + "\n");
 }
 
 int bench_kernels(int argc, char** argv) {

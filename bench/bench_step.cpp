@@ -132,6 +132,7 @@ void print_profile(const Result& r) {
 }
 
 void run(const Options& o) {
+  const auto json_file = output_for_later(o.json_path);
   fmt::print(
       "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {} threads; median of {} steps after {} that {} not "
       "counted\n",
@@ -149,7 +150,7 @@ void run(const Options& o) {
   fmt::print("peak resident memory {:.0f} MiB\n", peak_mib);
   if (r.gpu_bytes > 0) fmt::print("peak memory of {} {:.0f} MiB\n", name_of(o.device), r.gpu_bytes * 0x1p-20);
   if (o.profile) print_profile(r);
-  if (o.json_path.empty()) return;
+  if (!json_file) return;
   nlohmann::ordered_json json = {{"what", o.what},
                                  {"depth", o.model.depth},
                                  {"batch", o.batch},
@@ -170,7 +171,7 @@ void run(const Options& o) {
   if (r.gpu_bytes > 0) json["gpu_peak_mib"] = r.gpu_bytes * 0x1p-20;
   for (const Engine::OpTime& op : r.profile)
     json["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});
-  write_file(o.json_path, json.dump(2) + "\n");
+  write_file(*json_file, json.dump(2) + "\n");
 }
 
 int bench_step(int argc, char** argv) {

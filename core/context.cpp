@@ -1,10 +1,14 @@
 #include "core/context.h"
 
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/guarded_memory.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/memory.h"
 
@@ -13,7 +17,9 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-Arena::Loose loose_memory(Backend backend, Stream stream) {
+Arena::Loose loose_memory(Backend backend, Stream stream, GuardedMemory* guarded) {
+  if (guarded != nullptr)
+    return {[=](size_t bytes) { return guarded->take(bytes); }, [=](void* memory) { guarded->give_back(memory); }};
   return {[=](size_t bytes) { return ON_BACKEND(backend, allocate_apart(stream, bytes)); },
           [=](void* memory) { ON_BACKEND(backend, release_apart(stream, memory)); }};
 }
@@ -25,15 +31,25 @@ StreamHandle::StreamHandle(Device device)
 StreamHandle::~StreamHandle() { ON_BACKEND(device_.backend, destroy_stream(stream_)); }
 
 Buffer::Buffer(Context& context, size_t bytes) : context_(&context), bytes_(bytes) {
-  if (!context.planning()) memory_ = ON_BACKEND(context.backend(), allocate(context.stream(), bytes));
   context.persistent_ += bytes;
   context.buffers_made_++;
+  if (context.planning()) return;
+  if (context.guarded_ != nullptr) {
+    memory_ = context.guarded_->take(bytes);
+    context.zero(memory_, bytes);
+  } else {
+    memory_ = ON_BACKEND(context.backend(), allocate(context.stream(), bytes));
+  }
 }
 
 Buffer::~Buffer() {
   if (context_ == nullptr) return;
   context_->persistent_ -= bytes_;
-  if (memory_ != nullptr) ON_BACKEND(context_->backend(), release(context_->stream(), memory_, bytes_));
+  if (memory_ == nullptr) return;
+  if (context_->guarded_ != nullptr)
+    context_->guarded_->give_back(memory_);
+  else
+    ON_BACKEND(context_->backend(), release(context_->stream(), memory_, bytes_));
 }
 
 void Buffer::swap(Buffer& other) noexcept {
@@ -42,10 +58,11 @@ void Buffer::swap(Buffer& other) noexcept {
   std::swap(bytes_, other.bytes_);
 }
 
-Context::Context(Device device)
+Context::Context(Device device, Guards guards)
     : device_(device),
       stream_(std::make_shared<StreamHandle>(device)),
-      arena_(std::make_unique<Arena>(Arena::Mode::Loose, loose_memory(device.backend, stream()))) {}
+      guarded_(guards == Guards::On ? std::make_unique<GuardedMemory>(device.backend, stream()) : nullptr),
+      arena_(std::make_unique<Arena>(Arena::Mode::Loose, loose_memory(device.backend, stream(), guarded_.get()))) {}
 
 Context::Context(Device device, std::shared_ptr<StreamHandle> stream, Arena::Mode mode)
     : device_(device), stream_(std::move(stream)), arena_(std::make_unique<Arena>(mode)) {}
@@ -60,6 +77,11 @@ Context::Context(Device device, std::shared_ptr<StreamHandle> stream, size_t are
 Context::~Context() {
   tape_.clear();
   if (slab_ != nullptr) ON_BACKEND(backend(), release(stream_->get(), slab_, slab_bytes_));
+  if (guarded_ == nullptr) return;
+  const std::string damage = guarded_->damage();
+  if (damage.empty()) return;
+  fmt::print(stderr, "{}: {}\n", name_of(device_), damage);
+  if (std::uncaught_exceptions() == 0) std::abort();
 }
 
 void Context::to_device(void* to, const void* from, size_t bytes) {
@@ -78,7 +100,11 @@ void Context::zero(void* memory, size_t bytes) {
 }
 
 void Context::synchronize() {
-  if (!planning()) ON_BACKEND(backend(), synchronize(stream()));
+  if (planning()) return;
+  if (guarded_ != nullptr)
+    guarded_->check();
+  else
+    ON_BACKEND(backend(), synchronize(stream()));
 }
 
 void Context::mark() {

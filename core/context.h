@@ -17,6 +17,12 @@
 namespace mpanet {
 
 struct CheckError;
+class GuardedMemory;
+
+// On: for tests. Tensors and buffers lie between guard zones that hold NaN, and hold NaN themselves until somebody
+// writes them (buffers: zero). Damaged zones are a CheckError of synchronize(); a context that nobody asks ends the
+// program instead.
+enum class Guards { Off, On };
 
 // Owns a backend's stream.
 class StreamHandle {
@@ -81,7 +87,7 @@ struct OpStatistics {
 class Context {
  public:
   // Loose memory: tests and small programs.
-  explicit Context(Device device);
+  explicit Context(Device device, Guards guards = Guards::Off);
   // Plan: runs no kernel, counts memory. `stream` may be shared with the context that will run the plan.
   Context(Device device, std::shared_ptr<StreamHandle> stream, Arena::Mode mode);
   // Slab of planned size, allocated here.
@@ -143,6 +149,7 @@ class Context {
   std::shared_ptr<StreamHandle> stream_;
   size_t slab_bytes_ = 0;
   void* slab_ = nullptr;
+  std::unique_ptr<GuardedMemory> guarded_;
   std::unique_ptr<Arena> arena_;
   Tape tape_;
   bool recording_ = true, profiling_ = false, launching_ = false;

@@ -8,6 +8,13 @@
 #include "core/base/output.h"
 
 namespace mpanet {
+
+void throw_user_error(fmt::string_view text, fmt::format_args args) { throw UserError(fmt::vformat(text, args)); }
+
+void throw_check_error(const char* function, const char* condition, fmt::string_view text, fmt::format_args args) {
+  throw CheckError(fmt::format("{}: {} [{}]", function, fmt::vformat(text, args), condition));
+}
+
 namespace {
 
 struct Report {

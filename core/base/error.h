@@ -2,7 +2,7 @@
 //   UserError   bad input: a file, a key, a value. One line that says what, where, expected and got; exit code 2.
 //   CheckError  a broken promise inside the engine (shapes of an op that do not match); a bug, exit code 1.
 #pragma once
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>
@@ -18,10 +18,21 @@ struct CheckError : std::logic_error {
   using std::logic_error::logic_error;
 };
 
+// The two below without their templates, so that no caller compiles the formatting again.
+[[noreturn]] void throw_user_error(fmt::string_view text, fmt::format_args args);
+[[noreturn]] void throw_check_error(const char* function, const char* condition, fmt::string_view text,
+                                    fmt::format_args args);
+
 // Throws a UserError with a formatted message: fail("{}: expected {} rows, got {}", path, want, got).
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw UserError(fmt::format(text, std::forward<Args>(args)...));
+  throw_user_error(text, fmt::make_format_args(args...));
+}
+
+template <class... Args>
+[[noreturn]] void check_failed(const char* function, const char* condition, fmt::format_string<Args...> text,
+                               Args&&... args) {
+  throw_check_error(function, condition, text, fmt::make_format_args(args...));
 }
 
 // In a catch (...) of a program: prints one line "NAME: message" on stderr and returns the exit code, 2 for UserError
@@ -32,8 +43,7 @@ int report_exception(const char* program);
 
 // MPANET_CHECK(condition, "format {}", args...): an engine's promise, always on. The message begins with the function's
 // name.
-#define MPANET_CHECK(condition, ...)                                                                             \
-  do {                                                                                                           \
-    if (!(condition))                                                                                            \
-      throw ::mpanet::CheckError(std::string(__func__) + ": " + fmt::format(__VA_ARGS__) + " [" #condition "]"); \
+#define MPANET_CHECK(condition, ...)                                             \
+  do {                                                                           \
+    if (!(condition)) ::mpanet::check_failed(__func__, #condition, __VA_ARGS__); \
   } while (0)

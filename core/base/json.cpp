@@ -52,4 +52,12 @@ std::string shown(const json& value) {
 
 std::string quote(std::string_view text) { return shown(json(std::string(text))); }
 
+bool is_utf8(const std::string& text) {
+  try {
+    return json(text).dump(), true;
+  } catch (const json::type_error&) {
+    return false;
+  }
+}
+
 }  // namespace mpanet

@@ -14,4 +14,7 @@ std::string shown(const nlohmann::json& value);
 // A string for an error message: quoted, control characters escaped.
 std::string quote(std::string_view text);
 
+// Whether JSON can hold the text.
+bool is_utf8(const std::string& text);
+
 }  // namespace mpanet

@@ -1,11 +1,7 @@
 #include "data/pictures/image.h"
 
-#include <fcntl.h>
 #include <stb/stb_image_write.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string_view>
 
@@ -16,35 +12,16 @@
 namespace mpanet {
 namespace {
 
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
 // The whole file into `bytes`, whose memory is reused (read_bytes() would allocate for every picture, and for a file of
 // any size).
 void read_picture(const std::string& path, std::vector<uint8_t>& bytes) {
-  // Without O_NONBLOCK a named pipe would wait for a writer for ever.
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) fail("{}: cannot open: {}", path, std::strerror(errno));
-  struct stat info;
-  if (fstat(file.fd, &info) != 0) fail("{}: cannot read: {}", path, std::strerror(errno));
-  if (S_ISDIR(info.st_mode)) fail("{}: expected a picture, got a folder", path);
-  if (!S_ISREG(info.st_mode)) fail("{}: expected a picture, got something that is not a file", path);
-  if (info.st_size == 0) fail("{}: expected a picture, got an empty file", path);
-  if (info.st_size > kMaxImageFileBytes)
-    fail("{}: expected a picture of at most {} MiB, got {} MiB", path, kMaxImageFileBytes >> 20, info.st_size >> 20);
-  bytes.resize(static_cast<size_t>(info.st_size));
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = read(file.fd, bytes.data() + done, bytes.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("{}: cannot read: {}", path, std::strerror(errno));
-    if (got == 0) fail("{}: expected {} bytes, got {}: it shrank while it was read", path, bytes.size(), done);
-    done += static_cast<size_t>(got);
-  }
+  const InputFile file(path, kMaxImageFileBytes);
+  if (file.size() == 0) fail("{}: expected a picture, got an empty file", path);
+  if (file.size() > kMaxImageFileBytes)
+    fail("{}: expected a picture of at most {} MiB, got {} MiB", path, kMaxImageFileBytes >> 20, file.size() >> 20);
+  bytes.resize(file.size());
+  if (const size_t got = file.read(bytes.data(), bytes.size(), 0); got < bytes.size())
+    fail("{}: expected {} bytes, got {}: it shrank while it was read", path, bytes.size(), got);
 }
 
 bool begins_with(const std::vector<uint8_t>& bytes, std::string_view magic) {
@@ -94,14 +71,20 @@ Image decode_image(const std::string& path) {
   return image;
 }
 
-void write_png(const std::string& path, const Image& image) {
+void write_png(OutputFile& file, const Image& image) {
   MPANET_CHECK(image.height > 0 && image.width > 0 &&
                    image.pixels.size() == static_cast<size_t>(image.height) * static_cast<size_t>(image.width) * 3,
                "height {}, width {}, {} bytes", image.height, image.width, image.pixels.size());
   std::string bytes;
   if (!stbi_write_png_to_func(append_bytes, &bytes, image.width, image.height, 3, image.pixels.data(), image.width * 3))
-    fail("{}: cannot write: the PNG encoder ran out of memory", path);
-  write_file(path, bytes);
+    fail("{}: cannot write: the PNG encoder ran out of memory", file.path());
+  file.write(bytes);
+}
+
+void write_png(const std::string& path, const Image& image) {
+  OutputFile file(path);
+  write_png(file, image);
+  file.commit();
 }
 
 }  // namespace mpanet

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/file.h"
+
 namespace mpanet {
 
 struct Image {
@@ -24,8 +26,8 @@ struct Image {
 };
 
 // Larger pictures and files are refused before anything of their size is allocated.
-constexpr int64_t kMaxImagePixels = 1 << 26;       // 8192 x 8192
-constexpr int64_t kMaxImageFileBytes = 256 << 20;  // 256 MiB
+constexpr int64_t kMaxImagePixels = 1 << 26;        // 8192 x 8192
+constexpr uint64_t kMaxImageFileBytes = 256 << 20;  // 256 MiB
 
 // Decodes one picture after another, reusing the file buffer and the JPEG decompressor. One per thread.
 class ImageDecoder {
@@ -48,6 +50,7 @@ Image decode_image(const std::string& path);
 // (4:2:0). UserError without JPEG support in the build.
 void write_jpeg(const std::string& path, const Image& image, int quality);
 void write_png(const std::string& path, const Image& image);
+void write_png(OutputFile& file, const Image& image);  // without commit()
 
 // Whether this build reads and writes JPEG (MPANET_JPEG).
 bool jpeg_supported();

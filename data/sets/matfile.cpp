@@ -1,15 +1,15 @@
 #include "data/sets/matfile.h"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <type_traits>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/temporary.h"
 
 #ifdef MPANET_HAS_MATIO
 #  include <matio.h>
@@ -89,8 +89,7 @@ uint32_t word(const std::vector<uint8_t>& bytes, size_t at, bool swapped) {
 
 // Checks what matio does not: that this is a version 5 file, and that each of its elements is there whole. (matio fills
 // what a cut file lacks with zeros and reports nothing.)
-void check_container(const std::string& path) {
-  const std::vector<uint8_t> bytes = read_bytes(path);
+void check_container(const std::string& path, const std::vector<uint8_t>& bytes) {
   const auto begins = [&](const char* text) {
     return bytes.size() >= std::strlen(text) && std::memcmp(bytes.data(), text, std::strlen(text)) == 0;
   };
@@ -266,10 +265,23 @@ Variable make_variable(const TrialFile& trials) {
 
 }  // namespace
 
+namespace {
+
+// matio knows files by name and goes back and forth in them, so what came through a pipe goes into a file first.
+void write_plainly(const std::string& path, const std::vector<uint8_t>& bytes) {
+  AppendFile(path).append({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+}  // namespace
+
 TrialFile read_trial_file(const std::string& path) {
-  check_container(path);
+  const std::vector<uint8_t> bytes = read_bytes(path);
+  check_container(path, bytes);
   silence_matio();
-  MatFile file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
+  std::optional<ScratchFile> scratch;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) write_plainly(scratch.emplace().path(), bytes);
+  MatFile file(Mat_Open(scratch ? scratch->path().c_str() : path.c_str(), MAT_ACC_RDONLY));
   if (!file) fail("{}: expected a MATLAB v5 trial file, got a file of another kind", path);
   Variable variable(Mat_VarRead(file.get(), kVariable));
   if (!variable) fail("{}: expected the variable {}, which is missing or damaged", path, kVariable);
@@ -288,25 +300,23 @@ TrialFile read_trial_file(const std::string& path) {
 
 void write_trial_file(const std::string& path, const TrialFile& trials) {
   silence_matio();
-  // matio writes by path only, so AtomicFile cannot carry it: beside the target, then renamed.
-  const std::string temporary = fmt::format("{}.tmp.{}", path, getpid());
-  struct Remove {
-    const std::string& path;
-    ~Remove() { unlink(path.c_str()); }
-  } remove{temporary};
+  OutputFile out(path);
+  const ScratchFile scratch;  // matio writes by name only
   {
     // A fixed text instead of matio's, which holds the time.
-    MatFile file(Mat_CreateVer(temporary.c_str(), "MATLAB 5.0 MAT-file, written by mpanet", MAT_FT_MAT5));
-    if (!file) fail("{}: cannot write", path);
+    MatFile file(Mat_CreateVer(scratch.path().c_str(), "MATLAB 5.0 MAT-file, written by mpanet", MAT_FT_MAT5));
+    if (!file) fail("{}: cannot write {}", path, scratch.path());
     const Variable variable = make_variable(trials);
-    if (Mat_VarWrite(file.get(), variable.get(), MAT_COMPRESSION_ZLIB) != 0) fail("{}: cannot write", path);
+    if (Mat_VarWrite(file.get(), variable.get(), MAT_COMPRESSION_ZLIB) != 0)
+      fail("{}: cannot write {}", path, scratch.path());
   }
   try {
-    read_trial_file(temporary);  // matio does not report a full disk
+    read_trial_file(scratch.path());  // matio does not report a full disk
   } catch (const UserError&) {
-    fail("{}: cannot write the whole file (disk full?)", path);
+    fail("{}: cannot write all of {} (disk full?)", path, scratch.path());
   }
-  std::filesystem::rename(temporary, path);
+  out.write(read_text(scratch.path()));
+  out.commit();
 }
 
 #endif

@@ -37,12 +37,9 @@ std::string header(const char* dtype, const std::vector<int64_t>& shape) {
   return std::string(kMagic) + std::string(length, 2) + text;
 }
 
-void write(const std::string& path, const char* dtype, const std::vector<int64_t>& shape, const void* values,
-           size_t element) {
-  AtomicFile file(path);
+void write(OutputFile& file, const char* dtype, const std::vector<int64_t>& shape, const void* values, size_t element) {
   file.write(header(dtype, shape));
   file.write(values, element_count(shape) * element);
-  file.commit();
 }
 
 // The text after "'key':" in the header's dictionary, without leading spaces; empty if there is no such key.
@@ -73,11 +70,11 @@ std::vector<int64_t> parse_shape(const std::string& path, std::string_view text)
 
 }  // namespace
 
-void write_npy(const std::string& path, const std::vector<int64_t>& shape, const float* values) {
-  write(path, "<f4", shape, values, sizeof(float));
+void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const float* values) {
+  write(file, "<f4", shape, values, sizeof(float));
 }
-void write_npy(const std::string& path, const std::vector<int64_t>& shape, const uint8_t* values) {
-  write(path, "|u1", shape, values, 1);
+void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_t* values) {
+  write(file, "|u1", shape, values, 1);
 }
 
 NpyFloats read_npy(const std::string& path) {

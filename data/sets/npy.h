@@ -5,11 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "core/base/file.h"
+
 namespace mpanet {
 
-// Written atomically (core/base/file.h); dtype float32 or uint8, `shape` of any length.
-void write_npy(const std::string& path, const std::vector<int64_t>& shape, const float* values);
-void write_npy(const std::string& path, const std::vector<int64_t>& shape, const uint8_t* values);
+// Without commit(). dtype float32 or uint8, `shape` of any length.
+void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const float* values);
+void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_t* values);
 
 struct NpyFloats {
   std::vector<int64_t> shape;

@@ -1,8 +1,9 @@
 #include "data/synth/synth.h"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <mutex>
 #include <numeric>
@@ -10,8 +11,10 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/temporary.h"
 #include "core/base/threads.h"
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
@@ -60,15 +63,47 @@ std::string comma_line(std::vector<int> ids) {
   return line + "\n";
 }
 
-void write_lists(const SynthConfig& config, const fs::path& exp) {
+// A new folder beside its final place. Unless it was renamed to that, it is removed again with what add_file() names.
+class TemporaryFolder {
+ public:
+  explicit TemporaryFolder(const std::string& target) : target_(target), path_(temporary_path(target)) {
+    check_replaceable(target, target);
+    parents_.make_folders(folder_of(target));
+    if (!inside_.make_folder(path_)) fail("{}: cannot make the folder: {} exists", target, path_);
+  }
+  const std::string& path() const { return path_; }
+  // Several threads may call these two.
+  void make_folder(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    inside_.make_folders(path_ + "/" + name);
+  }
+  std::string add_file(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    inside_.add_file(path_ + "/" + name);
+    return path_ + "/" + name;
+  }
+  void commit() {
+    if (rename(path_.c_str(), target_.c_str()) != 0)
+      fail("{}: cannot make the folder: {}", target_, std::strerror(errno));
+    inside_.keep();
+    parents_.keep();
+  }
+
+ private:
+  std::string target_, path_;
+  MadeFiles parents_, inside_;
+  std::mutex mutex_;
+};
+
+void write_lists(const SynthConfig& config, TemporaryFolder& folder) {
   std::vector<int> ids(static_cast<size_t>(total_ids(config)));
   std::iota(ids.begin(), ids.end(), 1);
   Random random(config.seed, Purpose::Synth, kListsEpoch, 0);
   random.shuffle(ids);
   const auto test = ids.begin() + config.ids, val = test - std::max(1, config.ids / 5);
-  write_file((exp / "train_id.txt").string(), comma_line({ids.begin(), val}));
-  write_file((exp / "val_id.txt").string(), comma_line({val, test}));
-  write_file((exp / "test_id.txt").string(), comma_line({test, ids.end()}));
+  write_file(folder.add_file("exp/train_id.txt"), comma_line({ids.begin(), val}));
+  write_file(folder.add_file("exp/val_id.txt"), comma_line({val, test}));
+  write_file(folder.add_file("exp/test_id.txt"), comma_line({test, ids.end()}));
 }
 
 TrialFile draw_trials(const SynthConfig& config) {
@@ -91,37 +126,12 @@ TrialFile draw_trials(const SynthConfig& config) {
   return trials;
 }
 
-// A folder that is removed again unless it was renamed to its final place.
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const fs::path& target) : target_(target), path_(target) {
-    path_ += fmt::format(".tmp.{}", getpid());
-    std::error_code error;
-    fs::create_directories(path_, error);
-    if (error) fail("{}: cannot create the folder: {}", target.string(), error.message());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-  void commit() {
-    std::error_code error;
-    fs::rename(path_, target_, error);
-    if (error) fail("{}: cannot create the folder: {}", target_.string(), error.message());
-    path_.clear();
-  }
-
- private:
-  fs::path target_, path_;
-};
-
 struct Job {
   int camera, identity;
 };
 
 // Draws and writes the jobs' folders with several threads; what one of them throws is thrown here.
-bool write_pictures(const SynthConfig& config, const fs::path& root, const std::function<bool()>& stopped) {
+bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const std::function<bool()>& stopped) {
   const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
   std::vector<Job> jobs;
   size_t total = 0;
@@ -136,11 +146,11 @@ bool write_pictures(const SynthConfig& config, const fs::path& root, const std::
   Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", total);
   parallel_for(threads, jobs.size(), [&](size_t i, int) {
     const auto [camera, identity] = jobs[i];
-    fs::create_directories((root / sysu_path(camera, identity, 1)).parent_path());
+    folder.make_folder(folder_of(sysu_path(camera, identity, 1)));
     const int count = picture_count(config, camera, identity);
     for (int number = 1; number <= count; number++) {
       if (stopped()) return;
-      write_jpeg((root / sysu_path(camera, identity, number)).string(),
+      write_jpeg(folder.add_file(sysu_path(camera, identity, number)),
                  picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
     }
     const std::lock_guard lock(mutex);
@@ -153,19 +163,19 @@ bool write_pictures(const SynthConfig& config, const fs::path& root, const std::
 
 bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped) {
   check(config);
-  std::error_code ignored;
-  if (fs::exists(out, ignored) && !(fs::is_directory(out, ignored) && fs::is_empty(out, ignored)))
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
     fail("{}: expected a folder that does not exist yet or is empty; it would be overwritten", out);
-  // Without the final slash, which would put the temporary folder inside.
-  fs::path target = fs::absolute(out).lexically_normal();
+  // A link to an empty folder stays a link. The temporary folder stands beside what it leads to.
+  fs::path target = fs::weakly_canonical(fs::absolute(out), error);
+  if (error) fail("{}: cannot make the folder: {}", out, error.message());
   if (!target.has_filename()) target = target.parent_path();
-  TemporaryFolder folder(target);
-  fs::create_directories(folder.path() / "exp");
-  write_trial_file((folder.path() / "exp" / "rand_perm_cam.mat").string(), draw_trials(config));
-  write_lists(config, folder.path() / "exp");
-  for (int camera = 1; camera <= kSysuCameras; camera++)
-    fs::create_directories(folder.path() / fmt::format("cam{}", camera));
-  if (!write_pictures(config, folder.path(), stopped)) return false;
+  TemporaryFolder folder(target.string());
+  folder.make_folder("exp");
+  write_trial_file(folder.add_file("exp/rand_perm_cam.mat"), draw_trials(config));
+  write_lists(config, folder);
+  for (int camera = 1; camera <= kSysuCameras; camera++) folder.make_folder(fmt::format("cam{}", camera));
+  if (!write_pictures(config, folder, stopped)) return false;
   folder.commit();
   return true;
 }

@@ -1,9 +1,8 @@
-// What training needs around the network: norms, scaling, layouts, random numbers.
+// What training needs around the network: norms, scaling, layouts.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "core/base/random.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -34,18 +33,6 @@ void transpose(Stream, const real* from, int64_t batch, int64_t rows, int64_t co
   for (int64_t b = 0; b < batch; b++)
     for (int64_t j = 0; j < columns; j++)
       for (int64_t i = 0; i < rows; i++) to[(b * columns + j) * rows + i] = from[(b * rows + i) * columns + j];
-}
-
-void random_bits(Stream, uint64_t seed, uint32_t purpose, uint32_t epoch, uint32_t index, uint32_t* to, int64_t count) {
-  Random random(seed, static_cast<Purpose>(purpose), epoch, index);
-  for (int64_t i = 0; i < count; i++) to[i] = random.bits();
-}
-
-// The bits that real cannot hold are dropped, so that nothing is rounded up to 1.
-void random_uniform(Stream, uint64_t seed, uint32_t purpose, uint32_t epoch, uint32_t index, real* to, int64_t count) {
-  Random random(seed, static_cast<Purpose>(purpose), epoch, index);
-  const auto steps = static_cast<double>(uint64_t{1} << std::numeric_limits<real>::digits);
-  for (int64_t i = 0; i < count; i++) to[i] = static_cast<real>(std::floor(random.uniform() * steps) / steps);
 }
 
 }  // namespace mpanet::PRECISION::cpu

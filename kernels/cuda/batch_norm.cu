@@ -46,16 +46,16 @@ template <int N>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     batch_norm_moments_kernel(Tiling t, const storage* x, real* partial) {
   auto& shared = shared_memory<SumMemory<N>>();
-  const Place<N> place(t);
+  const TileThread<N> own(t);
   Moments<N> moments;
-  if (place.inside) {
+  if (own.inside) {
     real pivot[N];  // row 0 of all rows
-    const Pack<storage, N> top = load_pack<N>(x + place.channel);
+    const Pack<storage, N> top = load_pack<N>(x + own.channel);
     for (int v = 0; v < N; v++) pivot[v] = load(top.lane[v]);
-    moments = walk_moments(t, place, x, pivot);
+    moments = walk_moments(t, own, x, pivot);
   }
-  real* to = partial + int64_t{place.part} * 2 * t.c;
-  merge_moments(shared, t, place, moments, [&](int channel, real mean, real m2) {
+  real* to = partial + int64_t{own.part} * 2 * t.c;
+  merge_moments(shared, t, own, moments, [&](int channel, real mean, real m2) {
     to[channel] = mean;
     to[t.c + channel] = m2;
   });
@@ -66,10 +66,10 @@ struct MergeMemory {
 };
 
 // Where a thread of a merging block is: one channel, every 64th part.
-struct MergePlace {
+struct MergeThread {
   int channel, group;
   static constexpr int kGroups = kMergeThreads / kMergeColumns;
-  __device__ MergePlace()
+  __device__ MergeThread()
       : channel(static_cast<int>(blockIdx.x * kMergeColumns + threadIdx.x % kMergeColumns)),
         group(static_cast<int>(threadIdx.x) / kMergeColumns) {}
 };
@@ -85,32 +85,32 @@ __global__ void __launch_bounds__(kMergeThreads)
                                     real momentum, real* mean, real* variance, real* running_mean,
                                     real* running_variance) {
   auto& shared = shared_memory<MergeMemory>();
-  const MergePlace place;
+  const MergeThread own;
   const auto rows_of = [&](int part) {
     const int64_t left = rows - int64_t{part} * height;
     return static_cast<real>(left < height ? left : height);
   };
-  const real* from = partial + place.channel;
+  const real* from = partial + own.channel;
   const int64_t pitch = 2 * int64_t{c};
-  const int end = place.channel < c ? parts : 0;
+  const int end = own.channel < c ? parts : 0;
   real sum = 0, m2 = 0;
-  for (int part = place.group; part < end; part += MergePlace::kGroups) {
+  for (int part = own.group; part < end; part += MergeThread::kGroups) {
     sum += rows_of(part) * from[part * pitch];
     m2 += from[part * pitch + c];
   }
   const real center = column_sum<kMergeColumns, kMergeThreads>(sum, shared.partial) / static_cast<real>(rows);
-  for (int part = place.group; part < end; part += MergePlace::kGroups) {
+  for (int part = own.group; part < end; part += MergeThread::kGroups) {
     const real d = from[part * pitch] - center;
     m2 += rows_of(part) * d * d;
   }
   m2 = column_sum<kMergeColumns, kMergeThreads>(m2, shared.partial);
-  if (place.group != 0 || place.channel >= c) return;
-  const double exact_mean = static_cast<double>(load(x[place.channel])) + static_cast<double>(center);
-  mean[place.channel] = static_cast<real>(exact_mean);
-  variance[place.channel] = m2 / static_cast<real>(rows);
-  if (running_mean != nullptr) update_running(running_mean + place.channel, exact_mean, momentum);
+  if (own.group != 0 || own.channel >= c) return;
+  const double exact_mean = static_cast<double>(load(x[own.channel])) + static_cast<double>(center);
+  mean[own.channel] = static_cast<real>(exact_mean);
+  variance[own.channel] = m2 / static_cast<real>(rows);
+  if (running_mean != nullptr) update_running(running_mean + own.channel, exact_mean, momentum);
   if (running_variance != nullptr)
-    update_running(running_variance + place.channel, static_cast<double>(m2) / static_cast<double>(rows - 1), momentum);
+    update_running(running_variance + own.channel, static_cast<double>(m2) / static_cast<double>(rows - 1), momentum);
 }
 
 // y is not below `floor`: 0 with a ReLU, else -infinity.
@@ -119,18 +119,18 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     batch_norm_apply_kernel(Tiling t, const storage* x, const real* mean, const real* variance, real eps,
                             const real* weight, const real* bias, const storage* residual, real floor, storage* y) {
   auto& shared = shared_memory<Coefficients<3, N>>();
-  const Place<N> place(t);
+  const TileThread<N> own(t);
   real k[3][N];
   share_coefficients(
-      shared, place, t,
+      shared, own, t,
       [&](int channel, real(&values)[3]) {
         values[0] = mean[channel];
         values[1] = weight[channel] / sqrt(variance[channel] + eps);
         values[2] = bias[channel];
       },
       k);
-  if (!place.inside) return;
-  walk_rows<4>(t, place, [&]<int kRows>(int64_t at, int64_t stride) {
+  if (!own.inside) return;
+  walk_rows<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> xs[kRows], added[kRows];
     for (int i = 0; i < kRows; i++) {
       xs[i] = load_pack<N>(x + at + i * stride);
@@ -152,10 +152,10 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     batch_norm_gradients_kernel(Tiling t, const storage* dy, const storage* x, const storage* y, const real* mean,
                                 real* partial) {
   auto& shared = shared_memory<GradientMemory<N>>();
-  const Place<N> place(t);
-  const GradientSums<N> sums = walk_gradients<kRelu>(shared.centers, t, place, dy, x, y, mean);
-  real* to = partial + int64_t{place.part} * 2 * t.c;
-  merge_gradients(shared.sums, t, place, sums, [&](int channel, real g, real gd) {
+  const TileThread<N> own(t);
+  const GradientSums<N> sums = walk_gradients<kRelu>(shared.centers, t, own, dy, x, y, mean);
+  real* to = partial + int64_t{own.part} * 2 * t.c;
+  merge_gradients(shared.sums, t, own, sums, [&](int channel, real g, real gd) {
     to[channel] = g;
     to[t.c + channel] = gd;
   });
@@ -165,19 +165,19 @@ __global__ void __launch_bounds__(kMergeThreads)
     batch_norm_merge_gradients_kernel(const real* partial, int parts, int c, const real* variance, real eps,
                                       real* sum_g, real* sum_gn) {
   auto& shared = shared_memory<MergeMemory>();
-  const MergePlace place;
-  const int end = place.channel < c ? parts : 0;
+  const MergeThread own;
+  const int end = own.channel < c ? parts : 0;
   real g = 0, gd = 0;
-  for (int part = place.group; part < end; part += MergePlace::kGroups) {
-    const real* from = partial + int64_t{part} * 2 * c + place.channel;
+  for (int part = own.group; part < end; part += MergeThread::kGroups) {
+    const real* from = partial + int64_t{part} * 2 * c + own.channel;
     g += from[0];
     gd += from[c];
   }
   g = column_sum<kMergeColumns, kMergeThreads>(g, shared.partial);
   gd = column_sum<kMergeColumns, kMergeThreads>(gd, shared.partial);
-  if (place.group != 0 || place.channel >= c) return;
-  sum_g[place.channel] = g;
-  sum_gn[place.channel] = gd / sqrt(variance[place.channel] + eps);
+  if (own.group != 0 || own.channel >= c) return;
+  sum_g[own.channel] = g;
+  sum_gn[own.channel] = gd / sqrt(variance[own.channel] + eps);
 }
 
 template <int N, bool kRelu>
@@ -187,11 +187,11 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                      const real* sum_gn, storage* dx, Write write, storage* dresidual,
                                      Write dresidual_write) {
   auto& shared = shared_memory<Coefficients<4, N>>();
-  const Place<N> place(t);
+  const TileThread<N> own(t);
   const real share = real{1} / static_cast<real>(t.rows);
   real k[4][N];
   share_coefficients(
-      shared, place, t,
+      shared, own, t,
       [&](int channel, real(&values)[4]) {
         const real rstd = real{1} / sqrt(variance[channel] + eps);
         values[0] = weight[channel] * rstd;
@@ -200,18 +200,21 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
         values[3] = sum_gn != nullptr ? rstd * sum_gn[channel] * share : real{0};
       },
       k);
-  if (!place.inside) return;
+  if (!own.inside) return;
   constexpr int kAtOnce = N < 8 ? 2 : 1;  // with eight channels a thread, two rows spill on some architectures
-  walk_rows<kAtOnce>(t, place, [&]<int kRows>(int64_t at, int64_t stride) {
+  walk_rows<kAtOnce>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> dys[kRows], xs[kRows], ys[kRows];
-    UNROLL for (int i = 0; i < kRows; i++) {
+    UNROLL
+    for (int i = 0; i < kRows; i++) {
       dys[i] = load_pack<N>(dy + at + i * stride);
       xs[i] = load_pack<N>(x + at + i * stride);
       if (kRelu) ys[i] = load_pack<N>(y + at + i * stride);
     }
-    UNROLL for (int i = 0; i < kRows; i++) {
+    UNROLL
+    for (int i = 0; i < kRows; i++) {
       real g[N], value[N];
-      UNROLL for (int v = 0; v < N; v++) {
+      UNROLL
+      for (int v = 0; v < N; v++) {
         g[v] = load(dys[i].lane[v]);
         if (kRelu) g[v] = load(ys[i].lane[v]) > 0 ? g[v] : real{0};
         value[v] = k[0][v] * (g[v] - k[1][v] - (load(xs[i].lane[v]) - k[2][v]) * k[3][v]);
@@ -248,7 +251,7 @@ void batch_norm_statistics(Stream stream, const storage* x, int64_t rows, int c,
   real* partial = static_cast<real*>(workspace);
   with_lanes(packs_fit(c, x), [&]<int N>() {
     const Tiling tiling = sum_tiling(rows, c, N);
-    LAUNCH(batch_norm_moments_kernel<N>, grid_of(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, x,
+    LAUNCH(batch_norm_moments_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, x,
            partial);
     LAUNCH(batch_norm_merge_moments_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
            tiling.parts, tiling.height, x, rows, c, momentum, mean, variance, running_mean, running_variance);
@@ -260,7 +263,7 @@ void batch_norm_apply(Stream stream, const storage* x, int64_t rows, int c, cons
   const real floor = relu ? real{0} : -std::numeric_limits<real>::infinity();
   with_constants(packs_fit(c, x, residual, y), residual != nullptr, [&]<int N, bool kResidual>() {
     const Tiling tiling = elementwise_tiling(1, rows, c, N);
-    LAUNCH((batch_norm_apply_kernel<N, kResidual>), grid_of(tiling), kTileThreads, sizeof(Coefficients<3, N>), stream,
+    LAUNCH((batch_norm_apply_kernel<N, kResidual>), tile_grid(tiling), kTileThreads, sizeof(Coefficients<3, N>), stream,
            tiling, x, mean, variance, eps, weight, bias, residual, floor, y);
   });
 }
@@ -271,7 +274,7 @@ void batch_norm_backward_reduce(Stream stream, const storage* dy, const storage*
   real* partial = static_cast<real*>(workspace);
   with_constants(packs_fit(c, dy, x, y), y != nullptr, [&]<int N, bool kRelu>() {
     const Tiling tiling = sum_tiling(rows, c, N);
-    LAUNCH((batch_norm_gradients_kernel<N, kRelu>), grid_of(tiling), kTileThreads, sizeof(GradientMemory<N>), stream,
+    LAUNCH((batch_norm_gradients_kernel<N, kRelu>), tile_grid(tiling), kTileThreads, sizeof(GradientMemory<N>), stream,
            tiling, dy, x, y, mean, partial);
     LAUNCH(batch_norm_merge_gradients_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
            tiling.parts, c, variance, eps, sum_g, sum_gn);
@@ -284,7 +287,7 @@ void batch_norm_backward_apply(Stream stream, const storage* dy, const storage* 
                                Write dresidual_write) {
   with_constants(packs_fit(c, dy, x, y, dx, dresidual), y != nullptr, [&]<int N, bool kRelu>() {
     const Tiling tiling = elementwise_tiling(1, rows, c, N);
-    LAUNCH((batch_norm_backward_apply_kernel<N, kRelu>), grid_of(tiling), kTileThreads, sizeof(Coefficients<4, N>),
+    LAUNCH((batch_norm_backward_apply_kernel<N, kRelu>), tile_grid(tiling), kTileThreads, sizeof(Coefficients<4, N>),
            stream, tiling, dy, x, y, mean, variance, eps, weight, sum_g, sum_gn, dx, write, dresidual, dresidual_write);
   });
 }

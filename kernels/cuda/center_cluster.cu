@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
   const Pack<real, N> start = columns_of(first);
   Pack<real, N> center{};
   int members = 1;
-  each_row(first + 1, n, list, same, [&](int row) {
+  each_chosen_row(first + 1, n, list, same, [&](int row) {
     const Pack<real, N> x = columns_of(row);
     for (int j = 0; j < N; j++) center.lane[j] += x.lane[j] - start.lane[j];
     members++;
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kThreads)
   if (inside) store_pack(centers + int64_t{first} * d + column, center);
 
   const int slice = static_cast<int>(blockIdx.y) * (kThreads / kWarp) + thread / kWarp;
-  each_row(first, n, list, same, [&](int row) {
+  each_chosen_row(first, n, list, same, [&](int row) {
     const Pack<real, N> x = columns_of(row);
     real sum = 0;
     for (int j = 0; j < N; j++) sum += (x.lane[j] - center.lane[j]) * (x.lane[j] - center.lane[j]);
@@ -185,7 +185,7 @@ void center_cluster_forward(Stream stream, const real* f, const int32_t* labels,
   real* pair_sums = static_cast<real*>(workspace);
   real* pull_sums = pair_sums + pair_partials(n, d);
   const bool packed = real_packs_fit(d, f, centers);
-  with_lanes(packed, [&](auto lanes) {
+  with_real_lanes(packed, [&](auto lanes) {
     LAUNCH((centers_kernel<lanes()>), identity_grid(n, d, lanes), kThreads, sizeof(RowList<kThreads>), stream, f,
            labels, n, d, group, size, centers, pull_sums);
   });
@@ -198,7 +198,7 @@ void center_cluster_backward(Stream stream, const real* dloss, const real* f, in
                              const int32_t* group, const int32_t* size, const real* centers, const real* pull,
                              const real* gap, Rows rows, real* df, Write write) {
   KERNEL_CHECK(n > 0 && d > 0, "a batch of features");
-  with_lanes(real_packs_fit(d, f, centers, df), [&](auto lanes) {
+  with_real_lanes(real_packs_fit(d, f, centers, df), [&](auto lanes) {
     LAUNCH((backward_kernel<lanes()>), identity_grid(n, d, lanes), kThreads, sizeof(BackwardShared), stream, dloss, f,
            n, d, margin, group, size, centers, pull, gap, rows, df, write);
   });

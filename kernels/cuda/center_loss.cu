@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads)
   const real factor = 2 * *dloss / divisor;
   Pack<real, N> center{}, sum{};
   bool any = false;
-  each_row(
+  each_chosen_row(
       0, n, list, [&](int row) { return labels[row] == own; },
       [&](int row) {
         if (!inside) return;
@@ -78,7 +78,7 @@ void center_loss_forward(Stream stream, const real* f, const real* centers, cons
                          real* loss, void* workspace) {
   KERNEL_CHECK(n > 0 && d > 0 && k > 0, "a batch of features");
   real* partial = static_cast<real*>(workspace);
-  with_lanes(real_packs_fit(d, f, centers), [&](auto lanes) {
+  with_real_lanes(real_packs_fit(d, f, centers), [&](auto lanes) {
     const dim3 grid(static_cast<unsigned>(n), static_cast<unsigned>(divide_up(d, kThreads * lanes)));
     const int slices = slices_of(d, lanes);
     LAUNCH((squares_kernel<lanes()>), grid, kThreads, 0, stream, f, centers, labels, d, slices, partial);
@@ -90,7 +90,7 @@ void center_loss_forward(Stream stream, const real* f, const real* centers, cons
 void center_loss_backward(Stream stream, const real* dloss, const real* f, const real* centers, const int32_t* labels,
                           int n, int d, int k, real* df, Write df_write, real* dcenters, Write dcenters_write) {
   KERNEL_CHECK(n > 0 && d > 0 && k > 0, "a batch of features");
-  with_lanes(real_packs_fit(d, f, centers, df, dcenters), [&](auto lanes) {
+  with_real_lanes(real_packs_fit(d, f, centers, df, dcenters), [&](auto lanes) {
     const dim3 grid(static_cast<unsigned>(k), static_cast<unsigned>(divide_up(d, kThreads * lanes)));
     LAUNCH((backward_kernel<lanes()>), grid, kThreads, sizeof(RowList<kThreads>), stream, dloss, f, centers, labels, n,
            d, static_cast<real>(n) * static_cast<real>(k), df, df_write, dcenters, dcenters_write);

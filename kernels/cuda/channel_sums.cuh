@@ -46,9 +46,10 @@ __device__ void add_moments(const storage* from, int64_t stride, const real (&pi
 
 // Moments of this thread's rows, about `pivot`.
 template <int N>
-__device__ Moments<N> walk_moments(const Tiling& t, const Place<N>& place, const storage* x, const real (&pivot)[N]) {
+__device__ Moments<N> walk_moments(const Tiling& t, const TileThread<N>& own, const storage* x,
+                                   const real (&pivot)[N]) {
   Moments<N> moments;
-  walk_rows<4>(t, place,
+  walk_rows<4>(t, own,
                [&]<int kRows>(int64_t at, int64_t stride) { add_moments<kRows>(x + at, stride, pivot, moments); });
   return moments;
 }
@@ -63,23 +64,23 @@ __device__ void keep_sums(SumMemory<N>& shared, const real (&a)[N], const real (
 
 // finish(channel, mean - pivot, M2) of the block's rows, for each channel of the tile by one thread. Has a barrier.
 template <int N, class Finish>
-__device__ void merge_moments(SumMemory<N>& shared, const Tiling& t, const Place<N>& place, const Moments<N>& moments,
-                              const Finish& finish) {
-  if (place.inside) keep_sums(shared, moments.mean, moments.m2);
+__device__ void merge_moments(SumMemory<N>& shared, const Tiling& t, const TileThread<N>& own,
+                              const Moments<N>& moments, const Finish& finish) {
+  if (own.inside) keep_sums(shared, moments.mean, moments.m2);
   __syncthreads();
   const int j = static_cast<int>(threadIdx.x), lane = j % N, pack = j / N;
-  if (j >= N << t.shift || place.first + j >= t.c) return;
-  const int step_shift = 8 - t.shift;  // log2 of place.step
-  const auto rows_of = [&](int i) { return static_cast<real>((place.count - i + place.step - 1) >> step_shift); };
-  const int walkers = place.count < place.step ? place.count : place.step;  // threads that had a row
+  if (j >= N << t.shift || own.first + j >= t.c) return;
+  const int step_shift = 8 - t.shift;  // log2 of own.step
+  const auto rows_of = [&](int i) { return static_cast<real>((own.count - i + own.step - 1) >> step_shift); };
+  const int walkers = own.count < own.step ? own.count : own.step;  // threads that had a row
   real mean = 0, m2 = 0;
   for (int i = 0; i < walkers; i++) mean += rows_of(i) * shared.value[0][lane][(i << t.shift) + pack];
-  mean /= static_cast<real>(place.count);
+  mean /= static_cast<real>(own.count);
   for (int i = 0; i < walkers; i++) {
     const real d = shared.value[0][lane][(i << t.shift) + pack] - mean;
     m2 += shared.value[1][lane][(i << t.shift) + pack] + rows_of(i) * d * d;
   }
-  finish(place.first + j, mean, m2);
+  finish(own.first + j, mean, m2);
 }
 
 template <int N>
@@ -115,14 +116,14 @@ __device__ void add_gradients(const storage* dy, const storage* x, const storage
 
 // Sums of g and g (x - mean) over this thread's rows; mean points at the image's channel 0. Has a barrier.
 template <bool kRelu, int N>
-__device__ GradientSums<N> walk_gradients(Coefficients<1, N>& centers, const Tiling& t, const Place<N>& place,
+__device__ GradientSums<N> walk_gradients(Coefficients<1, N>& centers, const Tiling& t, const TileThread<N>& own,
                                           const storage* dy, const storage* x, const storage* y, const real* mean) {
   GradientSums<N> sums;
   real center[1][N];
   share_coefficients(
-      centers, place, t, [&](int channel, real(&values)[1]) { values[0] = mean[channel]; }, center);
-  if (!place.inside) return sums;
-  walk_rows<N == 8 ? 2 : 4>(t, place, [&]<int kRows>(int64_t at, int64_t stride) {
+      centers, own, t, [&](int channel, real(&values)[1]) { values[0] = mean[channel]; }, center);
+  if (!own.inside) return sums;
+  walk_rows<N == 8 ? 2 : 4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     add_gradients<kRows, kRelu>(dy, x, y, at, stride, center[0], sums);
   });
   return sums;
@@ -131,18 +132,18 @@ __device__ GradientSums<N> walk_gradients(Coefficients<1, N>& centers, const Til
 // finish(channel, sum g, sum g (x - center)) of the block's rows, for each channel of the tile by one thread. Has a
 // barrier.
 template <int N, class Finish>
-__device__ void merge_gradients(SumMemory<N>& shared, const Tiling& t, const Place<N>& place,
+__device__ void merge_gradients(SumMemory<N>& shared, const Tiling& t, const TileThread<N>& own,
                                 const GradientSums<N>& sums, const Finish& finish) {
-  if (place.inside) keep_sums(shared, sums.g, sums.gd);
+  if (own.inside) keep_sums(shared, sums.g, sums.gd);
   __syncthreads();
   const int j = static_cast<int>(threadIdx.x), lane = j % N, pack = j / N;
-  if (j >= N << t.shift || place.first + j >= t.c) return;
+  if (j >= N << t.shift || own.first + j >= t.c) return;
   real g = 0, gd = 0;
-  for (int i = 0; i < place.step; i++) {
+  for (int i = 0; i < own.step; i++) {
     g += shared.value[0][lane][(i << t.shift) + pack];
     gd += shared.value[1][lane][(i << t.shift) + pack];
   }
-  finish(place.first + j, g, gd);
+  finish(own.first + j, g, gd);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

@@ -61,7 +61,7 @@ inline Tiling elementwise_tiling(int64_t images, int64_t rows, int c, int lanes)
 
 // What a thread of a block works on.
 template <int N>
-struct Place {
+struct TileThread {
   int column;     // its pack in the tile
   int row, step;  // its first row in the block, and how far to the next
   int count;      // the block's rows
@@ -72,7 +72,7 @@ struct Place {
   int64_t image;
   int64_t at;  // index of the first element of its row 0, at its channel
 
-  __device__ explicit Place(const Tiling& t) {
+  __device__ explicit TileThread(const Tiling& t) {
     const unsigned tile = blockIdx.x % static_cast<unsigned>(t.tiles);
     const unsigned stack = blockIdx.x / static_cast<unsigned>(t.tiles), parts = static_cast<unsigned>(t.parts);
     const int thread = static_cast<int>(threadIdx.x);
@@ -92,13 +92,13 @@ struct Place {
 
 // body<rows>(index of an element, elements to the next) over this thread's rows: kRows at once, the last ones singly.
 template <int kRows, int N, class Body>
-__device__ void walk_rows(const Tiling& t, const Place<N>& place, const Body& body) {
-  const int64_t stride = int64_t{place.step} * t.c;
-  int64_t at = place.at + int64_t{place.row} * t.c;
-  int row = place.row;
-  for (; row + (kRows - 1) * place.step < place.count; row += kRows * place.step, at += kRows * stride)
+__device__ void walk_rows(const Tiling& t, const TileThread<N>& own, const Body& body) {
+  const int64_t stride = int64_t{own.step} * t.c;
+  int64_t at = own.at + int64_t{own.row} * t.c;
+  int row = own.row;
+  for (; row + (kRows - 1) * own.step < own.count; row += kRows * own.step, at += kRows * stride)
     body.template operator()<kRows>(at, stride);
-  for (; row < place.count; row += place.step, at += stride) body.template operator()<1>(at, stride);
+  for (; row < own.count; row += own.step, at += stride) body.template operator()<1>(at, stride);
 }
 
 // Extra columns of tables in shared memory. Threads j, j + 1, ... write (lane j % N, pack j / N) or read it; with this
@@ -115,21 +115,21 @@ struct Coefficients {
 // Each channel's K values are computed once, by compute(channel, values), and taken by all threads of that channel.
 // Has a barrier: all threads of the block must call.
 template <int K, int N, class Compute>
-__device__ void share_coefficients(Coefficients<K, N>& shared, const Place<N>& place, const Tiling& t,
+__device__ void share_coefficients(Coefficients<K, N>& shared, const TileThread<N>& own, const Tiling& t,
                                    const Compute& compute, real (&mine)[K][N]) {
-  const int j = static_cast<int>(threadIdx.x), channel = place.first + j;
+  const int j = static_cast<int>(threadIdx.x), channel = own.first + j;
   if (j < N << t.shift && channel < t.c) {
     real values[K];
     compute(channel, values);
     for (int k = 0; k < K; k++) shared.value[k][j % N][j / N] = values[k];
   }
   __syncthreads();
-  if (!place.inside) return;
+  if (!own.inside) return;
   for (int k = 0; k < K; k++)
-    for (int v = 0; v < N; v++) mine[k][v] = shared.value[k][v][place.column];
+    for (int v = 0; v < N; v++) mine[k][v] = shared.value[k][v][own.column];
 }
 
-inline unsigned grid_of(const Tiling& tiling) { return static_cast<unsigned>(tiling.blocks); }
+inline unsigned tile_grid(const Tiling& tiling) { return static_cast<unsigned>(tiling.blocks); }
 
 // Calls body<lanes>(), body<lanes, flag>(): what a launcher knows becomes a constant of the kernel.
 template <class Body>

@@ -10,7 +10,9 @@ namespace mpanet::PRECISION::KERNEL_NS {
 constexpr int kLargestSide = 1 << 13, kBias = 1 << 14;
 constexpr int kNowhere = 0x6000 << 16, kNoTap = 0x4000 << 16;  // each outside of every picture, and their sum too
 
-__device__ inline int place(int y, int x) { return static_cast<int>(static_cast<unsigned>(y) << 16) + x + kBias; }
+__device__ inline int pack_coordinates(int y, int x) {
+  return static_cast<int>(static_cast<unsigned>(y) << 16) + x + kBias;
+}
 
 // A pixel of a grid (n, height, width), in memory order.
 struct PixelGrid {
@@ -36,16 +38,16 @@ struct Gather {
   FastDivide by_c, by_taps_x;
 
   struct Pixel {
-    int at, place;
+    int at, coordinates;
   };
   struct Tap {
-    int at, place, c;
+    int at, coordinates, c;
   };
   __device__ Pixel pixel(int index) const {
     if (index >= grid.pixels) return {0, kNowhere};
     const auto [n, y, x] = grid.locate(index);
     const int top = y * stride - pad_y, left = x * stride - pad_x;
-    return {(n * h + top) * w + left, mpanet::PRECISION::KERNEL_NS::place(top, left)};
+    return {(n * h + top) * w + left, pack_coordinates(top, left)};
   }
   __device__ Tap tap(int column, int columns) const {
     if (column >= columns) return {0, kNoTap, 0};
@@ -53,7 +55,7 @@ struct Gather {
     return {i * w + j, static_cast<int>(static_cast<unsigned>(i) << 16) + j, by_c.remainder(column, tap)};
   }
   __device__ bool inside(const Pixel& pixel, const Tap& tap) const {
-    const unsigned both = static_cast<unsigned>(pixel.place) + static_cast<unsigned>(tap.place);
+    const unsigned both = static_cast<unsigned>(pixel.coordinates) + static_cast<unsigned>(tap.coordinates);
     return (both >> 16) < static_cast<unsigned>(h) && (both & 0xffffu) - kBias < static_cast<unsigned>(w);
   }
   __device__ const storage* at(const Pixel& pixel, const Tap& tap) const {

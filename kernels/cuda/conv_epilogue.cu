@@ -20,7 +20,8 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(storage* y, int64_t pa
   real v[N], residual[N];
   load_lanes(y + i, v);
   if (e.residual != nullptr) load_lanes(e.residual + i, residual);
-  UNROLL for (int j = 0; j < N; j++) {
+  UNROLL
+  for (int j = 0; j < N; j++) {
     if (e.scale != nullptr) v[j] *= e.scale[channel + j];
     if (e.shift != nullptr) v[j] += e.shift[channel + j];
     if (e.residual != nullptr) v[j] += residual[j];

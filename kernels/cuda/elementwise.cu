@@ -23,7 +23,8 @@ __global__ void __launch_bounds__(kPackThreads) cast_kernel(const From* from, st
 __global__ void __launch_bounds__(kPackThreads) set_value_kernel(real* to, int64_t count, real value, bool packed) {
   each_pack<kFull<real>>(count, packed, [&]<int N>(int64_t i) {
     real v[N];
-    UNROLL for (int j = 0; j < N; j++) v[j] = value;
+    UNROLL
+    for (int j = 0; j < N; j++) v[j] = value;
     put_lanes(to + i, v, Write::Set);
   });
 }

@@ -117,7 +117,7 @@ int merges(int64_t gallery) {
   return count;
 }
 
-unsigned grid_of(int64_t rows, int64_t blocks) {
+unsigned query_grid(int64_t rows, int64_t blocks) {
   KERNEL_CHECK(rows * blocks <= std::numeric_limits<int32_t>::max(), "fewer queries at a time");
   return static_cast<unsigned>(rows * blocks);
 }
@@ -126,17 +126,17 @@ unsigned grid_of(int64_t rows, int64_t blocks) {
 
 void squared_norms(Stream stream, const real* x, int64_t rows, int d, real* norms) {
   KERNEL_CHECK(rows > 0 && d > 0, "features");
-  with_lanes(real_packs_fit(d, x), [&](auto lanes) {
-    LAUNCH((norms_kernel<lanes()>), grid_of(rows, 1), kThreads, sizeof(NormShared), stream, x, d, norms);
+  with_real_lanes(real_packs_fit(d, x), [&](auto lanes) {
+    LAUNCH((norms_kernel<lanes()>), query_grid(rows, 1), kThreads, sizeof(NormShared), stream, x, d, norms);
   });
 }
 
 void squared_distances(Stream stream, const real* query_norms, const real* gallery_norms, int64_t queries,
                        int64_t gallery, real* distance) {
   KERNEL_CHECK(queries > 0 && gallery > 0, "queries and a gallery");
-  with_lanes(real_packs_fit(gallery, gallery_norms, distance), [&](auto lanes) {
+  with_real_lanes(real_packs_fit(gallery, gallery_norms, distance), [&](auto lanes) {
     const int64_t blocks = divide_up(gallery, kThreads * lanes);
-    LAUNCH((distances_kernel<lanes()>), grid_of(queries, blocks), kThreads, 0, stream, query_norms, gallery_norms,
+    LAUNCH((distances_kernel<lanes()>), query_grid(queries, blocks), kThreads, 0, stream, query_norms, gallery_norms,
            gallery, static_cast<unsigned>(blocks), distance);
   });
 }
@@ -154,10 +154,10 @@ void rank(Stream stream, const real* distance, int64_t queries, int64_t gallery,
   int32_t* from = merges(gallery) % 2 == 0 ? order : static_cast<int32_t*>(workspace);
   int32_t* to = merges(gallery) % 2 == 0 ? static_cast<int32_t*>(workspace) : order;
   const int64_t runs = divide_up(gallery, kRun), blocks = divide_up(gallery, kThreads);
-  LAUNCH(sort_runs_kernel, grid_of(queries, runs), static_cast<unsigned>(size / 2), sizeof(SortShared), stream,
+  LAUNCH(sort_runs_kernel, query_grid(queries, runs), static_cast<unsigned>(size / 2), sizeof(SortShared), stream,
          distance, gallery, static_cast<unsigned>(runs), size, from);
   for (int64_t width = kRun; width < gallery; width *= 2) {
-    LAUNCH(merge_runs_kernel, grid_of(queries, blocks), kThreads, 0, stream, distance, gallery,
+    LAUNCH(merge_runs_kernel, query_grid(queries, blocks), kThreads, 0, stream, distance, gallery,
            static_cast<unsigned>(blocks), width, from, to);
     int32_t* merged = to;
     to = from;

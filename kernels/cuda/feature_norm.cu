@@ -39,11 +39,14 @@ struct Walk {
         first(static_cast<int>(threadIdx.x) / kColumns),
         n(column < width ? rows : 0),
         d(width) {
-    UNROLL for (int k = 0; k < K; k++) from[k] = matrices[k] + column;
-    UNROLL for (int i = 0; i < kKept; i++) {
+    UNROLL
+    for (int k = 0; k < K; k++) from[k] = matrices[k] + column;
+    UNROLL
+    for (int i = 0; i < kKept; i++) {
       const int row = first + i * kWalkers;
       if (row >= n) continue;
-      UNROLL for (int k = 0; k < K; k++) kept[k][i] = from[k][int64_t{row} * d];
+      UNROLL
+      for (int k = 0; k < K; k++) kept[k][i] = from[k][int64_t{row} * d];
     }
   }
 
@@ -51,14 +54,17 @@ struct Walk {
   template <class Body>
   __device__ void each(const Body& body) const {
     real values[K];
-    UNROLL for (int i = 0; i < kKept; i++) {
+    UNROLL
+    for (int i = 0; i < kKept; i++) {
       const int row = first + i * kWalkers;
       if (row >= n) continue;
-      UNROLL for (int k = 0; k < K; k++) values[k] = kept[k][i];
+      UNROLL
+      for (int k = 0; k < K; k++) values[k] = kept[k][i];
       body(int64_t{row} * d + column, values);
     }
     for (int row = first + kKept * kWalkers; row < n; row += kWalkers) {
-      UNROLL for (int k = 0; k < K; k++) values[k] = from[k][int64_t{row} * d];
+      UNROLL
+      for (int k = 0; k < K; k++) values[k] = from[k][int64_t{row} * d];
       body(int64_t{row} * d + column, values);
     }
   }

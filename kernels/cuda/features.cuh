@@ -13,7 +13,7 @@ bool real_packs_fit(int64_t width, const T*... start) {
 
 // body(std::integral_constant<int, N>) with the number of lanes that a kernel on reals shall use.
 template <class Body>
-void with_lanes(bool packed, const Body& body) {
+void with_real_lanes(bool packed, const Body& body) {
   if (packed)
     body(std::integral_constant<int, kFull<real>>{});
   else
@@ -62,7 +62,7 @@ __device__ void each_weighted_row(int begin, int n, RowList<T>& list, const Want
 
 // The same without weights.
 template <int T, class Wanted, class Body>
-__device__ void each_row(int begin, int n, RowList<T>& list, const Wanted& wanted, const Body& body) {
+__device__ void each_chosen_row(int begin, int n, RowList<T>& list, const Wanted& wanted, const Body& body) {
   each_weighted_row(
       begin, n, list, [&](int row, real&) { return wanted(row); }, [&](int row, real) { body(row); });
 }
@@ -175,7 +175,7 @@ __global__ void pair_distances_kernel(const real* partial, const int32_t* group,
 template <class Finish>
 void pair_distances(Stream stream, const real* f, const int32_t* group, int n, int d, real* partial, real* distance) {
   const auto tiles = static_cast<unsigned>(divide_up(n, kPairTile)), splits = static_cast<unsigned>(pair_splits(d));
-  with_lanes(real_packs_fit(d, f), [&](auto lanes) {
+  with_real_lanes(real_packs_fit(d, f), [&](auto lanes) {
     LAUNCH((pair_partials_kernel<lanes()>), dim3(tiles * (tiles + 1) / 2, splits), kPairThreads, sizeof(PairShared),
            stream, f, group, n, d, partial);
   });

@@ -35,16 +35,16 @@ template <int N>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     instance_norm_moments_kernel(Tiling t, const storage* x, real eps, real* mean, real* rstd) {
   auto& shared = shared_memory<SumMemory<N>>();
-  const Place<N> place(t);
-  const storage* top = x + place.image * t.rows * t.c;  // the image's row 0, the pivot
+  const TileThread<N> own(t);
+  const storage* top = x + own.image * t.rows * t.c;  // the image's row 0, the pivot
   Moments<N> moments;
-  if (place.inside) {
+  if (own.inside) {
     real pivot[N];
-    load_lanes(top + place.channel, pivot);
-    moments = walk_moments(t, place, x, pivot);
+    load_lanes(top + own.channel, pivot);
+    moments = walk_moments(t, own, x, pivot);
   }
-  merge_moments(shared, t, place, moments, [&](int channel, real center, real m2) {
-    const int64_t at = place.image * t.c + channel;
+  merge_moments(shared, t, own, moments, [&](int channel, real center, real m2) {
+    const int64_t at = own.image * t.c + channel;
     mean[at] = load(top[channel]) + center;
     rstd[at] = real{1} / sqrt(m2 / static_cast<real>(t.rows) + eps);
   });
@@ -56,20 +56,20 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     instance_norm_blend_kernel(Tiling t, const storage* x, const real* mean, const real* rstd, const real* mask,
                                storage* y) {
   auto& shared = shared_memory<Coefficients<3, N>>();
-  const Place<N> place(t);
+  const TileThread<N> own(t);
   real k[3][N];
   share_coefficients(
-      shared, place, t,
+      shared, own, t,
       [&](int channel, real(&values)[3]) {
-        const int64_t at = place.image * t.c + channel;
+        const int64_t at = own.image * t.c + channel;
         const real m = mask != nullptr ? mask[at] : real{0};
         values[0] = mean[at];
         values[1] = (1 - m) * rstd[at];
         values[2] = m;
       },
       k);
-  if (!place.inside) return;
-  walk_rows<4>(t, place, [&]<int kRows>(int64_t at, int64_t stride) {
+  if (!own.inside) return;
+  walk_rows<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> xs[kRows];
     for (int i = 0; i < kRows; i++) xs[i] = load_pack<N>(x + at + i * stride);
     for (int i = 0; i < kRows; i++) {
@@ -87,11 +87,10 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     instance_norm_gradients_kernel(Tiling t, const storage* dy, const storage* x, const real* mean, const real* rstd,
                                    real* sum_dy, real* sum_dyn) {
   auto& shared = shared_memory<GradientMemory<N>>();
-  const Place<N> place(t);
-  const GradientSums<N> sums =
-      walk_gradients<false>(shared.centers, t, place, dy, x, nullptr, mean + place.image * t.c);
-  merge_gradients(shared.sums, t, place, sums, [&](int channel, real g, real gd) {
-    const int64_t at = place.image * t.c + channel;
+  const TileThread<N> own(t);
+  const GradientSums<N> sums = walk_gradients<false>(shared.centers, t, own, dy, x, nullptr, mean + own.image * t.c);
+  merge_gradients(shared.sums, t, own, sums, [&](int channel, real g, real gd) {
+    const int64_t at = own.image * t.c + channel;
     sum_dy[at] = g;
     sum_dyn[at] = gd * rstd[at];
   });
@@ -110,13 +109,13 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                         const real* rstd, const real* mask, const real* sum_dy, const real* sum_dyn,
                                         const real* dpooled, storage* dx, Write write) {
   auto& shared = shared_memory<Coefficients<4, N>>();
-  const Place<N> place(t);
+  const TileThread<N> own(t);
   const real share = real{1} / static_cast<real>(t.rows);
   real k[4][N];
   share_coefficients(
-      shared, place, t,
+      shared, own, t,
       [&](int channel, real(&values)[4]) {
-        const int64_t at = place.image * t.c + channel;
+        const int64_t at = own.image * t.c + channel;
         const real m = mask != nullptr ? mask[at] : real{0}, scale = (1 - m) * rstd[at];
         values[0] = mean[at];
         values[1] = m + scale;
@@ -124,8 +123,8 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
         values[3] = scale * rstd[at] * share * sum_dyn[at];
       },
       k);
-  if (!place.inside) return;
-  walk_rows<2>(t, place, [&]<int kRows>(int64_t at, int64_t stride) {
+  if (!own.inside) return;
+  walk_rows<2>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> dys[kRows], xs[kRows];
     for (int i = 0; i < kRows; i++) {
       dys[i] = load_pack<N>(dy + at + i * stride);
@@ -145,8 +144,8 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
 void instance_norm_statistics(Stream stream, const storage* x, int n, int hw, int c, real eps, real* mean, real* rstd) {
   with_lanes(packs_fit(c, x), [&]<int N>() {
     const Tiling tiling = image_tiling(n, hw, c, N);
-    LAUNCH(instance_norm_moments_kernel<N>, grid_of(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, x, eps,
-           mean, rstd);
+    LAUNCH(instance_norm_moments_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, x,
+           eps, mean, rstd);
   });
 }
 
@@ -154,8 +153,8 @@ void instance_norm_blend(Stream stream, const storage* x, int n, int hw, int c, 
                          const real* mask, storage* y) {
   with_lanes(packs_fit(c, x, y), [&]<int N>() {
     const Tiling tiling = elementwise_tiling(n, hw, c, N);
-    LAUNCH(instance_norm_blend_kernel<N>, grid_of(tiling), kTileThreads, sizeof(Coefficients<3, N>), stream, tiling, x,
-           mean, rstd, mask, y);
+    LAUNCH(instance_norm_blend_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(Coefficients<3, N>), stream, tiling,
+           x, mean, rstd, mask, y);
   });
 }
 
@@ -163,8 +162,8 @@ void instance_norm_backward_reduce(Stream stream, const storage* dy, const stora
                                    const real* mean, const real* rstd, real* sum_dy, real* sum_dyn) {
   with_lanes(packs_fit(c, dy, x), [&]<int N>() {
     const Tiling tiling = image_tiling(n, hw, c, N);
-    LAUNCH(instance_norm_gradients_kernel<N>, grid_of(tiling), kTileThreads, sizeof(GradientMemory<N>), stream, tiling,
-           dy, x, mean, rstd, sum_dy, sum_dyn);
+    LAUNCH(instance_norm_gradients_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(GradientMemory<N>), stream,
+           tiling, dy, x, mean, rstd, sum_dy, sum_dyn);
   });
 }
 
@@ -179,7 +178,7 @@ void instance_norm_backward_apply(Stream stream, const storage* dy, const storag
                                   const real* sum_dyn, const real* dpooled, storage* dx, Write write) {
   with_lanes(packs_fit(c, dy, x, dx), [&]<int N>() {
     const Tiling tiling = elementwise_tiling(n, hw, c, N);
-    LAUNCH(instance_norm_backward_apply_kernel<N>, grid_of(tiling), kTileThreads, sizeof(Coefficients<4, N>), stream,
+    LAUNCH(instance_norm_backward_apply_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(Coefficients<4, N>), stream,
            tiling, dy, x, mean, rstd, mask, sum_dy, sum_dyn, dpooled, dx, write);
   });
 }

@@ -107,14 +107,16 @@ __device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
 template <int N, class T>
 __device__ inline void unpack(const Pack<T, N>& pack, real (&to)[N]) {
   if constexpr (std::is_same_v<T, bfloat16> && N % 2 == 0) {
-    UNROLL for (int i = 0; i < N; i += 2) {
+    UNROLL
+    for (int i = 0; i < N; i += 2) {
       uint32_t two;
       memcpy(&two, pack.lane + i, sizeof(two));
       to[i] = std::bit_cast<float>(two << 16);
       to[i + 1] = std::bit_cast<float>(two & 0xffff0000u);
     }
   } else {
-    UNROLL for (int i = 0; i < N; i++) to[i] = load(pack.lane[i]);
+    UNROLL
+    for (int i = 0; i < N; i++) to[i] = load(pack.lane[i]);
   }
 }
 
@@ -127,7 +129,8 @@ template <int N, class T>
 __device__ inline void put_lanes(T* to, const real (&values)[N], Write write) {
   Pack<T, N> pack;
   if (write == Write::Add) pack = load_pack<N>(to);
-  UNROLL for (int i = 0; i < N; i++) put(pack.lane[i], values[i], write);
+  UNROLL
+  for (int i = 0; i < N; i++) put(pack.lane[i], values[i], write);
   store_pack(to, pack);
 }
 

@@ -25,7 +25,7 @@ struct Strips {
   }
 };
 
-inline unsigned grid_of(int64_t blocks) {
+inline unsigned checked_grid(int64_t blocks) {
   KERNEL_CHECK(blocks < int64_t{1} << 31, "fewer than 2^31 blocks");
   return static_cast<unsigned>(blocks);
 }
@@ -38,7 +38,7 @@ inline int shorter_span(int64_t images, int64_t rows, int span) {
 
 // body<M>(row) handles the rows row, row + step, ..: M of them, kAtOnce or one.
 template <int kAtOnce, class Body>
-__device__ void each_row(int row, int step, int end, const Body& body) {
+__device__ void each_strided_row(int row, int step, int end, const Body& body) {
   for (; row + (kAtOnce - 1) * step < end; row += kAtOnce * step) body.template operator()<kAtOnce>(row);
   for (; row < end; row += step) body.template operator()<1>(row);
 }
@@ -58,17 +58,21 @@ __device__ void stage_rows(MapRow* table, int rows, int p, const Value& value) {
 template <int P>
 __device__ inline void read_row(const MapRow& row, real (&to)[P]) {
   constexpr int N = kFull<real>;
-  UNROLL for (int j = 0; j < P; j += N) {
+  UNROLL
+  for (int j = 0; j < P; j += N) {
     const Pack<real, N> pack = load_pack<N>(row + j);
-    UNROLL for (int k = 0; k < N && j + k < P; k++) to[j + k] = pack.lane[k];
+    UNROLL
+    for (int k = 0; k < N && j + k < P; k++) to[j + k] = pack.lane[k];
   }
 }
 
 // coefficient[j][v] = from[j * c + v] for j < p, else 0.
 template <int P, int N>
 __device__ inline void read_coefficients(const real* from, int c, int p, bool inside, real (&coefficient)[P][N]) {
-  UNROLL for (int j = 0; j < P; j++) {
-    UNROLL for (int v = 0; v < N; v++) coefficient[j][v] = 0;
+  UNROLL
+  for (int j = 0; j < P; j++) {
+    UNROLL
+    for (int v = 0; v < N; v++) coefficient[j][v] = 0;
     if (inside && j < p) load_lanes(from + int64_t{j} * c, coefficient[j]);
   }
 }
@@ -79,7 +83,8 @@ __device__ inline void read_coefficients(const real* from, int c, int p, bool in
 template <int N, class Finish>
 __device__ void total_rows(real (&table)[kPatternThreads * N], const real (&sum)[N], int shift, const Finish& finish) {
   __syncthreads();
-  UNROLL for (int v = 0; v < N; v++) table[threadIdx.x * N + v] = sum[v];
+  UNROLL
+  for (int v = 0; v < N; v++) table[threadIdx.x * N + v] = sum[v];
   __syncthreads();
   const int width = N << shift;
   for (int i = static_cast<int>(threadIdx.x); i < width; i += kPatternThreads) {
@@ -107,7 +112,8 @@ __device__ inline real sum_and_scatter(real* value, int lane) {
   constexpr int kHalf = COUNT / 2;
   const bool upper = (lane & OFFSET) != 0;
   if constexpr (COUNT == 1) value[0] += __shfl_xor_sync(kAllLanes, value[0], OFFSET);
-  UNROLL for (int i = 0; i < kHalf; i++) {
+  UNROLL
+  for (int i = 0; i < kHalf; i++) {
     const real give = upper ? value[i] : value[i + kHalf], keep = upper ? value[i + kHalf] : value[i];
     value[i] = keep + __shfl_xor_sync(kAllLanes, give, OFFSET);
   }

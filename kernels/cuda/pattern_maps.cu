@@ -41,15 +41,20 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
     const storage* from = x + begin * c + channel;
     for (int row = group * ROWS; row < count; row += groups * ROWS) {
       Pack<storage, N> pack[ROWS] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) {
+      UNROLL
+      for (int i = 0; i < ROWS; i++) {
         if (inside && row + i < count) pack[i] = load_pack<N>(from + int64_t{row + i} * c);
       }
       real dot[ROWS * kMaxParts] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) {
+      UNROLL
+      for (int i = 0; i < ROWS; i++) {
         real value[N];
         unpack(pack[i], value);
-        UNROLL for (int v = 0; v < N; v++) UNROLL for (int j = 0; j < P; j++) dot[i * kMaxParts + j] +=
-            value[v] * weight[j][v];
+        UNROLL
+        for (int v = 0; v < N; v++) {
+          UNROLL
+          for (int j = 0; j < P; j++) dot[i * kMaxParts + j] += value[v] * weight[j][v];
+        }
       }
       keep_dots<ROWS>(table, dot, column / kWarp, row, strip == 0);
     }
@@ -97,19 +102,23 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
   const int step = kThreads >> shift;
   const auto take = [&]<int M>(int row) {
     Pack<storage, N> pack[M], old[M] = {};
-    UNROLL for (int i = 0; i < M; i++) {
+    UNROLL
+    for (int i = 0; i < M; i++) {
       const int64_t at = (begin + row + i * step) * c + channel;
       pack[i] = load_pack<N>(x + at);
       if (write == Write::Add) old[i] = load_pack<N>(dx + at);
     }
-    UNROLL for (int i = 0; i < M; i++) {
+    UNROLL
+    for (int i = 0; i < M; i++) {
       real ds[P], value[N], before[N];
       read_row(memory.ds[row + i * step], ds);
       unpack(pack[i], value);
       unpack(old[i], before);
-      UNROLL for (int v = 0; v < N; v++) {
+      UNROLL
+      for (int v = 0; v < N; v++) {
         real back = 0;
-        UNROLL for (int j = 0; j < P; j++) {
+        UNROLL
+        for (int j = 0; j < P; j++) {
           sum[j][v] += ds[j] * value[v];
           back += ds[j] * weight[j][v];
         }
@@ -118,9 +127,10 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       put_lanes(dx + (begin + row + i * step) * c + channel, before, Write::Set);
     }
   };
-  if (channel < c) each_row<4>(thread >> shift, step, count, take);
+  if (channel < c) each_strided_row<4>(thread >> shift, step, count, take);
 
-  UNROLL for (int j = 0; j < P; j++) {
+  UNROLL
+  for (int j = 0; j < P; j++) {
     if (j >= p) break;
     real* to = partial_w + (chunk * p + j) * c;
     total_rows(memory.table, sum[j], shift, [&](int i, real total) {
@@ -160,8 +170,8 @@ void launch_forward(Stream stream, const storage* x, const real* w, const real* 
                                           : p <= 6 ? pattern_maps_forward_kernel<6, N>
                                                    : pattern_maps_forward_kernel<8, N>;
   const int span = shorter_span(1, rows, kSpan);
-  LAUNCH(pattern_maps_forward_for_p, grid_of(divide_up(rows, span)), kThreads, sizeof(DotTable), stream, x, w, b, rows,
-         c, p, Strips(c, N, 5, 8), span, masks);
+  LAUNCH(pattern_maps_forward_for_p, checked_grid(divide_up(rows, span)), kThreads, sizeof(DotTable), stream, x, w, b,
+         rows, c, p, Strips(c, N, 5, 8), span, masks);
 }
 
 template <int N>
@@ -171,13 +181,13 @@ void launch_backward(Stream stream, const real* dmasks, const real* masks, const
                                            : p <= 6 ? pattern_maps_backward_kernel<6, N>
                                                     : pattern_maps_backward_kernel<8, N>;
   const Strips strips(c, N, 0, 7);
-  LAUNCH(pattern_maps_backward_for_p, grid_of(divide_up(rows, kChunk) * strips.count), kThreads,
+  LAUNCH(pattern_maps_backward_for_p, checked_grid(divide_up(rows, kChunk) * strips.count), kThreads,
          sizeof(BackwardMemory<N>), stream, dmasks, masks, x, w, rows, c, p, strips, dx, write, partial_w, partial_b);
 }
 
 void add_chunks(Stream stream, const real* partial, int64_t chunks, int columns, real* to, Write write) {
-  LAUNCH(pattern_maps_chunks_kernel, grid_of(divide_up(columns, kWarp)), kThreads, sizeof(ChunkMemory), stream, partial,
-         chunks, columns, to, write);
+  LAUNCH(pattern_maps_chunks_kernel, checked_grid(divide_up(columns, kWarp)), kThreads, sizeof(ChunkMemory), stream,
+         partial, chunks, columns, to, write);
 }
 
 void check(int64_t rows, int c, int p) {

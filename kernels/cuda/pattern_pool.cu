@@ -38,13 +38,19 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
   real sum[P + 1][N] = {};
   const auto take = [&]<int M>(int row, int staged) {
     Pack<storage, N> pack[M];
-    UNROLL for (int i = 0; i < M; i++) pack[i] = load_pack<N>(x + (image * hw + staged + row + i * step) * c + channel);
-    UNROLL for (int i = 0; i < M; i++) {
+    UNROLL
+    for (int i = 0; i < M; i++) pack[i] = load_pack<N>(x + (image * hw + staged + row + i * step) * c + channel);
+    UNROLL
+    for (int i = 0; i < M; i++) {
       real mask[P + 1] = {}, value[N];
       unpack(pack[i], value);
       if constexpr (P > 0) read_row(memory.mask[row + i * step], mask);
       mask[P] = 1;
-      UNROLL for (int j = 0; j <= P; j++) UNROLL for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
+      UNROLL
+      for (int j = 0; j <= P; j++) {
+        UNROLL
+        for (int v = 0; v < N; v++) sum[j][v] += mask[j] * value[v];
+      }
     }
   };
   for (int staged = 0; staged < hw; staged += kStage) {
@@ -55,9 +61,11 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       __syncthreads();
     }
     if (channel < c)
-      each_row<4>(thread >> shift, step, count, [&]<int M>(int row) { take.template operator()<M>(row, staged); });
+      each_strided_row<4>(thread >> shift, step, count,
+                          [&]<int M>(int row) { take.template operator()<M>(row, staged); });
   }
-  UNROLL for (int j = 0; j <= P; j++) {
+  UNROLL
+  for (int j = 0; j <= P; j++) {
     if (j >= p && j < P) continue;
     real* to = f + (image * (p + 1) + (j < P ? j : p)) * c;
     total_rows(memory.table, sum[j], shift, [&](int i, real total) {
@@ -93,24 +101,29 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
     real g[P][N], mean[N] = {};
     read_coefficients(from, c, p, inside, g);
     if (inside) load_lanes(from + int64_t{p} * c, mean);
-    UNROLL for (int v = 0; v < N; v++) mean[v] *= share;
+    UNROLL
+    for (int v = 0; v < N; v++) mean[v] *= share;
     for (int row = group * ROWS; row < count; row += groups * ROWS) {
       const int64_t at = (begin + row) * c + channel;
       Pack<storage, N> pack[ROWS] = {}, old[ROWS] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) {
+      UNROLL
+      for (int i = 0; i < ROWS; i++) {
         const bool there = inside && row + i < count;
         if (there) pack[i] = load_pack<N>(x + at + int64_t{i} * c);
         if (there && dx_write == Write::Add) old[i] = load_pack<N>(dx + at + int64_t{i} * c);
       }
       real dot[ROWS * kMaxParts] = {};
-      UNROLL for (int i = 0; i < ROWS; i++) {
+      UNROLL
+      for (int i = 0; i < ROWS; i++) {
         real mask[P], value[N], before[N];
         read_row(memory.mask[min(row + i, count - 1)], mask);
         unpack(pack[i], value);
         unpack(old[i], before);
-        UNROLL for (int v = 0; v < N; v++) {
+        UNROLL
+        for (int v = 0; v < N; v++) {
           real back = mean[v];
-          UNROLL for (int j = 0; j < P; j++) {
+          UNROLL
+          for (int j = 0; j < P; j++) {
             dot[i * kMaxParts + j] += g[j][v] * value[v];
             back += mask[j] * g[j][v];
           }
@@ -138,7 +151,8 @@ __global__ void __launch_bounds__(kThreads)
   const int start = static_cast<int>(stack % parts) * height, end = min(hw, start + height);
   real g[N];
   load_lanes(df + image * c + channel, g);
-  UNROLL for (int v = 0; v < N; v++) g[v] *= share;
+  UNROLL
+  for (int v = 0; v < N; v++) g[v] *= share;
   for (int row = start + (thread >> shift); row < end; row += step)
     put_lanes(dx + (image * hw + row) * c + channel, g, write);
 }
@@ -150,8 +164,8 @@ void launch_forward(Stream stream, const storage* x, const real* masks, int n, i
                                           : p <= 6 ? pattern_pool_forward_kernel<6, N>
                                                    : pattern_pool_forward_kernel<8, N>;
   const Strips strips(c, N, 0, 5);
-  LAUNCH(pattern_pool_forward_for_p, grid_of(int64_t{n} * strips.count), kThreads, sizeof(ForwardMemory<N>), stream, x,
-         masks, hw, c, p, strips, real{1} / static_cast<real>(hw), f);
+  LAUNCH(pattern_pool_forward_for_p, checked_grid(int64_t{n} * strips.count), kThreads, sizeof(ForwardMemory<N>),
+         stream, x, masks, hw, c, p, strips, real{1} / static_cast<real>(hw), f);
 }
 
 template <int N>
@@ -161,7 +175,7 @@ void launch_backward(Stream stream, const real* df, const storage* x, const real
                                            : p <= 6 ? pattern_pool_backward_kernel<6, N>
                                                     : pattern_pool_backward_kernel<8, N>;
   const int span = shorter_span(n, hw, kSpan), spans = static_cast<int>(divide_up(hw, span));
-  LAUNCH(pattern_pool_backward_for_p, grid_of(int64_t{n} * spans), kThreads, sizeof(BackwardMemory), stream, df, x,
+  LAUNCH(pattern_pool_backward_for_p, checked_grid(int64_t{n} * spans), kThreads, sizeof(BackwardMemory), stream, df, x,
          masks, hw, c, p, Strips(c, N, 5, 8), span, spans, real{1} / static_cast<real>(hw), dx, dx_write, dmasks,
          dmasks_write);
 }
@@ -170,8 +184,8 @@ template <int N>
 void launch_mean_backward(Stream stream, const real* df, int n, int hw, int c, storage* dx, Write write) {
   const Strips strips(c, N, 0, 5);
   const int height = 16 * (kThreads >> strips.shift), parts = static_cast<int>(divide_up(hw, height));
-  LAUNCH(mean_backward_kernel<N>, grid_of(int64_t{n} * parts * strips.count), kThreads, 0, stream, df, hw, c, strips,
-         height, parts, real{1} / static_cast<real>(hw), dx, write);
+  LAUNCH(mean_backward_kernel<N>, checked_grid(int64_t{n} * parts * strips.count), kThreads, 0, stream, df, hw, c,
+         strips, height, parts, real{1} / static_cast<real>(hw), dx, write);
 }
 
 void check(int n, int hw, int c, int p) {

@@ -1,6 +1,6 @@
 // Max pooling and the global mean.
 //   forward   y = maximum of its size x size window; the first in row order wins, a NaN wins over all before it
-//             winner = the maximum's place in the window, row * size + column
+//             winner = the position of the maximum in the window, row * size + column
 //   backward  dx = sum of dy over the windows that cover the pixel and that it won, in output order: no atomics
 // A thread takes a pack of channels (16 bytes), its neighbours the next packs, then the next columns. Forward: one
 // output column, four rows down, so that rows which two windows share are still in L1. Backward: one input pixel; for
@@ -18,13 +18,13 @@ constexpr int kBand = 4;  // output rows of a thread, forward
 
 // What a thread works on: image, row and column (of outputs, bands, pixels or squares), first channel. Threads of a
 // block share a row.
-struct Place {
+struct PoolItem {
   int64_t image;
   int row, column, channel;
 };
 
 template <int N>
-__device__ Place place_of(int rows, int row_blocks, int c) {
+__device__ PoolItem pool_item(int rows, int row_blocks, int c) {
   const unsigned line = blockIdx.x / row_blocks, packs = c / N;
   const unsigned item = blockIdx.x % row_blocks * kThreads + threadIdx.x;
   return {line / rows, static_cast<int>(line % rows), static_cast<int>(item / packs),
@@ -35,38 +35,42 @@ __device__ Place place_of(int rows, int row_blocks, int c) {
 template <int N>
 struct Best {
   real value[N];
-  int place[N];
+  int position[N];
 
   __device__ void start(const Pack<storage, N>& pack, int at) {
     unpack(pack, value);
-    UNROLL for (int k = 0; k < N; k++) place[k] = at;
+    UNROLL
+    for (int k = 0; k < N; k++) position[k] = at;
   }
   __device__ void compare(int k, real other, int at) {
     const bool better = other > value[k] || other != other;
     value[k] = better ? other : value[k];
-    place[k] = better ? at : place[k];
+    position[k] = better ? at : position[k];
   }
   __device__ void compare(const Pack<storage, N>& pack, int at) {
     real other[N];
     unpack(pack, other);
-    UNROLL for (int k = 0; k < N; k++) compare(k, other[k], at);
+    UNROLL
+    for (int k = 0; k < N; k++) compare(k, other[k], at);
   }
   __device__ void compare(const Best& later) {
-    UNROLL for (int k = 0; k < N; k++) compare(k, later.value[k], later.place[k]);
+    UNROLL
+    for (int k = 0; k < N; k++) compare(k, later.value[k], later.position[k]);
   }
-  // `origin` is subtracted from the places.
+  // `origin` is subtracted from the positions.
   __device__ void write(storage* y, uint8_t* winner, int origin) const {
-    Pack<uint8_t, N> places;
-    UNROLL for (int k = 0; k < N; k++) places.lane[k] = static_cast<uint8_t>(place[k] - origin);
+    Pack<uint8_t, N> positions;
+    UNROLL
+    for (int k = 0; k < N; k++) positions.lane[k] = static_cast<uint8_t>(position[k] - origin);
     put_lanes(y, value, Write::Set);
-    store_pack(winner, places);
+    store_pack(winner, positions);
   }
 };
 
 template <int N>
 __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
                                                                     const storage* x, storage* y, uint8_t* winner) {
-  const Place at = place_of<N>(divide_up(oh, kBand), row_blocks, s.c);
+  const PoolItem at = pool_item<N>(divide_up(oh, kBand), row_blocks, s.c);
   if (at.column >= ow) return;
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * s.stride - s.pad, end = min(oh, (at.row + 1) * kBand);
@@ -76,8 +80,10 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
     const storage* pixels = image + (int64_t{top + i0} * s.w + left) * s.c;  // of the window's row i, its column 0
     Best<N> best;
     best.start(load_pack<N>(pixels + int64_t{j0} * s.c), i0 * s.size + j0);
-    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c)
-      ONE_BY_ONE for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
+    for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c) {
+      ONE_BY_ONE
+      for (int j = j0; j < j1; j++) best.compare(load_pack<N>(pixels + int64_t{j} * s.c), i * s.size + j);
+    }
     const int64_t out = ((at.image * oh + row) * ow + at.column) * s.c + at.channel;
     best.write(y + out, winner + out, 0);
   }
@@ -89,27 +95,30 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
 template <int N>
 __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
                                                                         const storage* x, storage* y, uint8_t* winner) {
-  const Place at = place_of<N>(divide_up(oh, kBand), row_blocks, s.c);
+  const PoolItem at = pool_item<N>(divide_up(oh, kBand), row_blocks, s.c);
   if (at.column >= ow) return;
   const storage* image = x + at.image * s.h * s.w * s.c + at.channel;  // (h, w, c)
   const int left = at.column * 2 - s.pad, end = min(oh, (at.row + 1) * kBand);
   int column[3];
-  UNROLL for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
+  UNROLL
+  for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
   struct Row {
     Pack<storage, N> pixel[3];
-    int first;  // place of its column `left`, counted from the image's row 0
+    int first;  // position of its column `left`, counted from the image's row 0
   };
   const auto read = [&](int row) {
     const int inside = min(max(row, 0), s.h - 1);
     Row read;
     read.first = inside * 3 - left;
-    UNROLL for (int j = 0; j < 3; j++) read.pixel[j] = load_pack<N>(image + (int64_t{inside} * s.w + column[j]) * s.c);
+    UNROLL
+    for (int j = 0; j < 3; j++) read.pixel[j] = load_pack<N>(image + (int64_t{inside} * s.w + column[j]) * s.c);
     return read;
   };
   const auto best_of = [&](const Row& row) {
     Best<N> best;
     best.start(row.pixel[0], row.first + column[0]);
-    UNROLL for (int j = 1; j < 3; j++) best.compare(row.pixel[j], row.first + column[j]);
+    UNROLL
+    for (int j = 1; j < 3; j++) best.compare(row.pixel[j], row.first + column[j]);
     return best;
   };
   Best<N> above = best_of(read(at.row * kBand * 2 - s.pad));
@@ -146,7 +155,9 @@ template <int N>
 __device__ void add_won(const Pack<storage, N>& g, const Winners<N>& won, int position, real (&sum)[N]) {
   real value[N];
   unpack(g, value);
-  UNROLL for (int k = 0; k < N; k++) if (won[k] == position) sum[k] += value[k];
+  UNROLL
+  for (int k = 0; k < N; k++)
+    if (won[k] == position) sum[k] += value[k];
 }
 
 // The windows first .. end - 1 cover `at`.
@@ -161,16 +172,18 @@ template <int N>
 __global__ void __launch_bounds__(kThreads)
     max_pool_backward_kernel(PoolShape s, int oh, int ow, int row_blocks, const storage* dy, const uint8_t* winner,
                              storage* dx, Write write) {
-  const Place at = place_of<N>(s.h, row_blocks, s.c);
+  const PoolItem at = pool_item<N>(s.h, row_blocks, s.c);
   if (at.column >= s.w) return;
   const Covering rows(s, at.row, oh), columns(s, at.column, ow);
   real sum[N] = {};
-  for (int row = rows.first; row < rows.end; row++)
-    ONE_BY_ONE for (int column = columns.first; column < columns.end; column++) {
+  for (int row = rows.first; row < rows.end; row++) {
+    ONE_BY_ONE
+    for (int column = columns.first; column < columns.end; column++) {
       const int position = (at.row + s.pad - row * s.stride) * s.size + at.column + s.pad - column * s.stride;
       const int64_t window = ((at.image * oh + row) * ow + column) * s.c + at.channel;
       add_won(load_pack<N>(dy + window), Winners<N>(winner + window), position, sum);
     }
+  }
   put_lanes(dx + ((at.image * s.h + at.row) * s.w + at.column) * s.c + at.channel, sum, write);
 }
 
@@ -180,25 +193,37 @@ template <int N>
 __global__ void __launch_bounds__(kThreads)
     max_pool_3x3_backward_kernel(PoolShape s, int squares, int oh, int ow, int row_blocks, const storage* dy,
                                  const uint8_t* winner, storage* dx, Write write) {
-  const Place at = place_of<N>(squares, row_blocks, s.c);
+  const PoolItem at = pool_item<N>(squares, row_blocks, s.c);
   const int before = (s.pad + 1) % 2, top = at.row * 2 - before, left = at.column * 2 - before;
   if (left >= s.w) return;
   const int row = (top + s.pad - 1) / 2, column = (left + s.pad - 1) / 2;
   real sum[2][2][N] = {};
-  UNROLL for (int i = 0; i < 2; i++) UNROLL for (int j = 0; j < 2; j++) {
-    const int to_row = min(max(row + i, 0), oh - 1), to_column = min(max(column + j, 0), ow - 1);
-    const bool exists = to_row == row + i && to_column == column + j;
-    const int64_t window = ((at.image * oh + to_row) * ow + to_column) * s.c + at.channel;
-    const Pack<storage, N> g = load_pack<N>(dy + window);
-    const Winners<N> won(winner + window);
-    UNROLL for (int a = i; a < 2; a++) UNROLL for (int b = j; b < 2; b++) {
-      const int position = (1 + a - 2 * i) * 3 + 1 + b - 2 * j;
-      add_won(g, won, exists ? position : -1, sum[a][b]);
+  UNROLL
+  for (int i = 0; i < 2; i++) {
+    UNROLL
+    for (int j = 0; j < 2; j++) {
+      const int to_row = min(max(row + i, 0), oh - 1), to_column = min(max(column + j, 0), ow - 1);
+      const bool exists = to_row == row + i && to_column == column + j;
+      const int64_t window = ((at.image * oh + to_row) * ow + to_column) * s.c + at.channel;
+      const Pack<storage, N> g = load_pack<N>(dy + window);
+      const Winners<N> won(winner + window);
+      UNROLL
+      for (int a = i; a < 2; a++) {
+        UNROLL
+        for (int b = j; b < 2; b++) {
+          const int position = (1 + a - 2 * i) * 3 + 1 + b - 2 * j;
+          add_won(g, won, exists ? position : -1, sum[a][b]);
+        }
+      }
     }
   }
-  UNROLL for (int a = 0; a < 2; a++)
-      UNROLL for (int b = 0; b < 2; b++) if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
-          put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
+  UNROLL
+  for (int a = 0; a < 2; a++) {
+    UNROLL
+    for (int b = 0; b < 2; b++)
+      if (top + a >= 0 && top + a < s.h && left + b >= 0 && left + b < s.w)
+        put_lanes(dx + ((at.image * s.h + top + a) * s.w + left + b) * s.c + at.channel, sum[a][b], write);
+  }
 }
 
 // Blocks of kThreads over each line of `columns` pixels.

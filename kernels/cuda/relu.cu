@@ -11,7 +11,8 @@ __global__ void __launch_bounds__(kPackThreads)
   each_pack<kFull<storage>>(count, packed, [&]<int N>(int64_t i) {
     real v[N];
     load_lanes(x + i, v);
-    UNROLL for (int j = 0; j < N; j++) v[j] = rectify(v[j]);
+    UNROLL
+    for (int j = 0; j < N; j++) v[j] = rectify(v[j]);
     put_lanes(y + i, v, Write::Set);
   });
 }
@@ -22,7 +23,8 @@ __global__ void __launch_bounds__(kPackThreads)
     real g[N], v[N];
     load_lanes(dy + i, g);
     load_lanes(y + i, v);
-    UNROLL for (int j = 0; j < N; j++) g[j] = v[j] > 0 ? g[j] : real{0};
+    UNROLL
+    for (int j = 0; j < N; j++) g[j] = v[j] > 0 ? g[j] : real{0};
     put_lanes(dx + i, g, write);
   });
 }

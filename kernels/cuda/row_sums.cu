@@ -29,24 +29,33 @@ __global__ void __launch_bounds__(kThreads)
     int64_t row = begin + thread / width;
     for (; row + (kAtOnce - 1) * height < end; row += kAtOnce * height) {
       Pack<T, N> packs[kAtOnce];
-      UNROLL for (int i = 0; i < kAtOnce; i++) packs[i] = load_pack<N>(from + (row + i * height) * k + column);
-      UNROLL for (int i = 0; i < kAtOnce; i++) { UNROLL for (int j = 0; j < N; j++) sum[j] += load(packs[i].lane[j]); }
+      UNROLL
+      for (int i = 0; i < kAtOnce; i++) packs[i] = load_pack<N>(from + (row + i * height) * k + column);
+      UNROLL
+      for (int i = 0; i < kAtOnce; i++) {
+        UNROLL
+        for (int j = 0; j < N; j++) sum[j] += load(packs[i].lane[j]);
+      }
     }
     for (; row < end; row += height) {
       const Pack<T, N> pack = load_pack<N>(from + row * k + column);
-      UNROLL for (int j = 0; j < N; j++) sum[j] += load(pack.lane[j]);
+      UNROLL
+      for (int j = 0; j < N; j++) sum[j] += load(pack.lane[j]);
     }
   }
-  UNROLL for (int j = 0; j < N; j++) memory.sum[j][thread] = sum[j];
+  UNROLL
+  for (int j = 0; j < N; j++) memory.sum[j][thread] = sum[j];
   __syncthreads();
   for (int half = kThreads / 2; half >= width; half /= 2) {
     if (thread < half) {
-      UNROLL for (int j = 0; j < N; j++) memory.sum[j][thread] += memory.sum[j][thread + half];
+      UNROLL
+      for (int j = 0; j < N; j++) memory.sum[j][thread] += memory.sum[j][thread + half];
     }
     __syncthreads();
   }
   if (thread >= width || column >= k) return;
-  UNROLL for (int j = 0; j < N; j++) put(to[int64_t{blockIdx.y} * k + column + j], memory.sum[j][thread], write);
+  UNROLL
+  for (int j = 0; j < N; j++) put(to[int64_t{blockIdx.y} * k + column + j], memory.sum[j][thread], write);
 }
 
 // Rows of a chunk: enough blocks for the largest cards, at least 256 rows each.

@@ -10,7 +10,8 @@ __global__ void __launch_bounds__(kPackThreads)
   each_pack<kFull<real>>(count, packed, [&]<int N>(int64_t i) {
     real v[N];
     load_lanes(x + i, v);
-    UNROLL for (int j = 0; j < N; j++) v[j] = 1 / (1 + exp(-v[j]));
+    UNROLL
+    for (int j = 0; j < N; j++) v[j] = 1 / (1 + exp(-v[j]));
     put_lanes(y + i, v, Write::Set);
   });
 }
@@ -21,7 +22,8 @@ __global__ void __launch_bounds__(kPackThreads)
     real g[N], v[N];
     load_lanes(dy + i, g);
     load_lanes(y + i, v);
-    UNROLL for (int j = 0; j < N; j++) g[j] = g[j] * v[j] * (1 - v[j]);
+    UNROLL
+    for (int j = 0; j < N; j++) g[j] = g[j] * v[j] * (1 - v[j]);
     put_lanes(dx + i, g, write);
   });
 }

@@ -1,4 +1,4 @@
-// What training needs around the network: norms, scaling, the finite check, layouts, random numbers.
+// What training needs around the network: norms, scaling, the finite check, layouts.
 //   l2_norm          sqrt(sum x^2): a partial sum per block in double, then one block adds them, both in a fixed order.
 //                    Reads x once; double keeps squares of large gradients from overflowing
 //   scale            reads and writes x
@@ -6,10 +6,8 @@
 //   transpose        tiles of up to 1024 elements through shared memory, padded by a column where its pitch is even:
 //                    neighbours in a warp are neighbours in memory when reading and when writing, for narrow matrices
 //                    too, where a tile takes whole rows. Reads and writes every element once
-//   random_*         Philox4x32-10 of core/base/random.h, a thread per block of four words. Only writes
 #include <limits>
 
-#include "core/base/random.h"
 #include "kernels/cuda/flat.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -68,7 +66,7 @@ struct Tile {
   __host__ __device__ int pitch() const { return columns | 1; }
 };
 
-constexpr int kTileThreads = 256, kTileElements = 1024;
+constexpr int kTransposeThreads = 256, kTileElements = 1024;
 
 // Wide in both directions where the matrix is; else the whole of the narrow one and as much as fits of the other, a
 // multiple of the 8 reals of a sector.
@@ -83,7 +81,7 @@ Tile choose_tile(int64_t rows, int64_t columns) {
   return tile;
 }
 
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTransposeThreads)
     transpose_kernel(const real* from, int64_t rows, int64_t columns, Tile tile, int64_t tiles_down,
                      int64_t tiles_across, real* to) {
   real* shared = &shared_memory<real>();  // (tile.rows, tile.pitch())
@@ -93,55 +91,11 @@ __global__ void __launch_bounds__(kTileThreads)
   const int width = static_cast<int>(columns - column < tile.columns ? columns - column : tile.columns);
   from += matrix * rows * columns + row * columns + column;
   to += matrix * rows * columns + column * rows + row;
-  for (int e = threadIdx.x; e < height * width; e += kTileThreads)
+  for (int e = threadIdx.x; e < height * width; e += kTransposeThreads)
     shared[e / width * tile.pitch() + e % width] = from[e / width * columns + e % width];
   __syncthreads();
-  for (int e = threadIdx.x; e < height * width; e += kTileThreads)
+  for (int e = threadIdx.x; e < height * width; e += kTransposeThreads)
     to[e / height * rows + e % height] = shared[e % height * tile.pitch() + e / height];
-}
-
-struct RandomStream {
-  std::array<uint32_t, 2> key;
-  std::array<uint32_t, 4> counter;
-
-  // Words 4 * block to 4 * block + 3.
-  __device__ std::array<uint32_t, 4> words(int64_t block) const {
-    return philox({static_cast<uint32_t>(block), counter[1], counter[2], counter[3]}, key);
-  }
-};
-
-RandomStream random_stream(uint64_t seed, uint32_t purpose, uint32_t epoch, uint32_t index) {
-  return {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}, {0, purpose, epoch, index}};
-}
-
-// Values first, first + 1, ... of a block to `to`, at once where it is possible.
-template <int N, class T>
-__device__ void store_random(const Pack<T, N>& values, int64_t first, int64_t count, bool packed, T* to) {
-  if (packed && first + N <= count) return store_pack(to + first, values);
-  for (int j = 0; j < N && first + j < count; j++) to[first + j] = values.lane[j];
-}
-
-__global__ void __launch_bounds__(kFlatThreads)
-    random_bits_kernel(RandomStream random, uint32_t* to, int64_t count, bool packed) {
-  const int64_t block = int64_t{blockIdx.x} * kFlatThreads + threadIdx.x;
-  if (block * 4 >= count) return;
-  const std::array<uint32_t, 4> words = random.words(block);
-  store_random(Pack<uint32_t, 4>{{words[0], words[1], words[2], words[3]}}, block * 4, count, packed, to);
-}
-
-// 53 random bits, the lower ones dropped where real holds fewer: never rounded up to 1.
-__device__ real uniform(uint32_t first, uint32_t second) {
-  constexpr int kDigits = std::numeric_limits<real>::digits;
-  const uint64_t bits = uint64_t{first >> 5} << 26 | second >> 6;
-  return static_cast<real>(bits >> (53 - kDigits)) * (real{1} / static_cast<real>(uint64_t{1} << kDigits));
-}
-
-__global__ void __launch_bounds__(kFlatThreads)
-    random_uniform_kernel(RandomStream random, real* to, int64_t count, bool packed) {
-  const int64_t block = int64_t{blockIdx.x} * kFlatThreads + threadIdx.x;
-  if (block * 2 >= count) return;
-  const std::array<uint32_t, 4> words = random.words(block);
-  store_random(Pack<real, 2>{{uniform(words[0], words[1]), uniform(words[2], words[3])}}, block * 2, count, packed, to);
 }
 
 }  // namespace
@@ -176,25 +130,9 @@ void transpose(Stream stream, const real* from, int64_t batch, int64_t rows, int
   const int64_t tiles_down = divide_up(rows, tile.rows), tiles_across = divide_up(columns, tile.columns);
   const int64_t blocks = batch * tiles_down * tiles_across;
   KERNEL_CHECK(blocks <= std::numeric_limits<int32_t>::max(), "fewer tiles");
-  LAUNCH(transpose_kernel, static_cast<unsigned>(blocks), kTileThreads,
+  LAUNCH(transpose_kernel, static_cast<unsigned>(blocks), kTransposeThreads,
          sizeof(real) * static_cast<size_t>(tile.rows * tile.pitch()), stream, from, rows, columns, tile, tiles_down,
          tiles_across, to);
-}
-
-void random_bits(Stream stream, uint64_t seed, uint32_t purpose, uint32_t epoch, uint32_t index, uint32_t* to,
-                 int64_t count) {
-  KERNEL_CHECK(count > 0, "numbers");
-  const auto blocks = static_cast<unsigned>(divide_up(count, 4 * kFlatThreads));
-  LAUNCH(random_bits_kernel, blocks, kFlatThreads, 0, stream, random_stream(seed, purpose, epoch, index), to, count,
-         flat_packs_fit(to));
-}
-
-void random_uniform(Stream stream, uint64_t seed, uint32_t purpose, uint32_t epoch, uint32_t index, real* to,
-                    int64_t count) {
-  KERNEL_CHECK(count > 0, "numbers");
-  const auto blocks = static_cast<unsigned>(divide_up(count, 2 * kFlatThreads));
-  LAUNCH(random_uniform_kernel, blocks, kFlatThreads, 0, stream, random_stream(seed, purpose, epoch, index), to, count,
-         flat_packs_fit(to));
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

@@ -156,7 +156,7 @@ void triplet_backward(Stream stream, const real* dloss, const real* f, int n, in
                       const int32_t* hardest, Rows rows, real* df, Write write) {
   KERNEL_CHECK(n > 0 && d > 0, "a batch of features");
   if (rows.count == 0) return;
-  with_lanes(real_packs_fit(d, f, df), [&](auto lanes) {
+  with_real_lanes(real_packs_fit(d, f, df), [&](auto lanes) {
     const dim3 grid(static_cast<unsigned>(rows.count), static_cast<unsigned>(divide_up(d, kThreads * lanes)));
     LAUNCH((backward_kernel<lanes()>), grid, kThreads, sizeof(RowList<kThreads>), stream, dloss, f, n, d, margin,
            distance, hardest, rows, df, write);

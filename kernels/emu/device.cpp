@@ -1,11 +1,12 @@
-// Memory of the emulated device: host memory between two guard zones, which are checked when it is released and when
-// the host waits for the device.
+// Memory of the emulated device: host memory between two guard zones full of NaN, which are checked when it is released
+// and when the host waits for the device.
 #include "kernels/emu/device.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/guard.h"
 #include "core/base/output.h"
 #include "kernels/emu/races.h"
 #include "kernels/memory.h"
@@ -29,21 +31,23 @@ namespace mpanet::simt {
 namespace {
 
 constexpr size_t kPage = 4096;
-constexpr unsigned char kGuardByte = 0xa5;
-
 // A mapping: a page of guard, the memory, at least kLeastGuard bytes of guard up to the end of a page.
 struct Allocation {
   static constexpr size_t kLeastGuard = 512;
   unsigned char* begin;
   size_t bytes;
+  uint16_t pattern;
 
   unsigned char* mapping() const { return begin - kPage; }
   size_t mapped() const { return (kPage + bytes + kLeastGuard + kPage - 1) / kPage * kPage; }
   unsigned char* end() const { return begin + bytes; }
   size_t guard_behind() const { return mapped() - kPage - bytes; }
   void protect() const {
-    std::memset(mapping(), kGuardByte, kPage);
-    std::memset(end(), kGuardByte, guard_behind());
+    fill_guard(mapping(), kPage, pattern);
+    fill_guard(end(), guard_behind(), pattern, bytes);
+    poison();
+  }
+  void poison() const {
     ASAN_POISON_MEMORY_REGION(mapping(), kPage);
     ASAN_POISON_MEMORY_REGION(end(), guard_behind());
   }
@@ -74,19 +78,20 @@ std::string last_kernels(const Memory& memory) {
 
 // What was written into the guard zones, or nothing; the zones are whole again afterwards.
 std::string damage(const Allocation& allocation) {
-  const auto damaged = [](unsigned char byte) { return byte != kGuardByte; };
   allocation.unprotect();
   const unsigned char *behind = allocation.end(), *behind_end = behind + allocation.guard_behind();
   std::string text;
-  const unsigned char* after = std::find_if(behind, behind_end, damaged);
-  if (after != behind_end) {
-    text = fmt::format("{} bytes behind", after - behind);
-  } else {
-    for (const unsigned char* before = allocation.begin - 1; before >= allocation.mapping() && text.empty(); before--)
-      if (damaged(*before)) text = fmt::format("{} bytes before", allocation.begin - before);
+  for (const unsigned char* byte = behind; byte < behind_end && text.empty(); byte++)
+    if (*byte != guard_byte(allocation.pattern, static_cast<size_t>(byte - allocation.begin)))
+      text = fmt::format("{} bytes behind", byte - behind);
+  for (const unsigned char* byte = allocation.begin - 1; byte >= allocation.mapping() && text.empty(); byte--)
+    if (*byte != guard_byte(allocation.pattern, static_cast<size_t>(byte - allocation.mapping())))
+      text = fmt::format("{} bytes before", allocation.begin - byte);
+  if (text.empty()) {
+    allocation.poison();
+    return text;
   }
   allocation.protect();
-  if (text.empty()) return text;
   return fmt::format("device memory: written {} a buffer of {} bytes; kernels launched last, newest first: {}", text,
                      allocation.bytes, last_kernels(memory()));
 }
@@ -115,7 +120,8 @@ namespace mpanet::emu {
 using simt::Allocation;
 
 void* allocate(Stream, size_t bytes) {
-  Allocation allocation{nullptr, std::max<size_t>(bytes, 1)};
+  static std::atomic<uint64_t> count = 0;
+  Allocation allocation{nullptr, std::max<size_t>(bytes, 1), guard_pattern(count++)};
   void* base =
       mmap(nullptr, allocation.mapped(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) fail("out of memory: {} bytes wanted: {}", bytes, std::strerror(errno));
@@ -129,8 +135,9 @@ void* allocate(Stream, size_t bytes) {
 }
 
 void* allocate_apart(Stream stream, size_t bytes) {
-  constexpr int kNaNByte = 0xff;
-  return std::memset(allocate(stream, bytes), kNaNByte, bytes);
+  void* memory = allocate(stream, bytes);
+  fill_guard(static_cast<unsigned char*>(memory), bytes, guard_pattern(0));
+  return memory;
 }
 
 // Called by destructors, so damage is printed here and thrown by the next synchronize().

@@ -34,7 +34,7 @@ class Fiber {
   ucontext_t context_;
 #endif
   // For AddressSanitizer, which wants to hear of every switch.
-  void* fake_stack_ = nullptr;
+  [[maybe_unused]] void* fake_stack_ = nullptr;
   const void* bottom_ = nullptr;
   size_t size_ = 0;
 };

@@ -7,7 +7,29 @@
 
 namespace mpanet::simt {
 
+#ifdef __cpp_lib_source_location
 using Where = std::source_location;
+#else
+// clang before 16 has its parts alone.
+class Where {
+ public:
+  static constexpr Where current(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE(),
+                                 unsigned column = __builtin_COLUMN()) {
+    Where where;
+    where.file_ = file;
+    where.line_ = line;
+    where.column_ = column;
+    return where;
+  }
+  constexpr const char* file_name() const { return file_; }
+  constexpr unsigned line() const { return line_; }
+  constexpr unsigned column() const { return column_; }
+
+ private:
+  const char* file_ = "";
+  unsigned line_ = 0, column_ = 0;
+};
+#endif
 
 // Waits for every thread of the block; returns how many of them gave `predicate`. All must come to the same place.
 int block_barrier(const char* call, bool predicate, Where where);

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/json.h"
 #include "data/sets/npy.h"
 #include "mpanet/files/safetensors.h"
@@ -95,20 +96,26 @@ void check_finite(const NpyFloats& numbers, const std::vector<ImageRecord>& imag
 
 }  // namespace
 
+void check_features_writable(const std::string& folder) {
+  check_folder_can_be_made(folder);
+  if (!fs::exists(folder)) return;
+  for (const std::string& path : {numbers_path(folder), images_path(folder)}) OutputFile(path, OutputFile::Open::Later);
+}
+
 void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail("{}: cannot make the folder: {}", folder, error.message());
+  MadeFiles made;
+  made.make_folders(folder);
   std::string images = fmt::format("{}\n", kHeader);
-  for (const auto* list : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *list)
+  for (const auto* part : {&plan.queries, &plan.gallery})
+    for (const ImageRecord& image : *part)
       images += fmt::format("{},{},{},{}\n", image.path, image.identity, image.camera,
                             image.infrared ? "infrared" : "visible");
-  // An older list never stands beside newer numbers.
-  fs::remove(images_path(folder), error);
+  OutputFile list(images_path(folder)), numbers(numbers_path(folder));
+  list.write(images);
   const int64_t count = static_cast<int64_t>(plan.queries.size() + plan.gallery.size());
-  write_npy(numbers_path(folder), {count, embeddings.dimension}, embeddings.values.data());
-  write_file(images_path(folder), images);
+  write_npy(numbers, {count, embeddings.dimension}, embeddings.values.data());
+  OutputFile::commit_together(list, numbers);
+  made.keep();
 }
 
 Embeddings read_features(const std::string& folder, const EvaluationPlan& plan) {

@@ -9,7 +9,11 @@
 
 namespace mpanet {
 
-// Writes both files, making the folder if need be; queries first, then the gallery.
+// UserError unless write_features() could write there now. Leaves nothing behind.
+void check_features_writable(const std::string& folder);
+
+// Writes both files, making the folder if it is missing; queries first, then the gallery. After an error the folder is
+// as it was.
 void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings);
 
 // The plan's embeddings out of a folder whose rows may stand in any order; rows that the plan does not need are left

@@ -36,7 +36,7 @@ std::vector<int> chosen_queries(const EvaluationPlan& plan) {
 
 }  // namespace
 
-void write_match_sheet(const std::string& path, const std::string& root, const EvaluationPlan& plan,
+void write_match_sheet(OutputFile& file, const std::string& root, const EvaluationPlan& plan,
                        const Embeddings& embeddings) {
   const std::vector<int> queries = chosen_queries(plan);
   const auto matches = top_matches(plan, embeddings, queries, 0, 0, kMatches);
@@ -59,7 +59,8 @@ void write_match_sheet(const std::string& path, const std::string& root, const E
             found.identity == query.identity ? kSheetGreen : kSheetRed);
     }
   }
-  write_png(path, sheet.image());
+  write_png(file, sheet.image());
+  file.commit();
 }
 
 }  // namespace mpanet

@@ -21,14 +21,22 @@ constexpr const char* kSecond = "optimizer.second.";
 constexpr const char* kRunningMean = "running_mean";
 constexpr const char* kBatchesTracked = "num_batches_tracked";
 
+void read_checked(const Engine& engine, const TensorInfo& tensor, Slot slot, const std::string& name, double* out) {
+  engine.read(tensor.name, slot, out);
+  double* end = out + tensor.count();
+  const double* bad = std::find_if(out, end, [](double v) { return !std::isfinite(v); });
+  if (bad != end) throw NotFinite(fmt::format("tensor {} holds {}", name, *bad));
+}
+
 // The model's tensors; PyTorch counts every batch norm's training forwards, of which there is one a step.
 std::vector<TensorSource> model_tensors(const Engine& engine, int64_t steps) {
   const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
   std::vector<TensorSource> sources;
   for (const TensorInfo& tensor : engine.tensors()) {
     const std::string& name = tensor.name;
-    sources.push_back(
-        {name, dtype, tensor.shape, [&engine, name](double* out) { engine.read(name, Slot::Value, out); }});
+    sources.push_back({name, dtype, tensor.shape, [&engine, tensor](double* out) {
+                         read_checked(engine, tensor, Slot::Value, tensor.name, out);
+                       }});
     if (!name.ends_with(kRunningMean)) continue;
     const std::string norm = name.substr(0, name.size() - std::string_view(kRunningMean).size());
     sources.push_back(
@@ -153,7 +161,9 @@ void save_training(const std::string& path, const Engine& engine, const TrainCon
     for (const auto& [prefix, slot] : optimizer_slots(config))
       if (tensor.trainable)
         sources.push_back({prefix + tensor.name, dtype, tensor.shape,
-                           [&engine, name = tensor.name, slot](double* out) { engine.read(name, slot, out); }});
+                           [&engine, tensor, slot = slot, name = prefix + tensor.name](double* out) {
+                             read_checked(engine, tensor, slot, name, out);
+                           }});
   write_safetensors(path, std::move(sources),
                     {{"format", "pt"}, {kConfigKey, config_line(config)}, {kProgressKey, progress_text(progression)}});
 }

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
 #include "mpanet/files/safetensors.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/training/config.h"
@@ -32,7 +33,13 @@ struct Progression {
   bool operator==(const Progression&) const = default;
 };
 
-// Both write atomically. The engine's values are stored as F32 or F64, whatever it computes in.
+// A value of the network or the optimiser that training cannot go on from: "tensor NAME holds nan".
+struct NotFinite : UserError {
+  using UserError::UserError;
+};
+
+// Both write atomically. The engine's values are stored as F32 or F64, whatever it computes in. NotFinite, and the file
+// stays as it was, when one of them is infinite or no number.
 void save_model(const std::string& path, const Engine& engine, const TrainConfig& config, int64_t steps);
 void save_training(const std::string& path, const Engine& engine, const TrainConfig& config,
                    const Progression& progression);

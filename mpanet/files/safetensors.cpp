@@ -1,12 +1,7 @@
 #include "mpanet/files/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 
@@ -23,7 +18,8 @@ static_assert(std::endian::native == std::endian::little, "the format is little 
 using nlohmann::json;
 
 constexpr uint64_t kLongestHeader = 100'000'000;  // as in the format's own library
-constexpr size_t kChunk = 1 << 16;                // elements converted at a time
+constexpr uint64_t kLongestPipedWeights = uint64_t{4} << 30;
+constexpr size_t kChunk = 1 << 16;  // elements converted at a time
 constexpr struct {
   Dtype dtype;
   const char* name;
@@ -33,17 +29,6 @@ constexpr struct {
                {Dtype::F16, "F16", 2},
                {Dtype::BF16, "BF16", 2},
                {Dtype::I64, "I64", 8}};
-
-void read_at(int descriptor, void* to, size_t bytes, uint64_t offset, const std::string& path) {
-  auto* p = static_cast<char*>(to);
-  while (bytes > 0) {
-    const ssize_t got = pread(descriptor, p, bytes, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("{}: cannot read: {}", path, std::strerror(errno));
-    if (got == 0) fail("{}: truncated while it was read", path);
-    p += got, offset += static_cast<uint64_t>(got), bytes -= static_cast<size_t>(got);
-  }
-}
 
 double half_to_double(uint16_t bits) {
   const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
@@ -124,32 +109,22 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("({})", join(sizes));
 }
 
-TensorFile::TensorFile(const std::string& path) : path_(path) {
-  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor_ < 0) fail("{}: cannot open: {}", path, std::strerror(errno));
-  try {
-    read_header();
-  } catch (...) {
-    close(descriptor_);
-    throw;
-  }
+TensorFile::TensorFile(const std::string& path) : path_(path), file_(path, kLongestPipedWeights) { read_header(); }
+
+void TensorFile::read_at(void* to, size_t bytes, uint64_t offset) const {
+  if (file_.read(to, bytes, offset) < bytes) fail("{}: truncated while it was read", path_);
 }
 
-TensorFile::~TensorFile() { close(descriptor_); }
-
 void TensorFile::read_header() {
-  struct stat info;
-  if (fstat(descriptor_, &info) != 0) fail("{}: cannot read: {}", path_, std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) fail("{}: expected a safetensors file, got something that is no file", path_);
-  const auto size = static_cast<uint64_t>(info.st_size);
+  const uint64_t size = file_.size();
   uint64_t length = 0;
   if (size < sizeof length + 2) fail("{}: expected a safetensors file, got {} bytes", path_, size);
-  read_at(descriptor_, &length, sizeof length, 0, path_);
+  read_at(&length, sizeof length, 0);
   if (length > size - sizeof length || length > kLongestHeader)
     fail("{}: expected a safetensors file, but its header would have {} bytes and the file has {}{}", path_, length,
          size, length <= kLongestHeader ? " (truncated?)" : "");
   std::string text(length, '\0');
-  read_at(descriptor_, text.data(), length, sizeof length, path_);
+  read_at(text.data(), length, sizeof length);
   const uint64_t data_start = sizeof length + length;
 
   const json header = parse_json(text, path_ + ": header");
@@ -198,7 +173,7 @@ std::vector<double> TensorFile::read(const std::string& name) const {
   std::vector<uint8_t> raw(std::min(count, kChunk) * bytes);
   for (size_t done = 0; done < count; done += kChunk) {
     const size_t now = std::min(kChunk, count - done);
-    read_at(descriptor_, raw.data(), now * bytes, entry->begin + done * bytes, path_);
+    read_at(raw.data(), now * bytes, entry->begin + done * bytes);
     to_double(entry->dtype, raw, now, values.data() + done);
   }
   return values;
@@ -207,7 +182,7 @@ std::vector<double> TensorFile::read(const std::string& name) const {
 namespace {
 
 template <class To>
-void write_as(AtomicFile& file, const std::vector<double>& values) {
+void write_as(OutputFile& file, const std::vector<double>& values) {
   std::vector<To> chunk;
   for (size_t done = 0; done < values.size(); done += kChunk) {
     const size_t now = std::min(kChunk, values.size() - done);
@@ -246,7 +221,7 @@ void write_safetensors(const std::string& path, std::vector<TensorSource> tensor
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begin at a multiple of eight
 
-  AtomicFile file(path);
+  OutputFile file(path);
   const uint64_t length = text.size();
   file.write(&length, sizeof length);
   file.write(text);

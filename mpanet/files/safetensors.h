@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/file.h"
+
 namespace mpanet {
 
 enum class Dtype { F64, F32, F16, BF16, I64 };
@@ -30,9 +32,6 @@ class TensorFile {
   // the file, broken JSON, a name given twice, an unknown element type, sizes that contradict the shape, data that
   // overlap, leave gaps or pass the end of the file.
   explicit TensorFile(const std::string& path);
-  ~TensorFile();
-  TensorFile(const TensorFile&) = delete;
-  TensorFile& operator=(const TensorFile&) = delete;
 
   const std::string& path() const { return path_; }
   const std::map<std::string, Entry>& tensors() const { return tensors_; }
@@ -44,9 +43,10 @@ class TensorFile {
  private:
   void read_header();
   void check_layout(uint64_t data_bytes) const;
+  void read_at(void* to, size_t bytes, uint64_t offset) const;
 
   std::string path_;
-  int descriptor_ = -1;
+  InputFile file_;
   std::map<std::string, Entry> tensors_;
   std::map<std::string, std::string> metadata_;
 };

@@ -1,53 +1,58 @@
 #include "mpanet/network/engine.h"
 
-#include <array>
+#include <utility>
 
 #include "core/base/error.h"
+#include "core/base/precisions.h"
 
-// Each precision's factories; the engine's headers themselves are compiled for one precision at a time.
+// Each built precision's factories; the engine's headers themselves are compiled for one precision at a time.
 namespace mpanet {
-#define FACTORIES(precision)                                \
+#define DECLARE_FACTORIES(precision)                        \
   namespace precision {                                     \
   std::unique_ptr<Engine> make_engine(const EngineConfig&); \
   MemoryPlan plan_memory(const EngineConfig&);              \
   }
-FACTORIES(f32)
-FACTORIES(f64)
-FACTORIES(bf16)
-FACTORIES(f16)
+MPANET_EACH_PRECISION(DECLARE_FACTORIES)
 
 namespace {
 
-struct Entry {
+constexpr std::pair<Precision, const char*> kNames[] = {
+    {Precision::f32, "f32"}, {Precision::f64, "f64"}, {Precision::bf16, "bf16"}, {Precision::f16, "f16"}};
+
+struct Factories {
   Precision precision;
-  const char* name;
   std::unique_ptr<Engine> (*make)(const EngineConfig&);
   MemoryPlan (*plan)(const EngineConfig&);
 };
 
-constexpr std::array<Entry, 4> kPrecisions = {{{Precision::f32, "f32", f32::make_engine, f32::plan_memory},
-                                               {Precision::f64, "f64", f64::make_engine, f64::plan_memory},
-                                               {Precision::bf16, "bf16", bf16::make_engine, bf16::plan_memory},
-                                               {Precision::f16, "f16", f16::make_engine, f16::plan_memory}}};
+#define FACTORIES(precision) {Precision::precision, precision::make_engine, precision::plan_memory},
+constexpr Factories kBuilt[] = {MPANET_EACH_PRECISION(FACTORIES)};
 
-const Entry& entry_of(Precision precision) {
-  for (const Entry& entry : kPrecisions)
-    if (entry.precision == precision) return entry;
-  MPANET_CHECK(false, "no precision {}", static_cast<int>(precision));
+const Factories& factories_of(Precision precision) {
+  std::string names;
+  for (const Factories& built : kBuilt) {
+    if (built.precision == precision) return built;
+    names += (names.empty() ? "" : ", ") + name_of(built.precision);
+  }
+  fail("precision: this program was built without {} (MPANET_PRECISIONS); it has {}", name_of(precision), names);
 }
 
 }  // namespace
 
-std::string name_of(Precision precision) { return entry_of(precision).name; }
+std::string name_of(Precision precision) {
+  for (const auto& [known, name] : kNames)
+    if (known == precision) return name;
+  MPANET_CHECK(false, "no precision {}", static_cast<int>(precision));
+}
 
 Precision parse_precision(const std::string& text, const std::string& where) {
-  for (const Entry& entry : kPrecisions)
-    if (text == entry.name) return entry.precision;
+  for (const auto& [precision, name] : kNames)
+    if (text == name) return precision;
   fail("{}: expected f32, f64, bf16 or f16, got {}", where, text);
 }
 
-std::unique_ptr<Engine> make_engine(const EngineConfig& config) { return entry_of(config.precision).make(config); }
+std::unique_ptr<Engine> make_engine(const EngineConfig& config) { return factories_of(config.precision).make(config); }
 
-MemoryPlan plan_memory(const EngineConfig& config) { return entry_of(config.precision).plan(config); }
+MemoryPlan plan_memory(const EngineConfig& config) { return factories_of(config.precision).plan(config); }
 
 }  // namespace mpanet

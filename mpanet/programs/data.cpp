@@ -1,8 +1,7 @@
 // mpanet-data: makes, checks and looks at data sets.
-#include <filesystem>
-
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/interrupt.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
@@ -19,13 +18,6 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-data";
 
-// Sheets are written last; a wrong path should not cost the work before.
-void check_writable_place(const std::string& path) {
-  const auto parent = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(parent)) fail("{}: cannot write: no folder {}", path, parent.string());
-  if (std::filesystem::is_directory(path)) fail("{}: expected a file name, got a folder", path);
-}
-
 // Says where so many threads are slow.
 void check_threads(int threads) {
   const std::string warning = quota_warning(threads);
@@ -33,7 +25,8 @@ void check_threads(int threads) {
 }
 
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
-  if (!sheet.empty()) check_writable_place(sheet);
+  // Written last, but a wrong path should not cost the work before.
+  const auto picture = output_for_later(sheet);
   check_threads(config.threads);
   const InterruptGuard guard;
   if (!write_synth(config, out, interrupted)) {
@@ -42,16 +35,19 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
   }
   fmt::print("{}: {} for training, {} for the test, seed {}\n", out, counted(config.ids, "identity", "identities"),
              config.test_ids, config.seed);
-  if (!sheet.empty()) {
-    write_png(sheet, draw_synth_sheet(config, 10));
+  if (picture) {
+    write_png(*picture, draw_synth_sheet(config, 10));
+    picture->commit();
     fmt::print("{}: contact sheet\n", sheet);
   }
   return 0;
 }
 
 int preprocess(const std::string& path, int height, int width, const std::string& out) {
+  OutputFile file(out, OutputFile::Open::Later);
   const Image image = resize_bilinear(decode_image(path), height, width);
-  write_npy(out, {height, width, 3}, image.pixels.data());
+  write_npy(file, {height, width, 3}, image.pixels.data());
+  file.commit();
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
@@ -90,12 +91,10 @@ void check_options(const Options& options) {
   parse_precision(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
-  // Found out before the pictures are embedded, not after.
-  for (const std::string& file : {options.json, options.sheet}) {
-    const auto folder = std::filesystem::path(file).parent_path();
-    if (!folder.empty() && !std::filesystem::is_directory(folder)) fail("{}: no such folder", folder.string());
-    if (std::filesystem::is_directory(file)) fail("{}: expected a file to write, got a folder", file);
-  }
+  // The results name what was evaluated.
+  for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
+    if (!options.json.empty() && !is_utf8(name))
+      fail("--json: expected a name in UTF-8, which JSON can hold, got {}", quote(name));
 }
 
 // "384x128"
@@ -150,6 +149,9 @@ std::string feature_of(const Options& options, const Embeddings& embeddings) {
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
+  // Found out before the pictures are embedded, not after.
+  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  if (!options.save_features.empty()) check_features_writable(options.save_features);
   const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
   const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
                                 : options.features.empty() ? embed(options, plan, threads)
@@ -159,8 +161,8 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
   if (options.checkpoint.empty()) note(threads.text);
   const auto results = rank_embeddings(plan, embeddings);
   fmt::print("{}", results_table(plan, results, feature, options.per_trial));
-  if (!options.json.empty()) write_file(options.json, results_json(plan, results, feature).dump(2) + "\n");
-  if (!options.sheet.empty()) write_match_sheet(options.sheet, options.data, plan, embeddings);
+  if (json) write_file(*json, results_json(plan, results, feature).dump(2) + "\n");
+  if (sheet) write_match_sheet(*sheet, options.data, plan, embeddings);
 }
 
 int run(int argc, char** argv) {

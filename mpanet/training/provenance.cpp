@@ -128,26 +128,31 @@ std::string version_text(const std::string& program) {
   return text;
 }
 
-ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, const std::string& device) {
+ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device) {
   ordered_json all = build_provenance();
   all["threads"] = threads;
   all["seed"] = seed;
   all["precision"] = precision;
-  all["device"] = device;
+  all["device"] = name_of(device);
+  all["gpu"] = nullptr;
+  if (device.backend == Backend::cuda) {
+    const std::vector<Gpu> gpus = survey_gpus().gpus;
+    if (static_cast<size_t>(device.index) < gpus.size()) all["gpu"] = gpus[static_cast<size_t>(device.index)].name;
+  }
   return all;
 }
 
 std::vector<std::string> provenance_differences(const ordered_json& before, const ordered_json& now) {
-  std::vector<std::string> lines;
-  for (const char* key : {"threads", "instruction_set", "commit", "compiler", "build", "libraries"}) {
-    const ordered_json old = before.contains(key) ? before[key] : ordered_json();
-    if (old == now[key]) continue;
-    if (old.is_object())
-      lines.push_back(fmt::format("{}: other versions than before", key));
+  std::vector<std::string> differences;
+  for (const char* key : {"device", "gpu", "precision", "processor", "threads", "instruction_set", "commit", "compiler",
+                          "build", "libraries"}) {
+    if (!before.contains(key) || before[key] == now[key]) continue;
+    if (before[key].is_object())
+      differences.push_back(fmt::format("{}: other versions than before", key));
     else
-      lines.push_back(fmt::format("{}: {} before, {} now", key, shown(old), shown(now[key])));
+      differences.push_back(fmt::format("{}: {} before, {} now", key, shown(before[key]), shown(now[key])));
   }
-  return lines;
+  return differences;
 }
 
 }  // namespace mpanet

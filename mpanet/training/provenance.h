@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
+
 namespace mpanet {
 
 // {"program", "commit", "compiler", "build", "instruction_set", "processor", "libraries": {name: version}}; a library
@@ -13,9 +15,8 @@ nlohmann::ordered_json build_provenance();
 // The same as lines of text, for --version.
 std::string version_text(const std::string& program);
 
-// build_provenance() with "threads", "seed", "precision" and "device" of a run.
-nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision,
-                                      const std::string& device);
+// build_provenance() with "threads", "seed", "precision", "device" and "gpu" (its name, or null) of a run.
+nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device);
 
 // What differs between a run's earlier provenance and now, of all that may change the bits it computes: "threads: 2
 // before, 4 now".

@@ -40,15 +40,6 @@ std::string free_name(const std::string& run) {
 // A path that no program takes for an option.
 std::string as_argument(const std::string& path) { return path.starts_with('-') ? "./" + path : path; }
 
-// JSON holds texts in UTF-8; the file cannot keep a path that is none.
-bool is_keepable(const std::string& path) {
-  try {
-    return !json(path).dump().empty();
-  } catch (const json::exception&) {
-    return false;
-  }
-}
-
 void add_inputs(std::vector<std::string>& words, const TrainOptions& options) {
   words.insert(words.end(), {"--data", as_argument(options.data)});
   if (!options.trials.empty()) words.insert(words.end(), {"--trials", as_argument(options.trials)});
@@ -71,13 +62,14 @@ void take_inputs(TrainOptions& options, const std::string& file) {
 void write_inputs(const TrainOptions& options, const std::string& file) {
   nlohmann::ordered_json inputs = nlohmann::ordered_json::object();
   for (const auto& [key, path] : {std::pair("data", options.data), std::pair("trials", options.trials)})
-    if (!path.empty() && is_keepable(fs::absolute(path))) inputs[key] = fs::absolute(path).string();
+    if (!path.empty() && is_utf8(fs::absolute(path))) inputs[key] = fs::absolute(path).string();
   write_file(file, inputs.dump(2) + "\n");
 }
 
 std::string resume_command(const TrainOptions& options) {
   std::vector<std::string> words = {options.program, "--out", as_argument(options.out), "--resume"};
-  if (!is_keepable(options.data) || !is_keepable(options.trials)) add_inputs(words, options);
+  // The file of the inputs cannot keep such a path.
+  if (!is_utf8(options.data) || !is_utf8(options.trials)) add_inputs(words, options);
   words.insert(words.end(), options.repeated.begin(), options.repeated.end());
   return shell_command(words);
 }

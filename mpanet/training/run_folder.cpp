@@ -2,64 +2,95 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <utility>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/temporary.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
+
+namespace {
+
+bool is_same_file(int descriptor, const std::string& path) {
+  struct stat open {
+  }, there{};
+  return fstat(descriptor, &open) == 0 && lstat(path.c_str(), &there) == 0 && open.st_dev == there.st_dev &&
+         open.st_ino == there.st_ino;
+}
+
+// 0, EWOULDBLOCK where another program holds the lock, or what keeps this file system from locking.
+int try_lock(int descriptor, int kind) {
+  while (flock(descriptor, kind | LOCK_NB) != 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+[[noreturn]] void fail_in_use(const std::string& path) {
+  fail("{}: the run folder is in use: another program trains in it", path);
+}
+
+}  // namespace
 
 RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
   while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
 }
 
-RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(other.path_), remove_(std::exchange(other.remove_, "")), lock_(std::exchange(other.lock_, -1)) {}
-
-RunFolder::~RunFolder() {
-  std::error_code ignored;
-  if (!remove_.empty()) fs::remove_all(remove_, ignored);
-  if (lock_ >= 0) close(lock_);
-}
-
 void RunFolder::lock() {
-  const std::string path = path_ + "/lock";
-  lock_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) fail("{}: cannot write: {}", path_, std::strerror(errno));
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) fail("{}: the run folder is in use: another program trains in it", path_);
+  const std::string path = lock_file();
+  constexpr int kTries = 20;
+  constexpr std::chrono::milliseconds kPause{10};
+  for (int i = 0; i < kTries; i++) {
+    lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    const bool made = static_cast<bool>(lock_);
+    if (!made) lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (!lock_ && errno == ENOENT) continue;  // it went between the two
+    if (!lock_) fail("{}: cannot write: {}", path_, std::strerror(errno));
+    const int reason = try_lock(lock_.get(), LOCK_EX);
+    // Otherwise the program that held the lock has failed and taken its file away.
+    if (reason == 0 && is_same_file(lock_.get(), path)) return;
+    if (reason != 0 && reason != EWOULDBLOCK) {
+      if (made) unlink(path.c_str());
+      fail(
+          "{}: this file system cannot lock files ({}), which keeps two programs from training in one folder; choose "
+          "a run folder on another one",
+          path_, std::strerror(reason));
+    }
+    lock_.close();
+    // check_can_be_made() of another program may hold it for a moment.
+    std::this_thread::sleep_for(kPause);
+  }
+  fail_in_use(path_);
 }
 
-void RunFolder::check_absent(const std::string& path) {
+void RunFolder::check_can_be_made(const std::string& path) {
   std::error_code error;
-  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return;
-  if (fs::exists(path + "/lock", error)) {
-    RunFolder folder(path);
-    folder.lock();
-  }
+  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return check_folder_can_be_made(path);
+  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK) fail_in_use(path);
   fail("{}: the run folder exists already; give another one, or --resume to go on with its run", path);
 }
 
 RunFolder RunFolder::create(const std::string& path) {
-  check_absent(path);
+  check_can_be_made(path);
   RunFolder folder(path);
-  std::error_code error;
-  fs::path top = fs::absolute(folder.path_);
-  while (top.has_parent_path() && top.parent_path() != top && !fs::exists(top.parent_path(), error))
-    top = top.parent_path();
-  folder.remove_ = top.string();
-  fs::create_directories(folder.path_, error);
-  if (error) {
-    if (!fs::is_directory(top, error)) folder.remove_.clear();
-    fail("{}: cannot make the run folder: {}", path, error ? error.message() : std::strerror(errno));
+  if (!folder.made_.make_folder(folder.path_)) {
+    check_can_be_made(path);  // another program was faster
+    fail("{}: another program made and removed the run folder meanwhile", path);
   }
   folder.lock();
+  folder.made_.add_file(folder.lock_file());
+  for (const std::string& file : folder.files()) folder.made_.add_file(file);
   return folder;
 }
 
@@ -70,8 +101,8 @@ RunFolder RunFolder::open(const std::string& path) {
   if (!made_by_run && !fs::is_empty(path)) fail("{}: expected a run folder, got a folder that no run made", path);
   RunFolder folder(path);
   folder.lock();
-  for (const auto& entry : fs::directory_iterator(path))
-    if (entry.path().filename().string().find(".tmp.") != std::string::npos) fs::remove(entry.path(), error);
+  for (const std::string& file : folder.files()) remove_leftovers(file);
+  OutputFile(folder.last(), OutputFile::Open::Later);  // says now what cannot be written
   return folder;
 }
 
@@ -86,29 +117,26 @@ bool is_kept(const std::string& line, int64_t step, bool evaluation_due) {
 
 }  // namespace
 
-RunLog::RunLog(const std::string& path, int64_t step, bool evaluation_due) : path_(path) {
+namespace {
+
+// Drops the lines that is_kept() does not keep.
+const std::string& shorten_log(const std::string& path, int64_t step, bool evaluation_due) {
   std::error_code error;
-  if (fs::exists(path, error)) {
-    const std::string text = read_text(path);
-    std::string kept;
-    for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1)
-      if (const std::string line = text.substr(start, end - start); is_kept(line, step, evaluation_due))
-        kept += line + "\n";
-    write_file(path, kept);
-  }
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail("{}: cannot write: {}", path, std::strerror(errno));
+  if (!fs::is_regular_file(path, error)) return path;
+  const std::string text = read_text(path);
+  std::string kept;
+  for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1)
+    if (const std::string line = text.substr(start, end - start); is_kept(line, step, evaluation_due))
+      kept += line + "\n";
+  write_file(path, kept);
+  return path;
 }
 
-RunLog::~RunLog() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
+}  // namespace
 
-void RunLog::append(const nlohmann::ordered_json& line) {
-  const std::string text = line.dump() + "\n";
-  const ssize_t written = write(descriptor_, text.data(), text.size());
-  if (written == static_cast<ssize_t>(text.size())) return;
-  fail("{}: cannot write: {}", path_, std::strerror(written < 0 ? errno : ENOSPC));
-}
+RunLog::RunLog(const std::string& path, int64_t step, bool evaluation_due)
+    : file_(shorten_log(path, step, evaluation_due)) {}
+
+void RunLog::append(const nlohmann::ordered_json& line) { file_.append(line.dump() + "\n"); }
 
 }  // namespace mpanet

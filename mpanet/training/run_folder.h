@@ -9,24 +9,28 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
+
+#include "core/base/file.h"
+#include "core/base/folder.h"
 
 namespace mpanet {
 
 class RunFolder {
  public:
   // Makes a new folder (and its parents). UserError when anything stands there already, saying so if another program
-  // trains in it, or when it cannot be made. Without keep() the destructor removes all that was made.
+  // trains in it, or when it cannot be made. Without keep() the destructor removes the run's files, then the folders
+  // that were made here and are empty.
   static RunFolder create(const std::string& path);
   // An existing folder. UserError when it is none, cannot be written, or another program trains in it. Removes what a
-  // killed program left half-written.
+  // killed program left half-written of the run's files.
   static RunFolder open(const std::string& path);
-  // The errors of create() that can be known beforehand.
-  static void check_absent(const std::string& path);
+  // The errors of create() that can be known beforehand. Changes nothing.
+  static void check_can_be_made(const std::string& path);
 
-  RunFolder(RunFolder&& other) noexcept;
+  RunFolder(RunFolder&&) noexcept = default;
   RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();
-  void keep() { remove_.clear(); }
+  void keep() { made_.keep(); }
 
   const std::string& path() const { return path_; }
   std::string last() const { return path_ + "/last.safetensors"; }
@@ -41,11 +45,16 @@ class RunFolder {
 
  private:
   explicit RunFolder(std::string path);
+  // What a run writes, the lock aside.
+  std::vector<std::string> files() const {
+    return {last(), best(), log(), config(), vendors(), provenance(), inputs(), initial()};
+  }
+  std::string lock_file() const { return path_ + "/lock"; }
   void lock();
 
   std::string path_;
-  std::string remove_;  // the topmost folder that create() made, until keep()
-  int lock_ = -1;
+  Descriptor lock_;
+  MadeFiles made_;  // destroyed before the lock is given up
 };
 
 // log.jsonl. Every line is an object with "kind" (step, epoch, evaluation) and "step".
@@ -54,14 +63,10 @@ class RunLog {
   // Appends to the file, after dropping the lines that came after the checkpoint now gone on from: those of later steps
   // than `step`, evaluations of `step` itself if `evaluation_due`, and a last line that is not whole.
   RunLog(const std::string& path, int64_t step, bool evaluation_due);
-  ~RunLog();
-  RunLog(const RunLog&) = delete;
-  RunLog& operator=(const RunLog&) = delete;
-  void append(const nlohmann::ordered_json& line);  // one write; UserError when it fails
+  void append(const nlohmann::ordered_json& line);  // UserError when it fails
 
  private:
-  std::string path_;
-  int descriptor_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace mpanet

@@ -67,8 +67,10 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
     if (before.is_object()) {
       all = before;
       const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
-      for (const std::string& line : provenance_differences(again ? before["resumed"].back() : before, now))
-        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go", line));
+      const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
+      if (!differences.empty())
+        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
+                         fmt::join(differences, "; ")));
       ordered_json entry = now;
       entry["step"] = step;
       all["resumed"].push_back(entry);
@@ -81,7 +83,7 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
 class Trainer {
  public:
   Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler, const EvaluationPlan* evaluated,
-          Engine& engine, RunFolder& folder, Progression progression, std::optional<int64_t> max_steps)
+          Engine& engine, RunFolder& folder, Progression progression, bool resumed, std::optional<int64_t> max_steps)
       : config_(config),
         data_(data),
         sampler_(sampler),
@@ -90,6 +92,7 @@ class Trainer {
         folder_(folder),
         p_(std::move(progression)),
         max_steps_(max_steps),
+        held_step_(resumed ? p_.step : -1),
         cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
                                     : nullptr),
         report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)) {}
@@ -107,12 +110,27 @@ class Trainer {
   void say(const std::string& line) { report_.say(line); }
   const Progression& progression() const { return p_; }
   void save() {
-    if (saved_step_ == p_.step) return;
-    save_training(folder_.last(), engine_, config_, p_);
-    saved_step_ = p_.step;
+    if (saved_) return;
+    refusing_not_finite([&] { save_training(folder_.last(), engine_, config_, p_); });
+    saved_ = true;
+    held_step_ = p_.step;
   }
 
  private:
+  // What last.safetensors holds, for messages.
+  std::string held() const {
+    return held_step_ < 0 ? fmt::format("there is no {} yet", folder_.last())
+                          : fmt::format("{} still holds step {}", folder_.last(), held_step_);
+  }
+  template <class Save>
+  void refusing_not_finite(Save save) {
+    try {
+      save();
+    } catch (const NotFinite& e) {
+      fail("step {} (epoch {}): {}; {}; a lower lr may help", p_.step, p_.epoch, e.what(), held());
+    }
+  }
+
   bool at_max_steps() const { return max_steps_ && p_.step >= *max_steps_; }
   bool epoch_is_complete() const {
     return p_.batch > 0 && static_cast<size_t>(p_.batch) == sampler_.epoch(static_cast<uint32_t>(p_.epoch)).size();
@@ -152,13 +170,14 @@ class Trainer {
     const Losses losses = engine_.losses();
     for (const auto& [name, value] : losses)
       if (!std::isfinite(value))
-        fail("step {} (epoch {}): the loss {} is {}; {} still holds step {}; a lower lr may help", p_.step + 1,
-             p_.epoch, name, value, folder_.last(), saved_step_);
+        fail("step {} (epoch {}): the loss {} is {}; {}; a lower lr may help", p_.step + 1, p_.epoch, name, value,
+             held());
     if (!updated)
       report_.say(fmt::format("step {}: gradients beyond f16's range, no update; the loss scale is {} from here",
                               p_.step + 1, engine_.optimizer_progress().loss_scale));
     p_.optimizer = engine_.optimizer_progress();
     p_.step++, p_.batch++;
+    saved_ = false;
     p_.loss_sums.resize(losses.size());
     for (size_t i = 0; i < losses.size(); i++)
       p_.loss_sums[i] = {losses[i].first, p_.loss_sums[i].second + losses[i].second};
@@ -175,7 +194,7 @@ class Trainer {
     }
     p_.epoch++, p_.batch = 0;
     p_.loss_sums.clear();
-    saved_step_ = -1;  // the same step, another state
+    saved_ = false;
     save();
   }
 
@@ -193,7 +212,7 @@ class Trainer {
     const double rank1 = metric(results, "all", "single", "rank1");  // NaN, no query has a match: never the best
     const bool best = rank1 > p_.best_rank1;
     if (best) {
-      save_model(folder_.best(), engine_, config_, p_.step);
+      refusing_not_finite([&] { save_model(folder_.best(), engine_, config_, p_.step); });
       p_.best_rank1 = rank1;
       p_.best_epoch = p_.epoch;
     }
@@ -214,7 +233,8 @@ class Trainer {
   RunFolder& folder_;
   Progression p_;
   std::optional<int64_t> max_steps_;
-  int64_t saved_step_ = -1;
+  bool saved_ = false;  // last.safetensors holds the present state
+  int64_t held_step_;   // the step of last.safetensors, -1 while there is none
   std::shared_ptr<ImageCache> cache_;
   TrainReport report_;
 };
@@ -278,11 +298,11 @@ int train(const TrainOptions& given) {
   std::optional<RunFolder> folder;
   std::optional<Checkpoint> checkpoint;
   std::error_code error;
-  if (!options.resume) {
-    RunFolder::check_absent(options.out);
-  } else if (fs::exists(options.out, error)) {
+  if (options.resume && fs::exists(options.out, error)) {
     folder.emplace(RunFolder::open(options.out));
     if (fs::exists(folder->last(), error)) checkpoint.emplace(folder->last());
+  } else {
+    RunFolder::check_can_be_made(options.out);
   }
   if (folder)
     take_inputs(options, folder->inputs());
@@ -317,8 +337,7 @@ int train(const TrainOptions& given) {
 
   const InterruptGuard guard;
   if (!folder) folder.emplace(RunFolder::create(options.out));
-  const auto provenance =
-      run_provenance(threads.count, config.seed, name_of(config.precision), name_of(options.device));
+  const auto provenance = run_provenance(threads.count, config.seed, name_of(config.precision), options.device);
   write_file(folder->config(), config_file_text(config));
   write_inputs(options, folder->inputs());
   write_vendors(folder->vendors(), engine->vendors());
@@ -332,7 +351,8 @@ int train(const TrainOptions& given) {
   else if (options.resume)
     say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", options.out));
   const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
-  Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, options.max_steps);
+  Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, checkpoint.has_value(),
+                  options.max_steps);
   if (!checkpoint) trainer.save();
   folder->keep();
   const int code = run_trainer(trainer, options, *folder);

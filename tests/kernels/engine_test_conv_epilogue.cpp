@@ -7,18 +7,6 @@ namespace {
 
 #if defined(MPANET_HAS_EMU)
 
-std::vector<storage> stored(const std::vector<real>& values) {
-  std::vector<storage> to;
-  for (const real v : values) to.push_back(storage(v));
-  return to;
-}
-
-std::vector<real> numbers(const std::vector<storage>& values) {
-  std::vector<real> to;
-  for (const storage v : values) to.push_back(static_cast<real>(v));
-  return to;
-}
-
 struct Case {
   int rows, k;
   bool scale, shift, residual, relu;
@@ -37,13 +25,13 @@ void check_finish(const Case& c) {
     if (c.residual) v += residual[static_cast<size_t>(i)];
     if (c.relu && v < 0) v = 0;
   }
-  Context context(Backend::emu);
-  std::vector<storage> got = stored(y);
-  const std::vector<storage> other = stored(residual);
+  Context context(Backend::emu, Guards::On);
+  const Stored got(context, y), other(context, residual);
+  const Reals scales(context, scale), shifts(context, shift);
   emu::finish_convolution(context.stream(), got.data(), c.rows, c.k,
-                          {c.scale ? scale.data() : nullptr, c.shift ? shift.data() : nullptr,
+                          {c.scale ? scales.data() : nullptr, c.shift ? shifts.data() : nullptr,
                            c.residual ? other.data() : nullptr, c.relu});
-  check_exact(numbers(got), expected, fmt::format("{} x {}", c.rows, c.k));
+  check_exact(got.values(), expected, fmt::format("{} x {}", c.rows, c.k));
 }
 
 TEST_CASE("a convolution's epilogue: each part alone, all together, packs and odd channels") {
@@ -57,15 +45,15 @@ TEST_CASE("a convolution's epilogue: each part alone, all together, packs and od
 TEST_CASE("a gradient in storage becomes real, set or added") {
   for (const int64_t count : {int64_t{1}, int64_t{9}, int64_t{4096}}) {
     const std::vector<real> from = integers(count, 5), before = integers(count, 6);
-    const std::vector<storage> gradient = stored(from);
     std::vector<real> sums = before;
     for (size_t i = 0; i < sums.size(); i++) sums[i] += from[i];
-    Context context(Backend::emu);
-    std::vector<real> got = before;
+    Context context(Backend::emu, Guards::On);
+    const Stored gradient(context, from);
+    const Reals got(context, before);
     emu::widen(context.stream(), gradient.data(), got.data(), count, Write::Add);
-    check_exact(got, sums, "added");
+    check_exact(got.values(), sums, "added");
     emu::widen(context.stream(), gradient.data(), got.data(), count, Write::Set);
-    check_exact(got, from, "set");
+    check_exact(got.values(), from, "set");
   }
 }
 

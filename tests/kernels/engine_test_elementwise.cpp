@@ -21,7 +21,7 @@ TEST_CASE("max_pool: values, ties, NaN and infinities as PyTorch has them") {
   const PoolShape s{.n = 1, .h = 5, .w = 5, .c = 1};
   on_each_device([&](Context& context) {
     Stored y(context, s.output_count());
-    Guarded<uint8_t> winner(context, s.output_count());
+    Array<uint8_t> winner(context, s.output_count());
     RUN_ON(context, max_pool_forward(context.stream(), s, Stored(context, picture).data(), y.data(), winner.data()));
     const std::vector<real> values = y.values();
     const std::vector<uint8_t> places = winner.values();
@@ -64,7 +64,7 @@ TEST_CASE("max_pool against windows looked through one by one") {
               places.push_back(static_cast<uint8_t>(best));
             }
       Stored y(context, s.output_count()), dx(context, s.input_count());
-      Guarded<uint8_t> winner(context, s.output_count());
+      Array<uint8_t> winner(context, s.output_count());
       RUN_ON(context, max_pool_forward(context.stream(), s, Stored(context, x).data(), y.data(), winner.data()));
       check_exact(y.values(), expected, what);
       CHECK(winner.values() == places);
@@ -178,7 +178,7 @@ TEST_CASE("sums over rows, casts, fills") {
     Reals total(context, before), filled(context, count);
     RUN_ON(context, cast_to_storage(context.stream(), Reals(context, from).data(), cast.data(), count));
     check_exact(cast.values(), from, "cast_to_storage");
-    RUN_ON(context, cast_images(context.stream(), Guarded<float>(context, pictures).data(), images.data(), count));
+    RUN_ON(context, cast_images(context.stream(), Array<float>(context, pictures).data(), images.data(), count));
     check_exact(images.values(), from, "cast_images");
     RUN_ON(context, accumulate(context.stream(), Reals(context, from).data(), total.data(), count, Write::Add));
     check_exact(total.values(), sum, "accumulate");
@@ -230,7 +230,7 @@ TEST_CASE("adam_step equals torch.optim.Adam") {
       for (int step = 0; step < 3; step++) {
         const StepState state{.learning_rate = kRates[step], .step = step + 1};
         const std::vector<real> gradient = narrow(kGradients[step]);
-        RUN_ON(context, adam_step(context.stream(), Guarded<StepState>(context, {state}).data(), run.settings,
+        RUN_ON(context, adam_step(context.stream(), Array<StepState>(context, {state}).data(), run.settings,
                                   Reals(context, gradient).data(), first.data(), second.data(), value.data(), 6));
         check_close(value.values(), run.after[step], kDouble ? 1e-14 : 2e-7, "value", kDouble ? 1e-3 : 1);
       }
@@ -255,7 +255,7 @@ TEST_CASE("sgd_step equals torch.optim.SGD") {
     for (int step = 0; step < 3; step++) {
       const StepState state{.learning_rate = kRates[step], .step = step + 1};
       const std::vector<real> gradient = narrow(kGradients[step]);
-      RUN_ON(context, sgd_step(context.stream(), Guarded<StepState>(context, {state}).data(), settings,
+      RUN_ON(context, sgd_step(context.stream(), Array<StepState>(context, {state}).data(), settings,
                                Reals(context, gradient).data(), momentum.data(), value.data(), 6));
       check_close(value.values(), after[step], kDouble ? 1e-14 : 2e-7, "value", kDouble ? 1e-3 : 1);
     }
@@ -270,7 +270,7 @@ TEST_CASE("teacher_update") {
     for (size_t i = 0; i < live.size(); i++) expected[i] = start[i] * real(0.75) + live[i] * real(0.25);  // exact
     Reals teacher(context, start);
     const StepState state{.teacher_rate = 0.25};
-    RUN_ON(context, teacher_update(context.stream(), Guarded<StepState>(context, {state}).data(),
+    RUN_ON(context, teacher_update(context.stream(), Array<StepState>(context, {state}).data(),
                                    Reals(context, live).data(), teacher.data(), teacher.count()));
     check_exact(teacher.values(), expected, "teacher");
   });

@@ -45,7 +45,7 @@ void fill(Context& context, ParameterStore& store) {
 }
 
 TEST_CASE("eval mode: the folded convolution equals convolution, norm, residual and ReLU one by one") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   for (const bool relu : {false, true})
     for (const bool residual : {false, true}) {
       ParameterStore store;
@@ -77,7 +77,7 @@ TEST_CASE("eval mode: the folded convolution equals convolution, norm, residual 
 }
 
 TEST_CASE("training mode moves the running statistics, eval mode does not") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   ParameterStore store;
   BatchNorm norm(store, "norm", 1);
   store.allocate(context, ParameterStore::State::Gradients);
@@ -99,7 +99,7 @@ TEST_CASE("training mode moves the running statistics, eval mode does not") {
 }
 
 TEST_CASE("a frozen linear layer computes the same and passes no gradient") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   ParameterStore store;
   Parameter& weight = store.add("weight", {3, 4}, false);
   store.allocate(context, ParameterStore::State::Gradients);
@@ -114,7 +114,7 @@ TEST_CASE("a frozen linear layer computes the same and passes no gradient") {
 }
 
 TEST_CASE("a frozen bias has no gradient; a parameter that no backward reached has zeros") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   ParameterStore store;
   BatchNorm norm(store, "norm", 3, true);
   Parameter& unused = store.add("unused", {5}, true);
@@ -135,7 +135,7 @@ TEST_CASE("a frozen bias has no gradient; a parameter that no backward reached h
 }
 
 TEST_CASE("layers refuse what does not fit, by name") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   ParameterStore store;
   Conv conv(store, "layer1.conv", 3, 4, 3, 1, 0);
   BatchNorm norm(store, "layer1.norm", 4), other(store, "layer1.other", 4);

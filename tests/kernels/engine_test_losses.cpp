@@ -72,14 +72,14 @@ struct Result {
 };
 
 Result center_cluster(const Rows& f, const std::vector<int32_t>& labels, double margin) {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   const RealTensor features = tensor(context, f);
   const double loss = run(context, center_cluster_loss(context, features, list(context, labels), margin));
   return {loss, gradient_of(context, features)};
 }
 
 Result triplet(const Rows& f, const std::vector<int32_t>& labels, double margin) {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   const RealTensor features = tensor(context, f);
   const double loss = run(context, triplet_loss(context, features, list(context, labels), margin));
   return {loss, gradient_of(context, features)};
@@ -87,7 +87,7 @@ Result triplet(const Rows& f, const std::vector<int32_t>& labels, double margin)
 
 Result cross_entropy_rows(const Rows& logits, const std::vector<int32_t>& labels,
                           const std::vector<uint8_t>& infrared = {}, int which = 0) {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   const RealTensor x = tensor(context, logits);
   const LabelTensor y = list(context, labels);
   const double loss = run(context, infrared.empty() ? cross_entropy(context, x, y)
@@ -102,7 +102,7 @@ struct MutualResult {
 
 MutualResult mutual(const Rows& live_visible, const Rows& live_infrared, const Rows& teacher_visible,
                     const Rows& teacher_infrared, const std::vector<uint8_t>& flags) {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   const RealTensor v = tensor(context, live_visible), i = tensor(context, live_infrared);
   const RealTensor teacher_v = tensor(context, teacher_visible), teacher_i = tensor(context, teacher_infrared);
   const double loss = run(context, mutual_kl(context, v, i, teacher_v, teacher_i, list(context, flags)));
@@ -213,7 +213,7 @@ TEST_CASE("triplet: the margin exactly met") {
 }
 
 TEST_CASE("center loss: learned centers, one of them exactly hit, one never") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   ParameterStore store;
   Parameter& centers = store.add("centers", {3, 2}, true);
   store.allocate(context, ParameterStore::State::Gradients);
@@ -296,7 +296,7 @@ TEST_CASE("mutual learning: one modality only, still over N") {
 }
 
 Result separation(const Shape& shape, const Values& masks) {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   const RealTensor m = tensor(context, shape, masks);
   const double loss = run(context, separation_loss(context, m));
   return {loss, gradient_of(context, m)};
@@ -315,7 +315,7 @@ TEST_CASE("separation: by hand, empty maps, full maps") {
 }
 
 TEST_CASE("pattern maps saturate to 0 and 1 with finite gradients") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   ParameterStore store;
   Parameter &weight = store.add("weight", {2, 1, 1, 1}, true), &bias = store.add("bias", {2}, true);
   store.allocate(context, ParameterStore::State::Gradients);
@@ -334,7 +334,7 @@ TEST_CASE("pattern maps saturate to 0 and 1 with finite gradients") {
 }
 
 TEST_CASE("weighted sum: the total and each term's share") {
-  Context context(Backend::cpu);
+  Context context(Backend::cpu, Guards::On);
   const RealTensor a = tensor(context, {1}, {3}), b = tensor(context, {1}, {-0.5});
   check_value(run(context, weighted_sum(context, {{a, 2}, {b, 4}, {a, 0.5}})), 5.5);
   check_values(gradient_of(context, a), {2.5});

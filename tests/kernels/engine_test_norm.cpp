@@ -85,8 +85,8 @@ TEST_CASE("batch_norm_apply") {
       const Stored input(context, x), rest(context, residual);
       const Reals mean(context, statistics.mean), variance(context, statistics.variance);
       const Reals weights(context, weight), biases(context, bias);
-      for (int kind = 0; kind < 4; kind++) {
-        const bool relu = kind & 1, added = kind & 2;
+      for (const Flags& flags : combinations({"relu", "residual"})) {
+        const bool relu = flags["relu"], added = flags["residual"];
         Wide expected(x.size());
         for (size_t i = 0; i < x.size(); i++) {
           const size_t c = i % static_cast<size_t>(s.c);
@@ -97,7 +97,7 @@ TEST_CASE("batch_norm_apply") {
         RUN_ON(context,
                batch_norm_apply(context.stream(), input.data(), s.rows, s.c, mean.data(), variance.data(), kEps,
                                 weights.data(), biases.data(), added ? rest.data() : nullptr, relu, y.data()));
-        check_close(y.values(), expected, kDouble ? 1e-13 : 5e-6, name(s) + ", kind " + std::to_string(kind), 10,
+        check_close(y.values(), expected, kDouble ? 1e-13 : 5e-6, name(s) + ", " + flags.text(), 10,
                     storage_rounding());
       }
       // Folded: x * scale + shift is the same.
@@ -125,9 +125,9 @@ TEST_CASE("batch norm backward") {
       const auto width = static_cast<size_t>(s.c);
       const Stored input(context, x), gradient(context, dy), output(context, y);
       const Reals means(context, statistics.mean), variances(context, statistics.variance), weights(context, weight);
-      for (int kind = 0; kind < 16; kind++) {
-        const bool relu = kind & 1, training = kind & 2, add = kind & 4, in_place = kind & 8;
-        const std::string what = name(s) + ", kind " + std::to_string(kind);
+      for (const Flags& flags : combinations({"relu", "training", "add", "in place"})) {
+        const bool relu = flags["relu"], training = flags["training"], add = flags["add"], in_place = flags["in place"];
+        const std::string what = name(s) + ", " + flags.text();
         Wide g(x.size()), sum_g(width), sum_gn(width);
         for (size_t i = 0; i < g.size(); i++) {
           g[i] = relu && !(y[i] > 0) ? 0 : dy[i];
@@ -176,7 +176,7 @@ TEST_CASE("batch norm does not depend on the number of threads") {
   const int threads = omp_get_max_threads();
   for (const int count : {1, 2, 3}) {
     omp_set_num_threads(count);
-    Context context(Backend::cpu);
+    Context context(Backend::cpu, Guards::On);
     const Stored input(context, x), gradient(context, dy);
     Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
     Reals mean(context, s.c), variance(context, s.c), sum_g(context, s.c), sum_gn(context, s.c);

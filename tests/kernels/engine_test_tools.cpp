@@ -1,4 +1,4 @@
-// Norms, scaling, the finite check, layouts, random numbers and rankings, on every backend of the build that runs here.
+// Norms, scaling, the finite check, layouts and rankings, on every backend of the build.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -6,9 +6,7 @@
 #include <limits>
 #include <numeric>
 
-#include "core/base/random.h"
-#include "core/tensor.h"
-#include "kernels/kernels.h"
+#include "tests/support/kernel_test.h"
 
 namespace mpanet::PRECISION {
 namespace {
@@ -18,86 +16,9 @@ constexpr real kLargest = std::numeric_limits<real>::max();
 // Sums in double, rounded once.
 constexpr double kTolerance = sizeof(real) == 8 ? 1e-14 : 1.2e-7;
 
-std::vector<Device> devices() {
-  std::vector<Device> found = {Backend::cpu};
-#if defined(MPANET_HAS_EMU)
-  found.push_back(Backend::emu);
-#endif
-  const Device best = choose_device("auto");
-  if (best.backend == Backend::cuda) found.push_back(best);
-  return found;
-}
-
-template <class Body>
-void on_each_device(const Body& body) {
-  for (const Device device : devices()) {
-    CAPTURE(name_of(device));
-    Context context(device);
-    body(context);
-  }
-}
-
-// Device memory between two guard zones; `shift` elements past an address that packs of 16 bytes can be read at.
-template <class T>
-class Array {
- public:
-  Array(Context& context, const std::vector<T>& values, int64_t shift = 0)
-      : context_(context),
-        count_(values.size()),
-        start_(static_cast<size_t>(kGuard + shift)),
-        buffer_(context, (start_ + count_ + kGuard) * sizeof(T)) {
-    std::vector<T> all(start_ + count_ + kGuard, kMark);
-    std::copy(values.begin(), values.end(), all.begin() + static_cast<int64_t>(start_));
-    context.to_device(buffer_.template as<T>(), all.data(), all.size() * sizeof(T));
-  }
-  ~Array() {
-    const std::vector<T> all = everything();
-    const auto marked = [](T value) { return value == kMark; };
-    const auto begin = all.begin() + static_cast<int64_t>(start_), end = begin + static_cast<int64_t>(count_);
-    CHECK_MESSAGE(std::all_of(all.begin(), begin, marked), "a kernel wrote before its output");
-    CHECK_MESSAGE(std::all_of(end, all.end(), marked), "a kernel wrote past its output");
-  }
-  Array(const Array&) = delete;
-  Array& operator=(const Array&) = delete;
-  T* data() const { return buffer_.template as<T>() + start_; }
-  std::vector<T> values() const {
-    const std::vector<T> all = everything();
-    const auto begin = all.begin() + static_cast<int64_t>(start_);
-    return {begin, begin + static_cast<int64_t>(count_)};
-  }
-  T value() const { return values().at(0); }
-
- private:
-  static constexpr int64_t kGuard = 64;
-  static constexpr T kMark = T{113};
-  std::vector<T> everything() const {
-    std::vector<T> all(start_ + count_ + kGuard);
-    context_.to_host(all.data(), buffer_.template as<T>(), all.size() * sizeof(T));
-    return all;
-  }
-  Context& context_;
-  size_t count_, start_;
-  Buffer buffer_;
-};
-
 template <class T>
 std::vector<T> filled(int64_t count, T value) {
   return std::vector<T>(static_cast<size_t>(count), value);
-}
-
-std::vector<real> normals(int64_t count, uint32_t index, double deviation = 1) {
-  Random random(1, Purpose::Test, 70, index);
-  std::vector<real> values(static_cast<size_t>(count));
-  for (real& value : values) value = static_cast<real>(deviation * random.normal());
-  return values;
-}
-
-// Small whole numbers: sums of their products are exact.
-std::vector<real> integers(int64_t count, uint32_t index) {
-  Random random(1, Purpose::Test, 71, index);
-  std::vector<real> values(static_cast<size_t>(count));
-  for (real& value : values) value = static_cast<real>(static_cast<int>(random.below(7)) - 3);
-  return values;
 }
 
 long double sum_of_squares(const real* x, int64_t count) {
@@ -119,7 +40,7 @@ real norm_of(Context& context, const Array<real>& x, int64_t count) {
   return norm.value();
 }
 
-int32_t finite(Context& context, const std::vector<real>& values, int64_t shift = 0) {
+int32_t finite(Context& context, const std::vector<real>& values, size_t shift = 0) {
   const Array<real> x(context, values, shift);
   const Array<int32_t> answer(context, {-1});
   ON_BACKEND(context.backend(),
@@ -132,7 +53,7 @@ const int64_t kCounts[] = {1, 2, 3, 5, 31, 256, 1021, 40009};
 TEST_CASE("l2_norm against sums in long double, the same bits every time") {
   on_each_device([](Context& context) {
     for (const int64_t count : kCounts)
-      for (const int64_t shift : {0, 1}) {
+      for (const size_t shift : {0, 1}) {
         INFO("count ", count, " shift ", shift);
         const std::vector<real> values = normals(count, 1);
         const Array<real> x(context, values, shift);
@@ -161,7 +82,7 @@ TEST_CASE("l2_norm: zeros, squares beyond float's range, infinities, NaN") {
 TEST_CASE("scale multiplies every value once") {
   on_each_device([](Context& context) {
     for (const int64_t count : kCounts)
-      for (const int64_t shift : {0, 1}) {
+      for (const size_t shift : {0, 1}) {
         INFO("count ", count, " shift ", shift);
         std::vector<real> values = normals(count, 2);
         const Array<real> x(context, values, shift);
@@ -182,7 +103,7 @@ TEST_CASE("scale multiplies every value once") {
 TEST_CASE("check_finite finds one bad value anywhere") {
   on_each_device([](Context& context) {
     for (const int64_t count : kCounts)
-      for (const int64_t shift : {0, 1}) {
+      for (const size_t shift : {0, 1}) {
         INFO("count ", count, " shift ", shift);
         std::vector<real> values = normals(count, 3);
         values[0] = kLargest;
@@ -201,17 +122,19 @@ TEST_CASE("check_finite finds one bad value anywhere") {
 TEST_CASE("arrays longer than a grid") {
   constexpr int64_t kCount = 5'000'011;
   on_each_device([](Context& context) {
-    std::vector<real> values = filled(kCount, real{2});
-    const Array<real> x(context, values);
-    check_relative(norm_of(context, x, kCount), 2 * std::sqrt(static_cast<long double>(kCount)), kTolerance);
-    ON_BACKEND(context.backend(), scale(context.stream(), x.data(), kCount, real{1.5}));
-    CHECK(x.values() == filled(kCount, real{3}));
-    CHECK(finite(context, values) == 1);
-    values.back() = kInfinity;
-    CHECK(finite(context, values) == 0);
-    values.back() = 0;
-    values[3 * kCount / 4] = kNaN;
-    CHECK(finite(context, values) == 0);
+    for (const size_t shift : {0, 1}) {  // in packs; one by one
+      std::vector<real> values = filled(kCount, real{2});
+      const Array<real> x(context, values, shift);
+      check_relative(norm_of(context, x, kCount), 2 * std::sqrt(static_cast<long double>(kCount)), kTolerance);
+      ON_BACKEND(context.backend(), scale(context.stream(), x.data(), kCount, real{1.5}));
+      CHECK(x.values() == filled(kCount, real{3}));
+      CHECK(finite(context, values, shift) == 1);
+      values.back() = kInfinity;
+      CHECK(finite(context, values, shift) == 0);
+      values.back() = 0;
+      values[3 * kCount / 4] = kNaN;
+      CHECK(finite(context, values, shift) == 0);
+    }
   });
 }
 
@@ -249,44 +172,6 @@ TEST_CASE("transpose: every element in its place, there and back") {
       CHECK(back.values() == values);
       CHECK(from.values() == values);
     }
-  });
-}
-
-TEST_CASE("random words and uniform numbers are those of Random") {
-  constexpr uint64_t kSeed = 0x123456789abcdef0;
-  on_each_device([](Context& context) {
-    for (const int64_t count : {1, 2, 3, 4, 5, 7, 8, 1023, 1024, 4099})
-      for (const int64_t shift : {0, 1}) {
-        INFO("count ", count, " shift ", shift);
-        Random words(kSeed, Purpose::Synth, 7, 0xfffffff0), pairs = words;
-        std::vector<uint32_t> expected_bits(static_cast<size_t>(count));
-        for (uint32_t& word : expected_bits) word = words.bits();
-        const Array<uint32_t> bits(context, filled(count, 0U), shift);
-        const auto purpose = static_cast<uint32_t>(Purpose::Synth);
-        ON_BACKEND(context.backend(), random_bits(context.stream(), kSeed, purpose, 7, 0xfffffff0, bits.data(), count));
-        CHECK(bits.values() == expected_bits);
-
-        const Array<real> numbers(context, filled(count, kNaN), shift);
-        ON_BACKEND(context.backend(),
-                   random_uniform(context.stream(), kSeed, purpose, 7, 0xfffffff0, numbers.data(), count));
-        const double step = std::numeric_limits<real>::epsilon() / 2;
-        for (const real number : numbers.values()) {
-          const double exact = pairs.uniform();
-          CHECK(static_cast<double>(number) <= exact);
-          CHECK(static_cast<double>(number) > exact - step);
-        }
-      }
-  });
-}
-
-TEST_CASE("a uniform number never rounds up to 1") {
-  on_each_device([](Context& context) {
-    const Array<real> numbers(context, filled(4, kNaN));
-    ON_BACKEND(context.backend(), random_uniform(context.stream(), 1, static_cast<uint32_t>(Purpose::Test), 0, 2821492,
-                                                 numbers.data(), 4));
-    const real last = numbers.values()[3];  // 0.99999998151799541, nearer to 1 than to float's largest number below it
-    CHECK(last < 1);
-    CHECK(last > static_cast<real>(0.9999999));
   });
 }
 

@@ -18,6 +18,7 @@
 #include "core/base/program.h"
 #include "core/base/threads.h"
 #include "tests/ops/op_case.h"
+#include "tests/support/worst.h"
 
 namespace {
 
@@ -33,18 +34,6 @@ constexpr int kDirections = 3;
 constexpr double kVanished = 1e-5;  // of L's derivatives, which are sums of terms near 1
 constexpr char kReason[] =
     "rounding in L, near 1e-15, over twice the step of 2e-6 is near 1e-9; 100 times that for ops, 1000 for the network";
-
-struct Worst {
-  double error = 0, share = 0;  // relative; of the tolerance
-  std::string where = "-";
-  void see(double value, double tolerance, const std::string& what) {
-    const double used = std::isfinite(value) ? value / tolerance : std::numeric_limits<double>::infinity();
-    if (used < share) return;
-    error = value;
-    share = used;
-    where = what;
-  }
-};
 
 struct Result {
   Worst worst;
@@ -122,8 +111,8 @@ std::vector<Values> backward_gradients(Inputs& in, const Call& call, bool preset
   return gradients;
 }
 
-size_t planned_bytes(const OpCase& c, Backend backend, const std::shared_ptr<StreamHandle>& stream) {
-  Context context(backend, stream, Arena::Mode::Plan);
+size_t planned_bytes(const OpCase& c, const std::shared_ptr<StreamHandle>& stream) {
+  Context context(stream->device(), stream, Arena::Mode::Plan);
   Inputs in(context, kSeed);
   const Call call = c.make(in);
   for (const bool preset : {false, true}) backward_gradients(in, call, preset);
@@ -155,7 +144,7 @@ class Check {
       compare_added(leaf, gradients[i], added[i]);
       compare_slopes(leaf, gradients[i]);
     }
-    if (result_.worst.share > 1) fail_with(result_.worst.where);
+    if (!result_.worst.within()) fail_with(result_.worst.where);
     return result_;
   }
 
@@ -200,7 +189,8 @@ class Check {
     }
     largest_ = std::max(largest_, std::fabs(found));
     result_.checked++;
-    result_.worst.see(best, case_.tolerance, fmt::format("{}: backward {:.9g}, difference {:.9g}", where, want, found));
+    result_.worst.see(best, case_.tolerance,
+                      [&] { return fmt::format("{}: backward {:.9g}, difference {:.9g}", where, want, found); });
   }
 
   void compare_slopes(const Leaf& leaf, const Values& gradient) {
@@ -230,13 +220,13 @@ class Check {
   double largest_ = 0;
 };
 
-Result check(const OpCase& c, Backend backend, int threads) {
+Result check(const OpCase& c, Device device, int threads) {
   Result broken;
   try {
     omp_set_num_threads(threads);
-    const auto stream = std::make_shared<StreamHandle>(backend);
-    const size_t slab = planned_bytes(c, backend, stream);
-    Context context(backend, stream, slab);
+    const auto stream = std::make_shared<StreamHandle>(device);
+    const size_t slab = planned_bytes(c, stream);
+    Context context(device, stream, slab);
     Inputs in(context, kSeed);
     const Call call = c.make(in);
     return Check(c, in, call).run(slab);
@@ -246,17 +236,18 @@ Result check(const OpCase& c, Backend backend, int threads) {
   return broken;
 }
 
-int run_cases(const std::vector<OpCase>& cases, Backend backend) {
+int run_cases(const std::vector<OpCase>& cases, Device device) {
   const int threads = omp_get_max_threads();
   int failed = 0;
-  fmt::print("worst error of each op's gradients, relative to its size and to the tensor's root mean square\n");
+  fmt::print("on {}: worst error of each op's gradients, relative to its size and to the tensor's root mean square\n",
+             name_of(device));
   for (size_t i = 0; i < cases.size();) {
     const std::string& op = cases[i].op;
     Worst worst;
     int count = 0, checked = 0, shrunk = 0;
     double tolerance = 0;
     for (; i < cases.size() && cases[i].op == op; i++, count++) {
-      const Result result = check(cases[i], backend, threads);
+      const Result result = check(cases[i], device, threads);
       worst.see(result.worst.error, cases[i].tolerance, cases[i].shapes);
       checked += result.checked;
       shrunk += result.shrunk;
@@ -280,9 +271,7 @@ int gradcheck(int argc, char** argv) {
       "gradcheck");
   std::string device = "cpu", filter;
   bool list = false;
-  app.add_option("--device", device, mpanet::kDeviceHelp)
-
-      ->capture_default_str();
+  app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
@@ -297,7 +286,7 @@ int gradcheck(int argc, char** argv) {
   const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
   std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
   if (!list) set_up_threads(0);
-  if (!list) return run_cases(cases, choose_device(device).backend);
+  if (!list) return run_cases(cases, choose_device(device));
   for (const OpCase& c : cases)
     fmt::print("{} {}{}\n", c.op, c.shapes,
                c.forward.flops > 0 ? fmt::format(" ({:.0f} flop forward)", c.forward.flops) : "");

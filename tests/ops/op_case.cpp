@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <type_traits>
 
 namespace mpanet::PRECISION {
 namespace {
@@ -46,12 +47,15 @@ Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, co
           std::is_same_v<T, storage>};
 }
 
+// The value, and what convolutions read of it.
+void set_parameter(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
+  to_device(context, p.value, values);
+  if (static_cast<const void*>(p.working) != p.value) to_device(context, const_cast<storage*>(p.working), values);
+  store.moved();
+}
+
 Leaf leaf_of(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
-  return {p.name, values,
-          [&](const std::vector<double>& v) {
-            to_device(context, p.value, v);
-            store.changed(context);
-          },
+  return {p.name, values, [&](const std::vector<double>& v) { set_parameter(context, store, p, v); },
           [&](const std::vector<double>* preset) {
             p.has_gradient = false;
             if (preset != nullptr) to_device(context, p.grad_sink().first, *preset);
@@ -149,13 +153,26 @@ FlagTensor Inputs::flags(const std::vector<uint8_t>& flags) {
   return t;
 }
 
+void Inputs::give_own_memory(Parameter& p) {
+  const auto bytes = static_cast<size_t>(p.count) * sizeof(real);
+  p.value = keep<Buffer>(context_, bytes).as<real>();
+  if (!p.trainable) return;
+  p.gradient = keep<Buffer>(context_, bytes).as<real>();
+  if constexpr (std::is_same_v<real, storage>)
+    p.working = p.value;
+  else
+    p.working = keep<Buffer>(context_, static_cast<size_t>(p.count) * sizeof(storage)).as<storage>();
+}
+
 void Inputs::fill_parameters() {
   store_.allocate(context_, ParameterStore::State::Gradients);
   for (Parameter& p : store_.list()) {
+    if (filling_ == Filling::Each) give_own_memory(p);
     const std::vector<double> drawn = fill(p.value, p.count, draw_of(p));
+    if (p.trainable && filling_ == Filling::Each) set_parameter(context_, store_, p, drawn);
     if (p.trainable) leaves_.push_back(leaf_of(context_, store_, p, drawn));
   }
-  store_.changed(context_);
+  if (filling_ == Filling::Repeated) store_.changed(context_);
 }
 
 OpRegistration::OpRegistration(const char* file, Cases (*checks)(), Cases (*benchmarks)(const NetworkSizes&)) {

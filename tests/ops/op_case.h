@@ -76,8 +76,9 @@ class Inputs {
     return *made;
   }
   ParameterStore& store() { return store_; }
-  // After the last parameter was added: memory and values for all of them. Weights of norms are near 1, running
-  // variances between 0.5 and 1.5, other weights normal with a deviation of 1 / sqrt(inputs).
+  // After the last parameter was added: memory and values for all of them, each in buffers of its own, so that a
+  // guarded context has zones round every one. Weights of norms are near 1, running variances between 0.05 and 0.95,
+  // other weights normal with a deviation of 1 / sqrt(inputs).
   void fill_parameters();
 
  private:
@@ -86,6 +87,7 @@ class Inputs {
   std::vector<double> draw(int64_t count, Draw how);
   template <class T>
   std::vector<double> fill(T* to, int64_t count, Draw how);  // the drawn values, unless they are repeated
+  void give_own_memory(Parameter& p);
   Context& context_;
   uint64_t seed_;
   double (*rounding_)(double);

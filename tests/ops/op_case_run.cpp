@@ -62,8 +62,8 @@ std::vector<double> wide(const std::vector<T>& values) {
 
 class Run {
  public:
-  Run(const OpCase& c, Device device, Rounding rounding)
-      : context_(device),
+  Run(const OpCase& c, Device device, Rounding rounding, Guards guards)
+      : context_(device, guards),
         in_(context_, kSeed, rounding),
         rounding_(rounding),
         recording_(c.recording),
@@ -125,6 +125,7 @@ class Run {
       results_.push_back({fmt::format("d({}){}", leaf.name, add ? " added" : ""), leaf.gradient(), leaf.stored});
       leaf.begin(nullptr);
     }
+    context_.synchronize();  // and look at the guard zones
   }
 
   Context context_;
@@ -136,8 +137,8 @@ class Run {
   uint32_t outputs_ = 0;
 };
 
-OpResults run(size_t place, Device device, Rounding rounding) {
-  return Run(all_cases().at(place), device, rounding).results();
+OpResults run(size_t place, Device device, Rounding rounding, Guards guards) {
+  return Run(all_cases().at(place), device, rounding, guards).results();
 }
 
 #define TEXT_OF(name) #name

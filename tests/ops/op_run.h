@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.h"
+#include "core/base/precisions.h"
 #include "core/context.h"
 #include "tests/ops/network_sizes.h"
 
@@ -68,23 +70,26 @@ struct OpPrecision {
   double storage_smallest;         // smallest normal number of the storage type
   Rounding rounding;               // to the storage type
   std::vector<OpName> (*names)();  // of the checks
-  OpResults (*run)(size_t place, Device device, Rounding rounding);
+  OpResults (*run)(size_t place, Device device, Rounding rounding, Guards guards);
   std::vector<OpName> (*benchmarks)(const NetworkSizes& sizes);
   std::unique_ptr<OpInstance> (*instance)(const NetworkSizes& sizes, size_t place,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
 };
 
-namespace f64 {
-extern const OpPrecision op_precision;
-}
-namespace f32 {
-extern const OpPrecision op_precision;
-}
-namespace bf16 {
-extern const OpPrecision op_precision;
-}
-namespace f16 {
-extern const OpPrecision op_precision;
+#define DECLARE_OP_PRECISION(precision)  \
+  namespace precision {                  \
+  extern const OpPrecision op_precision; \
+  }
+MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
+#undef DECLARE_OP_PRECISION
+
+// UserError when the program was built without it.
+inline const OpPrecision& op_precision_of(const std::string& name) {
+#define ADDRESS(precision) &precision::op_precision,
+  for (const OpPrecision* const built : {MPANET_EACH_PRECISION(ADDRESS)})
+    if (built->name == name) return *built;
+#undef ADDRESS
+  fail("--precision: this program was built without {} (MPANET_PRECISIONS)", name);
 }
 
 }  // namespace mpanet

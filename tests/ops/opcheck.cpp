@@ -2,9 +2,10 @@
 //
 // Each case runs forward and backward, the gradients once set and once added to numbers that are there, and every
 // result is compared twice: with the cpu backend in the same precision, and with the cpu backend in double on the same
-// inputs, which are rounded to the storage type before either sees them. Memory is taken block by block, so that a
-// device that guards its blocks finds whoever writes outside. Then the case runs again, on the emulation in another
-// order of warps and blocks each time: every run must give the same bits.
+// inputs, which are rounded to the storage type before either sees them. Every tensor, parameter and workspace lies
+// between guard zones: they hold NaN, so that a read out of range shows in the result, and a write into them fails.
+// Then the case runs again, on the emulation in another order of warps and blocks each time: every run must give the
+// same bits.
 //
 // What a result may differ from its truth t by, u being half the distance of two neighbours (2^-8 in bf16, 2^-11 in
 // f16, 2^-24 in float, 2^-53 in double), rms the root mean square of the whole tensor:
@@ -30,21 +31,11 @@
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"
 #include "tests/ops/op_run.h"
+#include "tests/support/worst.h"
 
 namespace {
 
 using namespace mpanet;
-
-struct Worst {
-  double share = 0;  // of the tolerance
-  std::string where = "-";
-  void see(double value, const std::string& what) {
-    const double used = std::isnan(value) ? std::numeric_limits<double>::infinity() : value;
-    if (used < share) return;
-    share = used;
-    where = what;
-  }
-};
 
 double norm(const std::vector<double>& values) {
   double sum = 0;
@@ -83,28 +74,36 @@ double kink(const OpPrecision& p, const OpName& op, int least) {
   return op.between >= least && share > 1e-6 ? 2 * std::sqrt(share) : 0;
 }
 
-// Compares one tensor element by element and as a whole; NaN must be in the same places.
+// Compares one tensor element by element and as a whole.
 void compare(const OpTensor& got, const OpTensor& truth, const Allowed& allowed, double kink, const std::string& with,
              Worst& worst) {
   const size_t count = truth.values.size();
   if (got.values.size() != count || got.name != truth.name)
     return worst.see(
-        NAN, fmt::format("{} has {} elements, {} {} has {}", got.name, got.values.size(), with, truth.name, count));
+        NAN, 1, fmt::format("{} has {} elements, {} {} has {}", got.name, got.values.size(), with, truth.name, count));
   double errors = 0, allowances = 0;
   for (size_t i = 0; i < count; i++) {
     const double g = got.values[i], t = truth.values[i];
-    if (std::isnan(g) && std::isnan(t)) continue;
+    if (!std::isfinite(t))
+      return worst.see(NAN, 1, fmt::format("{}[{}]: {} {}, which proves nothing", got.name, i, with, t));
     const double error = g == t ? 0 : std::fabs(g - t), may = allowed.at(t);
     errors += error * error;
     allowances += may * may;
     if (kink == 0 || std::isnan(error))
-      worst.see(error == 0 ? 0 : error / may, fmt::format("{}[{}]: {:.9g}, {} {:.9g}", got.name, i, g, with, t));
+      worst.see(error, may, [&] { return fmt::format("{}[{}]: {:.9g}, {} {:.9g}", got.name, i, g, with, t); });
   }
   const double may = kink > 0 ? kink * norm(truth.values) : (count < 64 ? 1 : 0.6) * std::sqrt(allowances);
   if (errors > 0)
-    worst.see(std::sqrt(errors) / may, fmt::format("{}: norm of the difference from {} {:.3g}, norm {:.3g}", got.name,
-                                                   with, std::sqrt(errors), norm(truth.values)));
+    worst.see(std::sqrt(errors), may,
+              fmt::format("{}: norm of the difference from {} {:.3g}, norm {:.3g}", got.name, with, std::sqrt(errors),
+                          norm(truth.values)));
 }
+
+struct Options {
+  Device device;
+  Guards guards = Guards::On;
+  int seeds = 1;
+};
 
 struct Verdict {
   Worst same, exact;  // against the same precision, against double
@@ -120,17 +119,20 @@ std::string first_difference(const OpResults& a, const OpResults& b) {
   return {};
 }
 
-Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device device, int seeds) {
+Verdict check(const OpPrecision& p, size_t place, const OpName& op, const Options& o) {
   Verdict verdict;
+  const auto run = [&](const OpPrecision& precision, Device device) {
+    return precision.run(place, device, p.rounding, o.guards);
+  };
   try {
     simt::set_seed(0);
-    const OpResults got = p.run(place, device, p.rounding);
-    if (!(device == Device(Backend::cpu))) {
-      const OpResults same = p.run(place, Backend::cpu, p.rounding);
+    const OpResults got = run(p, o.device);
+    if (o.device != Device(Backend::cpu)) {
+      const OpResults same = run(p, Backend::cpu);
       for (size_t t = 0; t < got.size(); t++)
         compare(got[t], same[t], {p, op, same[t], 2}, kink(p, op, 10) / 3, "cpu", verdict.same);
     }
-    const OpResults exact = f64::op_precision.run(place, Backend::cpu, p.rounding);
+    const OpResults exact = run(f64::op_precision, Backend::cpu);
     for (size_t t = 0; t < got.size(); t++) {
       const double may = kink(p, op, 1);
       if (may > 0.7 && got[t].name.starts_with("d(")) continue;
@@ -139,12 +141,12 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device devic
       compare(got[t], truth, {p, op, truth, 1}, may, "double", verdict.exact);
     }
     for (const Worst& worst : {verdict.same, verdict.exact})
-      if (worst.share > 1 && verdict.failure.empty()) verdict.failure = worst.where;
+      if (!worst.within() && verdict.failure.empty()) verdict.failure = worst.where;
     // A whole network takes its time, and each of its kernels has cases of its own.
-    const int runs = op.between < 10 ? seeds : std::min(seeds, 3);
+    const int runs = op.between < 10 ? o.seeds : std::min(o.seeds, 3);
     for (int seed = 1; seed < runs && verdict.failure.empty(); seed++) {
       simt::set_seed(static_cast<uint32_t>(seed));
-      const std::string difference = first_difference(got, p.run(place, device, p.rounding));
+      const std::string difference = first_difference(got, run(p, o.device));
       if (!difference.empty()) verdict.failure = fmt::format("{} with schedule {}", difference, seed);
     }
   } catch (const std::exception& error) {
@@ -153,20 +155,22 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, Device devic
   return verdict;
 }
 
-int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, Device device, int seeds) {
+int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Options& o) {
   const std::vector<OpName> all = p.names();
   int failed = 0;
   fmt::print("{} on {}, {} run{} of each case: worst share of the tolerance against {}double\n", p.name,
-             name_of(device), seeds, seeds == 1 ? "" : "s", device == Device(Backend::cpu) ? "" : "the cpu and ");
+             name_of(o.device), o.seeds, o.seeds == 1 ? "" : "s",
+             o.device == Device(Backend::cpu) ? "" : "the cpu and ");
   for (size_t i = 0; i < chosen.size();) {
     const std::string& op = all[chosen[i]].op;
     Worst same, exact;
     int count = 0;
     for (; i < chosen.size() && all[chosen[i]].op == op; i++, count++) {
       const OpName& name = all[chosen[i]];
-      const Verdict verdict = check(p, chosen[i], name, device, seeds);
-      same.see(verdict.same.share, name.shapes + ": " + verdict.same.where);
-      exact.see(verdict.exact.share, name.shapes + ": " + verdict.exact.where);
+      Verdict verdict = check(p, chosen[i], name, o);
+      for (Worst* worst : {&verdict.same, &verdict.exact}) worst->where = name.shapes + ": " + worst->where;
+      same.see(verdict.same);
+      exact.see(verdict.exact);
       if (verdict.failure.empty()) continue;
       failed++;
       fmt::print("FAILED {} {}: {}\n", op, name.shapes, verdict.failure);
@@ -197,25 +201,29 @@ int opcheck(int argc, char** argv) {
       "precision and in double. Exit code 0: all within tolerance, 1: some are not.",
       "opcheck");
   std::string device = "cpu", precision = "f32", filter;
-  int seeds = 1;
-  bool list = false;
+  Options o;
+  bool list = false, bare = false;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", precision, "f64, f32, bf16 or f16")
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
-  app.add_option("--seeds", seeds, "runs of each case, on emu each under a schedule of its own; all bits must agree")
+  app.add_option("--seeds", o.seeds, "runs of each case, on emu each under a schedule of its own; all bits must agree")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
+  app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  const OpPrecision* const all[] = {&f64::op_precision, &f32::op_precision, &bf16::op_precision, &f16::op_precision};
-  const OpPrecision& p = **std::find_if(std::begin(all), std::end(all), [&](auto p) { return p->name == precision; });
+  const OpPrecision& p = op_precision_of(precision);
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
-  if (!list) set_up_threads(0);
-  if (!list) return run_cases(p, chosen, choose_device(device), seeds);
+  if (!list) {
+    set_up_threads(0);
+    o.device = choose_device(device);
+    o.guards = bare ? Guards::Off : Guards::On;
+    return run_cases(p, chosen, o);
+  }
   for (const size_t i : chosen) fmt::print("{} {}\n", names[i].op, names[i].shapes);
   return 0;
 }

@@ -14,12 +14,14 @@
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "tests/support/reference_fill.h"
+#include "tests/support/worst.h"
 
 namespace {
 
 using mpanet::Batch;
 using mpanet::Engine;
 using mpanet::fail;
+using mpanet::Worst;
 using nlohmann::json;
 
 // How far off a number may be, relative to its tensor's norm (a loss term's own size).
@@ -29,22 +31,19 @@ using nlohmann::json;
 //         tensors, to 1e-2; the embedding's norm to 1e-3. One tensor's gradient norm to 5e-2: rounding in fifty layers
 //         moves one by 1.2e-2 here and by 0.9e-2 in PyTorch's own f32, and single entries by more. Single terms,
 //         entries and later steps are not compared: Adam's first steps follow the sign of tiny gradients.
+//         ResNet-101 and 152: losses to 4e-4. Every block adds its rounding and passes on that of the blocks before
+//         it, so the error of the features, and of the losses' distances and logits, grows with the depth. PyTorch's
+//         own f32 is off by 3e-4 from its f64 there.
 struct Tolerances {
   double losses, gradients, tensor, embedding;
   bool every_number;
 };
 
-struct Worst {
-  std::string what = "nothing";
-  double share = 0, error = 0;
-  void see(const std::string& name, double value, double limit) {
-    const double used = std::isfinite(value) ? value / limit : INFINITY;
-    if (used < share) return;
-    share = used;
-    error = value;
-    what = name;
-  }
-};
+Tolerances tolerances_of(mpanet::Precision precision, const std::string& depth) {
+  if (precision == mpanet::Precision::f64) return {1e-6, 1e-6, 1e-6, 1e-6, true};
+  const bool deep = depth == "101" || depth == "152";
+  return {deep ? 4e-4 : 1e-4, 1e-2, 5e-2, 1e-3, false};
+}
 
 double norm_of(const std::vector<double>& v) {
   double s = 0;
@@ -58,16 +57,16 @@ void compare_tensor(const std::string& name, const std::vector<double>& got, con
   for (const json& d : want.at("shape")) count *= d.get<int64_t>();
   if (count != static_cast<int64_t>(got.size())) fail("{}: expected {} values, got {}", name, count, got.size());
   const double norm = want.at("norm").get<double>(), unit = norm > 0 ? norm : 1;
-  worst.see(name + " norm", std::fabs(norm_of(got) - norm) / unit, limit);
+  worst.see(std::fabs(norm_of(got) - norm) / unit, limit, name + " norm");
   if (!every_number) return;
   double sum = 0;
   for (const double x : got) sum += x;
-  worst.see(name + " sum", std::fabs(sum - want.at("sum").get<double>()) / unit, limit);
+  worst.see(std::fabs(sum - want.at("sum").get<double>()) / unit, limit, name + " sum");
   for (size_t i = 0; i < want.at("at").size(); i++) {
     const size_t at = want.at("at")[i].get<size_t>();
     if (at >= got.size()) fail("{}: entry {} is outside the tensor of {} values", name, at, got.size());
     const double error = std::fabs(got[at] - want.at("values").at(i).get<double>()) / unit;
-    worst.see(fmt::format("{}[{}]", name, at), error, limit);
+    worst.see(error, limit, fmt::format("{}[{}]", name, at));
   }
 }
 
@@ -149,9 +148,9 @@ void compare_losses(const mpanet::Losses& got, const json& want, int step, const
     differences.push_back(value - all.back());
     const double unit = std::max(std::fabs(all.back()), 1e-12);
     if (t.every_number)
-      worst.see(fmt::format("step {} {}", step, name), std::fabs(differences.back()) / unit, t.losses);
+      worst.see(std::fabs(differences.back()) / unit, t.losses, fmt::format("step {} {}", step, name));
   }
-  worst.see(fmt::format("step {} losses", step), norm_of(differences) / norm_of(all), t.losses);
+  worst.see(norm_of(differences) / norm_of(all), t.losses, fmt::format("step {} losses", step));
 }
 
 void compare_state(const Engine& engine, const json& want, mpanet::Slot slot, const char* what, double limit,
@@ -175,10 +174,11 @@ void compare_all_gradients(const Engine& engine, const json& want, double limit,
     norms.push_back(want.at(info.name).at("norm").get<double>());
     differences.push_back(norm_of(read_slot(engine, info, mpanet::Slot::Gradient)) - norms.back());
   }
-  worst.see("gradient norms", norm_of(differences) / norm_of(norms), limit);
+  worst.see(norm_of(differences) / norm_of(norms), limit, "gradient norms");
 }
 
-Worst run(const Fixture& f, const Tolerances& tolerances) {
+Worst run(const Fixture& f) {
+  const Tolerances tolerances = tolerances_of(f.engine.precision, f.engine.model.depth);
   const std::unique_ptr<Engine> engine = mpanet::make_engine(f.engine);
   for (const mpanet::TensorInfo& info : engine->tensors())
     engine->write(info.name, mpanet::Slot::Value, mpanet::reference::fill(info.name, info.shape, f.salt).data());
@@ -213,23 +213,21 @@ int parity(int argc, char** argv) {
   std::vector<std::string> paths;
   std::string precision = "f64", device = "cpu";
   app.add_option("FIXTURE", paths, "JSON files")->required();
-  app.add_option("--precision", precision, "f64 (every number to 1e-6) or f32 (step 0)")
+  app.add_option("--precision", precision,
+                 "f64 (every number to 1e-6) or f32 (step 0: losses to 1e-4, in ResNet-101 and 152 to 4e-4)")
       ->check(CLI::IsMember({"f32", "f64"}))
       ->capture_default_str();
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
-  const bool f64 = precision == "f64";
-  const Tolerances tolerances =
-      f64 ? Tolerances{1e-6, 1e-6, 1e-6, 1e-6, true} : Tolerances{1e-4, 1e-2, 5e-2, 1e-3, false};
   const mpanet::Device where = mpanet::choose_device(device);
   mpanet::set_up_threads(0);
   bool good = true;
   for (const std::string& path : paths) {
-    const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where), tolerances);
-    const bool within = worst.share <= 1;
+    const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where));
+    const bool within = worst.within();
     good = good && within;
     fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
-               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.what, worst.error,
+               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.where, worst.error,
                100 * worst.share);
     std::fflush(stdout);
   }

@@ -6,6 +6,7 @@
 
 #include "tests/support/process.h"
 #include "tests/support/stand_ins.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -37,8 +38,6 @@ Run run(const Machine& machine, const std::string& script, const std::vector<std
   const int code = process.wait();
   return {code, process.out(), process.err()};
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST_CASE("what a build needs to know of the cards here") {
   const Machine machine("Card A, 9.0, 580.1\\nCard B, 8.6, 580.1\\nCard C, 9.0, 580.1\\n");

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/process.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -19,8 +20,6 @@ Result run(std::vector<std::string> arguments) {
   const int code = process.wait();
   return {code, process.out(), process.err()};
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST_CASE("gradcheck lists, filters and checks") {
   const Result list = run({"gradcheck", "--list"});
@@ -74,6 +73,19 @@ TEST_CASE("opcheck refuses what it does not know") {
     CHECK(result.code == 2);
     CHECK(!result.err.empty());
   }
+}
+
+TEST_CASE("a test of kernels fails on a device that cannot be used") {
+  for (const char* device : {"cuda:99", "tpu"}) {
+    Process process({"/usr/bin/env", std::string("MPANET_TEST_DEVICE=") + device, PROGRAMS "/test_tools_f32"});
+    CHECK(process.wait() != 0);
+    CHECK(has(process.out(), std::string("device ") + device));
+  }
+}
+
+TEST_CASE("a check says which device it runs on") {
+  for (const char* program : {"gradcheck", "opcheck"})
+    CHECK(has(run({program, "--device", "cpu", "--filter", "sigmoid 1x1"}).out, "on cpu"));
 }
 
 TEST_CASE("parity tells a wrong number from a file that is no fixture") {

@@ -7,6 +7,7 @@
 
 #include "tests/support/process.h"
 #include "tests/support/stand_ins.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -42,8 +43,6 @@ Run compare(const Machine& machine, std::vector<std::string> arguments) {
   const int code = process.wait();
   return {code, process.out(), process.err()};
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST_CASE("peers stand in one table beside bench-step, in one file too") {
   if (std::system("command -v python3 >/dev/null") != 0) {

@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "data/pictures/image.h"
 #include "data/sets/matfile.h"
+#include "tests/support/process.h"
 #include "tests/support/shell.h"
 #include "tests/support/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
@@ -138,10 +139,67 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
   check_refused("synth --out " + (empty / "x") + " --seed -1", "--seed");
   check_refused("synth --out " + (empty / "x") + " --frobnicate 1", "--frobnicate");
   check_refused("synth --out " + (empty / "x") + " --sheet " + (empty / "no/s.png"), "no/s.png: cannot write");
-  check_refused("synth --out " + picture + "/x", "cannot create the folder");
+  check_refused("synth --out " + picture + "/x", "cannot make the folder");
   check_refused("", "subcommand");
   check_refused("paint", "subcommand");
   CHECK(entries(empty.path()) == 0);
+}
+
+TEST_CASE("pictures, trial files and results through pipes, links and devices" * doctest::skip(kLacking)) {
+  DataSet data;
+  const std::string picture = data.root() + "/cam1/0001/0001.jpg", size = " --height 8 --width 8 --out ";
+  REQUIRE(run("preprocess " + picture + size + (data / "x.npy")).code == 0);
+  const std::string expected = read_text(data / "x.npy");
+  const Result piped = run("preprocess /dev/stdin" + size + "/dev/stdout <" + picture);
+  CHECK(piped.code == 0);
+  CHECK(piped.out == expected);
+  CHECK(run("preprocess /dev/fd/4" + size + "/dev/fd/3 3>" + (data / "y.npy") + " 4<" + picture).code == 0);
+  CHECK(read_text(data / "y.npy") == expected);
+  fs::create_symlink("y.npy", data / "link.npy");
+  write_file(data / "y.npy", "old");
+  CHECK(run("preprocess " + picture + size + (data / "link.npy")).code == 0);
+  CHECK(fs::is_symlink(data / "link.npy"));
+  CHECK(read_text(data / "y.npy") == expected);
+  check_refused("preprocess " + picture + size + "/dev/full", "/dev/full: cannot write: No space left on device");
+  check_refused("preprocess " + picture + size + data.root(), "data: expected a file to write, got a folder");
+  CHECK(fs::is_character_file("/dev/full"));
+  REQUIRE(run("--help; mkfifo " + (data / "pipe")).code == 0);
+  check_refused("preprocess " + (data / "pipe") + size + (data / "z.npy"), "pipe: nobody writes to this pipe");
+  check_refused("preprocess " + picture + size + (data / "pipe"), "pipe: cannot write: nobody reads from this pipe");
+  CHECK(fs::is_fifo(data / "pipe"));
+  CHECK(!fs::exists(data / "z.npy"));
+
+  const std::string trials = data.root() + "/exp/rand_perm_cam.mat";
+  CHECK(run("verify " + data.root() + " --trials /dev/fd/3 3<" + trials).code == 0);
+  CHECK(run("--help >/dev/null; cat " + trials + " | " PROGRAMS "/mpanet-data verify " + data.root() +
+            " --trials /dev/stdin")
+            .code == 0);
+}
+
+TEST_CASE("a data set is made where a link to an empty folder leads, and leaves other files alone" *
+          doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string small = " --ids 2 --test-ids 2 --images 1";
+  fs::create_directory(folder / "empty");
+  fs::create_symlink("empty", folder / "link");
+  fs::create_symlink("nowhere", folder / "dangling");
+  write_file(folder / "link.tmp.1", "mine");
+  CHECK(run("synth --out " + (folder / "link") + small).code == 0);
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(fs::exists(folder / "empty/exp/test_id.txt"));
+  check_refused("synth --out " + (folder / "dangling") + small, "does not exist yet or is empty");
+  // Made here and removed again: the parents too.
+  const Result full = run("synth --out " + (folder / "deep/er/data") + small + " --sheet /dev/full");
+  CHECK(full.code == 2);
+  CHECK(fs::exists(folder / "deep/er/data/exp/test_id.txt"));  // the sheet comes after the data set
+  fs::create_directory(folder / "x");
+  Process limited({PROGRAMS "/mpanet-data", "synth", "--out", folder / "new/parent/data", "--ids", "2", "--test-ids",
+                   "2", "--images", "1"},
+                  1000);
+  CHECK(limited.wait() == 2);
+  CHECK(has(limited.err(), "cannot write: File too large"));
+  CHECK(!fs::exists(folder / "new"));
+  CHECK(entries(folder.path()) == 6);  // deep, dangling, empty, link, link.tmp.1, x
 }
 
 TEST_CASE("a signal leaves nothing and says so" * doctest::skip(kLacking)) {

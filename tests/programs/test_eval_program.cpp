@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -14,6 +15,7 @@
 #include "mpanet/evaluation/features.h"
 #include "mpanet/files/checkpoint.h"
 #include "tests/support/evaluation_fixture.h"
+#include "tests/support/process.h"
 #include "tests/support/shell.h"
 #include "tests/support/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
@@ -68,7 +70,9 @@ class Folder : public TemporaryFolder {
   std::vector<float> numbers = {3, 1, 5, 0, 0, 0, 2, 1, 0, 1, 1, 2, 0, 3, 1, 0, 4, 1};  // (9, 2)
   void write(std::vector<int64_t> shape = {9, 2}) const {
     write_file(csv(), lines);
-    write_npy(npy(), shape, numbers.data());
+    OutputFile file(npy());
+    write_npy(file, shape, numbers.data());
+    file.commit();
   }
 };
 
@@ -189,13 +193,101 @@ TEST_CASE("options that make no sense") {
   check_refused("--checkpoint a --data b --precision f8", "--precision: expected f32, f64");
   check_refused("--checkpoint a --data b --batch 0", "--batch");
   check_refused("--checkpoint a --data b --fast", "--fast");
-  check_refused("--features a --data b --json no/such/folder/f.json", "no/such/folder: no such folder");
+  check_refused("--features a --data b --json no/such/folder/f.json",
+                "f.json: cannot write: there is no folder no/such/folder");
   check_refused("--features a --data b --protocol market", "unknown protocol 'market', expected one of: sysu");
   check_refused("--features a --data '" + (folder / "none") + "'", "none");
   const Result help = run("--help");
   CHECK(help.code == 0);
   for (const char* words : {"--checkpoint", "--features", "--save-features", "path,identity,camera,modality"})
     CHECK(has(help.out, words));
+}
+
+TEST_CASE("results through links, pipes and descriptors, trial files through pipes") {
+  if (kNoTrials) return;
+  const Folder folder;
+  const std::string json_file = folder / "result.json", json_to = folder.arguments() + " --json ";
+  REQUIRE(run(json_to + json_file).code == 0);
+  const std::string expected = read_text(json_file);
+  const Result printed = run(json_to + "/dev/stdout");
+  CHECK(printed.code == 0);
+  CHECK(printed.out.ends_with("\n" + expected));
+  CHECK(printed.out.starts_with("protocol sysu"));  // the table first
+  CHECK(run(json_to + "/dev/fd/3 3>" + (folder / "descriptor")).code == 0);
+  CHECK(read_text(folder / "descriptor") == expected);
+  CHECK(run(json_to + "/proc/self/fd/3 3>&1 >/dev/null").out == expected);
+  CHECK(run(json_to + "/dev/stderr").err == expected);
+  fs::create_symlink("target", folder / "link");
+  CHECK(run(json_to + (folder / "link")).code == 0);
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(read_text(folder / "target") == expected);
+  CHECK(run("--help >/dev/null; mkfifo " + (folder / "pipe") + "; cat " + (folder / "pipe") + " >" + (folder / "read") +
+            " & " PROGRAMS "/mpanet-eval " + json_to + (folder / "pipe") + "; wait")
+            .code == 0);
+  CHECK(read_text(folder / "read") == expected);
+  CHECK(fs::is_fifo(folder / "pipe"));
+  check_refused(json_to + (folder / "pipe"), "pipe: cannot write: nobody reads from this pipe");
+  check_refused(json_to + "/dev/fd/9", "/dev/fd/9: cannot write: Bad file descriptor");
+  const Result full = run(json_to + "/dev/full");
+  CHECK(full.code == 2);
+  CHECK(has(full.err, "/dev/full: cannot write: No space left on device"));
+  CHECK(fs::is_character_file("/dev/full"));
+
+  const std::string trials = folder / "trials.mat";
+  fs::rename(folder.trial_file(), trials);
+  const std::string with_trials = folder.arguments() + " --json " + (folder / "again.json") + " --trials ";
+  CHECK(run(with_trials + "/dev/fd/3 3<" + trials).code == 0);
+  CHECK(run("--help >/dev/null; cat " + trials + " | " PROGRAMS "/mpanet-eval " + with_trials + "/dev/stdin").code ==
+        0);
+  CHECK(read_text(folder / "again.json") == expected);
+  check_refused(with_trials + "/dev/stdin </dev/null", "/dev/stdin: expected a file or a pipe, got a device");
+}
+
+TEST_CASE("a name that JSON cannot hold is found before the evaluation") {
+  if (kNoTrials) return;
+  const Folder folder;
+  const std::string odd = folder / "features\xff";
+  fs::rename(folder.features(), odd);
+  const std::string arguments = "--data '" + folder.data() + "' --features '" + odd + "'";
+  check_refused(arguments + " --json " + (folder / "result.json"), "--json: expected a name in UTF-8");
+  check_refused("--data '" + folder.data() + "' --checkpoint 'odd\xff' --json " + (folder / "result.json"),
+                "--json: expected a name in UTF-8");
+  CHECK(!fs::exists(folder / "result.json"));
+  CHECK(run(arguments).code == 0);
+}
+
+TEST_CASE("--save-features that fails leaves the folder as it was") {
+  if (kNoTrials) return;
+  Folder folder;
+  const auto state = [&] {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(folder / "saved"))
+      files[entry.path().filename()] = read_text(entry.path());
+    return files;
+  };
+  const auto save = [&](const std::string& to, long limit) {
+    Process process(
+        {PROGRAMS "/mpanet-eval", "--features", folder.features(), "--data", folder.data(), "--save-features", to},
+        limit);
+    const int code = process.wait();
+    return code == 0 ? "" : process.err();
+  };
+  REQUIRE(save(folder / "saved", -1) == "");
+  write_file(folder / "saved/notes", "mine");
+  const auto before = state();
+  CHECK(before.size() == 3);
+  folder.numbers[2] = 7;
+  folder.write();
+  // Room for one of the two files: the numbers take 192 bytes, the list 304.
+  CHECK(has(save(folder / "saved", 250), "images.csv: cannot write: File too large"));
+  CHECK(has(save(folder / "saved", 100), "cannot write: File too large"));
+  CHECK(state() == before);
+  CHECK(has(save(folder / "new/er", 250), "cannot write: File too large"));
+  CHECK(!fs::exists(folder / "new"));
+  CHECK(save(folder / "saved", -1) == "");
+  const auto after = state();
+  CHECK(after.size() == 3);
+  CHECK(after != before);
 }
 
 TEST_CASE("bad data sets and folders of features") {
@@ -209,6 +301,10 @@ TEST_CASE("bad data sets and folders of features") {
   SUBCASE("nowhere to write") {
     check_refused(folder.arguments() + " --save-features '" + folder.csv() + "/f'",
                   "images.csv/f: cannot make the folder");
+    write_file(folder / "file", "x");
+    check_refused(folder.arguments() + " --save-features '" + (folder / "file") + "'",
+                  "file: cannot make the folder: Not a directory");
+    check_refused(folder.arguments() + " --sheet '" + (folder / "file/s.png") + "'", "s.png: cannot write");
     check_refused(folder.arguments() + " --json '" + folder.features() + "'",
                   "features: expected a file to write, got a folder");
   }

@@ -10,6 +10,7 @@
 
 #include "tests/support/process.h"
 #include "tests/support/stand_ins.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -68,8 +69,6 @@ Check check(const Machine& machine, const std::vector<std::string>& arguments = 
   }
   return c;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 size_t at(const Check& c, const std::string& name) {
   return static_cast<size_t>(std::find(c.order.begin(), c.order.end(), name) - c.order.begin());

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/support/process.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -38,8 +39,6 @@ Report report(const std::string& text, const std::string& filter = "") {
   const int code = process.wait();
   return {code, process.out(), process.err()};
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST_CASE("a kernel by its own name, registers by architecture in their order") {
   const Report r = report(facts("sm_90", 31, 0, 0) + facts("sm_75", 18, 0, 0));

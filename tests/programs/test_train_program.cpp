@@ -177,6 +177,25 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(provenance["resumed"][0]["step"] == 1);
   }
 
+  TEST_CASE("another device and another machine warn in one line, and the run goes on") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+    json provenance = json::parse(read_text(folder / "run/provenance.json"));
+    CHECK(provenance["device"] == "cpu");
+    provenance["device"] = "cuda:0";
+    provenance["gpu"] = "Some GPU";
+    provenance["processor"] = "Some Processor";
+    write_file(folder / "run/provenance.json", provenance.dump());
+    Process process({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", folder / "run", "--threads", "1",
+                     "--resume", "--max-steps", "2"});
+    CHECK(process.wait() == 0);
+    const std::string said = process.err();
+    CHECK(has(said,
+              "warning: device: \"cuda:0\" before, \"cpu\" now; gpu: \"Some GPU\" before, null now; "
+              "processor: \"Some Processor\" before, \""));
+    CHECK(std::count(said.begin(), said.end(), '\n') == 1);
+  }
+
   TEST_CASE("bad input before the first step: one line, exit 2, no run folder") {
     TemporaryFolder folder;
     const auto refused = [&](const Arguments& more, const std::string& words) {
@@ -224,7 +243,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     check_refused(command(folder, "exists"), "the run folder exists already");
     CHECK(fs::is_empty(folder / "exists"));
     write_file(folder / "file", "x");
-    check_refused(command(folder, "file/run"), "cannot make the run folder");
+    check_refused(command(folder, "file/run"), "cannot make the folder");
     check_refused(command(folder, "file", {"--resume"}), "expected a run folder");
     fs::create_directory(folder / "other");
     write_file(folder / "other/notes.tmp.1", "mine");
@@ -281,6 +300,43 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({}, last + ": expected a safetensors file, but its header would have 18446744073709551615 bytes");
     write_file(last, "");
     refused({}, last + ": expected a safetensors file, got 0 bytes");
+  }
+
+  TEST_CASE("configuration, trial file and weights through pipes") {
+    TemporaryFolder folder;
+    check_works(no_evaluation(command(folder, "first", {"--max-steps", "0"})));
+    const auto piped = [&](const std::string& run, const std::string& options) {
+      const std::string script = "cat '" + (folder / "config.json") +
+                                 "' | " PROGRAMS "/mpanet-train --config /dev/stdin" + " --data '" + data_set() +
+                                 "' --threads 1 --max-steps 0 --out '" + (folder / run) + "' " + options;
+      check_works({"/bin/sh", "-c", script});
+      return read_text(folder / run + "/last.safetensors");
+    };
+    const std::string first = folder / "first/last.safetensors", whole = piped("whole", "");
+    CHECK(piped("trials", "--trials /dev/fd/3 3<'" + data_set() + "/exp/rand_perm_cam.mat'") == whole);
+    const std::string weights = piped("weights", "--seed 9 --init /dev/fd/3 3<'" + first + "'");
+    CHECK(piped("same", "--seed 9 --init '" + first + "'") == weights);
+    CHECK(piped("others", "--seed 9") != weights);
+    check_refused(command(folder, "run", {"--config", "/dev/fd/9"}), "/dev/fd/9: cannot open: No such file");
+  }
+
+  TEST_CASE("weights that training cannot go on from never replace the last good file; the message names its step") {
+    TemporaryFolder folder;
+    const std::string last = folder / "run/last.safetensors";
+    Arguments diverging =
+        no_evaluation(command(folder, "run", {"--set", "optimizer=sgd", "--set", "lr=100", "--set", "wd=10"}));
+    diverging.insert(diverging.end(), {"--set", "checkpoint_every=1", "--set", "num_epoch=1000"});
+    for (int start = 0; start < 2; start++) {
+      CAPTURE(start);
+      Process process(diverging);
+      CHECK(process.wait() == 2);
+      const Checkpoint checkpoint(last);
+      const int64_t step = checkpoint.progression()->step;
+      CHECK(step > 0);
+      CHECK_MESSAGE(has(process.err(), fmt::format("{} still holds step {};", last, step)), process.err());
+      for (const auto& [name, entry] : checkpoint.file().tensors()) read_finite(checkpoint.file(), name);
+      diverging.push_back("--resume");
+    }
   }
 
   TEST_CASE("a loss that is no longer finite stops the run and keeps the checkpoint before") {

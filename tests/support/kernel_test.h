@@ -1,10 +1,11 @@
-// What the tests of kernels share: the devices to run on, buffers with guard zones, and integers that every precision
+// What the tests of kernels share: the devices to run on, arrays in device memory, and integers that every precision
 // holds exactly.
 #pragma once
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
@@ -16,6 +17,7 @@
 #include "core/context.h"
 #include "core/tensor.h"
 #include "kernels/kernels.h"
+#include "tests/support/flags.h"
 
 namespace mpanet::PRECISION {
 
@@ -29,13 +31,14 @@ inline std::vector<Device> test_devices() {
 #endif
 }
 
-// Calls body(context) on each device.
+// Calls body(context) on each device, with guard zones round all memory.
 template <class Body>
 void on_each_device(const Body& body) {
   for (const Device device : test_devices()) {
     CAPTURE(name_of(device));
-    Context context(device);
+    Context context(device, Guards::On);
     body(context);
+    CHECK_NOTHROW(context.synchronize());  // the guard zones are whole
   }
 }
 
@@ -53,37 +56,25 @@ inline double storage_rounding() {
   return std::is_same_v<storage, bfloat16> ? 0x1p-8 : 0x1p-11;
 }
 
-// Device memory of `count` elements between two guard zones; the destructor finds who wrote past an end. Guards are
-// full of NaN, so that whoever reads past an end spoils its result.
+// Device memory of `count` elements, `shift` elements past an address that packs of 16 bytes can be read at. In a
+// guarded context NaN lies before and behind them.
 template <class T>
-class Guarded {
+class Array {
  public:
   // How the elements look on the host.
   using Number = std::conditional_t<std::is_same_v<T, storage>, real, T>;
 
-  // Full of NaN, or of bytes 255.
-  Guarded(Context& context, int64_t count)
-      : context_(context), count_(static_cast<size_t>(count)), buffer_(context, 2 * kGuard + count_ * sizeof(T)) {
-    const std::vector<unsigned char> bytes(buffer_.bytes(), kMark);
-    context_.to_device(buffer_.as<char>(), bytes.data(), bytes.size());
-  }
-  Guarded(Context& context, const std::vector<Number>& values) : Guarded(context, static_cast<int64_t>(values.size())) {
+  // Every byte 255: NaN, where that is one.
+  template <std::integral Count>
+  Array(Context& context, Count count) : Array(0, context, static_cast<size_t>(count)) {}
+  Array(Context& context, const std::vector<Number>& values, size_t shift = 0) : Array(shift, context, values.size()) {
     std::vector<T> narrow;
     for (const Number v : values) narrow.push_back(static_cast<T>(v));
     context_.to_device(data(), narrow.data(), narrow.size() * sizeof(T));
   }
-  Guarded(Context& context, int64_t count, Number fill)
-      : Guarded(context, std::vector<Number>(static_cast<size_t>(count), fill)) {}
-  ~Guarded() {
-    std::vector<unsigned char> bytes(buffer_.bytes());
-    context_.to_host(bytes.data(), buffer_.as<char>(), bytes.size());
-    const auto marked = [](unsigned char byte) { return byte == kMark; };
-    CHECK_MESSAGE(std::all_of(bytes.begin(), bytes.begin() + kGuard, marked), "a kernel wrote before its output");
-    CHECK_MESSAGE(std::all_of(bytes.end() - kGuard, bytes.end(), marked), "a kernel wrote past its output");
-  }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-  T* data() const { return reinterpret_cast<T*>(buffer_.template as<char>() + kGuard); }
+  Array(Context& context, int64_t count, Number fill)
+      : Array(context, std::vector<Number>(static_cast<size_t>(count), fill)) {}
+  T* data() const { return buffer_.template as<T>() + shift_; }
   int64_t count() const { return static_cast<int64_t>(count_); }
   std::vector<Number> values() const {
     std::vector<T> narrow(count_);
@@ -92,18 +83,22 @@ class Guarded {
     for (const T v : narrow) values.push_back(static_cast<Number>(v));
     return values;
   }
+  Number value() const { return values().at(0); }
 
  private:
-  static constexpr size_t kGuard = 256;
-  static constexpr unsigned char kMark = 0xff;
+  Array(size_t shift, Context& context, size_t count)
+      : context_(context), count_(count), shift_(shift), buffer_(context, (shift + count) * sizeof(T)) {
+    const std::vector<unsigned char> bytes(buffer_.bytes(), 0xff);
+    context_.to_device(buffer_.as<char>(), bytes.data(), bytes.size());
+  }
   Context& context_;
-  size_t count_;
+  size_t count_, shift_;
   Buffer buffer_;
 };
 
-using Stored = Guarded<storage>;
-using Reals = Guarded<real>;
-using Bytes = Guarded<unsigned char>;
+using Stored = Array<storage>;
+using Reals = Array<real>;
+using Bytes = Array<unsigned char>;
 
 // Whole numbers in -range..range: sums of their products are exact while they stay below 2^24.
 inline std::vector<real> integers(int64_t count, uint32_t index, int range = 3) {

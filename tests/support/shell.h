@@ -7,6 +7,7 @@
 
 #include "core/base/file.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text.h"
 
 struct Result {
   int code;
@@ -21,8 +22,6 @@ inline Result run_program(const std::string& program, const std::string& argumen
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, mpanet::read_text(out), mpanet::read_text(err)};
 }
-
-inline bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 // Bad input: exit code 2, one line on stderr that holds `words`, nothing on stdout. Empty, or what was otherwise.
 inline std::string not_refused(const std::string& program, const std::string& arguments, const std::string& words) {

@@ -1,6 +1,7 @@
 // Checkpoints: the names and shapes of the authors' state_dict (listed by PyTorch), values that come back, refusals;
 // initial weights from other files.
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -269,6 +270,40 @@ TEST_CASE("refusals name the tensor, what was expected and what came") {
         "expected the weights of an MPANet, got no backbone.conv1.weight");
   CHECK(refusal([](Tensors& t) { t.metadata.clear(), t.sources.erase("backbone.layer3.0.conv1.weight"); }, false) ==
         "expected a ResNet 18, 34, 50, 101, 152 or tiny, got basic blocks in (1, 1, 0, 1) and a stem of 16");
+}
+
+TEST_CASE("a value that training cannot go on from is refused before it replaces the last good file") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  const auto engine = trained(config, 1);
+  const Progression progression = {1, 1, 1, 0, {}, -1, 0};
+  save_training(folder / "last", *engine, config, progression);
+  save_model(folder / "best", *engine, config, 1);
+  const std::string last = read_text(folder / "last"), best = read_text(folder / "best");
+  const auto check_refused = [&](const std::string& name, Slot slot, const std::string& in_file) {
+    for (const double bad : {std::nan(""), HUGE_VAL}) {
+      std::vector<double> good;
+      for (const TensorInfo& tensor : engine->tensors())
+        if (tensor.name == name) good = values(*engine, tensor, slot);
+      std::vector<double> changed = good;
+      changed.back() = bad;
+      engine->write(name, slot, changed.data());
+      const std::string words = fmt::format("tensor {} holds {}", in_file, bad);
+      CHECK(error_of([&] { save_training(folder / "last", *engine, config, progression); }) == words);
+      if (slot == Slot::Value) CHECK(error_of([&] { save_model(folder / "best", *engine, config, 1); }) == words);
+      engine->write(name, slot, good.data());
+    }
+    CHECK(read_text(folder / "last") == last);
+    CHECK(read_text(folder / "best") == best);
+  };
+  check_refused("backbone.conv1.weight", Slot::Value, "backbone.conv1.weight");
+  check_refused("backbone.bn1.running_var", Slot::Value, "backbone.bn1.running_var");
+  check_refused("visible_classifier_.weight", Slot::Value, "visible_classifier_.weight");
+  check_refused("classifier.weight", Slot::First, "optimizer.first.classifier.weight");
+  check_refused("classifier.weight", Slot::Second, "optimizer.second.classifier.weight");
+  save_training(folder / "last", *engine, config, progression);
+  CHECK(read_text(folder / "last") == last);
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
 }
 
 TEST_CASE("every truncation of a checkpoint is refused") {

@@ -6,6 +6,7 @@
 #include "data/sets/dataset.h"
 #include "data/sets/sysu.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
 // clang-format on
@@ -42,8 +43,6 @@ std::string refusal(const std::string& root, Split split = Split::Both) {
   CHECK(message.find('\n') == message.npos);
   return message;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 }  // namespace
 

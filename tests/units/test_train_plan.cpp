@@ -6,18 +6,13 @@
 #include "mpanet/training/free_memory.h"
 #include "mpanet/training/train_plan.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
 // clang-format on
 
 using namespace mpanet;
 namespace fs = std::filesystem;
-
-namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
-}  // namespace
 
 TEST_CASE("the largest batch that fits, by the plan itself") {
   TrainConfig config;

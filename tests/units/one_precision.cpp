@@ -1,0 +1,26 @@
+// An engine that was built with MPANET_PRECISIONS=f32 (tests/CMakeLists.txt): it works in what it has and refuses the
+// rest by name.
+#include "core/base/error.h"
+#include "tests/support/engine_helpers.h"
+
+namespace mpanet {
+namespace {
+
+TEST_CASE("the precision that was built works") {
+  const auto engine = make_engine(tiny(Precision::f32));
+  CHECK(engine->real_bytes() == 4);
+  CHECK(plan_memory(tiny(Precision::f32)).total() == engine->plan().total());
+}
+
+TEST_CASE("a precision that was not built is refused by name, before anything is allocated") {
+  for (const Precision precision : {Precision::f64, Precision::bf16, Precision::f16}) {
+    const std::string expected =
+        "precision: this program was built without " + name_of(precision) + " (MPANET_PRECISIONS); it has f32";
+    CHECK_THROWS_WITH_AS(plan_memory(tiny(precision)), expected.c_str(), UserError);
+    CHECK_THROWS_WITH_AS(make_engine(tiny(precision)), expected.c_str(), UserError);
+    CHECK(parse_precision(name_of(precision), "--precision") == precision);
+  }
+}
+
+}  // namespace
+}  // namespace mpanet
