@@ -97,9 +97,9 @@ int bench_ceilings(int argc, char** argv) {
   std::string device_name = "auto", why;
   CLI::App app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
   app.add_option("--device", device_name, kDeviceHelp)->capture_default_str();
-  app.add_option("--mebibytes", o.mebibytes, "a copy's")->check(CLI::Range(1, 65536))->capture_default_str();
-  app.add_option("--size", o.size, "of the square matrices (8192; 3072 on a CPU)")->check(CLI::Range(16, 32768));
-  app.add_option("--seconds", o.seconds, "given to each number")->check(CLI::Range(0.001, 60.0))->capture_default_str();
+  add_whole_number(app, "--mebibytes", o.mebibytes, 1, 65536, "a copy's");
+  add_whole_number(app, "--size", o.size, 16, 32768, "of the square matrices (8192; 3072 on a CPU)")->default_str("");
+  add_number(app, "--seconds", o.seconds, 0.001, 60, "given to each number");
   app.add_option("--json", o.json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const Device device = choose_device(device_name, &why);

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
@@ -151,11 +152,10 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
 void run(const Options& options) {
   const auto json = output_for_later(options.json);
   LoaderConfig config;
-  int end = 0;
-  if (std::sscanf(options.size.c_str(), "%dx%d%n", &config.height, &config.width, &end) != 2 ||
-      options.size.c_str()[end] != '\0' || config.height < 1 || config.width < 1 || config.height > 4096 ||
-      config.width > 4096)
-    fail("--size: expected HEIGHTxWIDTH, each 1..4096, got {}", options.size);
+  const auto size = parse_size(options.size);
+  if (!size || size->first > 4096 || size->second > 4096)
+    fail("--size: expected HEIGHTxWIDTH, each 1..4096, got {}", quote(options.size));
+  std::tie(config.height, config.width) = *size;
   config.threads = options.threads;
   config.train = true;
   TemporaryFolder folder;
@@ -167,8 +167,8 @@ void run(const Options& options) {
 
   const auto share = [&](double seconds) { return seconds / stages.total(); };
   fmt::print("{} images from {} files ({}) to {}x{}, training augmentation, {} thread{}\n", options.images,
-             paths.size(), options.data.empty() ? "drawn JPEG crops of about 300x130" : options.data, config.height,
-             config.width, config.threads, config.threads == 1 ? "" : "s");
+             paths.size(), options.data.empty() ? "drawn JPEG crops of about 300x130" : printable(options.data),
+             config.height, config.width, config.threads, config.threads == 1 ? "" : "s");
   fmt::print("{:.0f} images/s/core\n", rate.core);
   fmt::print("{:.0f} images/s\n", rate.wall);
   fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.decode), 1e6 * stages.decode);
@@ -195,11 +195,10 @@ int bench_data(int argc, char** argv) {
   Options options;
   CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.", "bench-data");
   app.add_option("--data", options.data, "folder with pictures, searched through (default: draws its own JPEG crops)");
-  app.add_option("--threads", options.threads, "loader threads")->check(CLI::Range(1, 256))->capture_default_str();
+  add_whole_number(app, "--threads", options.threads, 1, 256, "loader threads");
   app.add_option("--size", options.size, "HEIGHTxWIDTH of the network's input")->capture_default_str();
-  app.add_option("--images", options.images, "pictures to measure; files are used again when there are fewer")
-      ->check(CLI::Range(256, 10000000))
-      ->capture_default_str();
+  add_whole_number(app, "--images", options.images, 256, 10000000,
+                   "pictures to measure; files are used again when there are fewer");
   app.add_option("--json", options.json, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (const std::string warning = quota_warning(options.threads); !warning.empty()) note("warning: " + warning);

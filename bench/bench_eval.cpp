@@ -105,15 +105,12 @@ int bench_eval(int argc, char** argv) {
   int repeat = 3, threads = 0;
   std::string json_path;
   CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
-  const CLI::Range rows(4, 1000000);
-  app.add_option("--queries", sizes.queries, "query images")->capture_default_str()->check(rows);
-  app.add_option("--gallery", sizes.gallery, "gallery images")->capture_default_str()->check(rows);
-  app.add_option("--dimension", sizes.dimension, "numbers in an embedding")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
-  app.add_option("--identities", sizes.identities, "people")->capture_default_str()->check(CLI::Range(1, 9999));
-  app.add_option("--repeat", repeat, "runs; the fastest counts")->capture_default_str()->check(CLI::Range(1, 100));
-  app.add_option("--threads", threads, kThreadsHelp)->check(CLI::Range(1, 1024));
+  add_whole_number(app, "--queries", sizes.queries, 4, 1000000, "query images");
+  add_whole_number(app, "--gallery", sizes.gallery, 4, 1000000, "gallery images");
+  add_whole_number(app, "--dimension", sizes.dimension, 1, 1000000, "numbers in an embedding");
+  add_whole_number(app, "--identities", sizes.identities, 1, 9999, "people");
+  add_whole_number(app, "--repeat", repeat, 1, 100, "runs; the fastest counts");
+  add_whole_number(app, "--threads", threads, 1, 1024, kThreadsHelp)->default_str("");
   app.add_option("--json", json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   set_up_threads(threads);

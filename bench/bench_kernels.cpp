@@ -36,7 +36,7 @@ std::vector<size_t> chosen(const Options& o, const std::vector<OpName>& all) {
   std::vector<size_t> places;
   for (size_t i = 0; i < all.size(); i++)
     if ((all[i].op + " " + all[i].shapes).find(o.filter) != std::string::npos) places.push_back(i);
-  if (places.empty()) fail("--filter: expected a part of an op's name or shape, got \"{}\"", o.filter);
+  if (places.empty()) fail("--filter: expected a part of an op's name or shape, got {}", quote(o.filter));
   return places;
 }
 
@@ -131,10 +131,9 @@ int bench_kernels(int argc, char** argv) {
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
   app.add_option("--filter", o.filter, "only ops whose name or shape holds this");
-  app.add_option("--batch", o.batch, "pictures (128; 2 on a CPU and under the emulation)")->check(CLI::Range(1, 4096));
-  app.add_option("--seconds", o.seconds, "time given to each pass")
-      ->check(CLI::Range(0.001, 60.0))
-      ->capture_default_str();
+  add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")
+      ->default_str("");
+  add_number(app, "--seconds", o.seconds, 0.001, 60, "time given to each pass");
   app.add_flag("--kernels", o.kernels, "also each kernel's share of a pass, timed with a wait on both sides");
   app.add_flag("--rehearse", o.rehearse,
                "run each pass once at small sizes and time nothing; the emulation always does");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
@@ -177,25 +178,23 @@ int bench_step(int argc, char** argv) {
   Options o;
   CLI::App app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
   app.add_option("--what", o.what, "train or embed")->check(CLI::IsMember({"train", "embed"}))->capture_default_str();
-  app.add_option("--batch", o.batch, "pictures a step")->check(CLI::Range(2, 4096))->capture_default_str();
+  add_whole_number(app, "--batch", o.batch, 2, 4096, "pictures a step");
   app.add_option("--size", o.size, "pictures' HEIGHTxWIDTH")->capture_default_str();
   app.add_option("--depth", o.model.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
-  app.add_option("--classes", o.model.classes, "training identities")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
+  add_whole_number(app, "--classes", o.model.classes, 1, 100000, "training identities");
   app.add_option("--precision", o.precision, "f32, f64, bf16 or f16")->capture_default_str();
   std::string device = "auto", why;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
-  app.add_option("--steps", o.steps, "measured steps")->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_option("--threads", o.threads, kThreadsHelp)->check(CLI::Range(1, 1024));
+  add_whole_number(app, "--steps", o.steps, 1, 1000, "measured steps");
+  add_whole_number(app, "--threads", o.threads, 1, 1024, kThreadsHelp)->default_str("");
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);
   app.add_flag("--profile,!--no-profile", o.profile, "one more step at the end, op by op (on)");
   app.add_option("--json", o.json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  char end = 0;
-  if (std::sscanf(o.size.c_str(), "%dx%d%c", &o.model.height, &o.model.width, &end) != 2)
-    fail("--size: expected HEIGHTxWIDTH, got \"{}\"", o.size);
+  const auto size = parse_size(o.size);
+  if (!size) fail("--size: expected HEIGHTxWIDTH, got {}", quote(o.size));
+  std::tie(o.model.height, o.model.width) = *size;
   o.device = choose_device(device, &why);
   fmt::print("device: {}\n", why);
   o.threads = set_up_threads(o.threads);

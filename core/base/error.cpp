@@ -56,26 +56,11 @@ Report describe() {
   }
 }
 
-// Texts of libraries may hold anything; the message stays one line.
-std::string one_line(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n')
-      line += "\\n";
-    else if (byte < 0x20 || byte == 0x7f)
-      line += fmt::format("\\x{:02x}", byte);
-    else
-      line += c;
-  }
-  return line;
-}
-
 }  // namespace
 
 int report_exception(const char* program) {
   const Report report = describe();
-  note(fmt::format("{}: {}", program, one_line(report.text)));
+  note(fmt::format("{}: {}", program, report.text));
   return report.code;
 }
 

@@ -6,12 +6,16 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
+
+#include "core/base/quote.h"
 
 namespace mpanet {
 
+// Its text is one line without control characters, whatever the parts of it that come from outside hold.
 struct UserError : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  explicit UserError(std::string_view message) : std::runtime_error(printable(message)) {}
 };
 
 struct CheckError : std::logic_error {

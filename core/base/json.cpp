@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/quote.h"
 
 namespace mpanet {
 namespace {
 
-using nlohmann::json;
 constexpr size_t kShownCharacters = 80;
-constexpr int kDeepest = 32;
+constexpr size_t kDeepest = 32;
 
 std::string place(std::string_view text, size_t byte) {
   const std::string_view before = text.substr(0, std::min(byte > 0 ? byte - 1 : 0, text.size()));
@@ -20,42 +21,118 @@ std::string place(std::string_view text, size_t byte) {
   return fmt::format("line {}, column {}", line, before.size() - (start == before.npos ? 0 : start + 1) + 1);
 }
 
+// Takes what the library's scanner finds, value by value. (The library's own callbacks look through the whole parent at
+// every object's end, and copying or printing what is nested deep exhausts the stack.)
+template <class Json>
+class Reader : public nlohmann::json_sax<Json> {
+ public:
+  using typename nlohmann::json_sax<Json>::number_integer_t;
+  using typename nlohmann::json_sax<Json>::number_unsigned_t;
+  using typename nlohmann::json_sax<Json>::number_float_t;
+  using typename nlohmann::json_sax<Json>::string_t;
+  using typename nlohmann::json_sax<Json>::binary_t;
+
+  Reader(std::string_view text, const std::string& source) : text_(text), source_(source) {}
+  Json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }  // no JSON text holds any
+  bool start_object(size_t) override { return open(Json::object()); }
+  bool start_array(size_t) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(string_t& name) override {
+    if (!open_.back().names.insert(name).second) fail("{}: the name {} is given twice", source_, quote(name));
+    name_ = std::move(name);
+    return true;
+  }
+
+  bool parse_error(size_t byte, const std::string&, const nlohmann::json::exception& error) override {
+    // 406: a number that no double holds.
+    if (error.id == 406) fail("{}: expected JSON, got a number out of range", source_);
+    fail("{}: expected JSON, broken at {}", source_, place(text_, byte));
+  }
+
+ private:
+  struct Open {
+    Json* value;
+    std::set<std::string> names;
+  };
+
+  Json* insert(Json value) {
+    if (open_.empty()) return &(root_ = std::move(value));
+    Json& parent = *open_.back().value;
+    if (parent.is_array()) {
+      parent.push_back(std::move(value));
+      return &parent.back();
+    }
+    auto& members = parent.template get_ref<typename Json::object_t&>();
+    if constexpr (std::is_same_v<Json, nlohmann::ordered_json>)
+      return &members.emplace_back(std::move(name_), std::move(value)).second;  // its emplace() would compare with all
+    else
+      return &members.emplace(std::move(name_), std::move(value)).first->second;
+  }
+  bool add(Json value) { return insert(std::move(value)), true; }
+  bool open(Json value) {
+    if (open_.size() == kDeepest) fail("{}: expected at most {} levels of nesting", source_, kDeepest);
+    open_.push_back({insert(std::move(value)), {}});
+    return true;
+  }
+  bool close() { return open_.pop_back(), true; }
+
+  std::string_view text_;
+  const std::string& source_;
+  Json root_;
+  std::vector<Open> open_;  // from the root to the value that is being filled
+  std::string name_;        // of the member that comes next
+};
+
+template <class Json>
+Json read(std::string_view text, const std::string& source) {
+  // The library takes a NUL byte for the text's end.
+  if (const size_t nul = text.find('\0'); nul != text.npos)
+    fail("{}: expected JSON, got a NUL byte at {}", source, place(text, nul + 1));
+  Reader<Json> reader(text, source);
+  Json::sax_parse(text.begin(), text.end(), &reader);
+  return reader.take();
+}
+
 }  // namespace
 
-json parse_json(std::string_view text, const std::string& source) {
-  std::vector<std::set<std::string>> open;  // the keys seen in every object around the current place
-  const auto check = [&](int depth, json::parse_event_t event, json& value) {
-    if (depth > kDeepest) fail("{}: expected at most {} levels of nesting", source, kDeepest);
-    if (event == json::parse_event_t::object_start) open.emplace_back();
-    if (event == json::parse_event_t::object_end) open.pop_back();
-    if (event == json::parse_event_t::key && !open.back().insert(value.get<std::string>()).second)
-      fail("{}: the name {} is given twice", source, shown(value));
-    return true;
-  };
+nlohmann::json parse_json(std::string_view text, const std::string& source) {
+  return read<nlohmann::json>(text, source);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& source) {
+  return read<nlohmann::ordered_json>(text, source);
+}
+
+std::optional<nlohmann::json> try_parse_json(std::string_view text) {
   try {
-    return json::parse(text.begin(), text.end(), check);
-  } catch (const json::parse_error& e) {
-    fail("{}: expected JSON, broken at {}", source, place(text, e.byte));
-  } catch (const json::exception&) {
-    fail("{}: expected JSON, got a number out of range", source);
+    return parse_json(text, "");
+  } catch (const UserError&) {
+    return std::nullopt;
   }
 }
 
-std::string shown(const json& value) {
-  const auto simple = [](const json& v) { return !v.is_structured(); };
+std::string shown(const nlohmann::json& value) {
+  const auto simple = [](const nlohmann::json& v) { return !v.is_structured(); };
+  if (value.is_string()) return quote(value.get_ref<const std::string&>());
   if (value.is_object()) return "an object";
   if (value.is_array() && !std::all_of(value.begin(), value.end(), simple)) return "a nested list";
-  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  if (text.size() > kShownCharacters) text = text.substr(0, kShownCharacters) + "...";
-  return text;
+  return printable(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), kShownCharacters);
 }
-
-std::string quote(std::string_view text) { return shown(json(std::string(text))); }
 
 bool is_utf8(const std::string& text) {
   try {
-    return json(text).dump(), true;
-  } catch (const json::type_error&) {
+    return nlohmann::json(text).dump(), true;
+  } catch (const nlohmann::json::type_error&) {
     return false;
   }
 }

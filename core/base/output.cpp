@@ -7,6 +7,8 @@
 #include <cstring>
 #include <string>
 
+#include "core/base/quote.h"
+
 namespace mpanet {
 namespace {
 
@@ -45,7 +47,7 @@ void say(std::FILE* stream, std::string_view text) {
     note(std::string("standard output cannot be written: ") + std::strerror(error) + "; going on without it");
 }
 
-void note(std::string_view line) { say(stderr, std::string(line) + "\n"); }
+void note(std::string_view line) { say(stderr, printable(line) + "\n"); }
 
 int finish_output(const char* program, int code) {
   if (stdout_dropped) return code;

@@ -13,7 +13,8 @@ namespace mpanet {
 // nothing.
 void say(std::FILE* stream, std::string_view text);
 
-// A line on stderr, after what stdout still holds, so that a log of both has them in order.
+// A line on stderr, after what stdout still holds, so that a log of both has them in order. It stays one line, whatever
+// it holds (printable() in quote.h).
 void note(std::string_view line);
 
 // Call before main() returns `code`: writes what stdout still holds. Where a result could not be written, a line on

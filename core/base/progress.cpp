@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "core/base/output.h"
+#include "core/base/quote.h"
 
 namespace mpanet {
 namespace {
@@ -61,7 +62,7 @@ std::string ProgressLine::bar(size_t done, size_t total) const {
 
 void ProgressLine::say(std::string_view line) {
   finish();
-  put(fmt::format("{}\n", line));
+  put(printable(line) + "\n");
 }
 
 void ProgressLine::finish() {

@@ -1,7 +1,6 @@
 #include "core/base/temporary.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -94,16 +93,5 @@ void check_replaceable(const std::string& path, const std::string& target) {
   if (sticky && user != 0 && user != info.stx_uid && user != folder.st_uid)
     fail("{}: cannot write: it belongs to another user, and its folder lets only owners replace files", path);
 }
-
-ScratchFile::ScratchFile() {
-  std::error_code error;
-  const fs::path folder = fs::temp_directory_path(error);
-  if (error) fail("TMPDIR: cannot make a temporary file: {}", error.message());
-  path_ = (folder / "mpanet-XXXXXX").string();
-  const Descriptor file(mkostemp(path_.data(), O_CLOEXEC));
-  if (!file) fail("{}: cannot make a temporary file: {}", folder.string(), std::strerror(errno));
-}
-
-ScratchFile::~ScratchFile() { unlink(path_.c_str()); }
 
 }  // namespace mpanet

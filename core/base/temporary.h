@@ -30,19 +30,6 @@ int try_new_file(const std::string& folder);
 // folder like /tmp, one that is immutable or append-only, a mount point.
 void check_replaceable(const std::string& path, const std::string& target);
 
-// An empty file in the system's folder for temporary files, removed in the end: for libraries that know files by name.
-class ScratchFile {
- public:
-  ScratchFile();
-  ~ScratchFile();
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 // The folder of a path, "." where it has none, and the name in it.
 std::string folder_of(const std::string& path);
 std::string name_in_folder(const std::string& path);

@@ -1,18 +1,24 @@
-// The formats behind ImageDecoder. Every function fills `out` or throws a UserError that begins with `path`; none
-// allocates for pixels before check_size() has passed.
+// The formats behind ImageDecoder. Every function reads the file from its beginning and fills `out`, or throws a
+// UserError that begins with the path; none allocates for pixels before check_size() has passed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "data/pictures/image.h"
+#include "data/pictures/picture_file.h"
 
 namespace mpanet {
 
 // UserError when a side is not positive or the picture has more than kMaxImagePixels.
 void check_size(const std::string& path, int64_t height, int64_t width);
+
+// What decoding may take at most, the result included, whatever the file holds.
+constexpr int64_t decoding_budget(int64_t height, int64_t width) { return 64 * height * width + (int64_t{8} << 20); }
+
+// Of a picture to be written: sides and number of bytes fit.
+void check_pixels(const Image& image);
 
 // Keeps libjpeg's decompressor between pictures.
 class JpegDecoder {
@@ -21,20 +27,14 @@ class JpegDecoder {
   ~JpegDecoder();
   JpegDecoder(const JpegDecoder&) = delete;
   JpegDecoder& operator=(const JpegDecoder&) = delete;
-  void decode(const std::string& path, const std::vector<uint8_t>& file, Image& out);
+  void decode(PictureFile& file, Image& out);
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-void decode_png(const std::string& path, std::vector<uint8_t>& file, Image& out);  // may change `file`
-void decode_bmp(const std::string& path, const std::vector<uint8_t>& file, Image& out);
-
-// The picture of a file whose structure has been checked; `format` names it in the error.
-void decode_with_stb(const std::string& path, const char* format, const std::vector<uint8_t>& file, Image& out);
-
-// CRC-32 as PNG has it (polynomial 0xEDB88320, reflected).
-uint32_t crc32(const uint8_t* bytes, size_t count);
+void decode_png(PictureFile& file, Image& out);
+void decode_bmp(PictureFile& file, Image& out);
 
 }  // namespace mpanet

@@ -1,18 +1,19 @@
-// JPEG through libjpeg-turbo. libjpeg reports an error by calling error_exit, which must not return: it jumps back to
-// guarded(). Between the two only C frames and C++ frames without destructors may lie, so each body below is a plain
-// function on a State that outlives the jump, and allocation and exceptions happen outside.
+// JPEG through libjpeg-turbo. Warnings that concern a pixel are errors here: libjpeg would go on and invent what is
+// missing.
 #include <cstdio>  // jpeglib.h needs FILE
 
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/pictures/codecs.h"
+#include "data/pictures/picture_file.h"
 
 #ifdef MPANET_HAS_JPEG
 #  include <jerror.h>
 #  include <jpeglib.h>
 
-#  include <csetjmp>
 #  include <cstdlib>
+
+#  include "data/pictures/guarded.h"
 #endif
 
 namespace mpanet {
@@ -21,11 +22,16 @@ namespace mpanet {
 
 namespace {
 
+// A scan costs time whatever its length, so the number of them must not be the file's to choose. Encoders write about
+// ten.
+constexpr int kMostScans = 100;
+
 // libjpeg's error handler and where it jumps to. `manager` comes first: libjpeg hands back a pointer to it.
 struct Errors {
   jpeg_error_mgr manager;
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
+  bool before_pixels = false;  // while the headers before the first scan are read
 };
 
 [[noreturn]] void jump_out(j_common_ptr info) {
@@ -34,12 +40,13 @@ struct Errors {
   std::longjmp(errors.jump, 1);
 }
 
-// Level below 0 is a warning: libjpeg would go on and invent the missing pixels. Only what concerns no pixel is let
-// through.
+// Level below 0 is a warning. Let through is what concerns no pixel. Stray bytes between the headers concern none
+// either; those after a scan may be the rest of damaged data.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
   const int code = info->err->msg_code;
   if (code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM || code == JWRN_NOT_SEQUENTIAL) return;
+  if (code == JWRN_EXTRANEOUS_DATA && reinterpret_cast<Errors*>(info->err)->before_pixels) return;
   jump_out(info);
 }
 
@@ -48,14 +55,6 @@ jpeg_error_mgr* quiet_errors(Errors& errors) {
   errors.manager.error_exit = jump_out;
   errors.manager.emit_message = on_message;
   return &errors.manager;
-}
-
-// Runs body(state); false when libjpeg reported an error, which then stands in state.errors.message.
-template <class State>
-bool guarded(State& state, void (*body)(State&)) {
-  if (setjmp(state.errors.jump) != 0) return false;
-  body(state);
-  return true;
 }
 
 struct Compression {
@@ -96,35 +95,102 @@ bool jpeg_supported() { return true; }
 struct JpegDecoder::State {
   jpeg_decompress_struct info{};
   Errors errors{};
-  const std::vector<uint8_t>* file = nullptr;
-  uint8_t* pixels = nullptr;
+  jpeg_source_mgr source{};
+  jpeg_progress_mgr progress{};
+  PictureFile* file = nullptr;
+  Image* out = nullptr;
+  std::vector<uint8_t> line;  // a row of a CMYK picture
   ~State() { jpeg_destroy_decompress(&info); }
 
-  static void create(State& s) { jpeg_create_decompress(&s.info); }
-
-  static void read_header(State& s) {
-    jpeg_mem_src(&s.info, s.file->data(), static_cast<unsigned long>(s.file->size()));
-    jpeg_read_header(&s.info, TRUE);
-  }
-
-  static void read_pixels(State& s) {
-    // libjpeg's defaults are what Pillow uses: JDCT_ISLOW, fancy upsampling, block smoothing. One component becomes
-    // three equal ones.
-    s.info.out_color_space = JCS_RGB;
-    jpeg_start_decompress(&s.info);
-    constexpr JDIMENSION kRows = 16;
-    const size_t stride = static_cast<size_t>(s.info.output_width) * 3;
-    while (s.info.output_scanline < s.info.output_height) {
-      JSAMPROW rows[kRows];
-      const JDIMENSION left = s.info.output_height - s.info.output_scanline, count = left < kRows ? left : kRows;
-      for (JDIMENSION i = 0; i < count; i++) rows[i] = s.pixels + (s.info.output_scanline + i) * stride;
-      jpeg_read_scanlines(&s.info, rows, count);
-    }
-    jpeg_finish_decompress(&s.info);
-  }
-
+  static State& of(j_decompress_ptr info) { return *static_cast<State*>(info->client_data); }
+  static void create(State& s);
+  static boolean fill(j_decompress_ptr info);
+  static void skip(j_decompress_ptr info, long count);
+  static void limit_scans(j_common_ptr info);
+  static void read_header(State& s);
+  static void start(State& s);
+  static void read_rgb(State& s);
+  static void read_cmyk(State& s);
   static void abort(State& s) { jpeg_abort_decompress(&s.info); }
 };
+
+void JpegDecoder::State::create(State& s) {
+  jpeg_create_decompress(&s.info);
+  s.info.client_data = &s;
+  s.source.init_source = [](j_decompress_ptr) {};
+  s.source.fill_input_buffer = fill;
+  s.source.skip_input_data = skip;
+  s.source.resync_to_restart = jpeg_resync_to_restart;
+  s.source.term_source = [](j_decompress_ptr) {};
+  s.progress.progress_monitor = limit_scans;
+}
+
+boolean JpegDecoder::State::fill(j_decompress_ptr info) {
+  const std::span<const uint8_t> piece = of(info).file->next();
+  if (piece.empty()) ERREXIT(info, JWRN_JPEG_EOF);
+  info->src->next_input_byte = piece.data();
+  info->src->bytes_in_buffer = piece.size();
+  return TRUE;
+}
+
+void JpegDecoder::State::skip(j_decompress_ptr info, long count) {
+  while (count > static_cast<long>(info->src->bytes_in_buffer)) {
+    count -= static_cast<long>(info->src->bytes_in_buffer);
+    fill(info);
+  }
+  info->src->next_input_byte += count;
+  info->src->bytes_in_buffer -= static_cast<size_t>(count);
+}
+
+void JpegDecoder::State::limit_scans(j_common_ptr info) {
+  State& s = of(reinterpret_cast<j_decompress_ptr>(info));
+  if (s.info.input_scan_number <= kMostScans) return;
+  std::snprintf(s.errors.message, sizeof s.errors.message, "more than %d scans", kMostScans);
+  std::longjmp(s.errors.jump, 1);
+}
+
+void JpegDecoder::State::read_header(State& s) {
+  s.source.bytes_in_buffer = 0;
+  s.info.src = &s.source;
+  s.info.progress = &s.progress;
+  s.errors.before_pixels = true;
+  jpeg_read_header(&s.info, TRUE);
+  s.errors.before_pixels = false;
+}
+
+// libjpeg's defaults are what Pillow uses: JDCT_ISLOW, fancy upsampling, block smoothing. One component becomes three
+// equal ones.
+void JpegDecoder::State::start(State& s) {
+  s.info.out_color_space = s.info.num_components == 4 ? JCS_CMYK : JCS_RGB;
+  jpeg_start_decompress(&s.info);
+}
+
+void JpegDecoder::State::read_rgb(State& s) {
+  constexpr JDIMENSION kRows = 16;
+  const size_t stride = static_cast<size_t>(s.info.output_width) * 3;
+  while (s.info.output_scanline < s.info.output_height) {
+    JSAMPROW rows[kRows];
+    const JDIMENSION left = s.info.output_height - s.info.output_scanline, count = left < kRows ? left : kRows;
+    for (JDIMENSION i = 0; i < count; i++) rows[i] = s.out->pixels.data() + (s.info.output_scanline + i) * stride;
+    jpeg_read_scanlines(&s.info, rows, count);
+  }
+  jpeg_finish_decompress(&s.info);
+}
+
+// Pillow's arithmetic, which takes every CMYK file for one of Adobe's: the bytes hold 255 minus the ink.
+void JpegDecoder::State::read_cmyk(State& s) {
+  uint8_t* out = s.out->pixels.data();
+  while (s.info.output_scanline < s.info.output_height) {
+    JSAMPROW row = s.line.data();
+    jpeg_read_scanlines(&s.info, &row, 1);
+    for (const uint8_t* in = s.line.data(); in < s.line.data() + s.line.size(); in += 4)
+      for (int c = 0; c < 3; c++) {
+        const int product = (255 - in[c]) * in[3] + 128, ink = ((product >> 8) + product) >> 8;
+        *out++ = static_cast<uint8_t>(in[3] - ink);
+      }
+  }
+  jpeg_finish_decompress(&s.info);
+}
 
 JpegDecoder::JpegDecoder() : state_(std::make_unique<State>()) {
   state_->info.err = quiet_errors(state_->errors);
@@ -133,30 +199,39 @@ JpegDecoder::JpegDecoder() : state_(std::make_unique<State>()) {
 
 JpegDecoder::~JpegDecoder() = default;
 
-void JpegDecoder::decode(const std::string& path, const std::vector<uint8_t>& file, Image& out) {
+void JpegDecoder::decode(PictureFile& file, Image& out) {
   State& s = *state_;
+  const std::string& path = file.path();
   struct Rewind {  // whatever happens, the next picture starts afresh
     State& state;
     ~Rewind() { guarded(state, State::abort); }
   } rewind{s};
   s.file = &file;
-  if (!guarded(s, State::read_header)) fail("{}: damaged JPEG: {}", path, s.errors.message);
-  check_size(path, s.info.image_height, s.info.image_width);
-  if (s.info.data_precision != 8) fail("{}: expected a JPEG of 8 bits, got {} bits", path, s.info.data_precision);
-  if (s.info.num_components != 1 && s.info.num_components != 3)
-    fail("{}: expected a grayscale or RGB picture, got a JPEG of {} components{}", path, s.info.num_components,
-         s.info.num_components == 4 ? " (CMYK)" : "");
-  out.height = static_cast<int>(s.info.image_height);
-  out.width = static_cast<int>(s.info.image_width);
+  s.out = &out;
+  const auto run = [&](void (*body)(State&)) {
+    if (guarded(s, body)) return;
+    file.check();
+    fail("{}: damaged JPEG: {}", path, s.errors.message);
+  };
+  run(State::read_header);
+  const jpeg_decompress_struct& info = s.info;
+  check_size(path, info.image_height, info.image_width);
+  if (info.data_precision != 8) fail("{}: expected a JPEG of 8 bits, got {} bits", path, info.data_precision);
+  const int components = info.num_components;
+  if (components != 1 && components != 3 && components != 4)
+    fail("{}: expected a JPEG of 1, 3 or 4 components, got {}", path, components);
+  out.height = static_cast<int>(info.image_height);
+  out.width = static_cast<int>(info.image_width);
   out.pixels.resize(static_cast<size_t>(out.height) * static_cast<size_t>(out.width) * 3);
-  s.pixels = out.pixels.data();
-  if (!guarded(s, State::read_pixels)) fail("{}: damaged JPEG: {}", path, s.errors.message);
+  s.line.resize(components == 4 ? static_cast<size_t>(out.width) * 4 : 0);
+  s.info.mem->max_memory_to_use =
+      static_cast<long>(decoding_budget(out.height, out.width) - static_cast<int64_t>(out.pixels.size()));
+  run(State::start);
+  run(components == 4 ? State::read_cmyk : State::read_rgb);
 }
 
 void write_jpeg(const std::string& path, const Image& image, int quality) {
-  MPANET_CHECK(image.height > 0 && image.width > 0 &&
-                   image.pixels.size() == static_cast<size_t>(image.height) * static_cast<size_t>(image.width) * 3,
-               "height {}, width {}, {} bytes", image.height, image.width, image.pixels.size());
+  check_pixels(image);
   MPANET_CHECK(quality >= 1 && quality <= 100, "quality {}", quality);
   Compression c;
   c.info.err = quiet_errors(c.errors);
@@ -174,8 +249,8 @@ struct JpegDecoder::State {};
 JpegDecoder::JpegDecoder() = default;
 JpegDecoder::~JpegDecoder() = default;
 
-void JpegDecoder::decode(const std::string& path, const std::vector<uint8_t>&, Image&) {
-  fail("{}: expected a PNG or BMP picture, got a JPEG: this build has no JPEG support (MPANET_JPEG)", path);
+void JpegDecoder::decode(PictureFile& file, Image&) {
+  fail("{}: expected another format, got a JPEG: this build has no JPEG support (MPANET_JPEG)", file.path());
 }
 
 void write_jpeg(const std::string& path, const Image&, int) {

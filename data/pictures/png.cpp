@@ -1,84 +1,183 @@
-// PNG through stb_image. stb trusts its input where Pillow does not (it looks at no checksum and reads palette entries
-// that were never set), so the structure is checked here first.
-#include <stb/stb_image.h>
-
-#include <array>
-#include <memory>
-#include <string_view>
-
+// PNG through libpng. Chunks that concern no pixel (colour profiles, text, gamma) are skipped, as Pillow leaves them
+// aside in convert("RGB"), so that none of them costs memory. Every chunk's checksum is checked.
 #include "core/base/error.h"
+#include "core/base/file.h"
 #include "data/pictures/codecs.h"
+#include "data/pictures/picture_file.h"
+
+#ifdef MPANET_HAS_PNG
+#  include <png.h>
+
+#  include <cstdint>
+#  include <cstdio>
+#  include <new>
+
+#  include "data/pictures/guarded.h"
+#endif
 
 namespace mpanet {
+
+#ifdef MPANET_HAS_PNG
+
 namespace {
 
-constexpr std::array<uint32_t, 256> make_crc_table() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; i++) {
-    uint32_t c = i;
-    for (int bit = 0; bit < 8; bit++) c = (c & 1) ? 0xEDB88320u ^ (c >> 1) : c >> 1;
-    table[i] = c;
+// libpng's error handler and where it jumps to.
+struct Errors {
+  std::jmp_buf jump;
+  char message[256] = "";
+};
+
+[[noreturn]] void jump_out(png_structp png, png_const_charp message) {
+  Errors& errors = *static_cast<Errors*>(png_get_error_ptr(png));
+  std::snprintf(errors.message, sizeof errors.message, "%s", message);
+  std::longjmp(errors.jump, 1);
+}
+
+void ignore_warning(png_structp, png_const_charp) {}
+
+struct Decompression {
+  Errors errors;
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  PictureFile* file = nullptr;
+  Image* out = nullptr;
+  png_uint_32 width = 0, height = 0;
+  int bits = 0, color = 0;
+  int passes = 0;
+  size_t allowance = SIZE_MAX;  // bytes of the file that libpng may still ask for
+  ~Decompression() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+void read_from_file(png_structp png, png_bytep to, size_t bytes) {
+  Decompression& d = *static_cast<Decompression*>(png_get_io_ptr(png));
+  if (bytes > d.allowance) png_error(png, "more data than its pixels can need");
+  d.allowance -= bytes;
+  if (d.file->read(to, bytes) < bytes) png_error(png, "it ends before its last chunk");
+}
+
+void read_header(Decompression& d) {
+  d.info = png_create_info_struct(d.png);
+  if (d.info == nullptr) png_error(d.png, "out of memory");
+  png_set_read_fn(d.png, &d, read_from_file);
+  png_set_keep_unknown_chunks(d.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_crc_action(d.png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+  png_set_user_limits(d.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() decides
+  png_read_info(d.png, d.info);
+  png_get_IHDR(d.png, d.info, &d.width, &d.height, &d.bits, &d.color, nullptr, nullptr, nullptr);
+}
+
+// Everything becomes RGB of 8 bits. A palette index beyond the palette is black, as in Pillow.
+void prepare_rows(Decompression& d) {
+  if (d.color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(d.png);
+  if (d.color == PNG_COLOR_TYPE_GRAY && d.bits < 8) png_set_expand_gray_1_2_4_to_8(d.png);
+  if (d.bits == 16) png_set_strip_16(d.png);
+  png_set_strip_alpha(d.png);
+  if ((d.color & PNG_COLOR_MASK_COLOR) == 0) png_set_gray_to_rgb(d.png);
+  d.passes = png_set_interlace_handling(d.png);
+  png_read_update_info(d.png, d.info);
+}
+
+// After the last row libpng inflates whatever follows it in the stream, and a few bytes can hold a lot. So no row may
+// take more of the file than any encoder would write for it, IDAT chunks of one byte included.
+void read_rows(Decompression& d) {
+  const size_t stride = static_cast<size_t>(d.width) * 3, allowance = 16 * stride * (d.bits == 16 ? 2 : 1) + (64 << 10);
+  for (int pass = 0; pass < d.passes; pass++)
+    for (png_uint_32 y = 0; y < d.height; y++) {
+      d.allowance = allowance;
+      png_read_row(d.png, d.out->pixels.data() + y * stride, nullptr);
+    }
+  d.allowance = SIZE_MAX;
+  png_read_end(d.png, nullptr);
+}
+
+struct Compression {
+  Errors errors;
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  const Image* image = nullptr;
+  std::string bytes;
+  ~Compression() { png_destroy_write_struct(&png, &info); }
+};
+
+void append_bytes(png_structp png, png_bytep data, size_t size) {
+  bool done = true;
+  try {
+    static_cast<std::string*>(png_get_io_ptr(png))->append(reinterpret_cast<const char*>(data), size);
+  } catch (const std::bad_alloc&) {
+    done = false;
   }
-  return table;
-}
-constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
-
-uint32_t big_endian(const uint8_t* p) {
-  return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | uint32_t{p[3]};
+  if (!done) png_error(png, "out of memory");
 }
 
-// A palette index beyond the palette is black in Pillow and whatever lay in memory in stb: lengthen the palette to 256
-// black entries (stb does not look at its checksum).
-void lengthen_palette(std::vector<uint8_t>& file, size_t chunk, size_t length) {
-  constexpr size_t kFull = 256 * 3;
-  if (length >= kFull || length % 3 != 0) return;
-  file.insert(file.begin() + static_cast<std::ptrdiff_t>(chunk + 8 + length), kFull - length, 0);
-  file[chunk + 2] = kFull >> 8;
-  file[chunk + 3] = kFull & 255;
-}
-
-void check_png_header(const std::string& path, const uint8_t* header) {
-  const uint32_t width = big_endian(header), height = big_endian(header + 4);
-  check_size(path, height, width);
-  if (header[8] == 16) fail("{}: expected a picture of 8 bits a channel, got a PNG of 16 bits", path);
+void compress(Compression& c) {
+  c.info = png_create_info_struct(c.png);
+  if (c.info == nullptr) png_error(c.png, "out of memory");
+  png_set_write_fn(c.png, &c.bytes, append_bytes, nullptr);
+  const auto width = static_cast<png_uint_32>(c.image->width), height = static_cast<png_uint_32>(c.image->height);
+  png_set_IHDR(c.png, c.info, width, height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(c.png, c.info);
+  const size_t stride = static_cast<size_t>(width) * 3;
+  for (png_uint_32 y = 0; y < height; y++) png_write_row(c.png, c.image->pixels.data() + y * stride);
+  png_write_end(c.png, nullptr);
 }
 
 }  // namespace
 
-void decode_with_stb(const std::string& path, const char* format, const std::vector<uint8_t>& file, Image& out) {
-  int width = 0, height = 0, channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(file.data(), static_cast<int>(file.size()), &width, &height, &channels, 3),
-      stbi_image_free);
-  if (!pixels) fail("{}: damaged {}: {}", path, format, stbi_failure_reason());
-  out.height = height;
-  out.width = width;
-  out.pixels.assign(pixels.get(), pixels.get() + static_cast<size_t>(height) * static_cast<size_t>(width) * 3);
+bool png_supported() { return true; }
+
+void decode_png(PictureFile& file, Image& out) {
+  const std::string& path = file.path();
+  Decompression d;
+  d.file = &file;
+  d.out = &out;
+  d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d.errors, jump_out, ignore_warning);
+  if (d.png == nullptr) fail("{}: cannot read: libpng refuses to start", path);
+  const auto run = [&](void (*body)(Decompression&)) {
+    if (guarded(d, body)) return;
+    file.check();
+    fail("{}: damaged PNG: {}", path, d.errors.message);
+  };
+  run(read_header);
+  check_size(path, d.height, d.width);
+  if (d.color == PNG_COLOR_TYPE_GRAY && d.bits == 16)
+    fail("{}: expected a picture of 8 bits a channel, got a grayscale PNG of 16 bits", path);
+  run(prepare_rows);
+  out.height = static_cast<int>(d.height);
+  out.width = static_cast<int>(d.width);
+  out.pixels.resize(static_cast<size_t>(out.height) * static_cast<size_t>(out.width) * 3);
+  run(read_rows);
 }
 
-uint32_t crc32(const uint8_t* bytes, size_t count) {
-  uint32_t c = 0xffffffffu;
-  for (size_t i = 0; i < count; i++) c = kCrcTable[(c ^ bytes[i]) & 255] ^ (c >> 8);
-  return ~c;
+void write_png(OutputFile& file, const Image& image) {
+  check_pixels(image);
+  const std::string& path = file.path();
+  Compression c;
+  c.image = &image;
+  c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c.errors, jump_out, ignore_warning);
+  if (c.png == nullptr) fail("{}: cannot write: libpng refuses to start", path);
+  if (!guarded(c, compress)) fail("{}: cannot write: {}", path, c.errors.message);
+  file.write(c.bytes);
 }
 
-void decode_png(const std::string& path, std::vector<uint8_t>& file, Image& out) {
-  size_t at = 8, palette = 0, palette_length = 0;
-  for (bool first = true, last = false; !last; first = false) {
-    if (file.size() - at < 12) fail("{}: damaged PNG: it ends before its last chunk", path);
-    const size_t length = big_endian(&file[at]);
-    const std::string_view type(reinterpret_cast<const char*>(&file[at + 4]), 4);
-    if (length > file.size() - at - 12) fail("{}: damaged PNG: it ends before its last chunk", path);
-    if (crc32(&file[at + 4], length + 4) != big_endian(&file[at + 8 + length]))
-      fail("{}: damaged PNG: wrong checksum", path);
-    if (first != (type == "IHDR") || (first && length != 13)) fail("{}: damaged PNG: no header", path);
-    if (first) check_png_header(path, &file[at + 8]);
-    if (type == "PLTE") palette = at, palette_length = length;
-    last = type == "IEND";
-    at += 12 + length;
-  }
-  if (palette != 0) lengthen_palette(file, palette, palette_length);
-  decode_with_stb(path, "PNG", file, out);
+#else
+
+bool png_supported() { return false; }
+
+void decode_png(PictureFile& file, Image&) {
+  fail("{}: expected another format, got a PNG: this build has no PNG support (MPANET_PNG)", file.path());
+}
+
+void write_png(OutputFile& file, const Image&) {
+  fail("{}: cannot write: this build has no PNG support (MPANET_PNG)", file.path());
+}
+
+#endif
+
+void write_png(const std::string& path, const Image& image) {
+  OutputFile file(path);
+  write_png(file, image);
+  file.commit();
 }
 
 }  // namespace mpanet

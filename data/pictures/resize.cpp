@@ -53,19 +53,63 @@ void sum_line(const ResizeFilter& filter, const int32_t* in, int32_t* sums) {
   }
 }
 
-// Every row of `in` through the filter into `out` (in.height, filter's out, 3).
-void resize_width(const ResizeFilter& filter, const Image& in, std::vector<int32_t>& scratch, uint8_t* out) {
-  const size_t in_stride = static_cast<size_t>(in.width) * 3, out_stride = filter.first.size() * 3;
-  scratch.resize(in_stride + 1 + out_stride + 1);
-  int32_t *line = scratch.data(), *sums = scratch.data() + in_stride + 1;
+// A row of `in_stride` bytes through the filter into `out` (filter's out, 3).
+void resize_row(const ResizeFilter& filter, const uint8_t* __restrict in, size_t in_stride, int32_t* scratch,
+                uint8_t* __restrict out) {
+  const size_t out_stride = filter.first.size() * 3;
+  int32_t *line = scratch, *sums = scratch + in_stride + 1;
+  for (size_t i = 0; i < in_stride; i++) line[i] = in[i];
   line[in_stride] = 0;  // the last pixel's fourth lane, which reaches no output
-  const uint8_t* row = in.pixels.data();
-  for (int y = 0; y < in.height; y++, row += in_stride, out += out_stride) {
-    for (size_t i = 0; i < in_stride; i++) line[i] = row[i];
-    sum_line(filter, line, sums);
-    for (size_t i = 0; i < out_stride; i++) out[i] = to_byte(sums[i]);
-  }
+  sum_line(filter, line, sums);
+  for (size_t i = 0; i < out_stride; i++) out[i] = to_byte(sums[i]);
 }
+
+// The rows of a picture after the horizontal pass, made as they are asked for and kept while they may be asked for
+// again: a tall picture needs no more memory than a short one.
+class Rows {
+ public:
+  // filter null: the width stays.
+  Rows(const Image& in, const ResizeFilter* filter, std::vector<uint8_t>& kept, std::vector<int32_t>& scratch)
+      : in_(in),
+        filter_(filter),
+        in_stride_(static_cast<size_t>(in.width) * 3),
+        stride_(filter ? filter->first.size() * 3 : in_stride_),
+        kept_(kept),
+        scratch_(scratch) {
+    if (!filter) return;
+    kept_.resize(kKept * stride_);
+    scratch_.resize(in_stride_ + 1 + stride_ + 1);
+  }
+
+  // `count` rows (at most kKept) that lie one after another. `first` never goes back.
+  const uint8_t* at(int first, int count) {
+    if (!filter_) return in_.pixels.data() + static_cast<size_t>(first) * in_stride_;
+    if (first + count > end_) {
+      const int again = std::max(end_ - first, 0);
+      std::memmove(kept_.data(), kept_.data() + static_cast<size_t>(first - begin_) * stride_ * (again > 0),
+                   static_cast<size_t>(again) * stride_);
+      begin_ = first;
+      end_ = first + again;
+      while (end_ < std::min(begin_ + kKept, in_.height)) make(end_++);
+    }
+    return kept_.data() + static_cast<size_t>(first - begin_) * stride_;
+  }
+
+ private:
+  static constexpr int kKept = 64;
+
+  void make(int y) {
+    resize_row(*filter_, in_.pixels.data() + static_cast<size_t>(y) * in_stride_, in_stride_, scratch_.data(),
+               kept_.data() + static_cast<size_t>(y - begin_) * stride_);
+  }
+
+  const Image& in_;
+  const ResizeFilter* filter_;
+  size_t in_stride_, stride_;
+  std::vector<uint8_t>& kept_;     // rows begin_ to end_
+  std::vector<int32_t>& scratch_;  // one row in the making
+  int begin_ = 0, end_ = 0;
+};
 
 // One output row of `bytes` bytes from `taps` input rows that lie one after another; fixed numbers for the usual ones.
 template <int kTaps>
@@ -79,42 +123,49 @@ void blend_rows(const uint8_t* __restrict in, size_t bytes, const int32_t* coeff
   }
 }
 
-void blend_rows(const uint8_t* in, size_t bytes, const int32_t* coefficients, int taps, uint8_t* out) {
-  constexpr size_t kBlock = 256;
-  int32_t sum[kBlock];
-  for (size_t start = 0; start < bytes; start += kBlock) {
-    const size_t n = std::min(kBlock, bytes - start);
-    for (size_t i = 0; i < n; i++) sum[i] = kHalf;
-    for (int k = 0; k < taps; k++) {
-      const uint8_t* row = in + static_cast<size_t>(k) * bytes + start;
-      for (size_t i = 0; i < n; i++) sum[i] += row[i] * coefficients[k];
+template <int kTaps>
+void resize_height(const ResizeFilter& filter, Rows& rows, size_t bytes, uint8_t* out) {
+  for (size_t y = 0; y < filter.first.size(); y++, out += bytes)
+    blend_rows<kTaps>(rows.at(filter.first[y], kTaps), bytes, &filter.coefficients[y * kTaps], out);
+}
+
+// Many taps: every input row is added to the output rows that it reaches. They are few, since there are many taps only
+// where the picture shrinks.
+void resize_height_much(const ResizeFilter& filter, Rows& rows, size_t bytes, std::vector<int32_t>& sums,
+                        uint8_t* out) {
+  constexpr size_t kOpen = 8;
+  sums.resize(kOpen * bytes);
+  const size_t height = filter.first.size(), taps = static_cast<size_t>(filter.taps);
+  size_t done = 0, begun = 0;
+  for (int in = filter.first[0]; done < height; in++) {
+    const uint8_t* row = rows.at(in, 1);
+    for (; begun < height && filter.first[begun] <= in; begun++)
+      std::fill_n(&sums[begun % kOpen * bytes], bytes, kHalf);
+    MPANET_CHECK(begun - done <= kOpen, "{} rows at once", begun - done);
+    for (size_t y = done; y < begun; y++) {
+      const int32_t coefficient = filter.coefficients[y * taps + static_cast<size_t>(in - filter.first[y])];
+      int32_t* sum = &sums[y % kOpen * bytes];
+      for (size_t i = 0; i < bytes; i++) sum[i] += row[i] * coefficient;
     }
-    for (size_t i = 0; i < n; i++) out[start + i] = to_byte(sum[i]);
+    for (; done < begun && filter.first[done] + filter.taps - 1 == in; done++)
+      for (size_t i = 0; i < bytes; i++) out[done * bytes + i] = to_byte(sums[done % kOpen * bytes + i]);
   }
 }
 
-// Rows of `bytes` bytes.
-void resize_height(const ResizeFilter& filter, const uint8_t* in, size_t bytes, uint8_t* out) {
-  const int height = static_cast<int>(filter.first.size());
-  for (int y = 0; y < height; y++, out += bytes) {
-    const uint8_t* rows = in + static_cast<size_t>(filter.first[y]) * bytes;
-    const int32_t* coefficients = &filter.coefficients[static_cast<size_t>(y) * static_cast<size_t>(filter.taps)];
-    switch (filter.taps) {
-      case 2:
-        blend_rows<2>(rows, bytes, coefficients, out);
-        break;
-      case 3:
-        blend_rows<3>(rows, bytes, coefficients, out);
-        break;
-      case 4:
-        blend_rows<4>(rows, bytes, coefficients, out);
-        break;
-      case 5:
-        blend_rows<5>(rows, bytes, coefficients, out);
-        break;
-      default:
-        blend_rows(rows, bytes, coefficients, filter.taps, out);
-    }
+void resize_height(const ResizeFilter& filter, Rows& rows, size_t bytes, std::vector<int32_t>& sums, uint8_t* out) {
+  switch (filter.taps) {
+    case 1:
+      return resize_height<1>(filter, rows, bytes, out);
+    case 2:
+      return resize_height<2>(filter, rows, bytes, out);
+    case 3:
+      return resize_height<3>(filter, rows, bytes, out);
+    case 4:
+      return resize_height<4>(filter, rows, bytes, out);
+    case 5:
+      return resize_height<5>(filter, rows, bytes, out);
+    default:
+      return resize_height_much(filter, rows, bytes, sums, out);
   }
 }
 
@@ -152,8 +203,10 @@ ResizeFilter::ResizeFilter(int in, int out) : first(static_cast<size_t>(out)) {
 
 const ResizeFilter& Resizer::filter(int in, int out) {
   const auto found = filters_.find({in, out});
-  return found != filters_.end() ? found->second
-                                 : filters_.emplace(std::pair(in, out), ResizeFilter(in, out)).first->second;
+  if (found != filters_.end()) return found->second;
+  const ResizeFilter& made = filters_.emplace(std::pair(in, out), ResizeFilter(in, out)).first->second;
+  filter_numbers_ += made.first.size() + made.coefficients.size();
+  return made;
 }
 
 void Resizer::resize(const Image& in, int height, int width, Image& out) {
@@ -165,24 +218,18 @@ void Resizer::resize(const Image& in, int height, int width, Image& out) {
     out = in;
     return;
   }
-  // Crops come in a few hundred heights and widths; someone's data may have more.
-  constexpr size_t kMostFilters = 2048;
-  if (filters_.size() >= kMostFilters) filters_.clear();
+  // Crops come in a few hundred heights and widths; someone's data may have more, or huge ones.
+  constexpr size_t kMostNumbers = 1 << 20;
+  if (filter_numbers_ > kMostNumbers) filters_.clear(), filter_numbers_ = 0;
   out.height = height;
   out.width = width;
   const size_t stride = static_cast<size_t>(width) * 3;
   out.pixels.resize(static_cast<size_t>(height) * stride);
-  if (in.height == height) {
-    resize_width(filter(in.width, width), in, line_, out.pixels.data());
-    return;
-  }
-  const uint8_t* rows = in.pixels.data();
-  if (in.width != width) {
-    rows_.resize(static_cast<size_t>(in.height) * stride);
-    resize_width(filter(in.width, width), in, line_, rows_.data());
-    rows = rows_.data();
-  }
-  resize_height(filter(in.height, height), rows, stride, out.pixels.data());
+  Rows rows(in, in.width == width ? nullptr : &filter(in.width, width), rows_, line_);
+  if (in.height == height)
+    for (int y = 0; y < height; y++) std::memcpy(&out.pixels[static_cast<size_t>(y) * stride], rows.at(y, 1), stride);
+  else
+    resize_height(filter(in.height, height), rows, stride, sums_, out.pixels.data());
 }
 
 Image resize_bilinear(const Image& in, int height, int width) {

@@ -1,8 +1,9 @@
-// Pillow's antialiased bilinear resize of 8-bit channels, Image.resize((width, height), BILINEAR), to the bit: a
-// separable triangle filter whose support grows with the down-scale; coefficients normalised in double and rounded to
-// 22-bit fixed point; horizontal pass first; each pass rounded and clipped to 8 bits; a pass skipped where the size
-// does not change. (Pillow up to 12.1. From 12.2 on it runs the vertical pass first for pictures much taller than wide,
-// from 13 on for many that lose more height than width, which moves some values by one.)
+// Pillow's antialiased bilinear resize of 8-bit channels, Image.resize((width, height), BILINEAR), to the bit, up to
+// Pillow 12: a separable triangle filter whose support grows with the down-scale; coefficients normalised in double and
+// rounded to 22-bit fixed point; horizontal pass first; each pass rounded and clipped to 8 bits; a pass skipped where
+// the size does not change. (12.1 and 12.3 were compared. From 12.2 on Pillow runs the vertical pass first for pictures
+// many times taller than wide, such as 3000 x 20; from 13 on for most that lose more height than width. That moves some
+// values by one.)
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -31,8 +32,10 @@ class Resizer {
  private:
   const ResizeFilter& filter(int in, int out);
   std::map<std::pair<int, int>, ResizeFilter> filters_;
-  std::vector<uint8_t> rows_;  // the horizontal pass's output
+  size_t filter_numbers_ = 0;  // in all of them
+  std::vector<uint8_t> rows_;  // some rows of the horizontal pass's output
   std::vector<int32_t> line_;  // one row of it in the making
+  std::vector<int32_t> sums_;  // output rows in the making
 };
 
 Image resize_bilinear(const Image& in, int height, int width);

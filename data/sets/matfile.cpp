@@ -1,18 +1,13 @@
 #include "data/sets/matfile.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <memory>
-#include <optional>
-#include <type_traits>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/base/temporary.h"
-
-#ifdef MPANET_HAS_MATIO
-#  include <matio.h>
+#ifdef MPANET_HAS_ZLIB
+#  include "data/sets/mat_elements.h"
 #endif
 
 namespace mpanet {
@@ -48,275 +43,193 @@ std::string find_trial_file(const std::string& root, const std::string& given) {
   fail("{}: no trial file exp/rand_perm_cam.mat or evaluation/data_split/rand_perm_cam.mat; {}", root, kSource);
 }
 
-#ifndef MPANET_HAS_MATIO
+#ifndef MPANET_HAS_ZLIB
 
-bool matio_supported() { return false; }
+bool trial_files_supported() { return false; }
 
 TrialFile read_trial_file(const std::string& path) {
-  fail("{}: this build has no matio and cannot read MATLAB files (build with -DMPANET_MATIO=ON)", path);
+  fail("{}: this build has no zlib and cannot read MATLAB files (build with -DMPANET_ZLIB=ON)", path);
 }
 void write_trial_file(const std::string& path, const TrialFile&) {
-  fail("{}: this build has no matio and cannot write MATLAB files (build with -DMPANET_MATIO=ON)", path);
+  fail("{}: this build has no zlib and cannot write MATLAB files (build with -DMPANET_ZLIB=ON)", path);
 }
 
 #else
 
-bool matio_supported() { return true; }
+bool trial_files_supported() { return true; }
 
 namespace {
 
 constexpr const char* kVariable = "rand_perm_cam";
+constexpr size_t kHeaderBytes = 128;
+constexpr const char* kHeaderText = "MATLAB 5.0 MAT-file, written by mpanet";  // no time: the content alone decides
+constexpr size_t kMostImages = 100000;                                         // of an identity by a camera
 
-struct CloseMat {
-  void operator()(mat_t* file) const { Mat_Close(file); }
-};
-struct FreeVariable {
-  void operator()(matvar_t* variable) const { Mat_VarFree(variable); }
-};
-using MatFile = std::unique_ptr<mat_t, CloseMat>;
-using Variable = std::unique_ptr<matvar_t, FreeVariable>;
+constexpr size_t kMostIdentities = 9999;  // four digits in the layout
 
-// Errors are ours to word; matio would print its own lines.
-void silence_matio() {
-  Mat_LogInitFunc("mpanet", [](int, char*) {});
-}
+// What a file's compressed parts may hold together. The real trial file compresses to half its size.
+size_t inflated_limit(size_t file_bytes) { return std::min<size_t>(64 * file_bytes + (1 << 20), 1 << 30); }
 
-uint32_t word(const std::vector<uint8_t>& bytes, size_t at, bool swapped) {
-  uint32_t value;
-  std::memcpy(&value, bytes.data() + at, 4);
-  return swapped ? __builtin_bswap32(value) : value;
-}
-
-// Checks what matio does not: that this is a version 5 file, and that each of its elements is there whole. (matio fills
-// what a cut file lacks with zeros and reports nothing.)
-void check_container(const std::string& path, const std::vector<uint8_t>& bytes) {
-  const auto begins = [&](const char* text) {
-    return bytes.size() >= std::strlen(text) && std::memcmp(bytes.data(), text, std::strlen(text)) == 0;
+// Reads the file's first bytes and answers whether the other byte order was used.
+bool check_header(const std::string& path, mat::Bytes bytes) {
+  const auto begins = [&](std::string_view text) {
+    return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
   };
   if (bytes.empty()) fail("{}: expected a MATLAB v5 trial file, got an empty file", path);
   if (begins("\x89HDF") || begins("MATLAB 7.3"))
     fail("{}: expected a MATLAB v5 trial file, got v7.3 (HDF5); save it with -v7 in MATLAB", path);
   if (!begins("MATLAB 5.0")) fail("{}: expected a MATLAB v5 trial file, got a file of another kind", path);
-  if (bytes.size() < 136) fail("{}: truncated: the file ends after {} bytes", path, bytes.size());
+  if (bytes.size() < kHeaderBytes + 8) fail("{}: truncated: the file ends after {} bytes", path, bytes.size());
   const bool swapped = bytes[126] == 'M' && bytes[127] == 'I';
   if (!swapped && !(bytes[126] == 'I' && bytes[127] == 'M'))
     fail("{}: expected a MATLAB v5 trial file, got a damaged header", path);
-  for (size_t at = 128; at < bytes.size();) {
-    if (bytes.size() - at < 8) fail("{}: truncated: the file ends after {} bytes", path, bytes.size());
-    const size_t length = word(bytes, at + 4, swapped);
-    if (length > bytes.size() - at - 8)
-      fail("{}: truncated: expected {} bytes, the file ends after {}", path, at + 8 + length, bytes.size());
-    at += 8 + length;
-  }
+  return swapped;
 }
 
-const char* class_name(const matvar_t& variable) {
-  switch (variable.class_type) {
-    case MAT_C_CELL:
-      return "a cell array";
-    case MAT_C_STRUCT:
-      return "a structure";
-    case MAT_C_CHAR:
-      return "text";
-    case MAT_C_SPARSE:
-      return "a sparse matrix";
-    case MAT_C_EMPTY:
-      return "nothing";
-    case MAT_C_OBJECT:
-    case MAT_C_FUNCTION:
-    case MAT_C_OPAQUE:
-      return "an object";
-    default:
-      return "a numeric matrix";
-  }
-}
+// One trial file while it is read.
+class Reader {
+ public:
+  explicit Reader(const std::string& path)
+      : path_(path), file_(read_bytes(path)), swapped_(check_header(path, file_)) {}
 
-// "double 10x20" and the like, of what was found where something else was expected.
-std::string describe(const matvar_t* variable) {
-  if (!variable) return "nothing";
-  std::string text = class_name(*variable);
-  for (int i = 0; i < variable->rank; i++) text += fmt::format("{}{}", i ? "x" : " of ", variable->dims[i]);
-  return text;
-}
-
-// The entries of a cell array that is a vector, in order.
-struct Entries {
-  matvar_t** data;
-  size_t count;
-};
-Entries vector_entries(const std::string& path, const std::string& what, const matvar_t* variable) {
-  const bool vector = variable && variable->class_type == MAT_C_CELL && variable->rank == 2 &&
-                      (variable->dims[0] == 1 || variable->dims[1] == 1) && variable->data;
-  if (!vector) fail("{}: {}: expected a cell array with one row or column, got {}", path, what, describe(variable));
-  const size_t count = variable->dims[0] * variable->dims[1];
-  // matio sizes the array by what it holds; a damaged file could say more in its dimensions.
-  if (variable->nbytes / sizeof(matvar_t*) < count) fail("{}: {}: damaged cell array", path, what);
-  return {static_cast<matvar_t**>(variable->data), count};
-}
-
-// Where an entry stands, as MATLAB would write it.
-std::string place(size_t camera, size_t identity) {
-  return fmt::format("{}{{{}}}{{{}}}", kVariable, camera + 1, identity + 1);
-}
-
-template <class T>
-std::vector<int32_t> permutations(const std::string& path, const std::string& what, const T* column_major, int count) {
-  std::vector<int32_t> numbers(static_cast<size_t>(count) * kSysuTrials);
-  std::vector<char> seen(count);
-  for (int trial = 0; trial < kSysuTrials; trial++) {
-    std::fill(seen.begin(), seen.end(), char{0});
-    for (int i = 0; i < count; i++) {
-      const T value = column_major[static_cast<size_t>(i) * kSysuTrials + trial];
-      // The range first: converting a huge or NaN double to an integer is undefined.
-      const bool in_range = value >= T{1} && static_cast<double>(value) <= count;
-      const int32_t number = in_range ? static_cast<int32_t>(value) : 0;
-      if (!in_range || static_cast<T>(number) != value || seen[number - 1])
-        fail("{}: {}: row {} is not a permutation of 1..{} (damaged or truncated file)", path, what, trial + 1, count);
-      seen[number - 1] = 1;
-      numbers[static_cast<size_t>(trial) * count + i] = number;
+  TrialFile read() {
+    const mat::Array variable = find_variable();
+    TrialFile trials;
+    const std::vector<mat::Array> cameras = cells(kVariable, variable);
+    if (cameras.size() != kSysuCameras)
+      fail("{}: {}: expected 6 cells, one a camera, got {}", path_, kVariable, cameras.size());
+    for (int camera = 1; camera <= kSysuCameras; camera++) {
+      const auto entries = cells(fmt::format("{}{{{}}}", kVariable, camera), cameras[static_cast<size_t>(camera) - 1]);
+      trials.resize(camera, static_cast<int>(entries.size()));
+      for (size_t i = 0; i < entries.size(); i++) read_entry(camera, static_cast<int>(i) + 1, entries[i], trials);
     }
+    return trials;
   }
-  return numbers;
-}
 
-std::vector<int32_t> read_numbers(const std::string& path, const std::string& what, const matvar_t& cell, int count) {
-  const auto read = [&](auto type) {
-    using T = decltype(type);
-    if (cell.data_size != sizeof(T) || cell.nbytes != static_cast<size_t>(count) * kSysuTrials * sizeof(T))
-      fail("{}: {}: truncated: expected {} bytes of data, got {}", path, what, count * kSysuTrials * sizeof(T),
-           cell.nbytes);
-    return permutations(path, what, static_cast<const T*>(cell.data), count);
-  };
-  switch (cell.class_type) {
-    case MAT_C_DOUBLE:
-      return read(double{});
-    case MAT_C_SINGLE:
-      return read(float{});
-    case MAT_C_INT8:
-      return read(int8_t{});
-    case MAT_C_UINT8:
-      return read(uint8_t{});
-    case MAT_C_INT16:
-      return read(int16_t{});
-    case MAT_C_UINT16:
-      return read(uint16_t{});
-    case MAT_C_INT32:
-      return read(int32_t{});
-    case MAT_C_UINT32:
-      return read(uint32_t{});
-    case MAT_C_INT64:
-      return read(int64_t{});
-    case MAT_C_UINT64:
-      return read(uint64_t{});
-    default:
-      fail("{}: {}: expected a numeric matrix, got {}", path, what, describe(&cell));
+ private:
+  // The first of the file's variables that bears the name. Its bytes live in file_ or inflated_.
+  mat::Array find_variable() {
+    mat::Bytes rest = mat::Bytes(file_).subspan(kHeaderBytes);
+    size_t allowance = inflated_limit(file_.size());
+    while (!rest.empty()) {
+      const size_t at = file_.size() - rest.size();
+      auto element = mat::take_element(rest, swapped_);
+      if (!element) fail("{}: truncated: the element at byte {} is not whole ({} bytes)", path_, at, file_.size());
+      if (element->type == mat::kCompressed) {
+        auto content = mat::inflate(element->data, allowance);
+        if (!content)
+          fail("{}: damaged: the compressed data at byte {} cannot be read, or hold far more than the file", path_, at);
+        allowance -= content->size();
+        inflated_ = std::move(*content);
+        mat::Bytes inside = inflated_;
+        element = mat::take_element(inside, swapped_);
+      }
+      if (!element || element->type != mat::kMatrix) continue;
+      if (auto array = mat::parse_array(element->data, swapped_); array && array->name == kVariable) return *array;
+    }
+    fail("{}: expected the variable {}, which is missing or damaged", path_, kVariable);
   }
-}
 
-bool numeric(const matvar_t& cell) { return cell.class_type >= MAT_C_DOUBLE && cell.class_type <= MAT_C_UINT64; }
+  // The entries of a cell array that is a vector, in order.
+  std::vector<mat::Array> cells(const std::string& what, const mat::Array& array) const {
+    const auto& sizes = array.sizes;
+    if (array.kind != mat::kCell || sizes.size() != 2 || (sizes[0] != 1 && sizes[1] != 1))
+      fail("{}: {}: expected a cell array with one row or column, got {}", path_, what, array.describe());
+    const size_t count = size_t{sizes[0]} * sizes[1];
+    if (count > kMostIdentities) fail("{}: {}: expected at most {} cells, got {}", path_, what, kMostIdentities, count);
+    mat::Bytes rest = array.content;
+    // Every entry takes eight bytes at least.
+    if (count > rest.size() / 8)
+      fail("{}: {}: damaged or truncated: {} cells in {} bytes", path_, what, count, rest.size());
+    std::vector<mat::Array> entries;
+    entries.reserve(count);
+    for (size_t i = 0; i < count; i++) {
+      const auto element = mat::take_element(rest, swapped_);
+      auto entry = element && element->type == mat::kMatrix ? mat::parse_array(element->data, swapped_) : std::nullopt;
+      if (!entry) fail("{}: {}{{{}}}: damaged or truncated", path_, what, i + 1);
+      entries.push_back(std::move(*entry));
+    }
+    return entries;
+  }
 
-// One entry: images that the camera has of the identity, and their orders.
-void read_cell(const std::string& path, size_t camera, size_t identity, const matvar_t* cell, TrialFile& out) {
-  const std::string what = place(camera, identity);
-  const bool matrix = cell && numeric(*cell) && cell->rank == 2 && cell->dims;
-  if (!matrix) fail("{}: {}: expected a matrix of 10 rows, got {} (damaged or truncated?)", path, what, describe(cell));
-  const size_t rows = cell->dims[0], count = cell->dims[1];
-  if (count == 0 && (rows == 0 || rows == kSysuTrials)) return;
-  if (rows != kSysuTrials || count > 100000)
-    fail("{}: {}: expected a matrix of 10 rows, got {}", path, what, describe(cell));
-  if (cell->isComplex) fail("{}: {}: expected a real matrix, got a complex one", path, what);
-  if (!cell->data) fail("{}: {}: truncated: its numbers are missing", path, what);
-  out.set(static_cast<int>(camera) + 1, static_cast<int>(identity) + 1, static_cast<int>(count),
-          read_numbers(path, what, *cell, static_cast<int>(count)));
-}
+  // Images that the camera has of the identity, and their orders. MATLAB leaves an entry that was never set empty.
+  void read_entry(int camera, int identity, const mat::Array& entry, TrialFile& out) const {
+    const std::string what = fmt::format("{}{{{}}}{{{}}}", kVariable, camera, identity);
+    if (entry.kind == 0) return;
+    if (!entry.numeric() || entry.sizes.size() != 2)
+      fail("{}: {}: expected a matrix of 10 rows, got {}", path_, what, entry.describe());
+    const size_t rows = entry.sizes[0], count = entry.sizes[1];
+    if (count == 0 && (rows == 0 || rows == kSysuTrials)) return;
+    if (rows != kSysuTrials || count > kMostImages)
+      fail("{}: {}: expected a matrix of 10 rows, got {}", path_, what, entry.describe());
+    if (entry.complex) fail("{}: {}: expected a real matrix, got a complex one", path_, what);
+    mat::Bytes rest = entry.content;
+    const auto element = mat::take_element(rest, swapped_);
+    const auto values = element ? mat::numbers(*element, swapped_) : std::nullopt;
+    if (!values || values->size() != count * kSysuTrials)
+      fail("{}: {}: damaged or truncated: expected {} numbers, got {}", path_, what, count * kSysuTrials,
+           values ? values->size() : 0);
+    out.set(camera, identity, static_cast<int>(count), permutations(what, *values, count));
+  }
 
-// A matio matrix (10, count) of class double, stored in the smallest integers that hold it as MATLAB does.
-template <class T>
-Variable make_cell(const TrialFile& trials, int camera, int identity, matio_types type) {
+  // From columns of ten to rows of `count`, each of them checked.
+  std::vector<int32_t> permutations(const std::string& what, const std::vector<double>& columns, size_t count) const {
+    std::vector<int32_t> numbers(columns.size());
+    std::vector<char> seen(count);
+    for (size_t trial = 0; trial < kSysuTrials; trial++) {
+      std::fill(seen.begin(), seen.end(), char{0});
+      for (size_t i = 0; i < count; i++) {
+        const double value = columns[i * kSysuTrials + trial];
+        // The range first: converting a huge or NaN double to an integer is undefined.
+        const int32_t number = value >= 1 && value <= static_cast<double>(count) ? static_cast<int32_t>(value) : 0;
+        if (number == 0 || number != value || seen[static_cast<size_t>(number) - 1])
+          fail("{}: {}: row {} is not a permutation of 1..{} (damaged or truncated file)", path_, what, trial + 1,
+               count);
+        seen[static_cast<size_t>(number) - 1] = 1;
+        numbers[trial * count + i] = number;
+      }
+    }
+    return numbers;
+  }
+
+  const std::string& path_;
+  std::vector<uint8_t> file_, inflated_;
+  bool swapped_;
+};
+
+// A matrix of class double, stored in the smallest integers that hold it as MATLAB does.
+std::string entry_bytes(const TrialFile& trials, int camera, int identity) {
   const int count = trials.count(camera, identity);
-  std::vector<T> column_major(static_cast<size_t>(count) * kSysuTrials);
+  std::string small, wide;
   for (int i = 0; i < count; i++)
-    for (int trial = 0; trial < kSysuTrials; trial++)
-      column_major[static_cast<size_t>(i) * kSysuTrials + trial] =
-          static_cast<T>(trials.image(trial, camera, identity, i));
-  size_t dims[2] = {kSysuTrials, static_cast<size_t>(count)};
-  return Variable(Mat_VarCreate(nullptr, MAT_C_DOUBLE, type, 2, dims, column_major.data(), 0));
-}
-
-Variable make_cells(const char* name, std::vector<Variable> entries) {
-  size_t dims[2] = {entries.size(), 1};
-  std::vector<matvar_t*> pointers;
-  for (auto& entry : entries) pointers.push_back(entry.release());  // the cell array owns them from here on
-  return Variable(Mat_VarCreate(name, MAT_C_CELL, MAT_T_CELL, 2, dims, pointers.data(), 0));
-}
-
-Variable make_variable(const TrialFile& trials) {
-  std::vector<Variable> cameras;
-  for (int camera = 1; camera <= kSysuCameras; camera++) {
-    std::vector<Variable> entries;
-    for (int identity = 1; identity <= trials.identities(camera); identity++)
-      entries.push_back(trials.count(camera, identity) < 256
-                            ? make_cell<uint8_t>(trials, camera, identity, MAT_T_UINT8)
-                            : make_cell<uint16_t>(trials, camera, identity, MAT_T_UINT16));
-    cameras.push_back(make_cells(nullptr, std::move(entries)));
-  }
-  return make_cells(kVariable, std::move(cameras));
+    for (int trial = 0; trial < kSysuTrials; trial++) {
+      const int number = trials.image(trial, camera, identity, i);
+      small += static_cast<char>(number);
+      wide += {static_cast<char>(number & 255), static_cast<char>(number >> 8)};
+    }
+  const auto data = count < 256 ? mat::element(mat::kUint8, small) : mat::element(mat::kUint16, wide);
+  return mat::array(mat::kDoubleClass, kSysuTrials, static_cast<uint32_t>(count), "", data);
 }
 
 }  // namespace
 
-namespace {
-
-// matio knows files by name and goes back and forth in them, so what came through a pipe goes into a file first.
-void write_plainly(const std::string& path, const std::vector<uint8_t>& bytes) {
-  AppendFile(path).append({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-}
-
-}  // namespace
-
-TrialFile read_trial_file(const std::string& path) {
-  const std::vector<uint8_t> bytes = read_bytes(path);
-  check_container(path, bytes);
-  silence_matio();
-  std::optional<ScratchFile> scratch;
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) write_plainly(scratch.emplace().path(), bytes);
-  MatFile file(Mat_Open(scratch ? scratch->path().c_str() : path.c_str(), MAT_ACC_RDONLY));
-  if (!file) fail("{}: expected a MATLAB v5 trial file, got a file of another kind", path);
-  Variable variable(Mat_VarRead(file.get(), kVariable));
-  if (!variable) fail("{}: expected the variable {}, which is missing or damaged", path, kVariable);
-  const Entries cameras = vector_entries(path, kVariable, variable.get());
-  if (cameras.count != kSysuCameras)
-    fail("{}: {}: expected 6 cells, one a camera, got {}", path, kVariable, cameras.count);
-  TrialFile trials;
-  for (size_t camera = 0; camera < cameras.count; camera++) {
-    const Entries cells = vector_entries(path, fmt::format("{}{{{}}}", kVariable, camera + 1), cameras.data[camera]);
-    trials.resize(static_cast<int>(camera) + 1, static_cast<int>(cells.count));
-    for (size_t identity = 0; identity < cells.count; identity++)
-      read_cell(path, camera, identity, cells.data[identity], trials);
-  }
-  return trials;
-}
+TrialFile read_trial_file(const std::string& path) { return Reader(path).read(); }
 
 void write_trial_file(const std::string& path, const TrialFile& trials) {
-  silence_matio();
-  OutputFile out(path);
-  const ScratchFile scratch;  // matio writes by name only
-  {
-    // A fixed text instead of matio's, which holds the time.
-    MatFile file(Mat_CreateVer(scratch.path().c_str(), "MATLAB 5.0 MAT-file, written by mpanet", MAT_FT_MAT5));
-    if (!file) fail("{}: cannot write {}", path, scratch.path());
-    const Variable variable = make_variable(trials);
-    if (Mat_VarWrite(file.get(), variable.get(), MAT_COMPRESSION_ZLIB) != 0)
-      fail("{}: cannot write {}", path, scratch.path());
+  std::string cameras;
+  for (int camera = 1; camera <= kSysuCameras; camera++) {
+    std::string entries;
+    for (int identity = 1; identity <= trials.identities(camera); identity++) {
+      MPANET_CHECK(trials.count(camera, identity) < 65536, "{} images", trials.count(camera, identity));
+      entries += entry_bytes(trials, camera, identity);
+    }
+    cameras += mat::array(mat::kCell, static_cast<uint32_t>(trials.identities(camera)), 1, "", entries);
   }
-  try {
-    read_trial_file(scratch.path());  // matio does not report a full disk
-  } catch (const UserError&) {
-    fail("{}: cannot write all of {} (disk full?)", path, scratch.path());
-  }
-  out.write(read_text(scratch.path()));
-  out.commit();
+  std::string header = kHeaderText;
+  header.resize(116, ' ');
+  header.resize(124, '\0');  // no subsystem
+  header += std::string("\x00\x01IM", 4);
+  write_file(path, header + mat::compressed(mat::array(mat::kCell, kSysuCameras, 1, kVariable, cameras)));
 }
 
 #endif

@@ -39,14 +39,15 @@ class TrialFile {
 // empty, instead of both. UserError that says where the file is to be had when there is none.
 std::string find_trial_file(const std::string& root, const std::string& given = "");
 
-// Reads and checks every cell: a matrix of any numeric class (10 x images, or empty) whose rows are permutations.
-// UserError (one line, with the path and the cell) for a file of another kind, a truncated one, anything unexpected.
+// Reads and checks every cell: a matrix of any numeric class (10 x images, or empty) whose rows are permutations, or a
+// cell that was never set. UserError (one line, with the path and the cell) for a file of another kind, a truncated
+// one, anything unexpected.
 TrialFile read_trial_file(const std::string& path);
 
-// Whether this build reads and writes trial files (MPANET_MATIO); the others answer with a UserError that says so.
-bool matio_supported();
+// Whether this build reads and writes trial files (MPANET_ZLIB); the others answer with a UserError that says so.
+bool trial_files_supported();
 
-// Writes the same format: the variable rand_perm_cam, class double. The bytes depend on the content alone.
+// Writes the same format: the variable rand_perm_cam, class double. The bytes depend on the content (and zlib) alone.
 void write_trial_file(const std::string& path, const TrialFile& trials);
 
 }  // namespace mpanet

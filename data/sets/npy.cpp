@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/quote.h"
 
 namespace mpanet {
 namespace {
@@ -60,7 +61,7 @@ std::vector<int64_t> parse_shape(const std::string& path, std::string_view text)
   while (p != last) {
     int64_t size = 0;
     const auto [next, error] = std::from_chars(p, last, size);
-    if (error != std::errc() || size < 0) fail("{}: damaged .npy header: shape {}", path, whole);
+    if (error != std::errc() || size < 0) fail("{}: damaged .npy header: shape {}", path, quote(whole));
     shape.push_back(size);
     p = next;
     while (p != last && (*p == ',' || *p == ' ')) p++;
@@ -87,7 +88,7 @@ NpyFloats read_npy(const std::string& path) {
   if (bytes.size() < start) fail("{}: truncated .npy header", path);
   const std::string_view text = bytes.substr(kMagic.size() + 2, length);
   if (const auto dtype = entry(text, "descr"); !dtype.starts_with("'<f4'"))
-    fail("{}: expected dtype '<f4' (float32), got {}", path, dtype.substr(0, dtype.find(',')));
+    fail("{}: expected dtype '<f4' (float32), got {}", path, quote(dtype.substr(0, dtype.find(','))));
   if (!entry(text, "fortran_order").starts_with("False")) fail("{}: expected C order, got Fortran order", path);
   NpyFloats array;
   array.shape = parse_shape(path, entry(text, "shape"));

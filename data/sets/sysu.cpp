@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/quote.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
@@ -25,10 +26,6 @@ void require_folder(const std::string& path, const char* what) {
   if (status.type() != fs::file_type::directory) fail("{}: expected a folder ({}), got a file", path, what);
 }
 
-bool is_image_name(const std::string& name) {
-  return !name.starts_with('.') && (name.ends_with(".jpg") || name.ends_with(".JPG"));
-}
-
 // The images of one identity under one camera, by name; none when the camera never saw it.
 void scan(const std::string& root, int camera, int identity, int label, std::vector<ImageRecord>& out) {
   const std::string folder = fmt::format("cam{}/{:04d}", camera, identity);
@@ -38,7 +35,7 @@ void scan(const std::string& root, int camera, int identity, int label, std::vec
   if (error) fail("{}: cannot read the folder: {}", join(root, folder), error.message());
   std::vector<std::string> names;
   for (const auto& file : files)
-    if (std::string name = file.path().filename().string(); is_image_name(name)) names.push_back(std::move(name));
+    if (std::string name = file.path().filename().string(); sysu_image_name(name)) names.push_back(std::move(name));
   std::sort(names.begin(), names.end());
   for (const auto& name : names)
     out.push_back({fmt::format("{}/{}", folder, name), identity, camera, sysu_infrared(camera), label});
@@ -79,15 +76,16 @@ int parse_identity(const std::string& path, std::string_view text) {
   int id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error != std::errc() || end != text.data() + text.size() || id < 1 || id > kMaxIdentity) {
-    std::string shown(text.substr(0, 40));
-    std::replace_if(
-        shown.begin(), shown.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
-    fail("{}: expected one line of comma-separated identities 1..{}, got \"{}\"", path, kMaxIdentity, shown);
+    fail("{}: expected one line of comma-separated identities 1..{}, got {}", path, kMaxIdentity, quote(text));
   }
   return id;
 }
 
 }  // namespace
+
+bool sysu_image_name(const std::string& name) {
+  return !name.starts_with('.') && (name.ends_with(".jpg") || name.ends_with(".JPG"));
+}
 
 std::string sysu_path(int camera, int identity, int number) {
   return fmt::format("cam{}/{:04d}/{:04d}.jpg", camera, identity, number);
@@ -158,7 +156,7 @@ Dataset read_sysu(const std::string& root, Split split) {
 
 DatasetKind parse_dataset_kind(std::string_view name) {
   if (name == "sysu") return DatasetKind::Sysu;
-  fail("data set kind: expected sysu, got \"{}\"", name);
+  fail("data set kind: expected sysu, got {}", quote(name));
 }
 
 Dataset read_dataset(DatasetKind kind, const std::string& root, Split split) {

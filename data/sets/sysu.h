@@ -24,6 +24,9 @@ std::vector<int> read_sysu_test_ids(const std::string& root);
 // UserError for an identity of which it lists no image at all.
 std::vector<ImageRecord> sysu_test_images(const std::vector<int>& test_ids, const TrialFile& trials);
 
+// Whether a file in an identity's folder is an image of the data set: *.jpg or *.JPG, not hidden.
+bool sysu_image_name(const std::string& name);
+
 // cam3/0042/0007.jpg
 std::string sysu_path(int camera, int identity, int number);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
@@ -21,9 +22,8 @@ namespace {
 using Problem = std::function<void(const std::string&)>;
 
 struct Scan {
-  std::vector<std::string> images;                  // absolute or as given, ascending
-  std::map<std::pair<int, int>, int> counts;        // (camera, identity) -> images
-  std::map<std::pair<int, int>, std::string> last;  // (camera, identity) -> the last image's name
+  std::vector<std::string> images;                                // absolute or as given, ascending
+  std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> its images', ascending
 };
 
 std::vector<fs::path> sorted_entries(const fs::path& folder) {
@@ -56,40 +56,54 @@ void scan_camera(const fs::path& root, int camera, Scan& scan, VerifyReport& rep
       continue;
     }
     for (const auto& file : sorted_entries(person)) {
-      if (file.extension() != ".jpg") {
+      if (!sysu_image_name(file.filename().string())) {
         report.other_files++;
         continue;
       }
       scan.images.push_back(file.string());
-      scan.counts[{camera, identity}]++;
-      scan.last[{camera, identity}] = file.filename().string();
+      scan.names[{camera, identity}].push_back(file.filename().string());
       (sysu_infrared(camera) ? report.infrared : report.visible)++;
     }
   }
 }
 
-// The trial file is a manifest: its matrices' widths are the numbers of images, which are named 0001, 0002, ...
-void compare_counts(const fs::path& root, const Scan& scan, const TrialFile& trials, VerifyReport& report,
-                    const Problem& problem) {
-  const auto tell = [&](const std::string& text) {
-    report.problems++;
-    problem(text);
-  };
+// "0002.jpg", "0002.jpg and 4 more"
+std::string some_of(const std::vector<std::string>& names) {
+  return names.size() == 1 ? names[0] : fmt::format("{} and {} more", names[0], names.size() - 1);
+}
+
+// What is wrong with an identity's images by a camera, of which the trial file lists `want`: 0001.jpg, 0002.jpg, ...
+std::string wrong_names(const std::vector<std::string>& have, int want) {
+  std::vector<std::string> listed, missing, others;
+  for (int number = 1; number <= want; number++)
+    listed.push_back(fs::path(sysu_path(1, 1, number)).filename().string());
+  std::sort(listed.begin(), listed.end());  // with five digits they are not
+  std::set_difference(listed.begin(), listed.end(), have.begin(), have.end(), std::back_inserter(missing));
+  std::set_difference(have.begin(), have.end(), listed.begin(), listed.end(), std::back_inserter(others));
+  if (missing.empty() && others.empty()) return "";
+  std::string text =
+      fmt::format("expected {} image{} as in the trial file, got {}", want, want == 1 ? "" : "s", have.size());
+  if (!missing.empty()) text += fmt::format("; missing: {}", some_of(missing));
+  if (!others.empty()) text += fmt::format("; not listed: {}", some_of(others));
+  return text;
+}
+
+// The trial file is a manifest: its matrices' widths are the numbers of images.
+void compare_names(const fs::path& root, const Scan& scan, const TrialFile& trials, VerifyReport& report,
+                   const Problem& problem) {
   for (int camera = 1; camera <= kSysuCameras; camera++) {
     std::set<int> identities;
     for (int identity = 1; identity <= trials.identities(camera); identity++)
       if (trials.count(camera, identity) > 0) identities.insert(identity);
-    for (const auto& [key, count] : scan.counts)
+    for (const auto& [key, names] : scan.names)
       if (key.first == camera) identities.insert(key.second);
     for (int identity : identities) {
-      const auto found = scan.counts.find({camera, identity});
-      const int have = found == scan.counts.end() ? 0 : found->second, want = trials.count(camera, identity);
-      const std::string folder = (root / fmt::format("cam{}/{:04d}", camera, identity)).string();
-      if (have != want)
-        tell(fmt::format("{}: expected {} images as in the trial file, got {}", folder, want, have));
-      else if (have > 0 && scan.last.at({camera, identity}) != fmt::format("{:04d}.jpg", have))
-        tell(fmt::format("{}: expected the names 0001.jpg to {:04d}.jpg, got {}", folder, have,
-                         scan.last.at({camera, identity})));
+      const auto found = scan.names.find({camera, identity});
+      const std::vector<std::string> have = found == scan.names.end() ? std::vector<std::string>() : found->second;
+      const std::string wrong = wrong_names(have, trials.count(camera, identity));
+      if (wrong.empty()) continue;
+      report.problems++;
+      problem(fmt::format("{}: {}", (root / fmt::format("cam{}/{:04d}", camera, identity)).string(), wrong));
     }
   }
 }
@@ -136,7 +150,7 @@ VerifyReport verify_sysu(const std::string& root, const std::string& trial_file,
   Scan scan;
   for (int camera = 1; camera <= kSysuCameras; camera++) scan_camera(root, camera, scan, report, problem);
   std::set<int> found, listed;
-  for (const auto& [key, count] : scan.counts) found.insert(key.second);
+  for (const auto& [key, names] : scan.names) found.insert(key.second);
   report.identities = found.size();
   for (const auto& [name, ids] : lists)
     for (int id : ids) {
@@ -146,7 +160,7 @@ VerifyReport verify_sysu(const std::string& root, const std::string& trial_file,
     }
   if (report.infrared == 0) tell(fmt::format("{}: no infrared image (cameras 3 and 6)", root));
   if (report.visible == 0) tell(fmt::format("{}: no visible image (cameras 1, 2, 4 and 5)", root));
-  compare_counts(root, scan, trials, report, problem);
+  compare_names(root, scan, trials, report, problem);
   for (const std::string& error : decode_all(scan.images, threads))
     if (!error.empty()) tell(error);
   return report;

@@ -1,5 +1,5 @@
-// Checks a data set on disk before hours are spent on it: every picture decodes, and the counts are those of the trial
-// file.
+// Checks a data set on disk before hours are spent on it: every picture decodes, and the names are those that
+// the trial file lists.
 #pragma once
 #include <functional>
 #include <string>

@@ -1,6 +1,6 @@
 // The synthetic data set: drawn people in SYSU-MM01's layout (docs/method.md, section 4), so that everything can be
 // tried and tested without the real one. Every byte follows from the configuration (for one version of libjpeg and
-// matio).
+// zlib).
 #pragma once
 #include <cstdint>
 #include <functional>

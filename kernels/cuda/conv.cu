@@ -57,7 +57,8 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 }
 
 // Each residue of (y, x) modulo the stride is a product of its own, with the taps that reach it: a convolution of
-// stride 1. The divisors of both kinds of residue, those below size % stride and the others.
+// stride 1. Residue r occurs ceil(size / stride) times where r < size % stride, else floor(size / stride) times. [1]
+// and [0] divide by these counts.
 struct Residues {
   FastDivide by_height[2], by_width[2], by_taps_x[2], by_k;
 };

@@ -7,8 +7,10 @@ namespace mpanet::PRECISION::KERNEL_NS {
 
 // Two coordinates in one word, y in the upper half, so that one addition adds both. Sizes are below kLargestSide, which
 // convolutions check, so that neither half overflows.
+// kBias keeps a negative x from borrowing out of y.
 constexpr int kLargestSide = 1 << 13, kBias = 1 << 14;
-constexpr int kNowhere = 0x6000 << 16, kNoTap = 0x4000 << 16;  // each outside of every picture, and their sum too
+// A y of at least 0x4000 exceeds kLargestSide, alone or summed, so inside() rejects it.
+constexpr int kNowhere = 0x6000 << 16, kNoTap = 0x4000 << 16;
 
 __device__ inline int pack_coordinates(int y, int x) {
   return static_cast<int>(static_cast<unsigned>(y) << 16) + x + kBias;

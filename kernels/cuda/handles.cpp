@@ -1,6 +1,6 @@
 #include "kernels/cuda/handles.h"
 
-#include <thread>
+#include "core/base/threads.h"
 
 namespace mpanet::cuda {
 
@@ -31,7 +31,7 @@ void check(cudaError_t error, const char* call) {
 }
 
 bool waits_asleep() {
-  static const bool asleep = waits_asleep(std::thread::hardware_concurrency());
+  static const bool asleep = waits_asleep(static_cast<unsigned>(usable_processors()));
   return asleep;
 }
 

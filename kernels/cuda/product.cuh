@@ -9,7 +9,7 @@
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// n / divisor for 0 <= n < 2^31 without a division.
+// Multiply-shift division (Granlund and Montgomery 1994), exact for 0 <= n < 2^31.
 struct FastDivide {
   uint32_t divisor = 1, multiplier = 1, shift = 0;
 

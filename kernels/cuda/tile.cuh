@@ -174,8 +174,9 @@ __device__ inline void multiply_step(const real (&left)[kDepth][Shape::kM], cons
   }
 }
 
-// The tile whose first row and column of C are given, over depth begin <= p < end; the sources end there too, and begin
-// is a multiple of kDepth. All threads of the block must call.
+// Sums the tile that begins at first_row and first_column of C, over depth begin <= p < end; begin is a multiple of
+// kDepth. The last iteration prefetches beyond `end`; inside() is false there, so it stages zeros that nobody uses. All
+// threads of the block must call.
 template <class Shape, class LeftSource, class RightSource>
 __device__ void multiply_tile(TileMemory<Shape>& memory, const LeftSource& left_source, const RightSource& right_source,
                               int first_row, int first_column, int begin, int end, TileSums<Shape>& sums) {

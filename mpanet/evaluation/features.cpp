@@ -11,7 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/folder.h"
-#include "core/base/json.h"
+#include "core/base/quote.h"
 #include "data/sets/npy.h"
 #include "mpanet/files/safetensors.h"
 

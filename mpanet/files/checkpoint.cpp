@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/json.h"
+#include "core/base/quote.h"
 #include "mpanet/network/depth.h"
 
 namespace mpanet {

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/quote.h"
 #include "core/base/real.h"
 #include "core/base/text.h"
 

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/base/json.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/safetensors.h"

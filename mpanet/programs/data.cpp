@@ -1,4 +1,6 @@
 // mpanet-data: makes, checks and looks at data sets.
+#include <limits>
+
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -33,12 +35,12 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
     note(fmt::format("{}: stopped; {} was not made", kProgram, out));
     return interrupt_exit_code();
   }
-  fmt::print("{}: {} for training, {} for the test, seed {}\n", out, counted(config.ids, "identity", "identities"),
-             config.test_ids, config.seed);
+  fmt::print("{}: {} for training, {} for the test, seed {}\n", printable(out),
+             counted(config.ids, "identity", "identities"), config.test_ids, config.seed);
   if (picture) {
     write_png(*picture, draw_synth_sheet(config, 10));
     picture->commit();
-    fmt::print("{}: contact sheet\n", sheet);
+    fmt::print("{}: contact sheet\n", printable(sheet));
   }
   return 0;
 }
@@ -54,11 +56,11 @@ int preprocess(const std::string& path, int height, int width, const std::string
 int verify(const std::string& root, const std::string& trials, int threads) {
   check_threads(threads);
   const VerifyReport report = verify_sysu(root, trials, threads, [](const std::string& line) { note(line); });
-  fmt::print("{}: {}, {} visible and {}", root, counted(report.identities, "identity", "identities"), report.visible,
-             counted(report.infrared, "infrared image"));
+  fmt::print("{}: {}, {} visible and {}", printable(root), counted(report.identities, "identity", "identities"),
+             report.visible, counted(report.infrared, "infrared image"));
   if (report.other_files > 0) fmt::print(", {} ignored", counted(report.other_files, "other file"));
   if (report.problems == 0)
-    fmt::print("; all decode, counts equal the trial file\n");
+    fmt::print("; all decode, names equal the trial file's\n");
   else
     fmt::print("; {}\n", counted(report.problems, "problem"));
   return report.problems == 0 ? 0 : 2;
@@ -76,41 +78,34 @@ int run(int argc, char** argv) {
                                   "modalities show, in SYSU-MM01's layout. The same options give the same "
                                   "bytes.");
   make->add_option("--out", out, "folder to make; must not exist or be empty")->required();
-  make->add_option("--ids", config.ids, "identities for training (2..4000)")->capture_default_str();
-  make->add_option("--test-ids", config.test_ids, "further identities for the test (2..4000)")->capture_default_str();
-  make->add_option("--images", config.images, "images of an identity by a camera, at most (1..999)")
-      ->capture_default_str();
-  make->add_option("--seed", config.seed, "another seed draws other people")
-      ->capture_default_str()
-      ->check([](const std::string& text) {  // CLI11 would wrap a negative number round
-        return text.starts_with('-') ? "expected a whole number, 0 or more, got " + text : std::string();
-      });
-  make->add_option("--threads", config.threads,
-                   "0: one a processor that the program may use; does not change the result")
-      ->capture_default_str();
+  add_whole_number(*make, "--ids", config.ids, 2, 4000, "identities for training");
+  add_whole_number(*make, "--test-ids", config.test_ids, 2, 4000, "further identities for the test");
+  add_whole_number(*make, "--images", config.images, 1, 999, "images of an identity by a camera, at most");
+  add_whole_number(*make, "--seed", config.seed, 0, std::numeric_limits<uint64_t>::max(),
+                   "another seed draws other people");
+  add_whole_number(*make, "--threads", config.threads, 0, 1024,
+                   "0: one a processor that the program may use; does not change the result");
   make->add_option("--sheet", sheet, "also write a contact sheet (PNG): ten identities by all cameras");
 
   std::string picture, npy;
   int height = 0, width = 0;
   auto* resize = app.add_subcommand("preprocess", "Decode and resize one picture as training and evaluation do.");
   resize->add_option("IMAGE", picture, "JPEG, PNG or BMP")->required();
-  resize->add_option("--height", height, "pixels")->required()->check(CLI::Range(1, 8192));
-  resize->add_option("--width", width, "pixels")->required()->check(CLI::Range(1, 8192));
+  add_whole_number(*resize, "--height", height, 1, 8192, "pixels")->default_str("")->required();
+  add_whole_number(*resize, "--width", width, 1, 8192, "pixels")->default_str("")->required();
   resize->add_option("--out", npy, "NumPy file: uint8 (height, width, 3), RGB")->required();
 
   std::string root, trials;
   int threads = 0;
   auto* check = app.add_subcommand("verify",
-                                   "Decode every picture of a data set and compare the counts with its "
+                                   "Decode every picture of a data set and compare the names with its "
                                    "trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
                                    "something.");
   check->add_option("DIR", root, "the data set's folder, with cam1..cam6 and exp")->required();
   check->add_option("--trials", trials,
                     "trial file; else exp/ and evaluation/data_split/ are searched for "
                     "rand_perm_cam.mat");
-  check->add_option("--threads", threads, "0: one a processor that the program may use")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
+  add_whole_number(*check, "--threads", threads, 0, 1024, "0: one a processor that the program may use");
 
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (make->parsed()) return synth(config, out, sheet);

@@ -1,7 +1,9 @@
 // mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
@@ -61,7 +63,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  "safetensors: last or best of a run, or other weights with the authors' names");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
-  app.add_option("--chance", options.chance, "SEED: random embeddings, instead of --checkpoint")->type_name("SEED");
+  add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
+                   "SEED: random embeddings, instead of --checkpoint")
+      ->type_name("SEED");
   app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
   app.add_option("--protocol", options.protocol, "sysu")->capture_default_str();
   app.add_option("--mode", options.filter.mode, "all or indoor; without it both");
@@ -77,10 +81,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
-  app.add_option("--batch", options.batch, "pictures embedded at a time")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option("--threads", options.threads, kThreadsHelp)->check(CLI::Range(1, 1024));
+  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
+  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
 void check_options(const Options& options) {
@@ -98,11 +100,11 @@ void check_options(const Options& options) {
 }
 
 // "384x128"
-void parse_size(const std::string& text, ModelConfig& model) {
-  int used = 0;
-  if (std::sscanf(text.c_str(), "%4dx%4d%n", &model.height, &model.width, &used) != 2 ||
-      used != static_cast<int>(text.size()) || model.height < 1 || model.width < 1)
-    fail("--size: expected HEIGHTxWIDTH such as 384x128, got '{}'", text);
+void set_size(const std::string& text, ModelConfig& model) {
+  const auto size = parse_size(text);
+  if (!size || size->first > 9999 || size->second > 9999)
+    fail("--size: expected HEIGHTxWIDTH such as 384x128, got {}", quote(text));
+  std::tie(model.height, model.width) = *size;
 }
 
 Embeddings embed(const Options& options, const EvaluationPlan& plan, const ThreadChoice& threads) {
@@ -114,7 +116,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
                      counted(others, "test picture is", "test pictures are")));
   EngineConfig config;
   config.model = checkpoint.embedding_model();
-  if (!options.size.empty()) parse_size(options.size, config.model);
+  if (!options.size.empty()) set_size(options.size, config.model);
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
@@ -160,7 +162,7 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
   if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
   if (options.checkpoint.empty()) note(threads.text);
   const auto results = rank_embeddings(plan, embeddings);
-  fmt::print("{}", results_table(plan, results, feature, options.per_trial));
+  fmt::print("{}", results_table(plan, results, printable(feature), options.per_trial));
   if (json) write_file(*json, results_json(plan, results, feature).dump(2) + "\n");
   if (sheet) write_match_sheet(*sheet, options.data, plan, embeddings);
 }

@@ -63,7 +63,6 @@ int run(int argc, char** argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   TrainOptions options;
   std::string device = "auto", precision, seed;
-  int64_t max_steps = -1;
   bool help_config = false, markdown = false, version = false;
   app.add_option(
       "--config", options.config,
@@ -81,15 +80,14 @@ int run(int argc, char** argv) {
       ->type_name("KEY=VALUE")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
-  app.add_option("--max-steps", max_steps,
-                 "stop after this step, counted from the run's first; 0 writes the initial network")
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
+  add_whole_number(app, "--max-steps", options.max_steps, 0, std::numeric_limits<int64_t>::max(),
+                   "stop after this step, counted from the run's first; 0 writes the initial network");
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
   app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
-  app.add_option("--threads", options.threads, kThreadsHelp)->check(CLI::Range(1, 1024));
+  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
   CLI::Option* const help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
@@ -101,7 +99,6 @@ int run(int argc, char** argv) {
   if (!options.config.empty()) options.config = find_config(options.config);
   if (!precision.empty()) options.settings.push_back("precision=" + precision);
   if (!seed.empty()) options.settings.push_back("seed=" + seed);
-  if (max_steps >= 0) options.max_steps = max_steps;
   options.program = argv[0];
   for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
     if (app.count(name) > 0) options.repeated.insert(options.repeated.end(), {name, app[name]->as<std::string>()});

@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/quote.h"
 #include "mpanet/training/config_keys.h"
 
 namespace mpanet {
@@ -38,6 +39,8 @@ void apply_object(TrainConfig& config, const json& object, const std::string& pr
     } else if (is_group(path)) {
       if (!value.is_object()) fail("{}: {}: expected an object, got {}", source, path, shown(value));
       apply_object(config, value, path + ".", source);
+    } else if (find_config_key(path)) {  // with a dot in its name
+      fail("{}: unknown key {}: in a file levels are nested objects, dots are for --set", source, quote(path));
     } else {
       fail_unknown(source, path);
     }
@@ -96,11 +99,13 @@ void set_config(TrainConfig& config, const std::string& assignment) {
   if (equals == assignment.npos || equals == 0) fail("--set: expected key=value, got {}", quote(assignment));
   const std::string path = assignment.substr(0, equals), text = assignment.substr(equals + 1);
   const ConfigKey* key = find_config_key(path);
+  if (!key && is_group(path)) fail("--set: {} is a group of keys; expected {}.KEY=VALUE", path, path);
   if (!key) fail_unknown("--set", path);
   const bool bare_list = key->list && (text.empty() || text.front() != '[');
-  json value = json::parse(bare_list ? "[" + text + "]" : text, nullptr, false);
-  if (value.is_discarded()) value = text;
-  apply(config, *key, value, "--set");
+  // JSON allows spaces around a number, a command line does not.
+  const bool spaced = text.starts_with(' ') || text.ends_with(' ');
+  const auto value = spaced ? std::nullopt : try_parse_json(bare_list ? "[" + text + "]" : text);
+  apply(config, *key, value.value_or(json(text)), "--set");
 }
 
 void check_config(const TrainConfig& config, const std::string& source) {

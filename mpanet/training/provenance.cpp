@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/json.h"
+#include "kernels/survey.h"
 #include "mpanet_commit.h"
 #ifdef MPANET_HAS_ONEDNN
 #  include <oneapi/dnnl/dnnl.h>
@@ -15,8 +16,11 @@
 // jpeglib.h wants FILE declared before it
 #  include <jpeglib.h>
 #endif
-#ifdef MPANET_HAS_MATIO
-#  include <matio.h>
+#ifdef MPANET_HAS_PNG
+#  include <png.h>
+#endif
+#ifdef MPANET_HAS_ZLIB
+#  include <zlib.h>
 #endif
 
 namespace mpanet {
@@ -87,12 +91,15 @@ ordered_json libraries() {
 #else
   versions["libjpeg-turbo"] = nullptr;
 #endif
-#ifdef MPANET_HAS_MATIO
-  int major = 0, minor = 0, release = 0;
-  Mat_GetLibraryVersion(&major, &minor, &release);
-  versions["matio"] = fmt::format("{}.{}.{}", major, minor, release);
+#ifdef MPANET_HAS_PNG
+  versions["libpng"] = png_get_libpng_ver(nullptr);
 #else
-  versions["matio"] = nullptr;
+  versions["libpng"] = nullptr;
+#endif
+#ifdef MPANET_HAS_ZLIB
+  versions["zlib"] = zlibVersion();
+#else
+  versions["zlib"] = nullptr;
 #endif
   versions["fmt"] = fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100);
   versions["nlohmann_json"] =
@@ -136,7 +143,7 @@ ordered_json run_provenance(int threads, uint64_t seed, const std::string& preci
   all["device"] = name_of(device);
   all["gpu"] = nullptr;
   if (device.backend == Backend::cuda) {
-    const std::vector<Gpu> gpus = survey_gpus().gpus;
+    const std::vector<Gpu> gpus = cuda::survey().gpus;
     if (static_cast<size_t>(device.index) < gpus.size()) all["gpu"] = gpus[static_cast<size_t>(device.index)].name;
   }
   return all;

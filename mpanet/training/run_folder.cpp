@@ -15,6 +15,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/temporary.h"
 
 namespace mpanet {
@@ -109,10 +110,11 @@ RunFolder RunFolder::open(const std::string& path) {
 namespace {
 
 bool is_kept(const std::string& line, int64_t step, bool evaluation_due) {
-  const auto value = nlohmann::json::parse(line, nullptr, false);
-  if (!value.is_object() || !value.contains("step") || !value["step"].is_number_integer()) return false;
-  const int64_t at = value["step"];
-  return at < step || (at == step && !(evaluation_due && value.value("kind", "") == "evaluation"));
+  const auto value = try_parse_json(line);
+  if (!value || !value->is_object() || !value->contains("step") || !(*value)["step"].is_number_integer()) return false;
+  const int64_t at = (*value)["step"];
+  const auto kind = value->find("kind");
+  return at < step || (at == step && !(evaluation_due && kind != value->end() && *kind == "evaluation"));
 }
 
 }  // namespace

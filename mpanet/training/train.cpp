@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/interrupt.h"
+#include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
@@ -58,21 +59,34 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
   return config;
 }
 
+// What provenance.json holds of the run so far; empty, with a warning, where it cannot be read any more.
+ordered_json earlier_provenance(const std::string& path) {
+  try {
+    ordered_json before = parse_ordered_json(read_text(path), path);
+    if (before.is_object()) return before;
+    fail("{}: expected an object, got {}", path, shown(before));
+  } catch (const UserError& e) {
+    note(fmt::format("mpanet-train: warning: {}; it is written anew", e.what()));
+    return {};
+  }
+}
+
 // Writes provenance.json: how the run began, and a list of how it was resumed. Warns of what may change its bits.
 void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t step, bool resumed) {
   std::error_code error;
   ordered_json all = now;
   if (resumed && fs::exists(folder.provenance(), error)) {
-    const ordered_json before = ordered_json::parse(read_text(folder.provenance()), nullptr, false);
+    const ordered_json before = earlier_provenance(folder.provenance());
     if (before.is_object()) {
       all = before;
       const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
       const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
       if (!differences.empty())
         note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
-                         fmt::join(differences, "; ")));
+                         join(differences, "; ")));
       ordered_json entry = now;
       entry["step"] = step;
+      if (!all["resumed"].is_array()) all["resumed"] = ordered_json::array();
       all["resumed"].push_back(entry);
     }
   }
@@ -342,12 +356,13 @@ int train(const TrainOptions& given) {
   record_provenance(*folder, provenance, progression.step, checkpoint.has_value());
   if (initial) {
     write_file(folder->initial(), report_text(*initial));
-    say(stdout, fmt::format("{}: {}; their names are in {}\n", options.init, report_line(*initial), folder->initial()));
+    say(stdout, fmt::format("{}: {}; their names are in {}\n", printable(options.init), report_line(*initial),
+                            printable(folder->initial())));
   }
   if (checkpoint)
-    say(stdout, fmt::format("going on from {}, step {}\n", folder->last(), progression.step));
+    say(stdout, fmt::format("going on from {}, step {}\n", printable(folder->last()), progression.step));
   else if (options.resume)
-    say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", options.out));
+    say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", printable(options.out)));
   const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
   Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, checkpoint.has_value(),
                   options.max_steps);

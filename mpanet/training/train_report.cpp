@@ -7,6 +7,7 @@
 
 #include "core/base/output.h"
 #include "core/base/progress.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 #include "mpanet/evaluation/evaluate.h"
 

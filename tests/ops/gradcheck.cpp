@@ -278,7 +278,7 @@ int gradcheck(int argc, char** argv) {
   std::vector<OpCase> cases = op_cases();
   std::erase_if(cases, [](const OpCase& c) { return !c.recording || !c.differences; });
   std::erase_if(cases, [&](const OpCase& c) { return (c.op + " " + c.shapes).find(filter) == std::string::npos; });
-  if (cases.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
+  if (cases.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
   // One op's cases together, in the order of its first.
   std::vector<std::string> order;
   for (const OpCase& c : cases)

@@ -158,8 +158,8 @@ void Inputs::give_own_memory(Parameter& p) {
   p.value = keep<Buffer>(context_, bytes).as<real>();
   if (!p.trainable) return;
   p.gradient = keep<Buffer>(context_, bytes).as<real>();
-  if constexpr (std::is_same_v<real, storage>)
-    p.working = p.value;
+  if (std::is_same_v<real, storage>)
+    p.working = reinterpret_cast<const storage*>(p.value);  // the same type
   else
     p.working = keep<Buffer>(context_, static_cast<size_t>(p.count) * sizeof(storage)).as<storage>();
 }

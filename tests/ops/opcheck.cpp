@@ -207,9 +207,8 @@ int opcheck(int argc, char** argv) {
   app.add_option("--precision", precision, "f64, f32, bf16 or f16")
       ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
       ->capture_default_str();
-  app.add_option("--seeds", o.seeds, "runs of each case, on emu each under a schedule of its own; all bits must agree")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  add_whole_number(app, "--seeds", o.seeds, 1, 1000,
+                   "runs of each case, on emu each under a schedule of its own; all bits must agree");
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
@@ -217,7 +216,7 @@ int opcheck(int argc, char** argv) {
   const OpPrecision& p = op_precision_of(precision);
   const std::vector<OpName> names = p.names();
   const std::vector<size_t> chosen = choose(names, filter);
-  if (chosen.empty()) fail("--filter: expected text that occurs in --list, got \"{}\"", filter);
+  if (chosen.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
   if (!list) {
     set_up_threads(0);
     o.device = choose_device(device);

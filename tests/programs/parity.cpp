@@ -10,6 +10,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/program.h"
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
@@ -103,7 +104,7 @@ struct Fixture {
 Fixture read_fixture(const std::string& path, mpanet::Precision precision, mpanet::Device device) {
   Fixture f;
   try {
-    f.content = json::parse(mpanet::read_text(path));
+    f.content = mpanet::parse_json(mpanet::read_text(path), path);
     const json& c = f.content.at("config");
     mpanet::ModelConfig& m = f.engine.model;
     m.depth = c.value("depth", "50");

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/quote.h"
 #include "data/pictures/image.h"
 #include "data/sets/matfile.h"
 #include "tests/support/process.h"
@@ -20,7 +21,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Builds without these libraries skip what needs them.
-const bool kLacking = !matio_supported() || !jpeg_supported();
+const bool kLacking = !trial_files_supported() || !jpeg_supported() || !png_supported();
 
 Result run(const std::string& arguments) { return run_program("mpanet-data", arguments); }
 
@@ -54,7 +55,7 @@ TEST_CASE("synth, verify and preprocess work together" * doctest::skip(kLacking)
 
   const Result verified = run("verify '" + data.root() + "' --threads 2");
   CHECK(verified.code == 0);
-  CHECK(has(verified.out, "5 identities, 60 visible and 30 infrared images; all decode, counts equal the trial file"));
+  CHECK(has(verified.out, "5 identities, 60 visible and 30 infrared images; all decode, names equal the trial file's"));
   CHECK(std::count(verified.out.begin(), verified.out.end(), '\n') == 1);
 
   const std::string picture = data.root() + "/cam1/0001/0001.jpg";
@@ -88,10 +89,12 @@ TEST_CASE("verify names each thing that is wrong" * doctest::skip(kLacking)) {
   CHECK(has(result.err, root + "/cam1/0001/0002.jpg: "));
   CHECK(has(result.err, root + "/cam2/0003/0001.jpg: "));
   CHECK(has(result.err, root + "/cam3/0002/0001.jpg: "));
-  CHECK(has(result.err, root + "/cam5/0004: expected 3 images as in the trial file, got 2\n"));
-  CHECK(has(result.err, root + "/cam6/0005: expected the names 0001.jpg to 0003.jpg, got 0009.jpg\n"));
+  CHECK(has(result.err, root + "/cam5/0004: expected 3 images as in the trial file, got 2; missing: 0003.jpg\n"));
+  CHECK(has(
+      result.err,
+      root + "/cam6/0005: expected 3 images as in the trial file, got 3; missing: 0003.jpg; not listed: 0009.jpg\n"));
   CHECK_FALSE(has(result.err, "Thumbs.db"));
-  CHECK(has(result.out, "5 identities, 59 visible and 30 infrared images, 1 other files ignored; 5 problems\n"));
+  CHECK(has(result.out, "5 identities, 59 visible and 30 infrared images, 1 other file ignored; 5 problems\n"));
 
   for (int camera = 1; camera <= 6; camera++) fs::remove_all(fmt::format("{}/cam{}/0003", root, camera));
   fs::remove_all(root + "/cam5");
@@ -99,10 +102,49 @@ TEST_CASE("verify names each thing that is wrong" * doctest::skip(kLacking)) {
   CHECK(result.code == 2);
   CHECK(has(result.err, "identity 3 is listed, but there is no image of it\n"));
   CHECK(has(result.err, root + "/cam5: no such folder\n"));
-  CHECK(has(result.err, root + "/cam1/0003: expected 3 images as in the trial file, got 0\n"));
+  CHECK(has(result.err,
+            root + "/cam1/0003: expected 3 images as in the trial file, got 0; missing: 0001.jpg and 2 more\n"));
   fs::remove_all(root + "/cam3");
   fs::remove_all(root + "/cam6");
   CHECK(has(verify().err, "no infrared image (cameras 3 and 6)\n"));
+}
+
+TEST_CASE("verify compares every name, as the evaluation needs them" * doctest::skip(kLacking)) {
+  DataSet data;
+  const std::string root = data.root(), person = root + "/cam1/0001/";
+  const auto verify = [&] { return run("verify '" + root + "'"); };
+  // The counts stay and the last name too.
+  for (const char* name : {"0000.jpg", "0001b.jpg", "1.jpg", "0001.JPG", "x\n\033[31m.jpg"}) {
+    fs::rename(person + "0001.jpg", person + name);
+    const Result result = verify();
+    CHECK(result.code == 2);
+    CHECK(has(result.err, root + "/cam1/0001: expected 3 images as in the trial file, got 3; missing: 0001.jpg; " +
+                              "not listed: " + printable(name) + "\n"));
+    CHECK(has(result.out, "; 1 problem\n"));
+    fs::rename(person + name, person + "0001.jpg");
+  }
+  // What the reader of the data set leaves aside is no image here either.
+  write_file(person + "._0001.jpg", "from a Mac");
+  const Result result = verify();
+  CHECK(result.code == 0);
+  CHECK(has(result.out, "1 other file ignored; all decode, names equal the trial file's"));
+}
+
+TEST_CASE("file names cannot write lines of ours" * doctest::skip(kLacking)) {
+  DataSet data;
+  const std::string bad = "bad\n\033[31mmpanet-data: all is well\xff.jpg", shown = printable(bad);
+  const std::string root = data.root();
+  write_file(root + "/cam1/0001/" + bad, "not a picture");
+  const Result verified = run("verify '" + root + "'");
+  CHECK(verified.code == 2);
+  CHECK(has(verified.err, "/cam1/0001/" + shown + ": expected a JPEG, PNG or BMP picture"));
+  CHECK(!has(verified.err, "\033"));
+  CHECK(!has(verified.err, "\xff"));
+  TemporaryFolder folder;
+  check_refused("preprocess '" + (folder / bad) + "' --height 8 --width 8 --out x", shown + ": cannot open");
+  check_refused("synth --out '" + (folder / "x") + "' --ids '" + bad + "'",
+                "--ids: expected a whole number in 2..4000");
+  check_refused("'" + bad + "'", "");
 }
 
 TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
@@ -133,10 +175,12 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
 
   check_refused("synth", "--out");
   check_refused("synth --out " + root, "does not exist yet or is empty");
-  check_refused("synth --out " + (empty / "x") + " --ids 1", "ids: expected 2..4000, got 1");
-  check_refused("synth --out " + (empty / "x") + " --images 0", "images: expected 1..999, got 0");
+  check_refused("synth --out " + (empty / "x") + " --ids 1", "--ids: expected a whole number in 2..4000, got \"1\"");
+  check_refused("synth --out " + (empty / "x") + " --images 0",
+                "--images: expected a whole number in 1..999, got \"0\"");
   check_refused("synth --out " + (empty / "x") + " --ids many", "--ids");
-  check_refused("synth --out " + (empty / "x") + " --seed -1", "--seed");
+  for (const char* seed : {"-1", "0x10", "1e3", "' 7'", "18446744073709551616", "true", "1.0"})
+    check_refused("synth --out " + (empty / "x") + " --seed " + seed, "--seed: expected a whole number in 0..");
   check_refused("synth --out " + (empty / "x") + " --frobnicate 1", "--frobnicate");
   check_refused("synth --out " + (empty / "x") + " --sheet " + (empty / "no/s.png"), "no/s.png: cannot write");
   check_refused("synth --out " + picture + "/x", "cannot make the folder");

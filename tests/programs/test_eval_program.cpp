@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/quote.h"
 #include "core/base/random.h"
 #include "data/pictures/image.h"
 #include "data/sets/npy.h"
@@ -29,7 +30,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Builds without these libraries skip what needs them.
-const bool kNoTrials = !matio_supported(), kNoPictures = !matio_supported() || !jpeg_supported();
+const bool kNoTrials = !trial_files_supported(), kNoPictures = kNoTrials || !jpeg_supported() || !png_supported();
 
 Result run(const std::string& arguments) { return run_program("mpanet-eval", arguments); }
 
@@ -201,6 +202,41 @@ TEST_CASE("options that make no sense") {
   CHECK(help.code == 0);
   for (const char* words : {"--checkpoint", "--features", "--save-features", "path,identity,camera,modality"})
     CHECK(has(help.out, words));
+}
+
+TEST_CASE("files cannot write lines of ours") {
+  if (kNoTrials) return;
+  Folder folder;
+  const std::string forged = "\033]0;owned\a\033[31m\nmpanet-eval: all is well\xff", shown = printable(forged);
+  const auto refused_without_raw_bytes = [&](const std::string& words) {
+    check_refused(folder.arguments(), words);
+    const std::string err = run(folder.arguments()).err;
+    CHECK(!has(err, "\033"));
+    CHECK(!has(err, "\a"));
+    CHECK(!has(err, "\xff"));
+  };
+  SUBCASE("the header of features.npy") {
+    std::string header = "{'descr': '" + forged + "', 'fortran_order': False, 'shape': (1,1), }";
+    write_file(folder.npy(), std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header);
+    refused_without_raw_bytes("expected dtype '<f4' (float32), got \"'" + shown);
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1," + forged + "), }";
+    write_file(folder.npy(), std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header);
+    refused_without_raw_bytes("damaged .npy header: shape \"(1," + shown);
+  }
+  SUBCASE("a name in images.csv") {
+    folder.lines += "cam1/\033[31m\xff.jpg,2,1,visible,x\r\n";
+    folder.write();
+    refused_without_raw_bytes("expected 4 fields (path,identity,camera,modality), got 5: \"cam1/\\x1b[31m\\xff.jpg");
+  }
+  SUBCASE("arguments") {
+    check_refused("--features '" + forged + "' --data '" + folder.data() + "'", shown);
+    check_refused("--checkpoint '" + forged + "' --data '" + folder.data() + "'", shown);
+    check_refused("'--" + forged + "'", "\\x1b[31m\\n");
+    check_refused("--chance '" + forged + "'", "--chance: expected a whole number in 0..");
+    check_refused("--chance 0x10", "--chance: expected a whole number in 0..18446744073709551615, got \"0x10\"");
+    check_refused(folder.arguments() + " --protocol '" + forged + "'", shown);
+    check_refused("--checkpoint x --data '" + folder.data() + "' --device '" + forged + "'", shown);
+  }
 }
 
 TEST_CASE("results through links, pipes and descriptors, trial files through pipes") {

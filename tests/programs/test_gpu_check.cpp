@@ -135,12 +135,11 @@ TEST_CASE("what is missing, refuses to run, hangs or finds no time is no wrong r
   CHECK(c.code == 3);
   for (const char* name : {"parity-tiny-f64", "gradcheck", "bench-step-f32"})
     CHECK_MESSAGE(c.outcomes.at(name) == "not run", name);
-  machine.program("traincheck", "exec sleep 100");
-  c = check(machine, {"--seconds", "3"}, "emu");
+  machine.program("opcheck", "exec sleep 100");
+  c = check(machine, {"--seconds", "5"}, "emu");
   CHECK(c.code == 3);
-  CHECK(c.outcomes.at("opcheck-f32") == "passed");
-  CHECK(c.outcomes.at("training-f32") == "timed out");
-  CHECK(c.outcomes.at("opcheck-bf16") == "no time");
+  CHECK(c.outcomes.at("opcheck-f32") == "timed out");
+  CHECK(c.outcomes.at("training-f32") == "no time");
   CHECK(c.outcomes.at("bench-step-f32") == "no time");
 }
 
@@ -148,14 +147,14 @@ TEST_CASE("sanitizers run one after the other; only what they find is wrong") {
   Machine machine;
   const std::string diary = machine / "diary";
   machine.tool("compute-sanitizer", "echo $2 >>" + diary + "; sleep 0.1; echo $2 >>" + diary +
-                                        "; [ $2 = racecheck ] && exit 1; [ $2 = synccheck ] && exec sleep 100; exit 0");
-  Check c = check(machine, {"--seconds", "6"});
+                                        "; [ $2 = racecheck ] && exit 1; [ $2 = synccheck ] && exit 124; exit 0");
+  Check c = check(machine);
   CHECK(c.code == 0);
   CHECK(mpanet::read_text(diary).starts_with("memcheck\nmemcheck\nracecheck\nracecheck\nsynccheck\nsynccheck\n"));
   CHECK(c.outcomes.at("sanitizer-memcheck") == "passed");
   CHECK(c.outcomes.at("sanitizer-racecheck") == "not run");  // it could not start, say
   CHECK(c.outcomes.at("sanitizer-synccheck") == "timed out");
-  CHECK(c.outcomes.at("sanitizer-initcheck") == "no time");
+  CHECK(c.outcomes.at("sanitizer-initcheck") == "passed");
   machine.tool("compute-sanitizer", "[ $2 = racecheck ] && exit 9; exit 0");
   c = check(machine);
   CHECK(c.code == 1);

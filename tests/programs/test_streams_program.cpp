@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const bool kLacking = !matio_supported() || !jpeg_supported();
+const bool kLacking = !trial_files_supported() || !jpeg_supported();
 
 // Every program of ours that this build has.
 std::vector<std::string> programs() {

@@ -186,10 +186,10 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);
-  app.add_option("--steps", o.steps, "training steps")->check(CLI::Range(1, 10000))->capture_default_str();
-  app.add_option("--batch", o.batch, "pictures a step")->check(CLI::Range(4, 1024))->capture_default_str();
-  app.add_option("--height", o.height, "of a picture")->check(CLI::Range(32, 1024))->capture_default_str();
-  app.add_option("--width", o.width, "of a picture")->check(CLI::Range(16, 1024))->capture_default_str();
+  add_whole_number(app, "--steps", o.steps, 1, 10000, "training steps");
+  add_whole_number(app, "--batch", o.batch, 4, 1024, "pictures a step");
+  add_whole_number(app, "--height", o.height, 32, 1024, "of a picture");
+  add_whole_number(app, "--width", o.width, 16, 1024, "of a picture");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   mpanet::set_up_threads(0);
   return traincheck(o);

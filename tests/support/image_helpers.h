@@ -3,6 +3,7 @@
 #pragma once
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -18,7 +19,7 @@
 
 namespace mpanet {
 
-inline std::string fixture(const std::string& name) { return std::string(TEST_FIXTURES) + "/images/" + name; }
+inline std::string fixture(const std::string& name) { return TEST_FIXTURES "/images/" + name; }
 
 inline const nlohmann::json& expected() {
   static const nlohmann::json json = nlohmann::json::parse(read_text(fixture("expected.json")));
@@ -40,6 +41,22 @@ inline Image formula_image(uint32_t seed, int height, int width) {
   return image;
 }
 
+// CRC-32 as zlib and PNG have it (polynomial 0xEDB88320, reflected).
+inline uint32_t crc32(const uint8_t* bytes, size_t count) {
+  static const auto table = [] {
+    std::array<uint32_t, 256> made{};
+    for (uint32_t i = 0; i < 256; i++) {
+      uint32_t c = i;
+      for (int bit = 0; bit < 8; bit++) c = (c & 1) ? 0xEDB88320u ^ (c >> 1) : c >> 1;
+      made[i] = c;
+    }
+    return made;
+  }();
+  uint32_t c = 0xffffffffu;
+  for (size_t i = 0; i < count; i++) c = table[(c ^ bytes[i]) & 255] ^ (c >> 8);
+  return ~c;
+}
+
 inline uint32_t checksum(const Image& image) { return crc32(image.pixels.data(), image.pixels.size()); }
 inline uint32_t checksum(const float* values, size_t count) {
   return crc32(reinterpret_cast<const uint8_t*>(values), count * sizeof(float));
@@ -48,6 +65,23 @@ inline uint32_t checksum(const float* values, size_t count) {
 inline void write_bytes(const std::string& path, const std::vector<uint8_t>& bytes) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+}
+
+// As 24 bits a pixel, the last row first: a format that every build reads.
+inline void write_bmp(const std::string& path, const Image& image) {
+  const size_t width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
+  const size_t stride = (width * 3 + 3) / 4 * 4;
+  std::vector<uint8_t> bytes(54 + stride * height);
+  const auto put = [&](size_t at, size_t value) {
+    for (int i = 0; i < 4; i++) bytes[at + static_cast<size_t>(i)] = static_cast<uint8_t>(value >> (8 * i));
+  };
+  bytes[0] = 'B', bytes[1] = 'M';
+  put(2, bytes.size()), put(10, 54), put(14, 40), put(18, width), put(22, height), put(26, 1 | 24 << 16);
+  for (size_t y = 0; y < height; y++)
+    for (size_t x = 0; x < width; x++)
+      for (size_t c = 0; c < 3; c++)
+        bytes[54 + (height - 1 - y) * stride + x * 3 + 2 - c] = image.pixels[(y * width + x) * 3 + c];
+  write_bytes(path, bytes);
 }
 
 // What a UserError (nothing else) of `action` says; "" when there is none.
@@ -61,6 +95,8 @@ inline std::string user_error_of(const std::function<void()>& action) {
 }
 
 // Whether fixtures of this name can be read by this build.
-inline bool readable(const std::string& name) { return jpeg_supported() || !name.ends_with(".jpg"); }
+inline bool readable(const std::string& name) {
+  return (jpeg_supported() || !name.ends_with(".jpg")) && (png_supported() || !name.ends_with(".png"));
+}
 
 }  // namespace mpanet

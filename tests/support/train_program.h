@@ -113,4 +113,4 @@ inline std::set<std::string> names_in(const std::string& folder) {
 }
 
 // Builds without these libraries can make no data set.
-inline const bool kLacking = !mpanet::matio_supported() || !mpanet::jpeg_supported();
+inline const bool kLacking = !mpanet::trial_files_supported() || !mpanet::jpeg_supported();

@@ -86,7 +86,8 @@ TEST_CASE("unknown keys name the nearest known one, where it is near") {
   CHECK(refusal(R"({"pad_value": 1})") ==
         R"(c.json: unknown key "pad_value", the nearest known key is "data.pad_value")");
   CHECK(refusal(R"({"data.pad_value": [1, 2, 3]})") ==
-        R"(c.json: unknown key "data.pad_value", the nearest known key is "data.pad_value")");
+        R"(c.json: unknown key "data.pad_value": in a file levels are nested objects, dots are for --set)");
+  CHECK(set_refusal("data={\"threads\": 4}") == "--set: data is a group of keys; expected data.KEY=VALUE");
   for (const char* key : {"a\\nb", "foo", "batch_size", "x", ""})
     CHECK(refusal(fmt::format("{{\"{}\": 1}}", key)) ==
           fmt::format("c.json: unknown key \"{}\" (mpanet-train --help-config lists all keys)", key));
@@ -125,6 +126,8 @@ TEST_CASE("texts that are no configuration") {
   CHECK(refusal("{\n  \"p_size\": 4,\n  }") == "c.json: expected JSON, broken at line 3, column 3");
   CHECK(refusal("[]") == "c.json: expected a JSON object, got []");
   CHECK(refusal(R"({"p_size": 4, "p_size": 8})") == "c.json: the name \"p_size\" is given twice");
+  CHECK(refusal(std::string("{\"p_size\": 4}\0, \"nonsense\": 8}", 30)) ==
+        "c.json: expected JSON, got a NUL byte at line 1, column 14");
   CHECK(error_of([] { read_config("/absent/c.json"); }) == "/absent/c.json: cannot open: No such file or directory");
 }
 
@@ -156,6 +159,14 @@ TEST_CASE("--set takes the same values with the same checks") {
   CHECK(set_refusal("p_size=many") == "--set: p_size: expected an integer in 1..4096, got \"many\"");
   CHECK(set_refusal("p_size") == "--set: expected key=value, got \"p_size\"");
   CHECK(set_refusal("=3") == "--set: expected key=value, got \"=3\"");
+  // Decimal, as all numbers on command lines.
+  for (const char* text : {"0x10", "1e1", "16.0", " 16", "16 ", "+16", "016", "inf", "true", "99999999999999999999"})
+    CHECK(
+        set_refusal(std::string("p_size=") + text).starts_with("--set: p_size: expected an integer in 1..4096, got "));
+  for (const char* text : {"nan", "inf", "1e999", "0x1p3", " 0.1", "0.1 ", "+0.1", "0,1"})
+    CHECK(set_refusal(std::string("lr=") + text).starts_with("--set: lr: expected a number in 0..100, got "));
+  // A value that is nested deep is no list, and exhausts no stack.
+  CHECK(set_refusal("lr_step=" + std::string(1000000, '[')).find("expected a list") != std::string::npos);
 }
 
 TEST_CASE("sizes the network cannot take") {

@@ -126,7 +126,7 @@ TEST_CASE("the small data set gives the authors' numbers") {
   }
 }
 
-TEST_CASE("the real test set's lists give the authors' numbers" * doctest::skip(!matio_supported())) {
+TEST_CASE("the real test set's lists give the authors' numbers" * doctest::skip(!trial_files_supported())) {
   const char* path = std::getenv("MPANET_SYSU_TRIALS");
   if (!path) {
     MESSAGE("skipped: MPANET_SYSU_TRIALS does not name SYSU-MM01's rand_perm_cam.mat");

@@ -19,8 +19,8 @@ struct Pictures {
   std::vector<std::string> paths;
   explicit Pictures(int count) {
     for (int i = 0; i < count; i++) {
-      paths.push_back(folder / fmt::format("{}.png", i));
-      write_png(paths.back(), formula_image(static_cast<uint32_t>(i), 20 + i % 7, 9 + i % 5));
+      paths.push_back(folder / fmt::format("{}.bmp", i));
+      write_bmp(paths.back(), formula_image(static_cast<uint32_t>(i), 20 + i % 7, 9 + i % 5));
     }
   }
 };

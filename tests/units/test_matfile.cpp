@@ -10,6 +10,7 @@
 #include "data/loading/sampler.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
+#include "tests/support/memory.h"
 #include "tests/support/temporary_folder.h"
 // clang-format off: last, because its CHECK replaces the engine's
 #include <doctest/doctest.h>
@@ -20,7 +21,7 @@ using namespace mpanet;
 namespace {
 
 // Builds without these libraries skip what needs them.
-const bool kLacking = !matio_supported();
+const bool kLacking = !trial_files_supported();
 
 std::string fixture(const std::string& name) { return std::string(TEST_FIXTURES "/sysu/") + name + ".mat"; }
 
@@ -58,6 +59,32 @@ TEST_CASE("every numeric class, both shapes of the outer cell, and MATLAB's smal
     check_numbers(read_trial_file(fixture(name)), expected_count(3, 2));
   }
   check_numbers(read_trial_file(fixture("double_as_uint16_z")), 300);
+}
+
+TEST_CASE("an entry that was never set has no images" * doctest::skip(kLacking)) {
+  for (const char* name : {"unset", "unset_z"}) {
+    const TrialFile trials = read_trial_file(fixture(name));
+    check_numbers(trials, 0);
+  }
+}
+
+TEST_CASE("what a file costs follows from its size, not from what it claims" * doctest::skip(kLacking)) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"bad_many_cells", "rand_perm_cam{3}: expected at most 9999 cells, got 268435456"},
+      {"bad_many_cells_z", "rand_perm_cam{3}: damaged or truncated: 9999 cells in "},
+      {"bad_many_cameras", "rand_perm_cam: expected at most 9999 cells, got 16777216"},
+      {"bad_wide", "rand_perm_cam{3}{2}: expected a matrix of 10 rows, got a numeric matrix of 10x33554432"},
+      {"bad_short", "rand_perm_cam{3}{2}: damaged or truncated: expected 500000 numbers, got 8"},
+      {"bad_inflated", "damaged: the compressed data at byte 128 cannot be read, or hold far more than the file"},
+      {"bad_deep", "rand_perm_cam{3}{2}: expected a matrix of 10 rows, got a cell array of 1x1"},
+  };
+  for (const auto& [name, words] : cases) {
+    CAPTURE(name);
+    std::string message;
+    const size_t grown = peak_growth([&] { message = refusal(fixture(name)); });
+    CHECK_MESSAGE(message.find(words) != message.npos, message);
+    if (kMemoryIsMeasurable) CHECK(grown < 16 << 20);
+  }
 }
 
 TEST_CASE("a file cut anywhere is refused" * doctest::skip(kLacking)) {

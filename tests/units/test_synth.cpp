@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Builds without these libraries skip what needs them.
-const bool kLacking = !matio_supported() || !jpeg_supported();
+const bool kLacking = !trial_files_supported() || !jpeg_supported();
 
 const auto kGoOn = [] { return false; };
 
