@@ -192,6 +192,20 @@ void JpegDecoder::State::read_cmyk(State& s) {
   jpeg_finish_decompress(&s.info);
 }
 
+// What libjpeg keeps of a picture until its last scan: all coefficients, in blocks of 8 x 8 that the sampling factors
+// multiply. A picture of one line may have 32 lines of them.
+static int64_t coefficient_bytes(jpeg_decompress_struct& info) {
+  if (!jpeg_has_multiple_scans(&info)) return 0;
+  const auto rounded = [](JDIMENSION blocks, int factor) {
+    return (static_cast<int64_t>(blocks) + factor - 1) / factor * factor;
+  };
+  int64_t bytes = 0;
+  for (const jpeg_component_info* c = info.comp_info; c < info.comp_info + info.num_components; c++)
+    bytes += rounded(c->width_in_blocks, c->h_samp_factor) * rounded(c->height_in_blocks, c->v_samp_factor) *
+             static_cast<int64_t>(sizeof(JBLOCK));
+  return bytes;
+}
+
 JpegDecoder::JpegDecoder() : state_(std::make_unique<State>()) {
   state_->info.err = quiet_errors(state_->errors);
   if (!guarded(*state_, State::create)) fail("libjpeg: {}", state_->errors.message);
@@ -224,8 +238,9 @@ void JpegDecoder::decode(PictureFile& file, Image& out) {
   out.width = static_cast<int>(info.image_width);
   out.pixels.resize(static_cast<size_t>(out.height) * static_cast<size_t>(out.width) * 3);
   s.line.resize(components == 4 ? static_cast<size_t>(out.width) * 4 : 0);
-  s.info.mem->max_memory_to_use =
-      static_cast<long>(decoding_budget(out.height, out.width) - static_cast<int64_t>(out.pixels.size()));
+  const int64_t coefficients = coefficient_bytes(s.info);
+  if (const int64_t most = decoding_budget(out.height, out.width) / 2; coefficients > most)
+    fail("{}: expected a JPEG whose coefficients take at most {} bytes, got {}", path, most, coefficients);
   run(State::start);
   run(components == 4 ? State::read_cmyk : State::read_rgb);
 }

@@ -220,15 +220,20 @@ int parity(int argc, char** argv) {
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   const mpanet::Device where = mpanet::choose_device(device);
+  // Each file is read before anything is said or computed: what is wrong with one is the only line then.
+  std::vector<Fixture> fixtures;
+  for (const std::string& path : paths)
+    fixtures.push_back(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where));
   mpanet::set_up_threads(0);
   bool good = true;
-  for (const std::string& path : paths) {
-    const Worst worst = run(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where));
+  for (size_t i = 0; i < paths.size(); i++) {
+    const std::string& path = paths[i];
+    const Worst worst = run(fixtures[i]);
     const bool within = worst.within();
     good = good && within;
-    fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", path,
-               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), worst.where, worst.error,
-               100 * worst.share);
+    fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", mpanet::printable(path),
+               within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), mpanet::printable(worst.where),
+               worst.error, 100 * worst.share);
     std::fflush(stdout);
   }
   return good ? 0 : 1;

@@ -349,6 +349,34 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
   }
 }
 
+TEST_CASE("what a file of the run folder holds cannot end the program or reach the terminal raw" *
+          doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const Arguments run = no_evaluation(command(folder, "run", {"--max-steps", "1"}));
+  check_works(run);
+  const auto resumed = [&](const std::string& provenance) {
+    write_file(folder / "run/provenance.json", provenance);
+    Arguments again = run;
+    again.push_back("--resume");
+    Process process(again);
+    CHECK(process.wait() == 0);
+    CHECK(json::parse(read_text(folder / "run/provenance.json")).is_object());
+    CHECK(!has(process.err(), "\033"));
+    return process.err();
+  };
+  CHECK(has(resumed(std::string(1000000, '[')), "expected at most 32 levels of nesting; it is written anew"));
+  CHECK(has(resumed("{\"threads\": 1} x"), "expected JSON, broken at line 1, column 16; it is written anew"));
+  CHECK(has(resumed("{\"threads\": 1, \"resumed\": 7, \"commit\": \"\\u001b[31m\\n\"}"), "\\x1b[31m\\n"));
+  // A line of the log that is nested deep is left out like every other one that is none of ours.
+  write_file(folder / "run/log.jsonl", std::string(100000, '[') + "\n");
+  check_works(no_evaluation(command(folder, "run", {"--max-steps", "2", "--resume"})));
+  CHECK(log_lines(folder / "run").size() == 1);
+  write_file(folder / "c\033[31m\n.json", "{");
+  Arguments odd = command(folder, "other");
+  odd[2] = folder / "c\033[31m\n.json";
+  check_refused(odd, "/c\\x1b[31m\\n.json: expected JSON, broken at line 1, column 2");
+}
+
 TEST_CASE("--version and --help-config answer without any input") {
   Process version({PROGRAMS "/mpanet-train", "--version"});
   CHECK(version.wait() == 0);

@@ -111,14 +111,14 @@ TEST_CASE("a progressive JPEG one pixel high whose blocks are 32 high") {
   codes[1] = 1;
   append(jpeg, segment(0xdb, table));
   Bytes frame = {8, 0, 1, kWidth >> 8, kWidth & 255, 4};
-  for (uint8_t c = 1; c <= 4; c++) append(frame, {c, static_cast<uint8_t>(c == 1 ? 0x44 : 0x44), 0});
+  for (uint8_t c = 1; c <= 4; c++) append(frame, {c, 0x44, 0});
   append(jpeg, segment(0xc2, frame));
   append(jpeg, segment(0xc4, codes));
   append(jpeg, segment(0xda, {1, 1, 0, 0, 0, 0}));
-  append(jpeg, Bytes(2000));
+  append(jpeg, Bytes((kWidth + 63) / 64));  // a bit a block
   append(jpeg, {0xff, 0xd9});
   write_bytes(folder / "a.jpg", jpeg);
-  CHECK(decode_within_budget(folder / "a.jpg", kWidth) != "");
+  CHECK(decode_within_budget(folder / "a.jpg", kWidth).find("whose coefficients take at most") != std::string::npos);
 }
 
 TEST_CASE("resizing a picture that is tall and narrow, or flat and wide") {
@@ -139,10 +139,10 @@ TEST_CASE("a resizer forgets filters before they add up") {
   Resizer resizer;
   Image out;
   const size_t grown = peak_growth([&] {
-    for (int i = 0; i < 40; i++) {
-      const Image in{200000 + i, 1, Bytes(static_cast<size_t>(200000 + i) * 3, 9)};
+    for (int i = 0; i < 20; i++) {
+      const Image in{1000000 + i, 1, Bytes(static_cast<size_t>(1000000 + i) * 3, 9)};
       resizer.resize(in, 96, 32, out);
     }
   });
-  if (kMemoryIsMeasurable) CHECK(grown < 40 << 20);  // all of them would be 64 MB
+  if (kMemoryIsMeasurable) CHECK(grown < 64 << 20);  // all of them would be 160 MB
 }

@@ -37,7 +37,7 @@ TEST_CASE("each kind of file is decoded as Pillow does it, or refused by one lin
     }
   }
   if (jpeg_supported() && png_supported()) {
-    CHECK(decoded == 75);
+    CHECK(decoded == 76);
     CHECK(refused == 17);
   }
 }

@@ -76,6 +76,7 @@ TEST_CASE("what a file costs follows from its size, not from what it claims" * d
       {"bad_wide", "rand_perm_cam{3}{2}: expected a matrix of 10 rows, got a numeric matrix of 10x33554432"},
       {"bad_short", "rand_perm_cam{3}{2}: damaged or truncated: expected 500000 numbers, got 8"},
       {"bad_inflated", "damaged: the compressed data at byte 128 cannot be read, or hold far more than the file"},
+      {"bad_inflated_parts", "cannot be read, or hold far more than the file"},
       {"bad_deep", "rand_perm_cam{3}{2}: expected a matrix of 10 rows, got a cell array of 1x1"},
   };
   for (const auto& [name, words] : cases) {
