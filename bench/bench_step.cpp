@@ -34,7 +34,7 @@ struct Result {
   double seconds = 0, flops = 0, peak_bytes = 0, gpu_bytes = 0;  // a step's
   std::vector<double> laps;                                      // of all steps
   double host_seconds = 0;                                       // of a step, until the device had been given it all
-  std::vector<Engine::OpTime> profile;
+  std::vector<OpTime> profile;
 };
 
 double median(std::vector<double> values) {
@@ -65,9 +65,8 @@ int warm_up(const Options& o) { return o.device.backend == Backend::cuda ? 5 : 1
 void run_steps(Engine& engine, const Options& o, const Batch& batch, std::vector<float>& features, int count) {
   for (int i = 0; i < count; i++) {
     if (o.what == "train") {
-      engine.forward_backward(1);
+      engine.step(3.5e-4, 1);
       engine.upload(batch);
-      engine.update(3.5e-4);
     } else {
       engine.embed(batch, features.data());
     }
@@ -123,9 +122,9 @@ double product_gflops() {
 
 void print_profile(const Result& r) {
   double all = 0;
-  for (const Engine::OpTime& op : r.profile) all += op.seconds;
+  for (const OpTime& op : r.profile) all += op.seconds;
   fmt::print("\n{:<32} {:>6} {:>9} {:>7} {:>9}\n", "kind of op (one step)", "calls", "ms", "share", "GFLOP/s");
-  for (const Engine::OpTime& op : r.profile) {
+  for (const OpTime& op : r.profile) {
     const std::string rate = op.flops > 0 ? fmt::format("{:.0f}", op.flops * 1e-9 / op.seconds) : "";
     fmt::print("{:<32} {:>6} {:>9.1f} {:>6.1f}% {:>9}\n", op.op, op.calls, op.seconds * 1e3, 100 * op.seconds / all,
                rate);
@@ -170,7 +169,7 @@ void run(const Options& o) {
                                  {"peak_mib", peak_mib}};
   if (cpu) json["product_gflops"] = product;
   if (r.gpu_bytes > 0) json["gpu_peak_mib"] = r.gpu_bytes * 0x1p-20;
-  for (const Engine::OpTime& op : r.profile)
+  for (const OpTime& op : r.profile)
     json["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});
   write_file(*json_file, json.dump(2) + "\n");
 }

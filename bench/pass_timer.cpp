@@ -109,8 +109,8 @@ void PassTimer::time_vendor(size_t place, const OpCost& cost, Pass pass, PassRes
   const char* name = convolution ? "cuDNN" : "cuBLAS";
   try {
     // The same pass of ours, passed on to the library.
-    cuda::Vendors vendors;
-    (convolution ? vendors.convolution : vendors.product) = cuda::Provider::Vendor;
+    Vendors vendors;
+    (convolution ? vendors.convolution : vendors.product) = Provider::Vendor;
     cuda::set_vendors(stream_->get(), vendors);
     result.vendor_seconds = time_pass(make_instances(place), pass).median;
     result.vendor = name;

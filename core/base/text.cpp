@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cctype>
 
+#include "core/base/quote.h"
+
 namespace mpanet {
 namespace {
 
-bool is_control(unsigned char c) { return c < 0x20 || c == 0x7F; }
 bool is_plain(unsigned char c) {
   return std::isalnum(c) || std::string_view("_-./:,=+@%").find(c) != std::string::npos;
 }
@@ -17,20 +18,17 @@ bool is_plain(unsigned char c) {
 
 std::string shell_quote(std::string_view text) {
   if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) return std::string(text);
-  // Bytes beyond ASCII may be half a character: they are escaped as control characters are.
-  const bool escaped =
-      std::any_of(text.begin(), text.end(), [](unsigned char c) { return is_control(c) || c >= 0x80; });
-  std::string word = escaped ? "$'" : "'";
+  std::string word;
+  if (printable(text, std::string::npos) == text) {
+    for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return "'" + word + "'";
+  }
+  // Bytes that a message would escape: $'...' spells every one that is not a plain character.
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (escaped && (is_control(byte) || byte >= 0x80))
-      word += fmt::format("\\{:03o}", byte);
-    else if (escaped && (c == '\'' || c == '\\'))
-      word += {'\\', c};
-    else
-      word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    word += is_plain(byte) ? std::string(1, c) : fmt::format("\\{:03o}", byte);
   }
-  return word + "'";
+  return "$'" + word + "'";
 }
 
 std::string shell_command(const std::vector<std::string>& words) {

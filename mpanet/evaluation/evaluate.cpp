@@ -42,7 +42,7 @@ std::string table_line(const std::string& mode, const std::string& shots, const 
 
 }  // namespace
 
-Embeddings embed_images(Engine& engine, const EvaluationPlan& plan, const std::string& root,
+Embeddings embed_images(EngineEmbed& engine, const EvaluationPlan& plan, const std::string& root,
                         const EmbedOptions& options) {
   const size_t count = plan.queries.size() + plan.gallery.size(), dimension = engine.feature_size();
   Embeddings embeddings;

@@ -23,7 +23,7 @@ struct EmbedOptions {
 
 // Embeds the plan's images, pictures below `root`, showing progress. UserError for a picture that cannot be read and
 // for a network that gives numbers that are not finite.
-Embeddings embed_images(Engine& engine, const EvaluationPlan& plan, const std::string& root,
+Embeddings embed_images(EngineEmbed& engine, const EvaluationPlan& plan, const std::string& root,
                         const EmbedOptions& options);
 
 // Embeddings without any knowledge: standard normal numbers by seed. Their results are chance.

@@ -22,7 +22,8 @@ constexpr const char* kSecond = "optimizer.second.";
 constexpr const char* kRunningMean = "running_mean";
 constexpr const char* kBatchesTracked = "num_batches_tracked";
 
-void read_checked(const Engine& engine, const TensorInfo& tensor, Slot slot, const std::string& name, double* out) {
+void read_checked(const EngineState& engine, const TensorInfo& tensor, Slot slot, const std::string& name,
+                  double* out) {
   engine.read(tensor.name, slot, out);
   double* end = out + tensor.count();
   const double* bad = std::find_if(out, end, [](double v) { return !std::isfinite(v); });
@@ -30,7 +31,7 @@ void read_checked(const Engine& engine, const TensorInfo& tensor, Slot slot, con
 }
 
 // The model's tensors; PyTorch counts every batch norm's training forwards, of which there is one a step.
-std::vector<TensorSource> model_tensors(const Engine& engine, int64_t steps) {
+std::vector<TensorSource> model_tensors(const EngineState& engine, int64_t steps) {
   const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
   std::vector<TensorSource> sources;
   for (const TensorInfo& tensor : engine.tensors()) {
@@ -127,7 +128,7 @@ void check_shape(const TensorFile& file, const std::string& name, const std::vec
     fail("{}: tensor {}: expected shape {}, got {}", file.path(), name, shape_text(shape), shape_text(entry->shape));
 }
 
-void check_no_others(const TensorFile& file, const Engine& engine, bool classifiers_too) {
+void check_no_others(const TensorFile& file, const EngineState& engine, bool classifiers_too) {
   std::set<std::string> known;
   for (const TensorInfo& tensor : engine.tensors()) known.insert(tensor.name);
   for (const auto& [name, entry] : file.tensors())
@@ -150,11 +151,11 @@ bool is_classifier(const std::string& tensor) {
   return tensor.find("classifier") != tensor.npos || tensor.starts_with("center_loss.");
 }
 
-void save_model(const std::string& path, const Engine& engine, const TrainConfig& config, int64_t steps) {
+void save_model(const std::string& path, const EngineState& engine, const TrainConfig& config, int64_t steps) {
   write_safetensors(path, model_tensors(engine, steps), {{"format", "pt"}, {kConfigKey, config_line(config)}});
 }
 
-void save_training(const std::string& path, const Engine& engine, const TrainConfig& config,
+void save_training(const std::string& path, const EngineState& engine, const TrainConfig& config,
                    const Progression& progression) {
   std::vector<TensorSource> sources = model_tensors(engine, progression.step);
   const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
@@ -188,7 +189,7 @@ ModelConfig Checkpoint::embedding_model() const {
   return model;
 }
 
-void Checkpoint::load_embedding(Engine& engine) const {
+void Checkpoint::load_embedding(EngineState& engine) const {
   for (const TensorInfo& tensor : engine.tensors())
     if (!is_classifier(tensor.name)) check_shape(file_, tensor.name, tensor.shape);
   check_no_others(file_, engine, false);
@@ -196,7 +197,7 @@ void Checkpoint::load_embedding(Engine& engine) const {
     if (!is_classifier(tensor.name)) engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name).data());
 }
 
-void Checkpoint::load_training(Engine& engine) const {
+void Checkpoint::load_training(EngineState& engine) const {
   if (!progression_)
     fail("{}: expected a checkpoint that training can go on from (last.safetensors), got a model alone", path());
   for (const TensorInfo& tensor : engine.tensors()) {

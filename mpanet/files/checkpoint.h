@@ -40,8 +40,8 @@ struct NotFinite : UserError {
 
 // Both write atomically. The engine's values are stored as F32 or F64, whatever it computes in. NotFinite, and the file
 // stays as it was, when one of them is infinite or no number.
-void save_model(const std::string& path, const Engine& engine, const TrainConfig& config, int64_t steps);
-void save_training(const std::string& path, const Engine& engine, const TrainConfig& config,
+void save_model(const std::string& path, const EngineState& engine, const TrainConfig& config, int64_t steps);
+void save_training(const std::string& path, const EngineState& engine, const TrainConfig& config,
                    const Progression& progression);
 
 class Checkpoint {
@@ -63,11 +63,11 @@ class Checkpoint {
   // Writes what embeddings need into an engine of embedding_model() (height and width are free); classifiers, teachers
   // and loss centers stay as they are. UserError: a missing tensor, another shape (name, expected, got), a value that
   // is not finite.
-  void load_embedding(Engine& engine) const;
+  void load_embedding(EngineState& engine) const;
 
   // Writes everything, optimiser included, into an engine of the same configuration. UserError as above, and for a file
   // that training cannot go on from or another number of classes.
-  void load_training(Engine& engine) const;
+  void load_training(EngineState& engine) const;
 
  private:
   TensorFile file_;

@@ -27,7 +27,7 @@ struct Match {
 };
 
 // Pairs the file's tensors with the engine's; the shapes of all pairs are checked before anything is written.
-std::vector<Match> match_names(const TensorFile& file, const Engine& engine, WeightsReport& report) {
+std::vector<Match> match_names(const TensorFile& file, const EngineState& engine, WeightsReport& report) {
   std::map<std::string, const TensorInfo*> known;
   for (const TensorInfo& tensor : engine.tensors()) known[tensor.name] = &tensor;
   std::vector<Match> matches;
@@ -50,7 +50,7 @@ std::vector<Match> match_names(const TensorFile& file, const Engine& engine, Wei
 
 }  // namespace
 
-WeightsReport load_weights(const std::string& path, Engine& engine) {
+WeightsReport load_weights(const std::string& path, EngineState& engine) {
   const TensorFile file(path);
   WeightsReport report;
   const std::vector<Match> matches = match_names(file, engine, report);

@@ -18,7 +18,7 @@ struct WeightsReport {
 // that this network does not have. Teachers that the file lacks take the values of their live classifiers. UserError,
 // one line: what TensorFile refuses, another shape (name, expected, got), values that are not finite, a file that has
 // nothing of the backbone.
-WeightsReport load_weights(const std::string& path, Engine& engine);
+WeightsReport load_weights(const std::string& path, EngineState& engine);
 
 // "318 tensors taken, 2 left, 9 drawn at random".
 std::string report_line(const WeightsReport& report);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/threads.h"
+#include "kernels/cuda/vendor.h"
 #include "mpanet/network/initial_values.h"
 #include "mpanet/network/network.h"
 
@@ -70,29 +71,19 @@ class NetworkEngine final : public Engine {
     upload_images(context_, network_, batch.images);
   }
 
-  void forward_backward(int epoch) override {
-    check_team();
-    MPANET_CHECK(!labels_.empty(), "expected a batch that was uploaded");
-    state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
-    send_state();
-    context_.to_device(network_.labels.as<int32_t>(), labels_.data(), labels_.size() * sizeof(int32_t));
-    context_.to_device(network_.infrared.as<uint8_t>(), infrared_.data(), infrared_.size());
-    labels_.clear();
-    take_images(context_, network_, config_.model, config_.train_batch, config_.train_batch);
-    run_step();
-    scaled_ = kScalesLoss;
+  void step(double learning_rate, int epoch) override {
+    compute_gradients(epoch);
+    update(learning_rate);
   }
 
-  Losses losses() const override {
-    std::vector<real> values(terms_.size());
-    context_.to_host(values.data(), network_.terms.as<real>(), values.size() * sizeof(real));
-    Losses losses;
-    for (size_t i = 0; i < terms_.size(); i++) losses.emplace_back(terms_[i], static_cast<double>(values[i]));
-    return losses;
+  void forward_backward(const Batch& batch, int epoch) override {
+    upload(batch);
+    compute_gradients(epoch);
   }
 
   bool update(double learning_rate) override {
-    if (std::exchange(scaled_, false) && !adapt_loss_scale()) return false;
+    updated_ = !std::exchange(scaled_, false) || adapt_loss_scale();
+    if (!updated_) return false;
     const OptimizerConfig& o = config_.optimizer;
     state_.learning_rate = learning_rate;
     state_.step = ++progress_.steps;
@@ -103,6 +94,14 @@ class NetworkEngine final : public Engine {
     else
       network_.store.sgd(context_, state, {o.momentum, o.weight_decay});
     return true;
+  }
+
+  StepResult result() const override {
+    std::vector<real> values(terms_.size());
+    context_.to_host(values.data(), network_.terms.as<real>(), values.size() * sizeof(real));
+    StepResult result{{}, updated_};
+    for (size_t i = 0; i < terms_.size(); i++) result.losses.emplace_back(terms_[i], static_cast<double>(values[i]));
+    return result;
   }
 
   const OptimizerProgress& optimizer_progress() const override { return progress_; }
@@ -154,7 +153,7 @@ class NetworkEngine final : public Engine {
 
   const MemoryPlan& plan() const override { return plan_; }
   MemoryUse memory_use() const override { return context_.memory_use(); }
-  mpanet::cuda::Vendors vendors() const override {
+  Vendors vendors() const override {
     return context_.backend() == Backend::cuda ? mpanet::cuda::vendors_of(context_.stream()) : config_.vendors;
   }
   StepFlops flops() const override { return flops_; }
@@ -180,9 +179,23 @@ class NetworkEngine final : public Engine {
                  "expected {} pictures' values, got {}", batch.count, batch.images.size());
   }
 
+  // Forward, losses and backward of the uploaded batch.
+  void compute_gradients(int epoch) {
+    check_team();
+    MPANET_CHECK(!labels_.empty(), "expected a batch that was uploaded");
+    state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
+    send_state();
+    context_.to_device(network_.labels.as<int32_t>(), labels_.data(), labels_.size() * sizeof(int32_t));
+    context_.to_device(network_.infrared.as<uint8_t>(), infrared_.data(), infrared_.size());
+    labels_.clear();
+    take_images(context_, network_, config_.model, config_.train_batch, config_.train_batch);
+    run_step();
+    scaled_ = kScalesLoss;
+  }
+
   void send_state() { context_.to_device(network_.state.as<void>(), &state_, sizeof state_); }
 
-  // A step's kernels one by one; on a GPU, from the second step on, recorded once and given to the device as a whole.
+  // The kernels one by one; on a GPU, from the second step on, recorded once and given to the device as a whole.
   void run_step() {
     const auto run = [&] { terms_ = run_training(context_, network_, config_, progress_.loss_scale); };
     if (!config_.record_steps || !context_.can_capture() || context_.profiling() || !std::exchange(warm_, true))
@@ -263,7 +276,8 @@ class NetworkEngine final : public Engine {
   int64_t replays_ = 0;
   OptimizerProgress progress_;
   std::vector<std::string> terms_;  // names of the last step's
-  bool scaled_ = false;             // the gradients are those of a forward_backward() with a loss scale
+  bool updated_ = true;             // by the last update()
+  bool scaled_ = false;             // the gradients are those of a loss scale
   std::vector<TensorInfo> tensors_;
 };
 

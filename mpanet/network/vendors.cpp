@@ -10,8 +10,6 @@
 namespace mpanet {
 namespace {
 
-using cuda::Provider;
-
 constexpr const char* kCudnn = "cudnn";
 constexpr const char* kCublas = "cublas";
 
@@ -26,9 +24,9 @@ std::string text_of(Provider provider, const std::string& library) {
   return provider == Provider::Native ? "native" : provider == Provider::Vendor ? library : "auto";
 }
 
-cuda::Vendors read_vendors(const std::string& file) {
+Vendors read_vendors(const std::string& file) {
   const nlohmann::json content = parse_json(read_text(file), file);
-  cuda::Vendors vendors;
+  Vendors vendors;
   try {
     vendors.convolution = parse(content.at("conv"), file + ": conv", kCudnn);
     vendors.product = parse(content.at("gemm"), file + ": gemm", kCublas);
@@ -41,8 +39,8 @@ cuda::Vendors read_vendors(const std::string& file) {
 
 }  // namespace
 
-cuda::Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device, const std::string& file) {
-  cuda::Vendors vendors;
+Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device, const std::string& file) {
+  Vendors vendors;
   if (!file.empty() && std::filesystem::exists(file)) vendors = read_vendors(file);
   if (!conv.empty()) vendors.convolution = parse(conv, "--conv", kCudnn);
   if (!gemm.empty()) vendors.product = parse(gemm, "--gemm", kCublas);
@@ -52,7 +50,7 @@ cuda::Vendors choose_vendors(const std::string& conv, const std::string& gemm, D
   return vendors;
 }
 
-void write_vendors(const std::string& file, const cuda::Vendors& vendors) {
+void write_vendors(const std::string& file, const Vendors& vendors) {
   const bool native = vendors.convolution == Provider::Native && vendors.product == Provider::Native;
   if (native && !std::filesystem::exists(file)) return;
   const nlohmann::ordered_json content = {{"conv", text_of(vendors.convolution, kCudnn)},

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/device.h"
-#include "kernels/cuda/vendor.h"
+#include "kernels/vendors.h"
 
 namespace mpanet {
 
@@ -14,9 +14,8 @@ constexpr const char* kGemmHelp = "on a GPU: native, the default, cublas, or aut
 
 // Empty texts: as in the file, if there is one, else native. UserError in one line: another word, a library without a
 // GPU or one that this build has not, a file that makes no sense.
-cuda::Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device,
-                             const std::string& file = "");
+Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device, const std::string& file = "");
 // Nothing where all is native and there never was a file.
-void write_vendors(const std::string& file, const cuda::Vendors& vendors);
+void write_vendors(const std::string& file, const Vendors& vendors);
 
 }  // namespace mpanet

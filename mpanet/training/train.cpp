@@ -177,11 +177,10 @@ class Trainer {
 
   void run_step(Loader& loader, Batch& batch, size_t batches) {
     const auto start = std::chrono::steady_clock::now();
-    engine_.forward_backward(p_.epoch);
-    const bool updated = engine_.update(config_.learning_rate(p_.epoch));
+    engine_.step(config_.learning_rate(p_.epoch), p_.epoch);
     // While the device works: the next batch on its way before anybody waits for this one's numbers.
     if (static_cast<size_t>(p_.batch) + 1 < batches) load(loader, batch);
-    const Losses losses = engine_.losses();
+    const auto [losses, updated] = engine_.result();
     for (const auto& [name, value] : losses)
       if (!std::isfinite(value))
         fail("step {} (epoch {}): the loss {} is {}; {}; a lower lr may help", p_.step + 1, p_.epoch, name, value,
@@ -323,8 +322,7 @@ int train(const TrainOptions& given) {
   else if (options.data.empty())
     fail("--data is needed: there is no run in {} to go on with", options.out);
   TrainConfig config = effective_config(options, checkpoint);
-  const cuda::Vendors vendors =
-      choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
+  const Vendors vendors = choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
 
   const bool evaluates = config.eval_interval > 0;
   const Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train);

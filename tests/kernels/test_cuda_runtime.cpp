@@ -151,8 +151,7 @@ TEST_CASE("an engine takes what its plan says") {
     batch.labels.push_back(i / 4);
     batch.infrared.push_back(i % 2 == 0);
   }
-  engine->forward_backward(batch, 1);
-  engine->update(1e-4);
+  engine->step(batch, 1e-4, 1);
   std::vector<float> features(size_t{8} * static_cast<size_t>(engine->feature_size()));
   engine->embed(batch, features.data());
   // Small buffers are rounded up, all together by far less than a mebibyte.

@@ -192,8 +192,8 @@ Worst run(const Fixture& f) {
                  tolerances.every_number, worst);
   for (int step = 0; step < f.steps; step++) {
     if (step > 0) batch = f.batch(step);
-    engine->forward_backward(batch, 1);
-    const mpanet::Losses losses = engine->losses();
+    engine->step(batch, f.lr, 1);
+    const mpanet::Losses losses = engine->result().losses;
     if (step == 0 || tolerances.every_number)
       compare_losses(losses, f.content.at("steps").at(static_cast<size_t>(step)), step, tolerances, worst);
     if (step == 0) {
@@ -201,7 +201,6 @@ Worst run(const Fixture& f) {
                     tolerances.every_number, worst);
       compare_all_gradients(*engine, f.content.at("gradients"), tolerances.gradients, worst);
     }
-    engine->update(f.lr);
   }
   if (tolerances.every_number)
     compare_state(*engine, f.content.at("after"), mpanet::Slot::Value, "after", tolerances.losses, true, worst);

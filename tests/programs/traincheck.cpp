@@ -102,13 +102,15 @@ int check_against_cpu(const Options& o, Device device, Precision precision) {
   Worst losses, parameters;
   for (int step = 0; step < o.steps; step++) {
     const Batch batch = make_batch(o, model, step);
-    for (Engine* engine : {tested.get(), truth.get()}) engine->forward_backward(batch, 1);
-    const Losses got = tested->losses(), expected = truth->losses();
+    tested->step(batch, kRate, 1);
+    truth->forward_backward(batch, 1);
+    const auto [got, updated] = tested->result();
+    const Losses expected = truth->result().losses;
     for (size_t i = 0; i < expected.size(); i++)
       losses.take(std::abs(got.at(i).second - expected[i].second) / std::max(std::abs(expected[i].second), 0.1),
                   fmt::format("{} of step {}", expected[i].first, step + 1));
     // f16 leaves out steps until its loss scale fits; the other follows.
-    if (tested->update(kRate)) truth->update(kRate);
+    if (updated) truth->update(kRate);
   }
   if (precision == Precision::f64)
     for (const TensorInfo& tensor : truth->tensors()) parameters.take(distance(*tested, *truth, tensor), tensor.name);
@@ -144,11 +146,8 @@ int check_against_unrecorded(const Options& o, Device device, Precision precisio
   int step = 0;
   for (; step < o.steps && different.empty(); step++) {
     const Batch batch = make_batch(o, model, step);
-    for (Engine* engine : {recorded.get(), plain.get()}) {
-      engine->forward_backward(batch, 1 + step);
-      engine->update(kRate / (1 + step));
-    }
-    const Losses got = recorded->losses(), expected = plain->losses();
+    for (Engine* engine : {recorded.get(), plain.get()}) engine->step(batch, kRate / (1 + step), 1 + step);
+    const Losses got = recorded->result().losses, expected = plain->result().losses;
     for (size_t i = 0; i < expected.size(); i++)
       if (std::memcmp(&got.at(i).second, &expected[i].second, sizeof(double)) != 0) different = expected[i].first;
     // NaN equals NaN whatever was computed before.

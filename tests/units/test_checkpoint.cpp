@@ -50,8 +50,7 @@ std::unique_ptr<Engine> trained(const TrainConfig& config, uint32_t steps) {
   auto engine = engine_of(config);
   engine->initialize(3);
   for (uint32_t i = 0; i < steps; i++) {
-    engine->forward_backward(some_batch(i), 1);
-    engine->update(1e-3);
+    engine->step(some_batch(i), 1e-3, 1);
   }
   return engine;
 }
@@ -134,8 +133,7 @@ TEST_CASE("a training goes on bit for bit from its file, in either precision and
     const auto after = engine_of(config);
     after->initialize(99);
     checkpoint.load_training(*after);
-    before->forward_backward(some_batch(3), 7), before->update(1e-3);
-    after->forward_backward(some_batch(3), 7), after->update(1e-3);
+    for (Engine* engine : {before.get(), after.get()}) engine->step(some_batch(3), 1e-3, 7);
     for (const TensorInfo& tensor : before->tensors()) {
       INFO(tensor.name);
       CHECK(values(*before, tensor) == values(*after, tensor));

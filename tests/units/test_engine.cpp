@@ -203,7 +203,7 @@ TEST_CASE("a profile names the kernels, where it was asked for") {
   engine->set_profiling(true);
   engine->forward_backward(make_batch(config.model, 4, 0), 1);
   double convolutions = 0, flops = 0;
-  for (const Engine::OpTime& op : engine->take_profile()) {
+  for (const OpTime& op : engine->take_profile()) {
     CHECK(op.seconds >= 0);
     if (op.op != "conv_forward") continue;
     convolutions = static_cast<double>(op.calls);
@@ -231,8 +231,7 @@ TEST_CASE("many evaluations stay flat in memory") {
   const Batch batch = make_batch(config.model, 4, 0);
   const auto train_and_evaluate = [&](int times) {
     for (int i = 0; i < times; i++) {
-      engine->forward_backward(batch, 1);
-      engine->update(1e-4);
+      engine->step(batch, 1e-4, 1);
       embed(*engine, batch);
     }
   };

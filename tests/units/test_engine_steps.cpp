@@ -89,19 +89,36 @@ TEST_CASE("training is deterministic, and embedding in between changes nothing")
     for (const auto& engine : {one.get(), two.get()}) engine->initialize(7);
     for (uint32_t step = 0; step < 3; step++) {
       const Batch batch = make_batch(config.model, 6, step);
-      one->forward_backward(batch, 1);
-      const Losses first = one->losses();
-      one->update(1e-3);
+      one->step(batch, 1e-3, 1);
       embed(*two, make_batch(config.model, 2, 50 + step));
-      two->forward_backward(batch, 1);
-      const Losses second = two->losses();
-      two->update(1e-3);
-      CHECK(first == second);
+      two->step(batch, 1e-3, 1);
+      CHECK(one->result().losses == two->result().losses);
     }
     CHECK(snapshot(*one) == snapshot(*two));
     const auto third = make_engine(config);
     third->initialize(7);
     CHECK(snapshot(*third) != snapshot(*one));
+  }
+}
+
+TEST_CASE("a step is its two halves, to the bit, and the batch may be sent ahead") {
+  for (const Precision precision : {Precision::f32, Precision::f64, Precision::f16}) {
+    const EngineConfig config = tiny(precision, 6, 3);
+    const auto whole = make_engine(config), halves = make_engine(config);
+    for (const auto& engine : {whole.get(), halves.get()}) engine->initialize(7);
+    whole->upload(make_batch(config.model, 6, 0));
+    for (uint32_t step = 0; step < 3; step++) {
+      whole->step(1e-3 * (step + 1), 1 + 200 * static_cast<int>(step));
+      if (step < 2) whole->upload(make_batch(config.model, 6, step + 1));
+      halves->forward_backward(make_batch(config.model, 6, step), 1 + 200 * static_cast<int>(step));
+      const Losses losses = halves->result().losses;
+      const bool updated = halves->update(1e-3 * (step + 1));
+      CHECK(whole->result().losses == losses);
+      CHECK(whole->result().updated == updated);
+      CHECK(whole->optimizer_progress() == halves->optimizer_progress());
+    }
+    CHECK(snapshot(*whole) == snapshot(*halves));
+    CHECK_THROWS_WITH_AS(whole->step(1e-3, 1), doctest::Contains("expected a batch that was uploaded"), CheckError);
   }
 }
 
@@ -169,7 +186,7 @@ TEST_CASE("batches that cannot form every term give finite losses and gradients"
     std::fill(black.images.begin(), black.images.end(), 0.F);
     for (const Batch& batch : {usual, visible, infrared, one, singles, equal, black}) {
       engine->forward_backward(batch, 1);
-      const Losses losses = engine->losses();
+      const Losses losses = engine->result().losses;
       CHECK(losses.size() == 9);
       for (const auto& [name, value] : losses) CHECK_MESSAGE(std::isfinite(value), name);
       for (const TensorInfo& info : engine->tensors()) {
@@ -180,14 +197,14 @@ TEST_CASE("batches that cannot form every term give finite losses and gradients"
       }
     }
     engine->forward_backward(visible, 1);
-    CHECK(loss(engine->losses(), "ce-i") == 0);
+    CHECK(loss(engine->result().losses, "ce-i") == 0);
     CHECK(read(*engine, "infrared_classifier.weight", Slot::Gradient) == Values(5 * 7 * 128));
     engine->forward_backward(infrared, 1);
-    CHECK(loss(engine->losses(), "ce-v") == 0);
+    CHECK(loss(engine->result().losses, "ce-v") == 0);
     engine->forward_backward(infrared, 1);
-    CHECK(loss(engine->losses(), "KL") > 0);
+    CHECK(loss(engine->result().losses, "KL") > 0);
     engine->forward_backward(one, 1);
-    CHECK(loss(engine->losses(), "tri") == 0);
+    CHECK(loss(engine->result().losses, "tri") == 0);
   }
 }
 
@@ -200,7 +217,7 @@ TEST_CASE("loss terms in the reference's order, the total their weighted sum") {
   const auto engine = make_engine(config);
   engine->initialize(1);
   engine->forward_backward(make_batch(config.model, 4, 0), 1);
-  const Losses losses = engine->losses();
+  const Losses losses = engine->result().losses;
   std::vector<std::string> names;
   for (const auto& [name, value] : losses) names.push_back(name);
   CHECK(names == std::vector<std::string>{"p-reg", "tri", "cen", "cc", "ce", "ce-v", "ce-i", "KL", "total"});

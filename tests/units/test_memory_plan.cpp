@@ -63,8 +63,7 @@ TEST_CASE("training holds what was planned, within 10 %" * doctest::skip(!kMeasu
   engine->initialize(1);
   double held = 0;
   for (int step = 0; step < 3; step++) {
-    engine->forward_backward(batch, 1);
-    engine->update(1e-3);
+    engine->step(batch, 1e-3, 1);
     const double now = resident() - before;
     if (step > 0) CHECK(now < held + (1 << 20));  // nothing grows
     held = now;

@@ -28,6 +28,7 @@ TEST_CASE("what a shell reads is what was meant") {
     const std::string quoted = shell_quote(text);
     CHECK(std::none_of(quoted.begin(), quoted.end(), [](unsigned char c) { return c < 0x20; }));
   }
+  CHECK(shell_quote("M\xC3\xBCnchen") == "'M\xC3\xBCnchen'");
   CHECK(shell_command({"mpanet-train", "--out", "my run"}) == "mpanet-train --out 'my run'");
 }
 
