@@ -39,7 +39,8 @@ void* GuardedMemory::take(size_t bytes) {
   blocks_[memory] = block;
   std::vector<unsigned char> contents(before + bytes + behind);
   fill_guard(contents.data(), contents.size(), block.pattern);
-  ON_BACKEND(backend_, copy_to_device(stream_, memory - before, contents.data(), contents.size()));
+  if (!contents.empty())  // no bytes have no address
+    ON_BACKEND(backend_, copy_to_device(stream_, memory - before, contents.data(), contents.size()));
   return memory;
 }
 
