@@ -38,6 +38,8 @@ class TrialFile {
 // ROOT/exp/rand_perm_cam.mat or ROOT/evaluation/data_split/rand_perm_cam.mat, the first that exists; `given`, if not
 // empty, instead of both. UserError that says where the file is to be had when there is none.
 std::string find_trial_file(const std::string& root, const std::string& given = "");
+// Whether the data set keeps one in either place.
+bool has_trial_file(const std::string& root);
 
 // Reads and checks every cell: a matrix of any numeric class (10 x images, or empty) whose rows are permutations, or a
 // cell that was never set. UserError (one line, with the path and the cell) for a file of another kind, a truncated
