@@ -219,7 +219,7 @@ Descriptor open_special(const std::string& path, const PathEnd& end) {
       return opened;
     }
     if (errno != ENXIO || !pipe) fail_to_write(path, errno);
-    if (Clock::now() - start > kPipePatience) fail("{}: cannot write: nobody reads from this pipe", path);
+    if (Clock::now() - start > kPipeTimeout) fail("{}: cannot write: nobody reads from this pipe", path);
     std::this_thread::sleep_for(kPipePause);
   }
 }
