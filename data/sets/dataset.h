@@ -1,6 +1,6 @@
-// What every data set looks like to the programs: lists of images. A reader per layout fills them; batches are drawn
-// from the list by a sampler, and a protocol chooses queries and gallery. Another layout is another kind here and a
-// reader beside the others.
+// Data sets as lists of images. Each layout on disk has a reader that fills the lists. A Sampler draws batches from
+// them, a protocol chooses queries and gallery. A new layout needs a new DatasetKind and its reader, and no change
+// elsewhere.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,8 +14,8 @@ enum class Role : uint8_t { Any, Query, Gallery };
 
 struct ImageRecord {
   std::string path;  // relative to the data set's root, with '/': cam1/0006/0001.jpg
-  int identity = 0;  // the data set's own number of the person
-  int camera = 0;    // the data set's own number, from 1; 0 where it is not known
+  int identity = 0;  // the person's number in the data set
+  int camera = 0;    // from 1; 0 where it is not known
   bool infrared = false;
   int label = -1;         // training: class index 0..classes-1; test: -1
   Role role = Role::Any;  // of a test image
@@ -57,12 +57,11 @@ Dataset read_dataset(DatasetKind kind, const std::string& root, Split split = Sp
 // UserError that names the first of the images that is not on disk and says how many are not.
 void check_pictures(const Dataset& data, const std::vector<ImageRecord>& images);
 
-// Draws the batches of an epoch. What it draws depends on (seed, epoch) alone, so (epoch, batch) is all that resuming
-// needs.
+// Draws the batches of an epoch. They depend on (seed, epoch) alone, so a run can be resumed from (epoch, batch).
 class Sampler {
  public:
   virtual ~Sampler() = default;
-  // Epoch from 1: each batch is a list of indices into Dataset::train, in batch order.
+  // The batches of an epoch (from 1), in order. A batch is a list of indices into Dataset::train.
   virtual std::vector<std::vector<int>> epoch(uint32_t epoch) const = 0;
 };
 

@@ -21,10 +21,10 @@ namespace mpanet {
 namespace fs = std::filesystem;
 namespace {
 
-// Decodes all; answers with the error of each, empty where there is none.
+// Decodes all images. Returns an error text for each, empty for a good image.
 std::vector<std::string> decode_all(const std::vector<std::string>& images, int threads) {
   std::vector<std::string> errors(images.size());
-  std::mutex mutex;  // of progress
+  std::mutex mutex;  // guards `progress`
   if (threads == 0) threads = usable_processors();
   Progress progress(fmt::format("decoding, {} thread{}", threads, threads == 1 ? "" : "s"), "images", images.size());
   struct Scratch {

@@ -18,7 +18,7 @@ namespace {
 
 struct Scan {
   std::vector<std::string> images;                                // absolute or as given, ascending
-  std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> its images', ascending
+  std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> file names, ascending
 };
 
 std::vector<fs::path> sorted_entries(const fs::path& folder) {
@@ -31,7 +31,7 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
   return entries;
 }
 
-// The identity that a folder is named after, 0 if none: four digits.
+// The identity of a folder whose name has four digits; 0 for another name.
 int folder_identity(const std::string& name) {
   if (name.size() != 4 || !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return 0;
   return std::stoi(name);
@@ -66,8 +66,8 @@ std::string some_of(const std::vector<std::string>& names) {
   return names.size() == 1 ? names[0] : fmt::format("{} and {} more", names[0], names.size() - 1);
 }
 
-// What is wrong with an identity's images by a camera, of which the trial file lists `want`: 0001.jpg, 0002.jpg, ...
-// in whatever format.
+// Compares the images of one camera and identity with the `want` that the trial file implies: 0001.jpg, 0002.jpg, ...
+// in any format. Returns a text about the differences, empty when there are none.
 std::string wrong_names(const std::vector<std::string>& have, int want) {
   std::set<std::string> missing;
   for (int number = 1; number <= want; number++) missing.insert(fmt::format("{:04d}", number));
@@ -91,7 +91,7 @@ std::string wrong_names(const std::vector<std::string>& have, int want) {
   return text;
 }
 
-// The trial file is a manifest: its matrices' widths are the numbers of images.
+// Compares all names with the trial file: the widths of its matrices are the numbers of images.
 void compare_names(const fs::path& root, const Scan& scan, const TrialFile& trials, VerifyReport& report,
                    const Problem& problem) {
   for (int camera = 1; camera <= kSysuCameras; camera++) {

@@ -7,7 +7,7 @@
 
 namespace mpanet {
 
-// Everything but decoding. Answers with the pictures' paths, ascending.
+// Checks everything but decoding. Returns the paths of the pictures, ascending.
 std::vector<std::string> verify_sysu_names(const std::string& root, const std::string& trial_file, VerifyReport& report,
                                            const Problem& problem);
 
