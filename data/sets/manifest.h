@@ -4,7 +4,7 @@
 //   camera     a whole number
 //   modality   visible or infrared
 //   split      train, query or gallery
-// in any order. Other columns are left aside.
+// in any order. Other columns are left aside, without a word for `name` (the person's, for the reader of the file).
 #pragma once
 #include <string>
 
