@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/sets/matfile.h"
 #include "mpanet/evaluation/ranking.h"
@@ -74,8 +75,9 @@ double time_product(const Embeddings& embeddings, const Sizes& sizes) {
 }
 
 void run(const Sizes& sizes, int repeat, OutputFile* json_file) {
-  fmt::print("{} queries, {} gallery images, {} numbers, {} identities, {} threads\n", sizes.queries, sizes.gallery,
-             sizes.dimension, sizes.identities, omp_get_max_threads());
+  fmt::print("{} queries, {} gallery images, {}, {}, {}\n", sizes.queries, sizes.gallery,
+             counted(sizes.dimension, "number"), counted(sizes.identities, "identity", "identities"),
+             counted(omp_get_max_threads(), "thread"));
   const EvaluationPlan plan = make_plan(sizes);
   const Embeddings embeddings = make_embeddings(plan, sizes);
   std::vector<double> products, evaluations;

@@ -14,6 +14,7 @@
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 
 using namespace mpanet;
@@ -75,7 +76,7 @@ ordered_json rehearse(Device device, const std::string& precision, const Options
     for (const auto& [kernel, statistics] : context.take_profile()) kernels.push_back(kernel);
     json["passes"].push_back({{"op", all[place].op}, {"shape", all[place].shapes}, {"kernels", kernels}});
   }
-  fmt::print("{}: {} ops ran, none was timed\n", precision, places.size());
+  fmt::print("{}: {} ran, none was timed\n", precision, counted(places.size(), "op"));
   return json;
 }
 
@@ -102,13 +103,13 @@ void run(const Options& o) {
   if (rehearsal) sizes = kRehearsal;
   if (cpu) sizes.batch = 2;
   if (o.batch > 0) sizes.batch = o.batch;
-  fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
-             sizes.width, sizes.samples);
+  fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {}\n", why, sizes.batch, sizes.height,
+             sizes.width, counted(sizes.samples, "row"));
   if (rehearsal) fmt::print("a rehearsal at small sizes, nothing is timed\n");
   if (cpu && !rehearsal) {
     fmt::print("no GPU is timed here: these are the CPU backend's kernels, held against oneDNN and memcpy\n");
-    fmt::print("{} threads; in f32 with oneDNN the CPU backend's convolutions and products are oneDNN's own\n",
-               omp_get_max_threads());
+    fmt::print("{}; in f32 with oneDNN the CPU backend's convolutions and products are oneDNN's own\n",
+               counted(omp_get_max_threads(), "thread"));
   }
   ordered_json json = {{"device", name_of(device)},       {"timed", !rehearsal},  {"batch", sizes.batch},
                        {"height", sizes.height},          {"width", sizes.width}, {"samples", sizes.samples},

@@ -14,6 +14,7 @@
 #include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
@@ -134,10 +135,10 @@ void print_profile(const Result& r) {
 void run(const Options& o) {
   const auto json_file = output_for_later(o.json_path);
   fmt::print(
-      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {} threads; median of {} steps after {} that {} not "
+      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {}; median of {} after {} that {} not "
       "counted\n",
       o.what == "train" ? "training step" : "embedding", o.model.depth, o.batch, o.size, o.precision, name_of(o.device),
-      o.threads, o.steps, warm_up(o), warm_up(o) == 1 ? "is" : "are");
+      counted(o.threads, "thread"), counted(o.steps, "step"), warm_up(o), warm_up(o) == 1 ? "is" : "are");
   const Result r = measure(o);
   const bool cpu = o.device.backend == Backend::cpu;
   const double gflops = r.flops * 1e-9 / r.seconds, product = cpu ? product_gflops() : 0;

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/image.h"
 #include "data/sets/matfile.h"
@@ -81,8 +82,7 @@ std::string wrong_names(const std::vector<std::string>& have, int want) {
   std::set_difference(listed.begin(), listed.end(), have.begin(), have.end(), std::back_inserter(missing));
   std::set_difference(have.begin(), have.end(), listed.begin(), listed.end(), std::back_inserter(others));
   if (missing.empty() && others.empty()) return "";
-  std::string text =
-      fmt::format("expected {} image{} as in the trial file, got {}", want, want == 1 ? "" : "s", have.size());
+  std::string text = fmt::format("expected {} as in the trial file, got {}", counted(want, "image"), have.size());
   if (!missing.empty()) text += fmt::format("; missing: {}", some_of(missing));
   if (!others.empty()) text += fmt::format("; not listed: {}", some_of(others));
   return text;
@@ -113,7 +113,7 @@ std::vector<std::string> decode_all(const std::vector<std::string>& images, int 
   std::vector<std::string> errors(images.size());
   std::mutex mutex;  // of progress
   if (threads == 0) threads = usable_processors();
-  Progress progress(fmt::format("decoding, {} thread{}", threads, threads == 1 ? "" : "s"), "images", images.size());
+  Progress progress("decoding, " + counted(threads, "thread"), "images", images.size());
   struct Scratch {
     ImageDecoder decoder;
     Image image;

@@ -145,9 +145,11 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
 
 std::string feature_of(const Options& options, const Embeddings& embeddings) {
   const std::string file = std::filesystem::path(options.checkpoint).filename().string();
-  if (options.chance) return fmt::format("{} random numbers, seed {}", embeddings.dimension, *options.chance);
-  if (!options.features.empty()) return fmt::format("{} numbers of {}", embeddings.dimension, options.features);
-  return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
+  if (options.chance)
+    return fmt::format("{}, seed {}", counted(embeddings.dimension, "random number"), *options.chance);
+  if (!options.features.empty())
+    return fmt::format("{} of {}", counted(embeddings.dimension, "number"), options.features);
+  return fmt::format("BN neck output, {}, {}", counted(embeddings.dimension, "number"), file);
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {

@@ -97,8 +97,9 @@ int run(int argc, char** argv) {
   if (options.data.empty() && !options.resume) fail("--data is needed (see --help)");
   if (options.out.empty()) fail("--out is needed (see --help)");
   if (!options.config.empty()) options.config = find_config(options.config);
-  if (!precision.empty()) options.settings.push_back("precision=" + precision);
-  if (!seed.empty()) options.settings.push_back("seed=" + seed);
+  for (const char* key : {"precision", "seed"})
+    if (const std::string option = std::string("--") + key; app.count(option) > 0)
+      options.keys.emplace_back(key, app[option]->as<std::string>());
   options.program = argv[0];
   for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
     if (app.count(name) > 0) options.repeated.insert(options.repeated.end(), {name, app[name]->as<std::string>()});

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mpanet/network/engine.h"
@@ -13,10 +14,12 @@ struct TrainOptions {
   std::string program;                // as it was called, for the commands that a user can paste
   std::string config;                 // file; may be empty when resuming: the checkpoint's configuration
   std::vector<std::string> settings;  // "key=value", applied to it in order
-  std::string data;                   // the data set's folder; may be empty when resuming: where the run had it
-  std::string trials;                 // trial file; empty: as the run had it, else where the data set keeps it
-  std::string out;                    // run folder
-  std::string init;                   // initial weights; empty: random
+  std::vector<std::pair<std::string, std::string>>
+      keys;            // of options named after their key, applied after that: "seed", "3"
+  std::string data;    // the data set's folder; may be empty when resuming: where the run had it
+  std::string trials;  // trial file; empty: as the run had it, else where the data set keeps it
+  std::string out;     // run folder
+  std::string init;    // initial weights; empty: random
   bool resume = false;
   Device device;
   std::string conv, gemm;            // see vendors.h
