@@ -95,7 +95,7 @@ void run(Device device, const Options& o) {
 int bench_ceilings(int argc, char** argv) {
   Options o;
   std::string device_name = "auto", why;
-  CLI::App app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
+  CommandLine app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
   app.add_option("--device", device_name, kDeviceHelp)->capture_default_str();
   add_whole_number(app, "--mebibytes", o.mebibytes, 1, 65536, "a copy's");
   add_whole_number(app, "--size", o.size, 16, 32768, "of the square matrices (8192; 3072 on a CPU)")->default_str("");

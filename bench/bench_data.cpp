@@ -187,7 +187,8 @@ void run(const Options& options) {
 
 int bench_data(int argc, char** argv) {
   Options options;
-  CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.", "bench-data");
+  CommandLine app("Measures the loader: training pictures a second and core, and the shares of its stages.",
+                  "bench-data");
   app.add_option("--data", options.data, "folder with pictures, searched through (default: draws its own JPEG crops)");
   add_whole_number(app, "--threads", options.threads, 1, 256, "loader threads");
   app.add_option("--size", options.size, "HEIGHTxWIDTH of the network's input")->capture_default_str();

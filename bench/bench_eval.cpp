@@ -106,7 +106,7 @@ int bench_eval(int argc, char** argv) {
   Sizes sizes;
   int repeat = 3, threads = 0;
   std::string json_path;
-  CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
+  CommandLine app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
   add_whole_number(app, "--queries", sizes.queries, 4, 1000000, "query images");
   add_whole_number(app, "--gallery", sizes.gallery, 4, 1000000, "gallery images");
   add_whole_number(app, "--dimension", sizes.dimension, 1, 1000000, "numbers in an embedding");

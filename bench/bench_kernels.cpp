@@ -125,11 +125,11 @@ void run(const Options& o) {
 
 int bench_kernels(int argc, char** argv) {
   Options o;
-  CLI::App app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
+  CommandLine app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", o.precisions, "f64, f32, bf16, f16, or several: f32,bf16")
       ->delimiter(',')
-      ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
+      ->one_of({"f64", "f32", "bf16", "f16"})
       ->capture_default_str();
   app.add_option("--filter", o.filter, "only ops whose name or shape holds this");
   add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")

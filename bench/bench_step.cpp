@@ -177,8 +177,8 @@ void run(const Options& o) {
 
 int bench_step(int argc, char** argv) {
   Options o;
-  CLI::App app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
-  app.add_option("--what", o.what, "train or embed")->check(CLI::IsMember({"train", "embed"}))->capture_default_str();
+  CommandLine app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
+  app.add_option("--what", o.what, "train or embed")->one_of({"train", "embed"})->capture_default_str();
   add_whole_number(app, "--batch", o.batch, 2, 4096, "pictures a step");
   app.add_option("--size", o.size, "pictures' HEIGHTxWIDTH")->capture_default_str();
   app.add_option("--depth", o.model.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();

@@ -67,9 +67,9 @@ int verify(const std::string& root, const std::string& trials, int threads) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Makes, checks and looks at data sets in SYSU-MM01's layout.", kProgram);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+  CommandLine app("Makes, checks and looks at data sets in SYSU-MM01's layout.", kProgram);
+  app.require_subcommand();
+  app.column_width(34);
 
   SynthConfig config;
   std::string out, sheet;

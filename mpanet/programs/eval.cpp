@@ -59,7 +59,7 @@ struct Options {
   int batch = 64, threads = 0;
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  "safetensors: last or best of a run, or other weights with the authors' names");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
@@ -170,9 +170,9 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(kAbout, kProgram);
+  CommandLine app(kAbout, kProgram);
   app.footer(kMore);
-  app.get_formatter()->column_width(34);
+  app.column_width(34);
   Options options;
   bool version = false;
   add_options(app, options);
