@@ -1,5 +1,5 @@
-// How all programs read their command line: --help exits with 0, a mistake with one line on stderr and 2. The work is
-// CLI11's, whose header is compiled in command_line.cpp alone; the names here are its own.
+// Command lines of all programs: --help exits with 0, an error prints one line on stderr and exits with 2. A thin layer
+// over CLI11, with its names: its header takes seconds to compile, so that only command_line.cpp includes it.
 #pragma once
 #include <fmt/core.h>
 
@@ -22,51 +22,53 @@ class Option;
 
 namespace mpanet {
 
-// What a program says about an option that it does not have, called with the option's name and the value after it; ""
-// if it knows nothing.
+// A program's hint about an unknown option. Called with the option's name and the word after it. Returns "" without a
+// hint.
 using UnknownOption = std::function<std::string(const std::string& name, const std::string& value)>;
 
-// The options of a program, or of one of its commands. What they are read into must outlive it.
+// The options of a program or of a subcommand. The variables that they are read into must outlive it.
 class CommandLine {
  public:
   class Option {
    public:
     explicit Option(CLI::Option& option) : option_(option) {}
     Option* required();
-    Option* one_of(const std::vector<std::string>& words);  // anything else is refused
-    Option* delimiter(char separator);                      // of several values in one word
-    Option* take_all();                                     // given again, it adds to what it took
+    Option* one_of(const std::vector<std::string>& words);  // other words are refused
+    Option* delimiter(char separator);                      // between several values in one word
+    Option* take_all();                                     // a repeated option adds its values
     Option* needs(const Option* other);
-    // What --help shows: the kind of value, and the default.
+    // For --help: the kind of value, and the default.
     Option* type_name(const std::string& name);
     Option* default_str(const std::string& text);
-    Option* capture_default_str();  // what the variable holds now
+    Option* capture_default_str();  // the variable's value now
 
    private:
     CLI::Option& option_;
   };
 
   CommandLine(const std::string& about, const std::string& name);
+  CommandLine(CommandLine&&) noexcept = default;
+  CommandLine& operator=(CommandLine&&) = delete;
 
-  // `name` begins with -- , or is the name of what stands without an option.
+  // An option "--x", or a positional argument "X".
   Option* add_option(const std::string& name, std::string& value, const std::string& help);
   Option* add_option(const std::string& name, std::vector<std::string>& values, const std::string& help);
-  // "--x", or "--x,!--no-x" for one that can be turned off too.
+  // "--x", or "--x,!--no-x" for a flag that can be turned off.
   Option* add_flag(const std::string& name, bool& value, const std::string& help);
-  // `take` gets the word; where it returns false, the message is "NAME: expected ALLOWED, got ...".
+  // `take` is called with the word. When it returns false, the error is "NAME: expected ALLOWED, got ...".
   Option* add_checked(const std::string& name, const std::string& allowed, const std::string& help,
                       std::function<bool(const std::string& word)> take);
 
   CommandLine* add_subcommand(const std::string& name, const std::string& about);
   void require_subcommand();
-  bool parsed() const;  // whether this command was given
+  bool parsed() const;  // whether this subcommand was given
 
-  void take_last();  // of an option that is given again; for options that are added afterwards
+  void take_last();  // a repeated option overwrites; for options added afterwards
   void footer(const std::string& text);
-  void column_width(size_t columns);  // of the options' names in --help
+  void column_width(size_t columns);  // of the left column in --help
   std::string help() const;
 
-  // The value of an option as it was typed; nothing where it was not given.
+  // The value of an option as it was typed; nullopt when the option was not given.
   std::optional<std::string> given(const std::string& name) const;
 
  private:
@@ -79,7 +81,7 @@ class CommandLine {
   std::list<CommandLine> commands_;
 };
 
-// The exit code to end with at once, or nothing: go on.
+// Returns the exit code when the program has to end now, after --help or an error; else nullopt.
 std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, const UnknownOption& hint = {});
 
 namespace command_line {
@@ -93,7 +95,7 @@ struct Plain<std::optional<T>> {
   using type = T;
 };
 
-// `parse` makes a number of a word, or nothing where it is none. --help shows what a plain `value` holds.
+// `parse` returns the number in a word, or nullopt when it is none.
 template <class Number, class Value>
 CommandLine::Option* add(CommandLine& app, const std::string& name, Value& value, Number low, Number high,
                          const char* kind, const std::string& help,
@@ -111,8 +113,8 @@ CommandLine::Option* add(CommandLine& app, const std::string& name, Value& value
 
 }  // namespace command_line
 
-// An option that takes a whole number in low..high, and nothing else: CLI11's own conversion also takes 0x10, 010 for
-// 8, spaces and words such as true. `value` may be a std::optional; else --help shows what it holds as the default.
+// An option that takes a whole number in low..high. CLI11's own conversion would also accept 0x10, 010 for 8, spaces
+// and words such as true. `value` may be a std::optional; otherwise --help shows its value as the default.
 template <class Value, class Int = typename command_line::Plain<Value>::type>
 CommandLine::Option* add_whole_number(CommandLine& app, const std::string& name, Value& value,
                                       std::type_identity_t<Int> low, std::type_identity_t<Int> high,
@@ -120,7 +122,7 @@ CommandLine::Option* add_whole_number(CommandLine& app, const std::string& name,
   return command_line::add<Int>(app, name, value, low, high, "a whole number", help, parse_whole<Int>);
 }
 
-// The same with fractions: 0.5, 1e-3. Neither inf nor nan is a number here.
+// The same for a real number: 0.5, 1e-3. inf and nan are errors.
 inline CommandLine::Option* add_number(CommandLine& app, const std::string& name, double& value, double low,
                                        double high, const std::string& help) {
   return command_line::add<double>(app, name, value, low, high, "a number", help, parse_number);

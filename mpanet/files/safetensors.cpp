@@ -17,7 +17,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the format is little endian");
 using nlohmann::json;
 
-constexpr uint64_t kLongestHeader = 100'000'000;  // as in the format's own library
+constexpr uint64_t kLongestHeader = 100'000'000;  // bytes; the limit of the format's own library
 constexpr uint64_t kLongestPipedWeights = uint64_t{4} << 30;
 constexpr size_t kChunk = 1 << 16;  // elements converted at a time
 constexpr struct {
@@ -55,7 +55,7 @@ void to_double(Dtype dtype, const std::vector<uint8_t>& raw, size_t count, doubl
   }
 }
 
-// The three members of a header entry, checked one by one; `where` begins every message.
+// Parses and checks one entry of the header. Messages begin with `where`.
 TensorFile::Entry parse_entry(const json& value, const std::string& where, uint64_t data_bytes) {
   TensorFile::Entry entry;
   if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets"))
