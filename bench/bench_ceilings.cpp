@@ -7,6 +7,7 @@
 #include "bench/stopwatch.h"
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/random.h"

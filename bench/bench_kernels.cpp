@@ -11,6 +11,7 @@
 #include "bench/op_report.h"
 #include "bench/pass_timer.h"
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"

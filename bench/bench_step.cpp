@@ -9,6 +9,7 @@
 
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/output.h"
 #include "core/base/program.h"

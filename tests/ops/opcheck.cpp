@@ -27,6 +27,7 @@
 #include <limits>
 
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/program.h"
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/threads.h"
