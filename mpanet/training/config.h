@@ -54,7 +54,7 @@ TrainConfig parse_config(std::string_view text, const std::string& source);
 // Applies "key=value" with the same checks. The value is JSON; a bare word is a string, and 80,120 is a list.
 void set_config(TrainConfig& config, const std::string& assignment);
 
-// What holds between keys (a picture large enough for the network). read_config() does
+// What holds between keys: a picture large enough for the network, a term of the loss that is left. read_config() does
 // not call it, because --set may follow. UserError with the keys.
 void check_config(const TrainConfig& config, const std::string& source);
 
