@@ -14,6 +14,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/temporary.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/interrupt.h"
+#include "core/base/number_list.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/text.h"
@@ -110,9 +111,9 @@ int import(const ImportOptions& options) {
 }
 
 // The commands' options. Every command has its own function, called once it was parsed.
-using Commands = std::vector<std::pair<CLI::App*, std::function<int()>>>;
+using Commands = std::vector<std::pair<CommandLine*, std::function<int()>>>;
 
-void add_stats(CLI::App& app, Commands& commands) {
+void add_stats(CommandLine& app, Commands& commands) {
   struct Given {
     std::string root, kind;
     int split = 1;
@@ -136,7 +137,7 @@ void add_stats(CLI::App& app, Commands& commands) {
   commands.emplace_back(command, [given] { return stats(given->root, given->kind, given->split, given->options); });
 }
 
-void add_import(CLI::App& app, Commands& commands) {
+void add_import(CommandLine& app, Commands& commands) {
   const auto given = std::make_shared<ImportOptions>();
   auto* command =
       app.add_subcommand("import", "Make a CSV manifest of an ordinary folder tree. The data set is then csv.");
@@ -149,10 +150,13 @@ void add_import(CLI::App& app, Commands& commands) {
   command->add_option("--out", given->out, "the manifest; without it manifest.csv in DIR; must not exist");
   command->add_option("--visible", given->visible, "further words for the visible modality")->delimiter(',');
   command->add_option("--infrared", given->infrared, "further words for the infrared one")->delimiter(',');
-  command
-      ->add_option("--infrared-cameras", given->infrared_cameras,
-                   "without {modality}: the numbers of the infrared cameras, such as 3,6")
-      ->delimiter(',');
+  command->add_checked("--infrared-cameras", "numbers such as 3,6",
+                       "without {modality}: the numbers of the infrared cameras, such as 3,6",
+                       [given](const std::string& word) {
+                         const auto cameras = parse_number_list(word, 0, 999);
+                         if (cameras) given->infrared_cameras = *cameras;
+                         return cameras.has_value();
+                       });
   add_number(*command, "--test-share", given->test_share, 0, 1,
              "without {split}: the share of the identities that is for the test");
   command->add_flag("--query-visible", given->query_visible,
@@ -161,9 +165,9 @@ void add_import(CLI::App& app, Commands& commands) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+  CommandLine app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
+  app.require_subcommand();
+  app.column_width(34);
 
   SynthConfig config;
   std::string out, sheet;
