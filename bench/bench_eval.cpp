@@ -14,6 +14,7 @@
 #include "core/base/random.h"
 #include "core/base/threads.h"
 #include "data/sets/matfile.h"
+#include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
 
 using namespace mpanet;

@@ -21,7 +21,7 @@ constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::a
 }
 
 // What a random stream is for; each value is a separate family of streams. Append only: the numbers are in results.
-enum class Purpose : uint32_t { Init = 1, Sampler, Augment, Synth, Chance, Test };
+enum class Purpose : uint32_t { Init = 1, Sampler, Augment, Synth, Chance, Test, Bootstrap };
 
 class Random {
  public:

@@ -8,12 +8,16 @@
 
 namespace mpanet {
 
+// What a test image is for. Any: the protocol decides, by modality.
+enum class Role : uint8_t { Any, Query, Gallery };
+
 struct ImageRecord {
   std::string path;  // relative to the data set's root, with '/': cam1/0006/0001.jpg
   int identity = 0;  // the data set's own number of the person
   int camera = 0;    // from 1
   bool infrared = false;
-  int label = -1;  // training: class index 0..classes-1; test: -1
+  int label = -1;         // training: class index 0..classes-1; test: -1
+  Role role = Role::Any;  // of a test image
   bool operator==(const ImageRecord&) const = default;
 };
 

@@ -102,23 +102,27 @@ void check_features_writable(const std::string& folder) {
   for (const std::string& path : {numbers_path(folder), images_path(folder)}) OutputFile(path, OutputFile::Open::Later);
 }
 
-void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings) {
+std::string images_text(const std::vector<ImageRecord>& images) {
+  std::string text = fmt::format("{}\n", kHeader);
+  for (const ImageRecord& image : images)
+    text +=
+        fmt::format("{},{},{},{}\n", image.path, image.identity, image.camera, image.infrared ? "infrared" : "visible");
+  return text;
+}
+
+void write_features(const std::string& folder, const std::vector<ImageRecord>& images, const Embeddings& embeddings) {
   MadeFiles made;
   made.make_folders(folder);
-  std::string images = fmt::format("{}\n", kHeader);
-  for (const auto* part : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *part)
-      images += fmt::format("{},{},{},{}\n", image.path, image.identity, image.camera,
-                            image.infrared ? "infrared" : "visible");
   OutputFile list(images_path(folder)), numbers(numbers_path(folder));
-  list.write(images);
-  const int64_t count = static_cast<int64_t>(plan.queries.size() + plan.gallery.size());
-  write_npy(numbers, {count, embeddings.dimension}, embeddings.values.data());
+  list.write(images_text(images));
+  write_npy(numbers, {static_cast<int64_t>(images.size()), embeddings.dimension}, embeddings.values.data());
   OutputFile::commit_together(list, numbers);
   made.keep();
 }
 
-Embeddings read_features(const std::string& folder, const EvaluationPlan& plan) {
+std::vector<ImageRecord> read_feature_images(const std::string& folder) { return read_images(images_path(folder)); }
+
+Embeddings read_features(const std::string& folder, const std::vector<ImageRecord>& wanted) {
   const std::string csv = images_path(folder), npy = numbers_path(folder);
   const std::vector<ImageRecord> images = read_images(csv);
   const auto rows = rows_by_path(images, csv);
@@ -132,18 +136,17 @@ Embeddings read_features(const std::string& folder, const EvaluationPlan& plan) 
   const size_t dimension = numbers.shape[1];
   Embeddings embeddings;
   embeddings.dimension = static_cast<int>(dimension);
-  embeddings.values.reserve((plan.queries.size() + plan.gallery.size()) * dimension);
-  for (const auto* list : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *list) {
-      const auto found = rows.find(image.path);
-      if (found == rows.end()) fail("{}: {} is missing, which the protocol needs", csv, image.path);
-      const ImageRecord& given = images[found->second];
-      if (given.identity != image.identity || given.camera != image.camera || given.infrared != image.infrared)
-        fail("{} line {}: expected {} for {}, got {}", csv, found->second + 2, describe(image), image.path,
-             describe(given));
-      const auto row = numbers.values.begin() + found->second * dimension;
-      embeddings.values.insert(embeddings.values.end(), row, row + dimension);
-    }
+  embeddings.values.reserve(wanted.size() * dimension);
+  for (const ImageRecord& image : wanted) {
+    const auto found = rows.find(image.path);
+    if (found == rows.end()) fail("{}: {} is missing, which the protocol needs", csv, image.path);
+    const ImageRecord& given = images[found->second];
+    if (given.identity != image.identity || given.camera != image.camera || given.infrared != image.infrared)
+      fail("{} line {}: expected {} for {}, got {}", csv, found->second + 2, describe(image), image.path,
+           describe(given));
+    const auto row = numbers.values.begin() + static_cast<ptrdiff_t>(found->second * dimension);
+    embeddings.values.insert(embeddings.values.end(), row, row + static_cast<ptrdiff_t>(dimension));
+  }
   return embeddings;
 }
 

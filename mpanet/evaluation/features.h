@@ -4,22 +4,27 @@
 //   cam1/0006/0001.jpg,6,1,visible
 #pragma once
 #include <string>
+#include <vector>
 
-#include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/similarity.h"
 
 namespace mpanet {
 
 // UserError unless write_features() could write there now. Leaves nothing behind.
 void check_features_writable(const std::string& folder);
 
-// Writes both files, making the folder if it is missing; queries first, then the gallery. After an error the folder is
-// as it was.
-void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings);
+// Writes both files, a row per image, making the folder if it is missing. After an error the folder is as it was.
+void write_features(const std::string& folder, const std::vector<ImageRecord>& images, const Embeddings& embeddings);
 
-// The plan's embeddings out of a folder whose rows may stand in any order; rows that the plan does not need are left
-// out. UserError, one line naming the file: another number of rows in the two files, a malformed line or header, a path
-// given twice, a number that is not finite, an image that the protocol needs missing, an identity, camera or modality
-// that contradicts the data set's.
-Embeddings read_features(const std::string& folder, const EvaluationPlan& plan);
+// The images' embeddings out of a folder whose rows may stand in any order; rows of others are left out. UserError, one
+// line naming the file: another number of rows in the two files, a malformed line or header, a path given twice, a
+// number that is not finite, an image missing, an identity, camera or modality that contradicts the data set's.
+Embeddings read_features(const std::string& folder, const std::vector<ImageRecord>& images);
+
+// images.csv with a line per image.
+std::string images_text(const std::vector<ImageRecord>& images);
+
+// What images.csv of a folder lists, in its order.
+std::vector<ImageRecord> read_feature_images(const std::string& folder);
 
 }  // namespace mpanet

@@ -1,40 +1,34 @@
-// Evaluation protocols: who queries, who may be found, and which gallery each trial draws (docs/method.md, section 5).
-// A protocol is planned once into plain values; ranking.h works on those and knows no data set. Another protocol is
-// another planning function here and nothing elsewhere.
+// Evaluation protocols by name (docs/method.md, section 5): from a data set's test images to a plan.
+//
+//   sysu            SYSU-MM01's official one, with the trial file
+//   agw             SYSU-MM01 as the AGW code base evaluates it: galleries drawn by Python's generator, no trial file
+//   regdb           both directions, the whole gallery
+//   llcm            both directions, galleries drawn as in agw
+//   llcm-released   the same, but visible to infrared the queries are drawn and not the gallery, as the released script
+//                   does it
+//   csv             query and gallery by the manifest
 #pragma once
-#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/sets/dataset.h"
 #include "data/sets/matfile.h"
+#include "mpanet/evaluation/plan.h"
 
 namespace mpanet {
-
-// One line of a result table: a kind of gallery, drawn anew in every trial.
-struct Setting {
-  std::string mode;   // "all" or "indoor"
-  std::string shots;  // "single" or "multi"
-  bool operator==(const Setting&) const = default;
-};
-
-struct EvaluationPlan {
-  std::string protocol;              // "sysu"
-  std::string direction;             // in words: who queries whom
-  std::vector<ImageRecord> queries;  // by ascending path
-  std::vector<ImageRecord> gallery;  // every image that some trial may draw, by ascending path: ties rank in this order
-  std::vector<Setting> settings;     // at least one; settings.size() * trials <= 64
-  int trials = 0;                    // of every setting
-  std::vector<uint64_t> drawn;       // per gallery image: bit (setting * trials + trial) says that the trial draws it
-  // True: this query does not see this gallery image (same place, say). Null: every query sees every image.
-  bool (*skips)(int query_camera, int gallery_camera) = nullptr;
-};
 
 // What of a protocol to evaluate; empty: all of it.
 struct SettingFilter {
   std::string mode, shots;
 };
+
+enum class Direction { InfraredToVisible, VisibleToInfrared };
+// "infrared-to-visible"; in words: "infrared queries, visible gallery".
+const char* name_of(Direction direction);
+const char* words_of(Direction direction);
 
 // SYSU-MM01: all infrared test images query; the gallery is visible, of cameras 1, 2, 4, 5 (all search) or 1, 2
 // (indoor), the first 1 (single shot) or 10 (multi shot) images of each identity and camera in the trial's permutation.
@@ -42,10 +36,46 @@ struct SettingFilter {
 // `test_ids`; no picture is looked for on disk. UserError when there is no query or no gallery image at all.
 EvaluationPlan plan_sysu(const std::vector<int>& test_ids, const TrialFile& trials, const SettingFilter& filter = {});
 
-// A protocol by name ("sysu") for the data set in `root`: reads exp/ and the trial file (`trial_file`, or where the
-// data set keeps it). UserError that lists the known names; else what reading says.
+// The others take the test images by ascending path. UserError when there is no query or no gallery image.
+//
+// AGW: trial t seeds Python's generator with t, anew for every mode, and draws one image of each identity and camera,
+// identities and then cameras ascending, from its images by ascending path. Camera 3's queries skip camera 2. Single
+// shot alone.
+EvaluationPlan plan_agw(const std::vector<ImageRecord>& test, const SettingFilter& filter = {});
+// RegDB: all images of one modality query all of the other. Nothing is skipped; one trial.
+EvaluationPlan plan_regdb(const std::vector<ImageRecord>& test, Direction direction);
+// LLCM: one image of each identity and camera of the gallery's modality, drawn as in plan_agw(), ten trials; pairs of
+// equal identity and equal camera are skipped. `released`: see above.
+EvaluationPlan plan_llcm(const std::vector<ImageRecord>& test, Direction direction, bool released);
+
+struct CsvOptions {
+  std::optional<Direction> direction;  // without it all queries and the whole gallery, whatever their modality
+  bool skip_same_camera = false;       // a query does not see its identity's gallery images of its own camera
+  bool single_shot = false;            // ten trials, galleries drawn as in plan_agw(); else one with the whole gallery
+};
+// A manifest: images by their role.
+EvaluationPlan plan_csv(const std::vector<ImageRecord>& test, const CsvOptions& options = {});
+
+struct ProtocolOptions {
+  std::string protocol = "sysu";
+  std::string root;        // the data set's folder
+  std::string trial_file;  // sysu: if it stands elsewhere
+  SettingFilter filter;    // sysu, agw
+  std::string direction;   // a name, or empty for all that the protocol has
+  // agw without any picture on disk: another list of images, asked for where it is needed.
+  std::function<std::vector<ImageRecord>()> listed;
+};
+
+// The plans of a protocol, one per direction. UserError that lists the known protocols; for an option that the protocol
+// does not have; else what reading the data set says.
+std::vector<EvaluationPlan> plan_evaluations(const ProtocolOptions& options);
+
+// The one plan of "sysu", for the data set in `root`.
 EvaluationPlan plan_evaluation(std::string_view protocol, const std::string& root, const std::string& trial_file = "",
                                const SettingFilter& filter = {});
+
+// The data set that a protocol evaluates on. UserError as above.
+DatasetKind dataset_of(std::string_view protocol);
 
 // UserError that names the first image of the plan missing from `on_disk` (by ascending path) and says how many are.
 // Returns how many test images on disk the protocol does not know; they take no part.

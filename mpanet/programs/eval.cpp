@@ -1,4 +1,4 @@
-// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
+// mpanet-eval: evaluation by a published protocol of a network, of a folder of embeddings, or of chance.
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -12,13 +12,20 @@
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
+#include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/feature_choice.h"
 #include "mpanet/evaluation/features.h"
 #include "mpanet/evaluation/match_sheet.h"
+#include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/rerank.h"
+#include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/training/free_memory.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/train_plan.h"
 
@@ -27,34 +34,41 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-eval";
 
-constexpr const char* kAbout = R"(Evaluates on SYSU-MM01's protocol: infrared queries, visible gallery.
+constexpr const char* kAbout = R"(Evaluates by a published protocol.
 
   mpanet-eval --checkpoint runs/first/best.safetensors --data SYSU-MM01
   mpanet-eval --features FOLDER --data SYSU-MM01      (no picture needed, only exp/)
-  mpanet-eval --chance 1 --data SYSU-MM01)";
+  mpanet-eval --chance 1 --data SYSU-MM01 --protocol agw
+  mpanet-eval --compare a.json b.json                 (files of --json))";
 
 constexpr const char* kMore = R"(
-Prints the mean over ten trials of rank-1, 5, 10 and 20, mAP and mINP in percent, with the numbers of queries, gallery
-images and queries without a right image (left out), for all and indoor search, single and multi shot.
+Protocols:
+  sysu           SYSU-MM01's official one: all and indoor search, single and multi shot, ten trials of the trial file
+                 rand_perm_cam.mat, looked for in exp/ and evaluation/data_split/ of the data set
+  agw            SYSU-MM01 as the AGW code base evaluates it: single shot, ten trials drawn by Python's generator; needs
+                 no trial file
 
-Embeddings are L2-normalised, the distance is the squared Euclidean one; equal distances rank by ascending path, and an
-embedding of zeros stays zero. Classifiers in the checkpoint are ignored: it may have been trained on any number of
-identities.
+Prints rank-1, 5, 10 and 20, mAP and mINP in percent, mean and standard deviation (n - 1) over the trials, with the
+numbers of queries, gallery images and queries without a right image (left out).
+
+Without options distance, feature and the rest are what the protocol's authors take. Equal distances rank by ascending
+path. Classifiers in the checkpoint are ignored: it may have been trained on any number of identities.
 
 A features folder holds features.npy, (N, D) float32, and images.csv with a line per row:
   path,identity,camera,modality
   cam1/0006/0001.jpg,6,1,visible
-Rows may stand in any order; rows that the protocol does not need are left out.
-
-The trial file rand_perm_cam.mat is looked for in exp/ and evaluation/data_split/ of the data set.
+Rows may stand in any order; rows that the protocol does not need are left out. --list prints such a list of what it
+needs.
 
 Exit code 0: done; 2: bad input (one line on stderr says what).)";
 
 struct Options {
-  std::string checkpoint, features, data, protocol = "sysu", trials, json, save_features, sheet, size;
+  std::string checkpoint, features, data, json, save_features, sheet, size;
   std::optional<uint64_t> chance;
-  SettingFilter filter;
-  bool per_trial = false;
+  ProtocolOptions protocol;
+  std::string distance, feature = "bn", parts = "all", cmc;
+  std::vector<int> ranks;
+  bool per_trial = false, flip = false, rerank = false, list = false;
   std::string device = "auto", precision = "f32", conv, gemm;
   int batch = 64, threads = 0;
 };
@@ -67,10 +81,25 @@ void add_options(CLI::App& app, Options& options) {
                    "SEED: random embeddings, instead of --checkpoint")
       ->type_name("SEED");
   app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
-  app.add_option("--protocol", options.protocol, "sysu")->capture_default_str();
-  app.add_option("--mode", options.filter.mode, "all or indoor; without it both");
-  app.add_option("--shots", options.filter.shots, "single or multi; without it both");
-  app.add_option("--trials", options.trials, "trial file, if it stands elsewhere");
+  app.add_option("--protocol", options.protocol.protocol, "see below")->capture_default_str();
+  app.add_option("--mode", options.protocol.filter.mode, "all or indoor; without it both");
+  app.add_option("--shots", options.protocol.filter.shots, "single or multi; without it all that the protocol has");
+  app.add_option("--direction", options.protocol.direction,
+                 "infrared-to-visible or visible-to-infrared; without it all that the protocol has");
+  app.add_option("--trials", options.protocol.trial_file, "trial file, if it stands elsewhere");
+  app.add_option("--distance", options.distance,
+                 "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine");
+  app.add_option("--feature", options.feature, "bn or before-bn: the BN neck's output or its input")
+      ->capture_default_str();
+  app.add_option("--parts", options.parts, "all, or some of the feature's pieces: 1,3,global")->capture_default_str();
+  app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
+  app.add_flag("--rerank", options.rerank, "k-reciprocal re-ranking (k1 20, k2 6, lambda 0.3)");
+  app.add_option("--cmc", options.cmc, "identities or images: what CMC counts");
+  app.add_option("--ranks", options.ranks, "further ranks of CMC: 2,50")
+      ->delimiter(',')
+      ->expected(1)
+      ->check(CLI::Range(1, 1000000));
+  app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
   app.add_option("--json", options.json, "write the results to this file");
   app.add_option("--save-features", options.save_features, "write the embeddings to this folder");
@@ -85,14 +114,24 @@ void add_options(CLI::App& app, Options& options) {
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
+// What only a network can do.
+void check_network_options(const Options& options) {
+  if (!options.checkpoint.empty()) return;
+  if (!options.size.empty()) fail("--size: only with --checkpoint");
+  if (options.flip) fail("--flip: only with --checkpoint");
+  if (options.feature != "bn") fail("--feature: only with --checkpoint");
+  if (options.parts != "all") fail("--parts: only with --checkpoint");
+}
+
 void check_options(const Options& options) {
+  if (options.data.empty()) fail("--data is needed (see --help)");
+  if (options.list) return;
   const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
   if (sources != 1)
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
   choose_vendors(options.conv, options.gemm, choose_device(options.device));
   parse_precision(options.precision, "--precision");
-  if (options.data.empty()) fail("--data is needed (see --help)");
-  if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
+  check_network_options(options);
   // The results name what was evaluated.
   for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
     if (!options.json.empty() && !is_utf8(name))
@@ -107,15 +146,52 @@ void set_size(const std::string& text, ModelConfig& model) {
   std::tie(model.height, model.width) = *size;
 }
 
-Embeddings embed(const Options& options, const EvaluationPlan& plan, const ThreadChoice& threads) {
-  const Checkpoint checkpoint(options.checkpoint);
-  const Dataset data = read_dataset(parse_dataset_kind(options.protocol), options.data, Split::Test);
-  const size_t others = check_images(plan, data.test);
-  if (others > 0)
+// The plans as the options want them.
+std::vector<EvaluationPlan> make_plans(const Options& options) {
+  ProtocolOptions wanted = options.protocol;
+  wanted.root = options.data;
+  if (!options.features.empty()) wanted.listed = [&] { return read_feature_images(options.features); };
+  std::vector<EvaluationPlan> plans = plan_evaluations(wanted);
+  for (EvaluationPlan& plan : plans) {
+    if (!options.distance.empty()) plan.distance = parse_distance(options.distance);
+    if (!options.cmc.empty()) plan.cmc = parse_cmc(options.cmc);
+    plan.more_ranks = options.ranks;
+    plan.rerank = options.rerank;
+    if (options.rerank) check_rerank(plan);
+  }
+  return plans;
+}
+
+void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
+  for (const EvaluationPlan& plan : plans) {
+    const size_t needed = plan.rerank ? rerank_bytes(plan) : 0, free = free_memory();
+    if (free > 0 && needed > free)
+      fail("--rerank: the distances of {} images need {}, free are {}", plan.queries.size() + plan.gallery.size(),
+           format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(free)));
+  }
+}
+
+// The data set must have what the protocol lists.
+void check_on_disk(const Options& options, const std::vector<EvaluationPlan>& plans) {
+  const Dataset data = read_dataset(dataset_of(options.protocol.protocol), options.data, Split::Test);
+  const size_t others = check_images(plans.front(), data.test);
+  if (others > 0 && options.protocol.protocol == "sysu")
     note(fmt::format("note: {} not in the trial file or in no camera of the protocol",
                      counted(others, "test picture is", "test pictures are")));
+}
+
+struct Embedded {
+  Embeddings embeddings;
+  std::string feature;  // what they are
+  std::string checkpoint;
+};
+
+Embedded embed(const Options& options, const std::vector<ImageRecord>& images, const ThreadChoice& threads) {
+  const Checkpoint checkpoint(options.checkpoint);
   EngineConfig config;
   config.model = checkpoint.embedding_model();
+  const int parts = config.model.parts;
+  const FeatureChoice choice = parse_feature(options.feature, options.parts, parts);
   if (!options.size.empty()) set_size(options.size, config.model);
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
@@ -123,7 +199,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
   note("device: " + why);
   note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
-  config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
+  config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
   check_image_size(config.model);
   const size_t needed = plan_memory(config).total();
   const FreeMemory free = find_free_memory(config.device);
@@ -135,36 +211,61 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
          format_bytes(static_cast<double>(available)));
   const auto engine = make_engine(config);
   checkpoint.load_embedding(*engine);
+  if (choice.before_neck) bypass_neck(*engine);
   EmbedOptions how;
   how.height = config.model.height;
   how.width = config.model.width;
   how.batch = config.embed_batch;
   how.threads = usable_processors();
-  return embed_images(*engine, plan, options.data, how);
+  how.flip = options.flip;
+  Embedded made{embed_images(*engine, images, options.data, how), describe(choice, parts),
+                sha256_of_file(options.checkpoint)};
+  keep_pieces(choice, parts, made.embeddings);
+  made.feature += fmt::format(", {} numbers, {}", made.embeddings.dimension,
+                              std::filesystem::path(options.checkpoint).filename().string());
+  return made;
 }
 
-std::string feature_of(const Options& options, const Embeddings& embeddings) {
-  const std::string file = std::filesystem::path(options.checkpoint).filename().string();
-  if (options.chance) return fmt::format("{} random numbers, seed {}", embeddings.dimension, *options.chance);
-  if (!options.features.empty()) return fmt::format("{} numbers of {}", embeddings.dimension, options.features);
-  return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
+Embedded embeddings_for(const Options& options, const std::vector<ImageRecord>& images, const ThreadChoice& threads) {
+  if (!options.checkpoint.empty()) return embed(options, images, threads);
+  Embedded made;
+  if (options.chance) {
+    made.embeddings = chance_embeddings(images.size(), *options.chance);
+    made.feature = fmt::format("{} random numbers, seed {}", made.embeddings.dimension, *options.chance);
+  } else {
+    made.embeddings = read_features(options.features, images);
+    made.feature = fmt::format("{} numbers of {}", made.embeddings.dimension, options.features);
+  }
+  note(threads.text);
+  return made;
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
   // Found out before the pictures are embedded, not after.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
-  const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
-  const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
-                                : options.features.empty() ? embed(options, plan, threads)
-                                                           : read_features(options.features, plan);
-  const std::string feature = feature_of(options, embeddings);
-  if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
-  if (options.checkpoint.empty()) note(threads.text);
-  const auto results = rank_embeddings(plan, embeddings);
-  fmt::print("{}", results_table(plan, results, printable(feature), options.per_trial));
-  if (json) write_file(*json, results_json(plan, results, feature).dump(2) + "\n");
-  if (sheet) write_match_sheet(*sheet, options.data, plan, embeddings);
+  const std::vector<EvaluationPlan> plans = make_plans(options);
+  check_rerank_memory(plans);
+  if (!options.checkpoint.empty()) check_on_disk(options, plans);
+  const std::vector<ImageRecord> images = images_of(plans);
+  const Embedded all = embeddings_for(options, images, threads);
+  if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
+  const ResultFacts facts{all.feature, options.flip, all.checkpoint};
+  std::vector<std::vector<SettingResult>> results;
+  std::vector<Evaluation> evaluations;
+  for (const EvaluationPlan& plan : plans) {
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, all.embeddings)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, all.embeddings)));
+    ResultFacts printed = facts;
+    printed.feature = printable(facts.feature);
+    fmt::print("{}", results_table({plan, results.back()}, printed, options.per_trial));
+  }
+  for (size_t i = 0; i < plans.size(); i++) evaluations.push_back({plans[i], results[i]});
+  if (json) write_file(*json, json_text(results_json(evaluations, facts)));
+  if (sheet) {
+    const EvaluationPlan& plan = plans.front();
+    write_match_sheet(*sheet, options.data, plan, embeddings_of(plan, images, all.embeddings));
+  }
 }
 
 int run(int argc, char** argv) {
@@ -178,6 +279,7 @@ int run(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_options(options);
+  if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options)))), 0;
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
   evaluate(options, threads);

@@ -15,6 +15,8 @@
 #include "core/base/threads.h"
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "mpanet/network/vendors.h"
@@ -221,7 +223,7 @@ class Trainer {
     options.after_batch = [] {
       if (interrupted()) throw Interrupted{};
     };
-    const auto results = rank_embeddings(*evaluated_, embed_images(engine_, *evaluated_, data_.root, options));
+    const auto results = rank_embeddings(*evaluated_, embed_images(engine_, images_of({*evaluated_}), data_.root, options));
     const double rank1 = metric(results, "all", "single", "rank1");  // NaN, no query has a match: never the best
     const bool best = rank1 > p_.best_rank1;
     if (best) {

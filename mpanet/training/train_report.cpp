@@ -9,7 +9,7 @@
 #include "core/base/progress.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
-#include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/results.h"
 
 namespace mpanet {
 namespace {
@@ -105,8 +105,9 @@ void TrainReport::epoch(const Progression& progression) {
 
 void TrainReport::evaluation(const Progression& progression, const EvaluationPlan& plan,
                              const std::vector<SettingResult>& results, bool best) {
-  ordered_json all = results_json(plan, results, "BN neck output")["results"];
-  for (auto& result : all) result.erase("per_trial");
+  ordered_json all = results_json({{plan, results}}, {"BN neck output", false, ""})["results"];
+  for (auto& result : all)
+    for (const char* key : {"per_trial", "per_query"}) result.erase(key);
   log_.append({{"kind", "evaluation"},
                {"step", progression.step},
                {"epoch", progression.epoch},
