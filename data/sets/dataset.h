@@ -1,5 +1,5 @@
-// What every data set looks like to the programs: lists of images. A reader per layout fills them; batches are drawn
-// from the list by a sampler. Another layout (RegDB, LLCM, a CSV list) is another kind here and nothing elsewhere.
+// Data sets as lists of images. Each layout on disk has a reader that fills the lists. A Sampler draws batches from
+// them. A new layout needs a new DatasetKind and its reader, and no change elsewhere.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@ enum class Role : uint8_t { Any, Query, Gallery };
 
 struct ImageRecord {
   std::string path;  // relative to the data set's root, with '/': cam1/0006/0001.jpg
-  int identity = 0;  // the data set's own number of the person
+  int identity = 0;  // the person's number in the data set
   int camera = 0;    // from 1
   bool infrared = false;
   int label = -1;         // training: class index 0..classes-1; test: -1
@@ -34,16 +34,15 @@ DatasetKind parse_dataset_kind(std::string_view name);
 
 enum class Split { Train, Test, Both };
 
-// Lists the pictures of the wanted split (the other stays empty) without opening them. UserError, one line, when a
-// folder or list is missing or malformed, an identity has no image, or training lacks a modality.
+// Lists the pictures of a split without opening them; the list of the other split stays empty. UserError, one line,
+// when a folder or list is missing or malformed, an identity has no image, or training lacks a modality.
 Dataset read_dataset(DatasetKind kind, const std::string& root, Split split = Split::Both);
 
-// Draws the batches of an epoch. What it draws depends on (seed, epoch) alone, so (epoch, batch) is all that resuming
-// needs.
+// Draws the batches of an epoch. They depend on (seed, epoch) alone, so a run can be resumed from (epoch, batch).
 class Sampler {
  public:
   virtual ~Sampler() = default;
-  // Epoch from 1: each batch is a list of indices into Dataset::train, in batch order.
+  // The batches of an epoch (from 1), in order. A batch is a list of indices into Dataset::train.
   virtual std::vector<std::vector<int>> epoch(uint32_t epoch) const = 0;
 };
 

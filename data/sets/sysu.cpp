@@ -14,7 +14,7 @@ namespace mpanet {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kMaxIdentity = 9999;  // four digits in the layout
+constexpr int kMaxIdentity = 9999;  // folder names have four digits
 
 std::string join(const std::string& root, const std::string& relative) { return (fs::path(root) / relative).string(); }
 
@@ -26,7 +26,7 @@ void require_folder(const std::string& path, const char* what) {
   if (status.type() != fs::file_type::directory) fail("{}: expected a folder ({}), got a file", path, what);
 }
 
-// The images of one identity under one camera, by name; none when the camera never saw it.
+// Appends the images of one identity by one camera, sorted by name; none when there is no such folder.
 void scan(const std::string& root, int camera, int identity, int label, std::vector<ImageRecord>& out) {
   const std::string folder = fmt::format("cam{}/{:04d}", camera, identity);
   std::error_code error;
@@ -61,7 +61,7 @@ void require_modalities(const std::string& root, const std::vector<ImageRecord>&
     fail("{}: no visible {} image (cameras 1, 2, 4 and 5)", root, split);
 }
 
-// An identity in two lists would leak training people into the test, or be two classes at once.
+// An identity in two lists would put a training person into the test set, or would be two classes.
 void require_disjoint(const std::string& first_path, const std::vector<int>& first, const std::string& second_path,
                       const std::vector<int>& second) {
   const std::set<int> known(first.begin(), first.end());
@@ -99,7 +99,7 @@ std::vector<int> read_id_list(const std::string& path) {
     const size_t comma = std::min(text.find(',', begin), text.size());
     const std::string_view field(text.data() + begin, comma - begin);
     begin = comma + 1;
-    // A comma at the end of the line is harmless.
+    // A comma at the end of the line is allowed.
     if (comma == text.size() && !ids.empty() && field.find_first_not_of(" \t\r\n") == std::string_view::npos) break;
     ids.push_back(parse_identity(path, field));
     if (!seen.insert(ids.back()).second) fail("{}: identity {} stands twice", path, ids.back());

@@ -23,7 +23,7 @@ using Problem = std::function<void(const std::string&)>;
 
 struct Scan {
   std::vector<std::string> images;                                // absolute or as given, ascending
-  std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> its images', ascending
+  std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> file names, ascending
 };
 
 std::vector<fs::path> sorted_entries(const fs::path& folder) {
@@ -36,7 +36,7 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
   return entries;
 }
 
-// The identity that a folder is named after, 0 if none: four digits.
+// The identity of a folder whose name has four digits; 0 for another name.
 int folder_identity(const std::string& name) {
   if (name.size() != 4 || !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return 0;
   return std::stoi(name);
@@ -72,12 +72,13 @@ std::string some_of(const std::vector<std::string>& names) {
   return names.size() == 1 ? names[0] : fmt::format("{} and {} more", names[0], names.size() - 1);
 }
 
-// What is wrong with an identity's images by a camera, of which the trial file lists `want`: 0001.jpg, 0002.jpg, ...
+// Compares the image names of one camera and identity with the `want` names that the trial file implies: 0001.jpg,
+// 0002.jpg, ... Returns a text about the differences, empty when there are none.
 std::string wrong_names(const std::vector<std::string>& have, int want) {
   std::vector<std::string> listed, missing, others;
   for (int number = 1; number <= want; number++)
     listed.push_back(fs::path(sysu_path(1, 1, number)).filename().string());
-  std::sort(listed.begin(), listed.end());  // with five digits they are not
+  std::sort(listed.begin(), listed.end());  // "10000.jpg" sorts before "9999.jpg"
   std::set_difference(listed.begin(), listed.end(), have.begin(), have.end(), std::back_inserter(missing));
   std::set_difference(have.begin(), have.end(), listed.begin(), listed.end(), std::back_inserter(others));
   if (missing.empty() && others.empty()) return "";
@@ -88,7 +89,7 @@ std::string wrong_names(const std::vector<std::string>& have, int want) {
   return text;
 }
 
-// The trial file is a manifest: its matrices' widths are the numbers of images.
+// Compares all names with the trial file: the widths of its matrices are the numbers of images.
 void compare_names(const fs::path& root, const Scan& scan, const TrialFile& trials, VerifyReport& report,
                    const Problem& problem) {
   for (int camera = 1; camera <= kSysuCameras; camera++) {
@@ -108,10 +109,10 @@ void compare_names(const fs::path& root, const Scan& scan, const TrialFile& tria
   }
 }
 
-// Decodes all; answers with the error of each, empty where there is none.
+// Decodes all images. Returns an error text for each, empty for a good image.
 std::vector<std::string> decode_all(const std::vector<std::string>& images, int threads) {
   std::vector<std::string> errors(images.size());
-  std::mutex mutex;  // of progress
+  std::mutex mutex;  // guards `progress`
   if (threads == 0) threads = usable_processors();
   Progress progress(fmt::format("decoding, {} thread{}", threads, threads == 1 ? "" : "s"), "images", images.size());
   struct Scratch {

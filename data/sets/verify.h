@@ -1,5 +1,5 @@
-// Checks a data set on disk before hours are spent on it: every picture decodes, and the names are those that
-// the trial file lists.
+// Checks a data set on disk before a long training: every picture can be decoded, and the names are those that the
+// trial file lists.
 #pragma once
 #include <functional>
 #include <string>
@@ -7,13 +7,13 @@
 namespace mpanet {
 
 struct VerifyReport {
-  size_t identities = 0, visible = 0, infrared = 0;  // found
-  size_t other_files = 0;                            // in the identities' folders, not named *.jpg: ignored
+  size_t identities = 0, visible = 0, infrared = 0;  // numbers of identities and of pictures on disk
+  size_t other_files = 0;                            // files in identities' folders that are no images; ignored
   size_t problems = 0;
 };
 
-// `problem` gets a line for each thing that is wrong, in the order of paths. UserError for what makes the rest
-// meaningless: no folder, no lists, no trial file. threads 0: one a core.
+// Calls `problem` with one line for each problem, in the order of paths. UserError when the folder, the lists or the
+// trial file are missing or malformed. threads: for decoding; 0 means usable_processors().
 VerifyReport verify_sysu(const std::string& root, const std::string& trial_file, int threads,
                          const std::function<void(const std::string&)>& problem);
 

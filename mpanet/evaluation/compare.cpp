@@ -23,9 +23,9 @@ using nlohmann::ordered_json;
 struct Entry {
   std::string direction, mode, shots;
   std::map<std::string, double> means;
-  std::vector<std::string> metrics;              // names, in the file's order
-  std::vector<std::string> queries;              // paths
-  std::vector<double> trials;                    // per query
+  std::vector<std::string> metrics;                   // names, in the file's order
+  std::vector<std::string> queries;                   // paths
+  std::vector<double> trials;                         // per query
   std::map<std::string, std::vector<double>> values;  // per metric and query
 
   std::string name() const { return fmt::format("{} {}: {}", mode, shots, direction); }
@@ -71,8 +71,8 @@ Entry read_entry(const ordered_json& json, const ordered_json& file) {
 ResultFile read_file(const std::string& path) {
   const ordered_json json = parse_ordered_json(read_text(path), path);
   try {
-    ResultFile file{path, json.at("protocol"), json.at("distance"), json.at("feature"), json.at("rerank"),
-                    json.at("flip"), {}};
+    ResultFile file{
+        path, json.at("protocol"), json.at("distance"), json.at("feature"), json.at("rerank"), json.at("flip"), {}};
     for (const auto& entry : json.at("results")) file.entries.push_back(read_entry(entry, json));
     if (file.entries.empty()) throw std::invalid_argument("no results");
     return file;
@@ -122,7 +122,8 @@ class Means {
   explicit Means(const Entry& entry, const std::vector<std::string>& metrics) : entry_(entry), metrics_(metrics) {
     for (const std::string& metric : metrics) {
       std::vector<double> weighted = entry.values.at(metric);
-      for (size_t q = 0; q < weighted.size(); q++) weighted[q] = entry.trials[q] > 0 ? weighted[q] * entry.trials[q] : 0;
+      for (size_t q = 0; q < weighted.size(); q++)
+        weighted[q] = entry.trials[q] > 0 ? weighted[q] * entry.trials[q] : 0;
       weighted_.push_back(std::move(weighted));
     }
   }
@@ -170,7 +171,9 @@ std::vector<Interval> intervals(const Entry& first, const Entry& other, const st
   return found;
 }
 
-std::string letter(size_t file) { return file < 26 ? std::string(1, static_cast<char>('A' + file)) : fmt::format("#{}", file + 1); }
+std::string letter(size_t file) {
+  return file < 26 ? std::string(1, static_cast<char>('A' + file)) : fmt::format("#{}", file + 1);
+}
 
 std::string setting_table(const std::vector<ResultFile>& files, const Entry& first) {
   std::vector<Entry> entries = {first};
@@ -193,9 +196,9 @@ std::string setting_table(const std::vector<ResultFile>& files, const Entry& fir
     for (const Entry& entry : entries) table += fmt::format(" {:>7.2f}", entry.means.at(metrics[m]));
     for (size_t f = 1; f < files.size(); f++) {
       const Interval& interval = all[f - 1][m];
-      std::string cell = fmt::format("{:+.2f} [{:+.2f}, {:+.2f}]",
-                                     entries[f].means.at(metrics[m]) - first.means.at(metrics[m]), interval.low,
-                                     interval.high);
+      std::string cell =
+          fmt::format("{:+.2f} [{:+.2f}, {:+.2f}]", entries[f].means.at(metrics[m]) - first.means.at(metrics[m]),
+                      interval.low, interval.high);
       table += f + 1 < files.size() ? fmt::format("   {:<26}", cell) : "   " + cell;
     }
     table += "\n";

@@ -48,7 +48,7 @@ void keep_taken(std::vector<ImageRecord>& images, std::vector<uint64_t>& masks) 
   std::erase(masks, uint64_t{0});
 }
 
-bool skips_same_place(Sighting query, Sighting gallery) { return query.camera == 3 && gallery.camera == 2; }
+bool skips_same_location(Sighting query, Sighting gallery) { return query.camera == 3 && gallery.camera == 2; }
 bool skips_same_camera(Sighting query, Sighting gallery) {
   return query.identity == gallery.identity && query.camera == gallery.camera;
 }
@@ -81,7 +81,7 @@ EvaluationPlan plan_agw(const std::vector<ImageRecord>& test, const SettingFilte
     fail("mode: expected all or indoor, got '{}'", filter.mode);
   EvaluationPlan plan = plan_of("agw", test, Direction::InfraredToVisible);
   plan.trials = kTrials;
-  plan.skips = skips_same_place;
+  plan.skips = skips_same_location;
   plan.distance = Distance::Cosine;
   plan.gallery_neighbours = false;
   for (const char* mode : {"all", "indoor"}) {

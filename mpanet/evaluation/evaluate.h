@@ -18,7 +18,7 @@ struct EmbedOptions {
   int threads = 2;                    // that decode and resize
   bool flip = false;                  // the mean of the embeddings of a picture and of its mirror image
   std::shared_ptr<ImageCache> cache;  // optional
-  std::function<void()> after_batch;  // optional; what it throws ends the embedding (the trainer's Ctrl-C)
+  std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
 
 // Embeds the images, pictures below `root`, showing progress; one row per image. UserError for a picture that cannot be

@@ -1,5 +1,6 @@
-// A folder of embeddings, which any program may write: features.npy, (N, D) float32, and images.csv with a line per row
-// under the header path,identity,camera,modality (path relative to the data set, modality visible or infrared):
+// A folder of embeddings from any program. features.npy is (N, D) float32. images.csv has the header
+// path,identity,camera,modality and one line per row of features.npy. The path is relative to the data set, the
+// modality is "visible" or "infrared":
 //
 //   cam1/0006/0001.jpg,6,1,visible
 #pragma once
@@ -10,7 +11,7 @@
 
 namespace mpanet {
 
-// UserError unless write_features() could write there now. Leaves nothing behind.
+// UserError unless write_features() could write there now. Creates nothing that stays.
 void check_features_writable(const std::string& folder);
 
 // Writes both files, a row per image, making the folder if it is missing. After an error the folder is as it was.

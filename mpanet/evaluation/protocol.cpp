@@ -12,7 +12,7 @@
 namespace mpanet {
 namespace {
 
-bool skips_same_place(Sighting query, Sighting gallery) { return query.camera == 3 && gallery.camera == 2; }
+bool skips_same_location(Sighting query, Sighting gallery) { return query.camera == 3 && gallery.camera == 2; }
 
 bool takes_part(const Setting& setting, int camera) { return setting.mode == "all" || camera == 1 || camera == 2; }
 
@@ -97,7 +97,7 @@ EvaluationPlan plan_sysu(const std::vector<int>& test_ids, const TrialFile& tria
   plan.direction = words_of(Direction::InfraredToVisible);
   plan.settings = chosen_settings(filter);
   plan.trials = kSysuTrials;
-  plan.skips = skips_same_place;
+  plan.skips = skips_same_location;
   plan.gallery_neighbours = false;
   std::map<std::string, size_t> position;  // in the gallery, by path
   for (const ImageRecord& image : sysu_test_images(test_ids, trials)) {

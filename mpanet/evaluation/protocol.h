@@ -32,7 +32,7 @@ const char* words_of(Direction direction);
 
 // SYSU-MM01: all infrared test images query; the gallery is visible, of cameras 1, 2, 4, 5 (all search) or 1, 2
 // (indoor), the first 1 (single shot) or 10 (multi shot) images of each identity and camera in the trial's permutation.
-// Camera 3's queries skip camera 2, which stands in the same place. The images are those that the trial file lists for
+// Camera 3's queries skip camera 2, which has the same location. The images are those that the trial file lists for
 // `test_ids`; no picture is looked for on disk. UserError when there is no query or no gallery image at all.
 EvaluationPlan plan_sysu(const std::vector<int>& test_ids, const TrialFile& trials, const SettingFilter& filter = {});
 

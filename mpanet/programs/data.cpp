@@ -1,4 +1,4 @@
-// mpanet-data: makes, checks and looks at data sets.
+// mpanet-data: draws synthetic data sets, verifies a data set, preprocesses one picture.
 #include <limits>
 
 #include "core/base/command_line.h"
@@ -20,14 +20,14 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-data";
 
-// Says where so many threads are slow.
+// Warns when more threads are asked for than the CPU quota allows.
 void check_threads(int threads) {
   const std::string warning = quota_warning(threads);
   if (!warning.empty()) note(fmt::format("{}: warning: {}", kProgram, warning));
 }
 
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
-  // Written last, but a wrong path should not cost the work before.
+  // Opened first although it is written last, so that a wrong path fails before the work.
   const auto picture = output_for_later(sheet);
   check_threads(config.threads);
   const InterruptGuard guard;

@@ -1,5 +1,7 @@
 // mpanet-data as its users meet it: results on disk, exit codes, and bad input answered by one line on stderr with
 // nothing left behind.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -11,9 +13,6 @@
 #include "tests/support/process.h"
 #include "tests/support/shell.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 namespace fs = std::filesystem;

@@ -1,4 +1,6 @@
 // The reader of SYSU-MM01's layout on small folders made here (it never opens a picture, so they are empty files).
+#include <doctest/doctest.h>
+
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -7,9 +9,6 @@
 #include "data/sets/sysu.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 namespace fs = std::filesystem;
