@@ -21,7 +21,7 @@ constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::a
 }
 
 // The use of a random stream. Results depend on these numbers: append new ones, change none.
-enum class Purpose : uint32_t { Init = 1, Sampler, Augment, Synth, Chance, Test, Bootstrap };
+enum class Purpose : uint32_t { Init = 1, Sampler, Augment, Synth, Chance, Test };
 
 class Random {
  public:

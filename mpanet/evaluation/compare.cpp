@@ -152,7 +152,7 @@ std::vector<Interval> intervals(const Entry& first, const Entry& other, const st
   std::vector<std::vector<double>> differences(metrics.size(), std::vector<double>(kResamples));
 #pragma omp parallel for schedule(dynamic, 64)
   for (int resample = 0; resample < kResamples; resample++) {
-    Random random(1, Purpose::Bootstrap, 0, resample);
+    Random random(1, Purpose::Chance, 1, resample);  // chance embeddings are of epoch 0
     std::vector<uint32_t> drawn(queries);
     for (uint32_t& query : drawn) query = random.below(queries);
     const std::vector<double> a = ours.of(drawn), b = theirs.of(drawn);

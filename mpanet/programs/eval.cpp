@@ -1,4 +1,5 @@
 // mpanet-eval: evaluation by a published protocol of a network, of a folder of embeddings, or of random embeddings.
+#include <charconv>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/evaluation/compare.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/feature_choice.h"
 #include "mpanet/evaluation/features.h"
@@ -23,6 +25,7 @@
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/rerank.h"
 #include "mpanet/evaluation/results.h"
+#include "mpanet/evaluation/streamed_ranking.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/training/free_memory.h"
@@ -68,6 +71,8 @@ struct Options {
   ProtocolOptions protocol;
   std::string distance, feature = "bn", parts = "all", cmc;
   std::vector<int> ranks;
+  std::vector<std::string> compared;
+  std::string memory;
   bool per_trial = false, flip = false, rerank = false, list = false;
   std::string device = "auto", precision = "f32", conv, gemm;
   int batch = 64, threads = 0;
@@ -99,6 +104,8 @@ void add_options(CLI::App& app, Options& options) {
       ->delimiter(',')
       ->expected(1)
       ->check(CLI::Range(1, 1000000));
+  app.add_option("--memory", options.memory, "of --features at most: 512M, 2G; more is ranked in blocks from disk");
+  app.add_option("--compare", options.compared, "result files of --json, side by side")->expected(2, 1000);
   app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
   app.add_option("--json", options.json, "write the results to this file");
@@ -112,6 +119,19 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
   add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+}
+
+// "512M", "2G", "2GiB", "1000000".
+size_t parse_bytes(const std::string& text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, text.data() + text.size() - end);
+  for (const auto& [letter, shift] : {std::pair("K", 10), std::pair("M", 20), std::pair("G", 30), std::pair("T", 40)})
+    if (error == std::errc() && (unit == letter || unit == letter + std::string("iB")) && number < uint64_t{1} << 20)
+      return number << shift;
+  if (error != std::errc() || !unit.empty() || text.empty())
+    fail("--memory: expected a size such as 512M or 2G, got {}", quote(text));
+  return number;
 }
 
 // What only a network can do.
@@ -132,6 +152,8 @@ void check_options(const Options& options) {
   choose_vendors(options.conv, options.gemm, choose_device(options.device));
   parse_precision(options.precision, "--precision");
   check_network_options(options);
+  if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
+  if (!options.memory.empty()) parse_bytes(options.memory);
   // These names become part of the results.
   for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
     if (!options.json.empty() && !is_utf8(name))
@@ -229,15 +251,86 @@ Embedded embed(const Options& options, const std::vector<ImageRecord>& images, c
 Embedded embeddings_for(const Options& options, const std::vector<ImageRecord>& images, const ThreadChoice& threads) {
   if (!options.checkpoint.empty()) return embed(options, images, threads);
   Embedded made;
-  if (options.chance) {
-    made.embeddings = chance_embeddings(images.size(), *options.chance);
-    made.feature = fmt::format("{} random numbers, seed {}", made.embeddings.dimension, *options.chance);
-  } else {
-    made.embeddings = read_features(options.features, images);
-    made.feature = fmt::format("{} numbers of {}", made.embeddings.dimension, options.features);
-  }
+  made.embeddings = chance_embeddings(images.size(), *options.chance);
+  made.feature = fmt::format("{} random numbers, seed {}", made.embeddings.dimension, *options.chance);
   note(threads.text);
   return made;
+}
+
+using Results = std::vector<std::vector<SettingResult>>;  // of each plan
+
+// What is known of the embeddings, and the results.
+struct Ranked {
+  Results results;
+  ResultFacts facts;
+  Embeddings sheet;  // of the first plan, where a sheet is wanted
+};
+
+Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<ImageRecord>& images,
+                 const Embeddings& embeddings) {
+  Results results;
+  for (const EvaluationPlan& plan : plans)
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+  return results;
+}
+
+// Bytes that this ranking may take: what --memory allows beside what the program holds already, or what is free.
+size_t memory_left(const Options& options) {
+  if (options.memory.empty()) {
+    const size_t free = free_memory();
+    return free > 0 ? free : SIZE_MAX;
+  }
+  const size_t wanted = parse_bytes(options.memory), held = resident_memory();
+  if (wanted <= held)
+    fail("--memory: {} are less than the {} that the lists of images take", format_bytes(static_cast<double>(wanted)),
+         format_bytes(static_cast<double>(held)));
+  return wanted - held;
+}
+
+Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
+  const FeatureFolder folder(options.features);
+  Ranked ranked;
+  ranked.facts.feature = fmt::format("{} numbers of {}", folder.dimension(), options.features);
+  size_t needed = 0;
+  for (const EvaluationPlan& plan : plans) needed = std::max(needed, ranking_bytes(plan, folder.dimension()));
+  const size_t left = memory_left(options);
+  const bool whole = options.rerank || !options.save_features.empty() || !options.sheet.empty();
+  if (needed <= left || (whole && options.memory.empty())) {
+    const std::vector<ImageRecord> images = images_of(plans);
+    const Embeddings embeddings = read_features(folder, images);
+    if (!options.save_features.empty()) write_features(options.save_features, images, embeddings);
+    note(threads.text);
+    ranked.results = rank_all(plans, images, embeddings);
+    if (!options.sheet.empty()) ranked.sheet = embeddings_of(plans.front(), images, embeddings);
+    return ranked;
+  }
+  if (whole)
+    fail("--memory: --rerank, --sheet and --save-features need the embeddings in memory, {}",
+         format_bytes(static_cast<double>(needed)));
+  note(threads.text);
+  for (const EvaluationPlan& plan : plans) {
+    EmbeddingRows rows;
+    rows.rows = folder.rows();
+    rows.dimension = folder.dimension();
+    rows.read = [&](size_t first, size_t count, float* out) { folder.read(first, count, out); };
+    for (const auto* images : {&plan.queries, &plan.gallery}) {
+      const std::vector<size_t> own = folder.rows_of(*images);
+      rows.images.insert(rows.images.end(), own.begin(), own.end());
+    }
+    ranked.results.push_back(rank_streamed(plan, rows, left));
+  }
+  return ranked;
+}
+
+Ranked rank_network(const Options& options, const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
+  if (!options.checkpoint.empty()) check_on_disk(options, plans);
+  const std::vector<ImageRecord> images = images_of(plans);
+  const Embedded all = embeddings_for(options, images, threads);
+  if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
+  Ranked ranked{rank_all(plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  if (!options.sheet.empty()) ranked.sheet = embeddings_of(plans.front(), images, all.embeddings);
+  return ranked;
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
@@ -246,26 +339,17 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
   if (!options.save_features.empty()) check_features_writable(options.save_features);
   const std::vector<EvaluationPlan> plans = make_plans(options);
   check_rerank_memory(plans);
-  if (!options.checkpoint.empty()) check_on_disk(options, plans);
-  const std::vector<ImageRecord> images = images_of(plans);
-  const Embedded all = embeddings_for(options, images, threads);
-  if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
-  const ResultFacts facts{all.feature, options.flip, all.checkpoint};
-  std::vector<std::vector<SettingResult>> results;
+  const Ranked ranked =
+      options.features.empty() ? rank_network(options, plans, threads) : rank_features(options, plans, threads);
+  ResultFacts printed = ranked.facts;
+  printed.feature = printable(printed.feature);
   std::vector<Evaluation> evaluations;
-  for (const EvaluationPlan& plan : plans) {
-    results.push_back(plans.size() == 1 ? rank_embeddings(plan, all.embeddings)
-                                        : rank_embeddings(plan, embeddings_of(plan, images, all.embeddings)));
-    ResultFacts printed = facts;
-    printed.feature = printable(facts.feature);
-    fmt::print("{}", results_table({plan, results.back()}, printed, options.per_trial));
+  for (size_t i = 0; i < plans.size(); i++) {
+    evaluations.push_back({plans[i], ranked.results[i]});
+    fmt::print("{}", results_table(evaluations.back(), printed, options.per_trial));
   }
-  for (size_t i = 0; i < plans.size(); i++) evaluations.push_back({plans[i], results[i]});
-  if (json) write_file(*json, json_text(results_json(evaluations, facts)));
-  if (sheet) {
-    const EvaluationPlan& plan = plans.front();
-    write_match_sheet(*sheet, options.data, plan, embeddings_of(plan, images, all.embeddings));
-  }
+  if (json) write_file(*json, json_text(results_json(evaluations, ranked.facts)));
+  if (sheet) write_match_sheet(*sheet, options.data, plans.front(), ranked.sheet);
 }
 
 int run(int argc, char** argv) {
@@ -278,6 +362,7 @@ int run(int argc, char** argv) {
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
   check_options(options);
   if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options)))), 0;
   const ThreadChoice threads = choose_threads(options.threads);
