@@ -98,6 +98,8 @@ void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_
   write(file, "|u1", shape, values, 1);
 }
 
+void write_npy_header(OutputFile& file, const std::vector<int64_t>& shape) { file.write(header("<f4", shape)); }
+
 NpyFile::NpyFile(const std::string& path) : file_(path) {
   read_header();
   check_length();

@@ -13,6 +13,9 @@ namespace mpanet {
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const float* values);
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_t* values);
 
+// What stands before the numbers of a float32 array, which the caller writes.
+void write_npy_header(OutputFile& file, const std::vector<int64_t>& shape);
+
 // An array of float16, float32 or float64 in either byte order, C or Fortran order (this one with at most two
 // dimensions), versions 1.0 to 3.0. Opening reads the header alone.
 class NpyFile {

@@ -142,7 +142,7 @@ void FeatureFolder::read(size_t first, size_t count, float* out) const {
   numbers_.read_rows(static_cast<int64_t>(first), static_cast<int64_t>(count), out);
   const size_t dimension = numbers_.row_size();
   const float* end = out + count * dimension;
-  const float* bad = std::find_if(out, end, [](float value) { return !std::isfinite(value); });
+  const float* bad = std::find_if<const float*>(out, end, [](float value) { return !std::isfinite(value); });
   if (bad == end) return;
   const size_t at = bad - out, row = first + at / dimension;
   fail("{}: row {} ({}), column {} is {}, expected finite numbers", numbers_.path(), row, quote(images_[row].path),

@@ -58,27 +58,28 @@ EvaluationPlan plan_csv(const std::vector<ImageRecord>& test, const CsvOptions& 
 
 struct ProtocolOptions {
   std::string protocol = "sysu";
-  std::string root;        // the data set's folder
-  std::string trial_file;  // sysu: if it stands elsewhere
-  SettingFilter filter;    // sysu, agw
-  std::string direction;   // a name, or empty for all that the protocol has
-  // agw without any picture on disk: another list of images, asked for where it is needed.
+  std::string root;                                    // the data set's folder; csv: or the manifest
+  std::string trial_file;                              // sysu: if it stands elsewhere
+  SettingFilter filter;                                // sysu, agw
+  std::string direction;                               // a name, or empty for all that the protocol has
+  int split = 0;                                       // regdb: 1..10; 0: the first
+  bool skip_same_camera = false, single_shot = false;  // csv
+  // sysu, agw and llcm without any picture on disk: another list of images, asked for where it is needed.
   std::function<std::vector<ImageRecord>()> listed;
 };
 
-// The plans of a protocol, one per direction. UserError that lists the known protocols; for an option that the protocol
-// does not have; else what reading the data set says.
-std::vector<EvaluationPlan> plan_evaluations(const ProtocolOptions& options);
+struct PlannedEvaluation {
+  std::vector<EvaluationPlan> plans;  // one per direction
+  Dataset data;                       // its root and notes; the lists stay empty
+};
 
-// The one plan of "sysu", for the data set in `root`.
-EvaluationPlan plan_evaluation(std::string_view protocol, const std::string& root, const std::string& trial_file = "",
-                               const SettingFilter& filter = {});
+// UserError that lists the known protocols; for an option that the protocol does not have; for a picture that the trial
+// file lists and that is not on disk; else what reading the data set says.
+PlannedEvaluation plan_evaluations(const ProtocolOptions& options);
 
-// The data set that a protocol evaluates on. UserError as above.
-DatasetKind dataset_of(std::string_view protocol);
-
-// UserError that names the first image of the plan missing from `on_disk` (by ascending path) and says how many are.
-// Returns how many test images on disk the protocol does not know; they take no part.
-size_t check_images(const EvaluationPlan& plan, const std::vector<ImageRecord>& on_disk);
+// Gives the plan's images the names that they have in `present`, which may end otherwise (.JPG for .jpg). UserError
+// when images of the plan are missing there: it names the first by ascending path and their number. Returns how many of
+// `present` are not in the plan; the evaluation ignores those.
+size_t match_images(EvaluationPlan& plan, const std::vector<ImageRecord>& present);
 
 }  // namespace mpanet

@@ -50,6 +50,11 @@ Protocols:
                  rand_perm_cam.mat, looked for in exp/ and evaluation/data_split/ of the data set
   agw            SYSU-MM01 as the AGW code base evaluates it: single shot, ten trials drawn by Python's generator; needs
                  no trial file
+  regdb          both directions of a split, squared Euclidean distance without normalisation; as AGW's code does it:
+                 --distance cosine --cmc images
+  llcm           both directions, ten trials with one gallery picture per identity and camera
+  llcm-released  the same as the released script does it: visible to infrared it draws the queries
+  csv            queries and gallery of a manifest
 
 Prints rank-1, 5, 10 and 20, mAP and mINP in percent, mean and standard deviation (n - 1) over the trials, with the
 numbers of queries, gallery images and queries without a right image (left out).
@@ -57,7 +62,7 @@ numbers of queries, gallery images and queries without a right image (left out).
 Without options distance, feature and the rest are what the protocol's authors take. Equal distances rank by ascending
 path. Classifiers in the checkpoint are ignored: it may have been trained on any number of identities.
 
-A features folder holds features.npy, (N, D) float32, and images.csv with a line per row:
+A features folder holds features.npy, (N, D) float16, float32 or float64, and images.csv with a line per row:
   path,identity,camera,modality
   cam1/0006/0001.jpg,6,1,visible
 Rows may stand in any order; rows that the protocol does not need are left out. --list prints such a list of what it
@@ -85,10 +90,15 @@ void add_options(CLI::App& app, Options& options) {
   add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
                    "SEED: random embeddings, instead of --checkpoint")
       ->type_name("SEED");
-  app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
+  app.add_option("--data", options.data, "the data set's folder; csv: or the manifest");
   app.add_option("--protocol", options.protocol.protocol, "see below")->capture_default_str();
   app.add_option("--mode", options.protocol.filter.mode, "all or indoor; without it both");
   app.add_option("--shots", options.protocol.filter.shots, "single or multi; without it all that the protocol has");
+  add_whole_number(app, "--split", options.protocol.split, 1, kRegDbSplits, "regdb: 1 to 10")->default_str("1");
+  app.add_flag("--camera-filter", options.protocol.skip_same_camera,
+               "csv: a query does not see its identity's pictures of its own camera");
+  app.add_flag("--single-shot", options.protocol.single_shot,
+               "csv: ten trials, each with one gallery picture per identity and camera, drawn as in agw");
   app.add_option("--direction", options.protocol.direction,
                  "infrared-to-visible or visible-to-infrared; without it all that the protocol has");
   app.add_option("--trials", options.protocol.trial_file, "trial file, if it stands elsewhere");
@@ -169,19 +179,20 @@ void set_size(const std::string& text, ModelConfig& model) {
 }
 
 // The plans as the options want them.
-std::vector<EvaluationPlan> make_plans(const Options& options) {
+PlannedEvaluation make_plans(const Options& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
   if (!options.features.empty()) wanted.listed = [&] { return read_feature_images(options.features); };
-  std::vector<EvaluationPlan> plans = plan_evaluations(wanted);
-  for (EvaluationPlan& plan : plans) {
+  PlannedEvaluation planned = plan_evaluations(wanted);
+  for (const std::string& line : planned.data.notes) note(line);
+  for (EvaluationPlan& plan : planned.plans) {
     if (!options.distance.empty()) plan.distance = parse_distance(options.distance);
     if (!options.cmc.empty()) plan.cmc = parse_cmc(options.cmc);
     plan.more_ranks = options.ranks;
     plan.rerank = options.rerank;
     if (options.rerank) check_rerank(plan);
   }
-  return plans;
+  return planned;
 }
 
 void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
@@ -193,22 +204,14 @@ void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
   }
 }
 
-// The data set must have what the protocol lists.
-void check_on_disk(const Options& options, const std::vector<EvaluationPlan>& plans) {
-  const Dataset data = read_dataset(dataset_of(options.protocol.protocol), options.data, Split::Test);
-  const size_t others = check_images(plans.front(), data.test);
-  if (others > 0 && options.protocol.protocol == "sysu")
-    note(fmt::format("note: {} not in the trial file or in no camera of the protocol",
-                     counted(others, "test picture is", "test pictures are")));
-}
-
 struct Embedded {
   Embeddings embeddings;
   std::string feature;  // what they are
   std::string checkpoint;
 };
 
-Embedded embed(const Options& options, const std::vector<ImageRecord>& images, const ThreadChoice& threads) {
+Embedded embed(const Options& options, const std::string& root, const std::vector<ImageRecord>& images,
+               const ThreadChoice& threads) {
   const Checkpoint checkpoint(options.checkpoint);
   EngineConfig config;
   config.model = checkpoint.embedding_model();
@@ -240,20 +243,17 @@ Embedded embed(const Options& options, const std::vector<ImageRecord>& images, c
   how.batch = config.embed_batch;
   how.threads = usable_processors();
   how.flip = options.flip;
-  Embedded made{embed_images(*engine, images, options.data, how), describe(choice, parts),
-                sha256_of_file(options.checkpoint)};
+  Embedded made{embed_images(*engine, images, root, how), describe(choice, parts), sha256_of_file(options.checkpoint)};
   keep_pieces(choice, parts, made.embeddings);
   made.feature += fmt::format(", {} numbers, {}", made.embeddings.dimension,
                               std::filesystem::path(options.checkpoint).filename().string());
   return made;
 }
 
-Embedded embeddings_for(const Options& options, const std::vector<ImageRecord>& images, const ThreadChoice& threads) {
-  if (!options.checkpoint.empty()) return embed(options, images, threads);
+Embedded chance(const Options& options, size_t images) {
   Embedded made;
-  made.embeddings = chance_embeddings(images.size(), *options.chance);
+  made.embeddings = chance_embeddings(images, *options.chance);
   made.feature = fmt::format("{} random numbers, seed {}", made.embeddings.dimension, *options.chance);
-  note(threads.text);
   return made;
 }
 
@@ -308,6 +308,8 @@ Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& 
   if (whole)
     fail("--memory: --rerank, --sheet and --save-features need the embeddings in memory, {}",
          format_bytes(static_cast<double>(needed)));
+  note(fmt::format("the embeddings are ranked in blocks from disk: {} are needed in memory, {} are there",
+                   format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(left))));
   note(threads.text);
   for (const EvaluationPlan& plan : plans) {
     EmbeddingRows rows;
@@ -323,13 +325,15 @@ Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& 
   return ranked;
 }
 
-Ranked rank_network(const Options& options, const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
-  if (!options.checkpoint.empty()) check_on_disk(options, plans);
-  const std::vector<ImageRecord> images = images_of(plans);
-  const Embedded all = embeddings_for(options, images, threads);
+Ranked rank_network(const Options& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
+  const std::vector<ImageRecord> images = images_of(planned.plans);
+  if (!options.checkpoint.empty()) check_pictures(planned.data, images);
+  const Embedded all =
+      options.chance ? chance(options, images.size()) : embed(options, planned.data.root, images, threads);
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
-  Ranked ranked{rank_all(plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
-  if (!options.sheet.empty()) ranked.sheet = embeddings_of(plans.front(), images, all.embeddings);
+  if (options.chance) note(threads.text);
+  Ranked ranked{rank_all(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
   return ranked;
 }
 
@@ -337,10 +341,11 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
   // Output paths are checked before the pictures are embedded.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
-  const std::vector<EvaluationPlan> plans = make_plans(options);
+  const PlannedEvaluation planned = make_plans(options);
+  const std::vector<EvaluationPlan>& plans = planned.plans;
   check_rerank_memory(plans);
   const Ranked ranked =
-      options.features.empty() ? rank_network(options, plans, threads) : rank_features(options, plans, threads);
+      options.features.empty() ? rank_network(options, planned, threads) : rank_features(options, plans, threads);
   ResultFacts printed = ranked.facts;
   printed.feature = printable(printed.feature);
   std::vector<Evaluation> evaluations;
@@ -349,7 +354,7 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
     fmt::print("{}", results_table(evaluations.back(), printed, options.per_trial));
   }
   if (json) write_file(*json, json_text(results_json(evaluations, ranked.facts)));
-  if (sheet) write_match_sheet(*sheet, options.data, plans.front(), ranked.sheet);
+  if (sheet) write_match_sheet(*sheet, planned.data.root, plans.front(), ranked.sheet);
 }
 
 int run(int argc, char** argv) {
@@ -364,7 +369,7 @@ int run(int argc, char** argv) {
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
   if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
   check_options(options);
-  if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options)))), 0;
+  if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
   evaluate(options, threads);

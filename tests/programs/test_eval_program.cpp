@@ -128,7 +128,8 @@ TEST_CASE("options that make no sense") {
   check_refused("--checkpoint a --data b --fast", "--fast");
   check_refused("--features a --data b --json no/such/folder/f.json",
                 "f.json: cannot write: there is no folder no/such/folder");
-  check_refused("--features a --data b --protocol market", "unknown protocol 'market', expected one of: sysu, agw");
+  check_refused("--features a --data b --protocol market",
+                "unknown protocol 'market', expected one of: sysu, agw, regdb");
   check_refused("--features a --data '" + (folder / "none") + "'", "none");
   const Result help = run("--help");
   CHECK(help.code == 0);

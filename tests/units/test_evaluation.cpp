@@ -322,7 +322,10 @@ TEST_CASE("what the protocol refuses") {
   CHECK_THROWS_WITH_AS(plan_sysu(ids, trials, {"outdoor", ""}), "mode: expected all or indoor, got 'outdoor'",
                        UserError);
   CHECK_THROWS_WITH_AS(plan_sysu(ids, trials, {"", "1"}), "shots: expected single or multi, got '1'", UserError);
-  CHECK_THROWS_WITH_AS(plan_evaluation("market", "."), "unknown protocol 'market', expected one of: sysu, agw",
+  ProtocolOptions unknown;
+  unknown.protocol = "market";
+  CHECK_THROWS_WITH_AS(plan_evaluations(unknown),
+                       "unknown protocol 'market', expected one of: sysu, agw, regdb, llcm, llcm-released, csv",
                        UserError);
   for (const auto& [camera, words] : {std::pair(1, "no infrared image"), std::pair(3, "no visible image")}) {
     TrialFile one;
@@ -330,13 +333,16 @@ TEST_CASE("what the protocol refuses") {
     one.set(camera, 1, 1, std::vector<int32_t>(kSysuTrials, 1));
     CHECK(error_of([&] { plan_sysu({1}, one); }).find(words) != std::string::npos);
   }
-  const EvaluationPlan plan = plan_sysu(ids, trials);
+  EvaluationPlan plan = plan_sysu(ids, trials);
   auto on_disk = sysu_test_images(ids, trials);
-  CHECK(check_images(plan, on_disk) == 0);
+  CHECK(match_images(plan, on_disk) == 0);
   on_disk.push_back({"cam6/9999/0001.jpg", 9999, 6, true, -1});
-  CHECK(check_images(plan, on_disk) == 1);
+  on_disk[2].path.replace(on_disk[2].path.size() - 3, 3, "JPG");
+  CHECK(match_images(plan, on_disk) == 1);
+  const auto images = images_of({plan});
+  CHECK(std::count_if(images.begin(), images.end(), [](const auto& i) { return i.path.ends_with(".JPG"); }) == 1);
   on_disk.erase(on_disk.begin(), on_disk.begin() + 2);
-  CHECK_THROWS_WITH_AS(check_images(plan, on_disk),
+  CHECK_THROWS_WITH_AS(match_images(plan, on_disk),
                        "cam1/0002/0001.jpg: no such picture, but the trial file lists it (2 of the 1119 that the "
                        "protocol needs are missing)",
                        UserError);
