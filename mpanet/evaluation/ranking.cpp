@@ -89,6 +89,12 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
 
 }  // namespace
 
+size_t ranking_bytes(const EvaluationPlan& plan, int dimension) {
+  const size_t gallery = plan.gallery.size(), images = plan.queries.size() + gallery;
+  return (images + gallery + kQueryBlock) * dimension * sizeof(float) + kQueryBlock * gallery * sizeof(float) +
+         plan.queries.size() * plan.columns() * sizeof(Score) + gallery * 64;
+}
+
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings) {
   check_shapes(plan, embeddings);
   return summarise(plan, plan.rerank ? score_reranked(plan, embeddings) : score_queries(plan, embeddings));

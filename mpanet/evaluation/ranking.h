@@ -4,12 +4,16 @@
 // for all settings and trials, a block of queries at a time: memory is the embeddings, a normalised copy of the
 // gallery's and one block, never queries x gallery. Every result is the same to the bit with any number of threads.
 #pragma once
+#include <cstddef>
 #include <vector>
 
 #include "mpanet/evaluation/scores.h"
 #include "mpanet/evaluation/similarity.h"
 
 namespace mpanet {
+
+// Bytes that ranking takes, embeddings included.
+size_t ranking_bytes(const EvaluationPlan& plan, int dimension);
 
 // One result per setting of the plan, in its order; re-ranked where the plan says so.
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings);

@@ -54,10 +54,10 @@ double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
 ordered_json per_query_json(const EvaluationPlan& plan, const SettingResult& result) {
   ordered_json json;
-  auto& trials = json["trials"] = ordered_json::array();
+  json["trials"] = ordered_json::array();
   for (const auto& [name, value] : named_metrics(result.mean, plan.more_ranks)) json[name] = ordered_json::array();
   for (const QueryResult& query : result.per_query) {
-    trials.push_back(query.trials);
+    json["trials"].push_back(query.trials);
     for (const auto& [name, value] : named_metrics(query.mean, plan.more_ranks)) json[name].push_back(rounded(value));
   }
   return json;

@@ -296,13 +296,6 @@ class StreamedRanking {
 
 }  // namespace
 
-size_t ranking_bytes(const EvaluationPlan& plan, int dimension) {
-  constexpr size_t kQueryBlock = 480;
-  const size_t gallery = plan.gallery.size(), images = plan.queries.size() + gallery;
-  return (images + gallery + kQueryBlock) * dimension * sizeof(float) + kQueryBlock * gallery * sizeof(float) +
-         plan.queries.size() * plan.columns() * sizeof(Score) + gallery * 64;
-}
-
 std::vector<SettingResult> rank_streamed(const EvaluationPlan& plan, const EmbeddingRows& source, size_t memory) {
   MPANET_CHECK(!plan.rerank, "a stream cannot be re-ranked");
   MPANET_CHECK(source.images.size() == plan.queries.size() + plan.gallery.size(), "{} rows for {} images",

@@ -24,9 +24,6 @@ struct EmbeddingRows {
   std::vector<size_t> images;  // the row of each of the plan's images, queries and then gallery
 };
 
-// Bytes that ranking.h would take for the same, embeddings included.
-size_t ranking_bytes(const EvaluationPlan& plan, int dimension);
-
 // One result per setting, as rank_embeddings(). Takes at most `memory` bytes beside the plan and the list of rows, and
 // shows progress. UserError when that is too little. Re-ranking is not for streams: plan.rerank must be false.
 std::vector<SettingResult> rank_streamed(const EvaluationPlan& plan, const EmbeddingRows& source, size_t memory);
