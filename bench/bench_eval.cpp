@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/sets/matfile.h"
 #include "data/sets/npy.h"
@@ -78,8 +79,9 @@ double time_product(const Embeddings& embeddings, const Sizes& sizes) {
 }
 
 void run(const Sizes& sizes, int repeat, OutputFile* json_file) {
-  fmt::print("{} queries, {} gallery images, {} numbers, {} identities, {} threads\n", sizes.queries, sizes.gallery,
-             sizes.dimension, sizes.identities, omp_get_max_threads());
+  fmt::print("{} queries, {} gallery images, {}, {}, {}\n", sizes.queries, sizes.gallery,
+             counted(sizes.dimension, "number"), counted(sizes.identities, "identity", "identities"),
+             counted(omp_get_max_threads(), "thread"));
   const EvaluationPlan plan = make_plan(sizes);
   const Embeddings embeddings = make_embeddings(plan, sizes);
   std::vector<double> products, evaluations;
@@ -170,20 +172,31 @@ void run_stream(Sizes sizes, const std::vector<int>& galleries, const std::strin
   }
 }
 
+std::vector<int> parse_sizes(const std::vector<std::string>& words) {
+  std::vector<int> sizes;
+  for (const std::string& word : words) {
+    const auto size = parse_whole<int>(word);
+    if (!size || *size < 1) fail("--stream: expected numbers of images, got {}", quote(word));
+    sizes.push_back(*size);
+  }
+  return sizes;
+}
+
 int bench_eval(int argc, char** argv) {
   Sizes sizes;
   int repeat = 3, threads = 0, memory = 1024;
   bool rerank = false;
-  std::vector<int> stream;
+  std::vector<std::string> stream_sizes;
   std::string json_path, folder = ".";
-  CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
+  CommandLine app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
   add_whole_number(app, "--queries", sizes.queries, 4, 1000000, "query images");
   add_whole_number(app, "--gallery", sizes.gallery, 4, 1000000, "gallery images");
   add_whole_number(app, "--dimension", sizes.dimension, 1, 1000000, "numbers in an embedding");
   add_whole_number(app, "--identities", sizes.identities, 1, 1000000, "people");
   add_whole_number(app, "--repeat", repeat, 1, 100, "runs; the fastest counts");
   app.add_flag("--rerank", rerank, "time re-ranking instead");
-  app.add_option("--stream", stream, "time galleries on disk of these sizes instead: 10000,100000")->delimiter(',');
+  app.add_option("--stream", stream_sizes, "time galleries on disk of these sizes instead: 10000,100000")
+      ->delimiter(',');
   app.add_option("--folder", folder, "of --stream: where the embeddings are put, 4 bytes a number");
   add_whole_number(app, "--memory", memory, 1, 1 << 20, "of --stream: MiB beside the lists of images");
   add_whole_number(app, "--threads", threads, 1, 1024, kThreadsHelp)->default_str("");
@@ -191,8 +204,8 @@ int bench_eval(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   set_up_threads(threads);
   const auto json = output_for_later(json_path);
-  if (!stream.empty())
-    run_stream(sizes, stream, folder, static_cast<size_t>(memory) << 20);
+  if (!stream_sizes.empty())
+    run_stream(sizes, parse_sizes(stream_sizes), folder, static_cast<size_t>(memory) << 20);
   else if (rerank)
     run_rerank(sizes, json.get());
   else

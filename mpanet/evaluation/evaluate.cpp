@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace {

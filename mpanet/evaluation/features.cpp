@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/folder.h"
 #include "core/base/quote.h"
+#include "core/base/text.h"
 #include "mpanet/files/safetensors.h"
 
 namespace mpanet {
@@ -120,7 +121,8 @@ FeatureFolder::FeatureFolder(const std::string& folder)
   if (shape.size() != 2 || shape[1] < 1 || shape[1] > kLongestEmbedding)
     fail("{}: expected the shape (images, numbers), got {}", numbers_.path(), shape_text(shape));
   if (static_cast<size_t>(shape[0]) != images_.size())
-    fail("{}: expected {} rows, one per line of images.csv, got {}", numbers_.path(), images_.size(), shape[0]);
+    fail("{}: expected {}, one per line of images.csv, got {}", numbers_.path(), counted(images_.size(), "row"),
+         shape[0]);
 }
 
 std::vector<size_t> FeatureFolder::rows_of(const std::vector<ImageRecord>& images) const {

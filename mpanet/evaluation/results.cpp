@@ -116,10 +116,8 @@ void append_json(const ordered_json& json, const std::string& indent, std::strin
 
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial) {
   const EvaluationPlan& plan = evaluation.plan;
-  std::string table =
-      plan.trials == 1
-          ? fmt::format("protocol {}: {}; one trial, percent\n", plan.protocol, plan.direction)
-          : fmt::format("protocol {}: {}; mean of {} trials, percent\n", plan.protocol, plan.direction, plan.trials);
+  std::string table = fmt::format("protocol {}: {}; mean of {}, percent\n", plan.protocol, plan.direction,
+                                  counted(plan.trials, "trial"));
   table += fmt::format("distance {}; feature {}\n", words_of(plan.distance), facts.feature);
   table += fmt::format("flip averaging {}; re-ranking {}; CMC {}\n", facts.flip ? "on" : "off", rerank_words(plan),
                        cmc_words(plan.cmc));

@@ -83,7 +83,20 @@ struct Options {
   int batch = 64, threads = 0;
 };
 
-void add_options(CLI::App& app, Options& options) {
+// "2,50"; nothing for what is no list of ranks.
+std::vector<int> parse_ranks(std::string_view text) {
+  std::vector<int> ranks;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t comma = std::min(text.find(',', begin), text.size());
+    const auto rank = parse_whole<int>(text.substr(begin, comma - begin));
+    if (!rank || *rank < 1) return {};
+    ranks.push_back(*rank);
+    begin = comma + 1;
+  }
+  return ranks;
+}
+
+void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  "safetensors: last or best of a run, or other weights with the authors' names");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
@@ -110,12 +123,12 @@ void add_options(CLI::App& app, Options& options) {
   app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
   app.add_flag("--rerank", options.rerank, "k-reciprocal re-ranking (k1 20, k2 6, lambda 0.3)");
   app.add_option("--cmc", options.cmc, "identities or images: what CMC counts");
-  app.add_option("--ranks", options.ranks, "further ranks of CMC: 2,50")
-      ->delimiter(',')
-      ->expected(1)
-      ->check(CLI::Range(1, 1000000));
+  app.add_checked("--ranks", "ranks such as 2,50", "further ranks of CMC: 2,50", [&](const std::string& word) {
+    options.ranks = parse_ranks(word);
+    return !options.ranks.empty();
+  });
   app.add_option("--memory", options.memory, "of --features at most: 512M, 2G; more is ranked in blocks from disk");
-  app.add_option("--compare", options.compared, "result files of --json, side by side")->expected(2, 1000);
+  app.add_option("--compare", options.compared, "result files of --json, side by side");
   app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
   app.add_option("--json", options.json, "write the results to this file");
@@ -245,7 +258,7 @@ Embedded embed(const Options& options, const std::string& root, const std::vecto
   how.flip = options.flip;
   Embedded made{embed_images(*engine, images, root, how), describe(choice, parts), sha256_of_file(options.checkpoint)};
   keep_pieces(choice, parts, made.embeddings);
-  made.feature += fmt::format(", {} numbers, {}", made.embeddings.dimension,
+  made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"),
                               std::filesystem::path(options.checkpoint).filename().string());
   return made;
 }
@@ -253,7 +266,7 @@ Embedded embed(const Options& options, const std::string& root, const std::vecto
 Embedded chance(const Options& options, size_t images) {
   Embedded made;
   made.embeddings = chance_embeddings(images, *options.chance);
-  made.feature = fmt::format("{} random numbers, seed {}", made.embeddings.dimension, *options.chance);
+  made.feature = fmt::format("{}, seed {}", counted(made.embeddings.dimension, "random number"), *options.chance);
   return made;
 }
 
@@ -291,7 +304,7 @@ size_t memory_left(const Options& options) {
 Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
   const FeatureFolder folder(options.features);
   Ranked ranked;
-  ranked.facts.feature = fmt::format("{} numbers of {}", folder.dimension(), options.features);
+  ranked.facts.feature = fmt::format("{} of {}", counted(folder.dimension(), "number"), options.features);
   size_t needed = 0;
   for (const EvaluationPlan& plan : plans) needed = std::max(needed, ranking_bytes(plan, folder.dimension()));
   const size_t left = memory_left(options);
@@ -358,9 +371,9 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(kAbout, kProgram);
+  CommandLine app(kAbout, kProgram);
   app.footer(kMore);
-  app.get_formatter()->column_width(34);
+  app.column_width(34);
   Options options;
   bool version = false;
   add_options(app, options);
