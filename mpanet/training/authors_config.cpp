@@ -72,6 +72,7 @@ class AuthorsConfig {
   }
 
   TrainConfig translate(std::vector<std::string>& remarks) {
+    refuse_other_data_sets();
     for (const auto& [key, standard] : same_keys()) set(key, key, value_of(key, standard));
     const bool f16 = flag("fp16", false);
     set("fp16", "precision", f16 ? "f16" : "f32");
@@ -143,6 +144,13 @@ class AuthorsConfig {
     const auto entry = entries_.find(key);
     if (entry != entries_.end() && entry->second->value != only)
       fail("{}: {}: expected {}, got {}: {}", where(key), key, shown(only), shown(entry->second->value), why);
+  }
+
+  // Their code has these two and market, a data set of one modality; mpanet's key allows more than theirs.
+  void refuse_other_data_sets() const {
+    const auto entry = entries_.find("dataset");
+    if (entry != entries_.end() && entry->second->value != "sysu" && entry->second->value != "regdb")
+      fail("{}: dataset: expected \"sysu\" or \"regdb\", got {}", where("dataset"), shown(entry->second->value));
   }
 
   const std::string& source_;

@@ -54,6 +54,7 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
   TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config, &remarks);
   for (const std::string& remark : remarks) note("mpanet-train: " + remark);
   for (const std::string& setting : options.settings) set_config(config, setting);
+  for (const auto& [key, text] : options.keys) set_config_key(config, key, text);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
   if (!checkpoint) return config;
   const auto changed = fixed_differences(*checkpoint->config(), config);

@@ -189,7 +189,8 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
         refusal("sample_method: random") ==
         "c.yml line 1: sample_method: expected \"identity_random\", got \"random\": batches are drawn by identity here "
         "(docs/method.md, section 3)");
-    CHECK(refusal("dataset: market").starts_with("c.yml line 1: dataset: expected one of \"sysu\""));
+    CHECK(refusal("dataset: market") == "c.yml line 1: dataset: expected \"sysu\" or \"regdb\", got \"market\"");
+    CHECK(refusal("dataset: llcm").starts_with("c.yml line 1: dataset: expected \"sysu\" or \"regdb\""));
     CHECK(refusal("p_size: 0") == "c.yml line 1: p_size: expected an integer in 1..4096, got 0");
     CHECK(refusal("\np_size: 010") == "c.yml line 2: p_size: expected an integer in 1..4096, got \"010\"");
     CHECK(refusal("image_size: 384") ==
