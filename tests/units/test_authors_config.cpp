@@ -102,20 +102,14 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
                                                         "c.yml: not in the file, the authors' defaults: wd 0.0005"});
   }
 
-  TEST_CASE("their file for RegDB differs in six keys") {
+  TEST_CASE("their file for RegDB: what differs") {
     std::string text = kSysu;
-    for (const auto& [from, to] :
-         std::vector<std::pair<std::string, std::string>>{{"prefix: SYSU", "prefix: RegDB"},
-                                                          {"(384, 128)", "(256, 128)"},
-                                                          {"p_size: 16", "p_size: 12"},
-                                                          {"k_size: 8", "k_size: 10"},
-                                                          {"[80, 120]", "[110]"},
-                                                          {"log_period: 150", "log_period: 20"},
-                                                          {"dataset: sysu", "dataset: regdb"}})
-      text = replaced(text, from, to);
+    const std::pair<const char*, const char*> changes[] = {
+        {"prefix: SYSU", "prefix: RegDB"}, {"(384, 128)", "(256, 128)"}, {"p_size: 16", "p_size: 12"},
+        {"k_size: 8", "k_size: 10"},       {"[80, 120]", "[110]"},       {"log_period: 150", "log_period: 20"}};
+    for (const auto& [from, to] : changes) text = replaced(text, from, to);
     TrainConfig expected = parse(kSysu);
-    for (const char* assignment :
-         {"image_size=256,128", "p_size=12", "k_size=10", "lr_step=110", "log_period=20", "dataset=regdb"})
+    for (const char* assignment : {"image_size=256,128", "p_size=12", "k_size=10", "lr_step=110", "log_period=20"})
       set_config(expected, assignment);
     CHECK(differences(parse(text), expected).empty());
   }
