@@ -18,6 +18,9 @@ struct CsvRow {
 // quote; and what read_list_text() refuses.
 std::vector<CsvRow> read_csv(const std::string& path);
 
+// The fields of one line, which holds no line end; empty ones at its end stay. UserErrors begin with `where`.
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
+
 // The field as it stands in a file, in quotes where it has to be.
 std::string csv_field(std::string_view text);
 

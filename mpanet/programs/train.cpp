@@ -82,8 +82,8 @@ int run(int argc, char** argv) {
   std::string device = "auto", precision, seed, split;
   bool help_config = false, markdown = false, version = false;
   app.add_option("--config", options.config,
-                 "JSON file (see --help-config), or the name of one that comes with the program: sysu, regdb, llcm, "
-                 "demo, ablation/base "
+                 "JSON file (see --help-config), YAML file of the authors' code, or the name of one that comes with "
+                 "the program: sysu, regdb, llcm, demo, ablation/base "
                  "(+ /mam, /pam, /mutual, /center_cluster, /all); not needed with --resume");
   app.add_option("--data", options.data,
                  "the data set's folder, or a CSV manifest; not needed with --resume while it lies where it did");

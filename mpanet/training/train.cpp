@@ -58,8 +58,10 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
     fail("{}: expected a checkpoint that training can go on from, got a model alone", checkpoint->path());
   if (options.config.empty() && !checkpoint)
     fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
+  std::vector<std::string> remarks;
   const TrainConfig config =
-      options.config.empty() ? changed_config(*checkpoint->config(), options) : given_config(options);
+      options.config.empty() ? changed_config(*checkpoint->config(), options) : given_config(options, &remarks);
+  for (const std::string& remark : remarks) note("mpanet-train: " + remark);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
   if (!checkpoint) return config;
   const auto changed = fixed_differences(*checkpoint->config(), config);
@@ -322,7 +324,9 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
 
 }  // namespace
 
-TrainConfig given_config(const TrainOptions& options) { return changed_config(read_config(options.config), options); }
+TrainConfig given_config(const TrainOptions& options, std::vector<std::string>* remarks) {
+  return changed_config(read_config(options.config, remarks), options);
+}
 
 int train(const TrainOptions& given) {
   TrainOptions options = given;
