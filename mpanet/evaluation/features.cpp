@@ -115,7 +115,7 @@ void write_features(const std::string& folder, const std::vector<ImageRecord>& i
 std::vector<ImageRecord> read_feature_images(const std::string& folder) { return read_images(images_path(folder)); }
 
 FeatureFolder::FeatureFolder(const std::string& folder)
-    : csv_(images_path(folder)), numbers_(numbers_path(folder)), images_(read_images(csv_)) {
+    : csv_(images_path(folder)), images_(read_images(csv_)), numbers_(numbers_path(folder)) {
   rows_ = rows_by_path(images_, csv_);
   const std::vector<int64_t>& shape = numbers_.shape();
   if (shape.size() != 2 || shape[1] < 1 || shape[1] > kLongestEmbedding)

@@ -38,8 +38,8 @@ class FeatureFolder {
 
  private:
   std::string csv_;
-  NpyFile numbers_;
   std::vector<ImageRecord> images_;
+  NpyFile numbers_;
   std::unordered_map<std::string_view, size_t> rows_;
 };
 
