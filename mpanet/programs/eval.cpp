@@ -169,13 +169,14 @@ void check_network_options(const Options& options) {
 }
 
 void check_options(const Options& options) {
-  if (options.data.empty()) fail("--data is needed (see --help)");
+  if (options.list && options.data.empty()) fail("--data is needed (see --help)");
   if (options.list) return;
   const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
   if (sources != 1)
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
   choose_vendors(options.conv, options.gemm, choose_device(options.device));
   parse_precision(options.precision, "--precision");
+  if (options.data.empty()) fail("--data is needed (see --help)");
   check_network_options(options);
   if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
   if (!options.memory.empty()) parse_bytes(options.memory);
@@ -239,9 +240,10 @@ struct Embedded {
   std::string checkpoint;
 };
 
-Embedded embed(const Options& options, const std::string& root, const std::vector<ImageRecord>& images,
+Embedded embed(const Options& options, const Dataset& data, const std::vector<ImageRecord>& images,
                const ThreadChoice& threads) {
   const Checkpoint checkpoint(options.checkpoint);
+  check_pictures(data, images);
   EngineConfig config;
   config.model = checkpoint.embedding_model();
   const int parts = config.model.parts;
@@ -272,7 +274,8 @@ Embedded embed(const Options& options, const std::string& root, const std::vecto
   how.batch = config.embed_batch;
   how.threads = usable_processors();
   how.flip = options.flip;
-  Embedded made{embed_images(*engine, images, root, how), describe(choice, parts), sha256_of_file(options.checkpoint)};
+  Embedded made{embed_images(*engine, images, data.root, how), describe(choice, parts),
+                sha256_of_file(options.checkpoint)};
   keep_pieces(choice, parts, made.embeddings);
   made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"),
                               std::filesystem::path(options.checkpoint).filename().string());
@@ -356,9 +359,7 @@ Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& 
 
 Ranked rank_network(const Options& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
   const std::vector<ImageRecord> images = images_of(planned.plans);
-  if (!options.checkpoint.empty()) check_pictures(planned.data, images);
-  const Embedded all =
-      options.chance ? chance(options, images.size()) : embed(options, planned.data.root, images, threads);
+  const Embedded all = options.chance ? chance(options, images.size()) : embed(options, planned.data, images, threads);
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
   if (options.chance) note(threads.text);
   Ranked ranked{rank_all(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
