@@ -152,6 +152,7 @@ std::vector<PlannedRun> plan_runs(const ExperimentOptions& options) {
 
 int run_experiment(const TrainOptions& options, const ExperimentOptions& experiment) {
   if (options.config.empty()) fail("--config is needed (see --help)");
+  if (options.data.empty()) fail("--data is needed (see --help)");
   const std::vector<PlannedRun> runs = plan_runs(experiment);
   check_runs(options, experiment, runs);
   ExperimentSummary summary(options.data, runs.size());
