@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kBefore = 256, kBehind = 512;
 
-// The emulation guards its own blocks and names the kernels. AddressSanitizer guards the cpu backend's; it has to see
-// where they end.
+// The emulation has guard zones of its own and reports the kernel. Under AddressSanitizer blocks have no zones, so that
+// it sees their ends.
 bool guards_itself(Backend backend) {
 #if defined(__SANITIZE_ADDRESS__)
   return backend != Backend::cuda;
@@ -39,12 +39,12 @@ void* GuardedMemory::take(size_t bytes) {
   blocks_[memory] = block;
   std::vector<unsigned char> contents(before + bytes + behind);
   fill_guard(contents.data(), contents.size(), block.pattern);
-  if (!contents.empty())  // no bytes have no address
+  if (!contents.empty())  // data() of an empty vector may be null
     ON_BACKEND(backend_, copy_to_device(stream_, memory - before, contents.data(), contents.size()));
   return memory;
 }
 
-// What was written into the zones; they are whole again afterwards.
+// Describes a write into the zones of a block, and restores them; empty when there was none.
 std::string GuardedMemory::damage_of(char* memory, const Block& block) {
   if (guards_itself(backend_)) return {};
   unsigned char zones[kBefore + kBehind], whole[kBefore + kBehind];

@@ -10,7 +10,7 @@
 namespace mpanet {
 namespace {
 
-// "unknown option --lrr" with what may have been meant, for the first of the words that the program does not expect.
+// "unknown option --lrr" with a hint, for the first word that the program does not expect.
 std::string unexpected(const CLI::App& app, const UnknownOption& hint) {
   const std::vector<std::string> words = app.remaining(true);
   const auto first = std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.starts_with('-'); });

@@ -1,4 +1,4 @@
-// How all programs read their command line: --help exits with 0, a mistake with one line on stderr and 2.
+// Command lines of all programs: --help exits with 0, an error prints one line on stderr and exits with 2.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <functional>
@@ -13,11 +13,11 @@
 
 namespace mpanet {
 
-// What a program says about an option that it does not have, called with the option's name and the value after it; ""
-// if it knows nothing.
+// A program's hint about an unknown option. Called with the option's name and the word after it. Returns "" without a
+// hint.
 using UnknownOption = std::function<std::string(const std::string& name, const std::string& value)>;
 
-// The exit code to end with at once, or nothing: go on.
+// Returns the exit code when the program has to end now, after --help or an error; else nullopt.
 std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv, const UnknownOption& hint = {});
 
 namespace command_line {
@@ -31,7 +31,7 @@ struct Plain<std::optional<T>> {
   using type = T;
 };
 
-// `parse` makes a number of the text, or nothing where it is none or out of range.
+// `parse` returns the number in a text, or nullopt when it is none or out of range.
 template <class Value, class Parse>
 CLI::Option* number(CLI::App& app, const std::string& name, Value& value, const std::string& allowed,
                     const std::string& help, Parse parse) {
@@ -49,8 +49,8 @@ CLI::Option* number(CLI::App& app, const std::string& name, Value& value, const 
 
 }  // namespace command_line
 
-// An option that takes a whole number in low..high, and nothing else: CLI11's own conversion also takes 0x10, 010 for
-// 8, spaces and words such as true. `value` may be a std::optional; else --help shows what it holds as the default.
+// An option that takes a whole number in low..high. CLI11's own conversion would also accept 0x10, 010 for 8, spaces
+// and words such as true. `value` may be a std::optional; otherwise --help shows its value as the default.
 template <class Value, class Int = typename command_line::Plain<Value>::type>
 CLI::Option* add_whole_number(CLI::App& app, const std::string& name, Value& value, std::type_identity_t<Int> low,
                               std::type_identity_t<Int> high, const std::string& help) {
@@ -63,7 +63,7 @@ CLI::Option* add_whole_number(CLI::App& app, const std::string& name, Value& val
       ->type_name(high < std::numeric_limits<Int>::max() ? range : "N");
 }
 
-// The same with fractions: 0.5, 1e-3. Neither inf nor nan is a number here.
+// The same for a real number: 0.5, 1e-3. inf and nan are errors.
 inline CLI::Option* add_number(CLI::App& app, const std::string& name, double& value, double low, double high,
                                const std::string& help) {
   const std::string range = fmt::format("{}..{}", low, high);

@@ -102,7 +102,7 @@ std::string results_table(const EvaluationPlan& plan, const std::vector<SettingR
 
 nlohmann::ordered_json results_json(const EvaluationPlan& plan, const std::vector<SettingResult>& results,
                                     const std::string& feature) {
-  nlohmann::ordered_json json;  // writes NaN as null
+  nlohmann::ordered_json json;  // the library writes NaN as null
   json["protocol"] = plan.protocol;
   json["direction"] = plan.direction;
   json["distance"] = kDistance;

@@ -16,14 +16,14 @@ namespace {
 
 using nlohmann::json;
 
-constexpr uint64_t kLongestHeader = 100'000'000;  // as in the format's own library
+constexpr uint64_t kLongestHeader = 100'000'000;  // bytes; the limit of the format's own library
 
 // A tensor's bytes among the data, from their beginning.
 struct Range {
   uint64_t begin = 0, end = 0;
 };
 
-// The three members of a header entry, checked one by one; `where` begins every message.
+// Parses and checks one entry of the header. Messages begin with `where`.
 std::pair<TensorEntry, Range> parse_entry(const json& value, const std::string& where, uint64_t data_bytes) {
   TensorEntry entry;
   Range range;

@@ -1,5 +1,5 @@
-// safetensors files: eight bytes of header length, a JSON header, the tensors' bytes (little endian). Reading trusts
-// nothing in the header; writing is atomic and streams, so that no second copy of a model is made.
+// safetensors files: eight bytes of header length, a JSON header, the tensors' bytes (little endian). Reading checks
+// the whole header. Writing is atomic, and converts one tensor at a time, so the model is never in memory twice.
 #pragma once
 #include <map>
 #include <string>
@@ -10,9 +10,9 @@
 
 namespace mpanet {
 
-// Reads and checks the header. UserError, one line with the path: not such a file, truncated, a header length beyond
-// the file, broken JSON, a name given twice, an unknown element type, sizes that contradict the shape, data that
-// overlap, leave gaps or pass the end of the file.
+// Reads and checks the header. UserError, one line with the path: another kind of file, a truncated file, a header
+// longer than the file, invalid JSON, a name given twice, an unknown element type, a size that contradicts the shape,
+// data that overlap, leave gaps or exceed the file.
 TensorIndex read_safetensors(const InputFile& file);
 
 // Writes atomically (core/base/file.h). The bytes depend on the content alone: names sorted in the header, data ordered

@@ -30,48 +30,45 @@ constexpr struct {
     {Dtype::Bool, "BOOL", 1}, {Dtype::F8_E4M3, "F8_E4M3", 1}, {Dtype::F8_E5M2, "F8_E5M2", 1}, {Dtype::C64, "C64", 8}};
 static_assert(std::size(kDtypes) == kDtypeCount);
 
-template <class From, class Convert>
-void widen(const uint8_t* raw, size_t count, double* out, Convert convert) {
+// Through Narrow, since bfloat16 and float16 convert to float alone.
+template <class From, class Narrow = From>
+bool widen(const uint8_t* raw, size_t count, double* out) {
   for (size_t i = 0; i < count; i++) {
     From value;
     std::memcpy(&value, raw + i * sizeof(From), sizeof(From));
-    out[i] = convert(value);
+    out[i] = static_cast<double>(static_cast<Narrow>(value));
   }
+  return true;
 }
 
-// False where the type has no conversion.
+// False for a type that has no conversion.
 bool to_double(Dtype dtype, const uint8_t* raw, size_t count, double* out) {
-  const auto plain = [](auto v) { return static_cast<double>(v); };
   switch (dtype) {
     case Dtype::F64:
-      return widen<double>(raw, count, out, plain), true;
+      return widen<double>(raw, count, out);
     case Dtype::F32:
-      return widen<float>(raw, count, out, plain), true;
+      return widen<float>(raw, count, out);
+    case Dtype::F16:
+      return widen<float16, float>(raw, count, out);
+    case Dtype::BF16:
+      return widen<bfloat16, float>(raw, count, out);
     case Dtype::I64:
-      return widen<int64_t>(raw, count, out, plain), true;
+      return widen<int64_t>(raw, count, out);
     case Dtype::I32:
-      return widen<int32_t>(raw, count, out, plain), true;
+      return widen<int32_t>(raw, count, out);
     case Dtype::I16:
-      return widen<int16_t>(raw, count, out, plain), true;
+      return widen<int16_t>(raw, count, out);
     case Dtype::I8:
-      return widen<int8_t>(raw, count, out, plain), true;
+      return widen<int8_t>(raw, count, out);
     case Dtype::U64:
-      return widen<uint64_t>(raw, count, out, plain), true;
+      return widen<uint64_t>(raw, count, out);
     case Dtype::U32:
-      return widen<uint32_t>(raw, count, out, plain), true;
+      return widen<uint32_t>(raw, count, out);
     case Dtype::U16:
-      return widen<uint16_t>(raw, count, out, plain), true;
+      return widen<uint16_t>(raw, count, out);
     case Dtype::U8:
     case Dtype::Bool:
-      return widen<uint8_t>(raw, count, out, plain), true;
-    case Dtype::F16:
-      return widen<uint16_t>(raw, count, out, [](uint16_t bits) { return static_cast<double>(float16_value(bits)); }),
-             true;
-    case Dtype::BF16:
-      return widen<uint16_t>(
-                 raw, count, out,
-                 [](uint16_t bits) { return static_cast<double>(std::bit_cast<float>(uint32_t{bits} << 16)); }),
-             true;
+      return widen<uint8_t>(raw, count, out);
     case Dtype::F8_E4M3:
     case Dtype::F8_E5M2:
     case Dtype::C64:

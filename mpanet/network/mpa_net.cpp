@@ -31,7 +31,8 @@ RealTensor MpaNet::embed(Context& context, const Tensor& images) {
   return batch_norm_1d(context, features(context, images, Mode::Eval).f, *neck_, Mode::Eval);
 }
 
-// Both modalities' classifiers see every row: no shape depends on labels, and the losses pick the rows.
+// Both modalities' classifiers take every row, and a flag per row tells the losses which rows count. So no shape
+// depends on the labels.
 void MpaNet::add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
                               const FlagTensor& infrared, const StepState* state, NamedTerms& terms,
                               std::vector<WeightedTerm>& weighted) {

@@ -29,7 +29,8 @@ class MpaNet {
   Features features(Context& context, const Tensor& images, Mode mode);
   // Test-time embedding (N, D): the BN neck in eval mode.
   RealTensor embed(Context& context, const Tensor& images);
-  // Every loss term and at the end the total. Updates the teachers from *state first.
+  // Updates the teachers with the rate in *state, then returns every loss term (scalars), the total last. images
+  // (N, H, W, 3), labels and infrared (N).
   NamedTerms losses(Context& context, const Tensor& images, const LabelTensor& labels, const FlagTensor& infrared,
                     const StepState* state);
   int feature_size() const { return feature_size_; }

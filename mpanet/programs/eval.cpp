@@ -1,4 +1,4 @@
-// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
+// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of random embeddings.
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -93,13 +93,13 @@ void check_options(const Options& options) {
   parse_precision(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
-  // The results name what was evaluated.
+  // These names become part of the results.
   for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
     if (!options.json.empty() && !is_utf8(name))
       fail("--json: expected a name in UTF-8, which JSON can hold, got {}", quote(name));
 }
 
-// "384x128"
+// Parses "384x128", height first.
 void set_size(const std::string& text, ModelConfig& model) {
   const auto size = parse_size(text);
   if (!size || size->first > 9999 || size->second > 9999)
@@ -151,7 +151,7 @@ std::string feature_of(const Options& options, const Embeddings& embeddings) {
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
-  // Found out before the pictures are embedded, not after.
+  // Output paths are checked before the pictures are embedded.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
   const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);

@@ -1,4 +1,4 @@
-// mpanet-train: trains MPANet, or goes on with a run.
+// mpanet-train: trains MPANet, or resumes a run.
 #include "mpanet/training/train.h"
 
 #include <limits>
@@ -46,7 +46,7 @@ data.embed_batch.
 Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; as other signals do, by
 128 and their number: 129 SIGHUP, 138 SIGUSR1, 143 SIGTERM.)";
 
-// Keys of the configuration are easily taken for options.
+// A hint for an unknown option that is a key of the configuration: "--lr" is "--set lr=VALUE".
 std::string about_key(const std::string& option, const std::string& value) {
   std::string path = option.substr(std::min(option.find_first_not_of('-'), option.size()));
   std::replace(path.begin(), path.end(), '-', '_');

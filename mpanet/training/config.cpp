@@ -39,7 +39,7 @@ void apply_object(TrainConfig& config, const json& object, const std::string& pr
     } else if (is_group(path)) {
       if (!value.is_object()) fail("{}: {}: expected an object, got {}", source, path, shown(value));
       apply_object(config, value, path + ".", source);
-    } else if (find_config_key(path)) {  // with a dot in its name
+    } else if (find_config_key(path)) {  // the file has the dotted path "data.padding" as one key
       fail("{}: unknown key {}: in a file levels are nested objects, dots are for --set", source, quote(path));
     } else {
       fail_unknown(source, path);
@@ -47,7 +47,7 @@ void apply_object(TrainConfig& config, const json& object, const std::string& pr
   }
 }
 
-// The whole configuration as nested objects, in the table's order or (json) sorted.
+// The whole configuration as nested objects. Json = ordered_json keeps the table's order, json sorts the keys.
 template <class Json>
 Json to_json(const TrainConfig& config) {
   Json all = Json::object();

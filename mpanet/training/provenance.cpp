@@ -13,7 +13,7 @@
 #endif
 #ifdef MPANET_HAS_JPEG
 #  include <cstdio>
-// jpeglib.h wants FILE declared before it
+// jpeglib.h needs FILE.
 #  include <jpeglib.h>
 #endif
 #ifdef MPANET_HAS_PNG
@@ -61,7 +61,7 @@ std::string compiled_for() {
   return set;
 }
 
-// oneDNN chooses its code for the machine it runs on.
+// The compiler's flags, and the level that oneDNN chose on this machine.
 std::string instruction_set() {
 #ifdef MPANET_HAS_ONEDNN
   return fmt::format("{}; oneDNN level {:#x}", compiled_for(), static_cast<unsigned>(dnnl_get_effective_cpu_isa()));

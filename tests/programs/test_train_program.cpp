@@ -1,5 +1,7 @@
 // mpanet-train as its users meet it: what a run leaves behind, resuming after kill -9 and Ctrl-C to the same bits, and
 // bad input answered by one line on stderr with nothing left behind.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -10,9 +12,6 @@
 #include "data/sets/matfile.h"
 #include "mpanet/files/checkpoint.h"
 #include "tests/support/train_program.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 using nlohmann::json;

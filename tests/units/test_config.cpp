@@ -1,4 +1,6 @@
 // Configuration files: defaults, names, ranges, what is refused and in which words.
+#include <doctest/doctest.h>
+
 #include <set>
 
 #include "core/base/error.h"
@@ -6,9 +8,6 @@
 #include "mpanet/training/config.h"
 #include "mpanet/training/config_keys.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 
