@@ -39,6 +39,13 @@ Value numpy_number(const Value& dtype, const std::string& bytes) {
   return {Kind::Other, 0, 0, nullptr, fmt::format("numpy scalar of {}", quote(type.substr(0, 20)))};
 }
 
+std::string array_text(const Document& document, Ref shape, Ref dtype) {
+  std::string sizes;
+  for (const Ref size : document.at(shape).items)
+    if (sizes.size() < 60) sizes += (sizes.empty() ? "" : ", ") + std::to_string(document.at(size).integer);
+  return fmt::format("{} ({}) of {}", kArray, sizes, quote(document.at(dtype).text.substr(0, 20)));
+}
+
 }  // namespace
 
 const Value& Objects::argument(const std::vector<Ref>& list, size_t i, const char* what) {
@@ -79,7 +86,8 @@ Ref Objects::make(const Global& function, Ref arguments) {
     case Role::NumpyScalar:
       return numpy_scalar(list);
     case Role::NumpyArray:
-      return add({Kind::Other, 0, 0, &function, kArray});
+      // Protocol 5: (bytes, dtype, shape, order). Before, the state tells.
+      return add({Kind::Other, 0, 0, nullptr, count == 4 ? array_text(document, list[2], list[1]) : kArray});
     case Role::Encode:
       return encoded(list);
     case Role::Word: {
@@ -155,12 +163,7 @@ bool set_state(const Document& document, Value& object, Ref state) {
     return true;
   }
   if (object.kind != Kind::Other || object.text != kArray) return false;
-  if (items.size() > 2) {  // (version, shape, dtype, order, data)
-    std::string sizes;
-    for (const Ref size : document.at(items[1]).items)
-      if (sizes.size() < 60) sizes += (sizes.empty() ? "" : ", ") + std::to_string(document.at(size).integer);
-    object.text = fmt::format("{} ({}) of {}", kArray, sizes, quote(document.at(items[2]).text.substr(0, 20)));
-  }
+  if (items.size() > 2) object.text = array_text(document, items[1], items[2]);  // (version, shape, dtype, ...)
   return true;
 }
 
