@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/quote.h"
+#include "core/base/text.h"
 #include "mpanet/files/pickle.h"
 #include "mpanet/files/pth_names.h"
 #include "mpanet/files/zip_archive.h"
@@ -198,7 +199,7 @@ void Contents::read_stream_storages(uint64_t at, const Document& keys) {
     if (!storages_.emplace(key, Storage{at, bytes, nullptr}).second) refuse("storage {} is there twice", quote(key));
     at += bytes;
   }
-  if (at != file_.size()) refuse("{} bytes follow the last storage", file_.size() - at);
+  if (at != file_.size()) refuse("{} too many after the last storage", counted(file_.size() - at, "byte"));
 }
 
 // ---- tensors

@@ -81,7 +81,7 @@ TensorIndex read_safetensors(const InputFile& file) {
   };
   const uint64_t size = file.size();
   uint64_t length = 0;
-  if (size < sizeof length + 2) fail("{}: expected a safetensors or .pth file, got {} bytes", path, size);
+  if (size < sizeof length + 2) fail("{}: expected a safetensors or .pth file, got {}", path, counted(size, "byte"));
   read_at(&length, sizeof length, 0);
   if (length > size - sizeof length || length > kLongestHeader)
     fail("{}: expected a safetensors or .pth file; as safetensors its header would have {} bytes, the file has {}{}",

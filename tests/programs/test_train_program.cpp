@@ -209,8 +209,11 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({"--data", folder / "absent"}, folder / "absent");
     refused({"--trials", folder / "absent.mat"}, "absent.mat");
     refused({"--init", folder / "absent.safetensors"}, "absent.safetensors: cannot open");
-    refused({"--precision", "f8"}, "precision: expected one of \"f32\", \"f64\", \"bf16\", \"f16\", got \"f8\"");
-    refused({"--seed", "-1"}, "seed: expected an integer in 0..9223372036854775807, got -1");
+    refused({"--precision", "f8"},
+            "mpanet-train: --precision: expected one of \"f32\", \"f64\", \"bf16\", \"f16\", got \"f8\"");
+    for (const auto& [seed, shown] : {std::pair("-1", "-1"), std::pair("0x10", "\"0x10\""), std::pair("", "\"\"")})
+      refused({"--seed", seed},
+              std::string("mpanet-train: --seed: expected an integer in 0..9223372036854775807, got ") + shown);
     refused({"--device", "tpu"}, "device tpu: expected cpu, emu, cuda, cuda:N or auto");
     refused({"--conv", "fast"}, "--conv: expected native, cudnn or auto, got fast");
     refused({"--device", "cpu", "--gemm", "cublas"}, "--gemm cublas: expected a GPU, got cpu");
@@ -296,7 +299,10 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     write_file(last, before.substr(0, before.size() / 2));
     refused({}, last + ": ");
     write_file(last, std::string(8, '\xff') + before.substr(8));
-    refused({}, last + ": expected a safetensors or .pth file; as safetensors its header would have 18446744073709551615 bytes");
+    refused(
+        {},
+        last +
+            ": expected a safetensors or .pth file; as safetensors its header would have 18446744073709551615 bytes");
     write_file(last, "");
     refused({}, last + ": expected a safetensors or .pth file, got 0 bytes");
   }

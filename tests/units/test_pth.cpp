@@ -289,8 +289,8 @@ TEST_CASE("storages that contradict the file") {
   const auto object = tensor(storage(6), 0, {6}, {1});
   CHECK(refusal_of(stream(object, 5, 24)) == "storage \"0\": expected 6 elements, got 5");
   CHECK(refusal_of(stream(object, 6, 23)).starts_with("truncated: storage \"0\" would have 6 elements at byte "));
-  CHECK(refusal_of(stream(object, 6, 25)) == "1 bytes follow the last storage");
-  CHECK(refusal_of(stream(object, 6, 24, "]")).ends_with(" bytes follow the last storage"));
+  CHECK(refusal_of(stream(object, 6, 25)) == "1 byte too many after the last storage");
+  CHECK(refusal_of(stream(object, 6, 24, "]")).ends_with(" bytes too many after the last storage"));
   CHECK(refusal_of(stream(object, 6, 24, "]" + text("1") + "a")) == "storage \"1\" belongs to no tensor");
   CHECK(refusal_of(stream(tensor(storage(INT64_MAX), 0, {6}, {1}), INT64_MAX, 24)).starts_with("truncated: storage"));
   CHECK(refusal_of(stream(tensor(storage(-1), 0, {6}, {1}), -1, 24)) ==
