@@ -92,13 +92,15 @@ TEST_CASE("files that are none") {
   CHECK(error_of([&] { TensorFile f(folder / "absent"); }).ends_with("absent: cannot open: No such file or directory"));
   CHECK(error_of([&] { TensorFile f(folder.path()); }).ends_with("expected a file, got a folder"));
   write_file(folder / "short", "1234567");
-  CHECK(error_of([&] { TensorFile f(folder / "short"); }).ends_with("expected a safetensors or .pth file, got 7 bytes"));
+  CHECK(
+      error_of([&] { TensorFile f(folder / "short"); }).ends_with("expected a safetensors or .pth file, got 7 bytes"));
 }
 
 TEST_CASE("lying header lengths and broken headers") {
   CHECK(refusal("{}", 0) == "");
   CHECK(refusal("{}", 0, 1) ==
-        "expected a safetensors or .pth file; as safetensors its header would have 3 bytes, the file has 10 (truncated?)");
+        "expected a safetensors or .pth file; as safetensors its header would have 3 bytes, the file has 10 "
+        "(truncated?)");
   CHECK(refusal("{}", 0, uint64_t{1} << 63).find("header would have 9223372036854775810 bytes") != std::string::npos);
   CHECK(refusal("{}", 0, ~uint64_t{0} - 2).find("header would have 18446744073709551615 bytes") != std::string::npos);
   // 40,000 tensors, each of no elements: this never ended.
