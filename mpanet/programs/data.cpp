@@ -164,70 +164,83 @@ void add_import(CommandLine& app, Commands& commands) {
   commands.emplace_back(command, [given] { return import(*given); });
 }
 
+void add_synth(CommandLine& app, Commands& commands) {
+  struct Given {
+    SynthConfig config;
+    std::string out, sheet, layout = "sysu";
+    std::optional<int> images, test_images;
+  };
+  const auto given = std::make_shared<Given>();
+  SynthConfig& config = given->config;
+  auto* command = app.add_subcommand("synth",
+                                     "Draw a synthetic data set: people whose identity lies in what both "
+                                     "modalities show. The same options give the same bytes.");
+  command->add_option("--out", given->out, "folder to make; must not exist or be empty")->required();
+  command->add_option("--layout", given->layout, "sysu, regdb, llcm or csv: the data set whose layout it gets")
+      ->capture_default_str();
+  add_whole_number(*command, "--ids", config.ids, 2, 4000, "identities for training");
+  add_whole_number(*command, "--test-ids", config.test_ids, 2, 4000, "further identities for the test");
+  add_whole_number(*command, "--images", given->images, 1, 999,
+                   "images of an identity by a camera, at most; at least three quarters of it (regdb: exactly). "
+                   "Without it 5 (regdb 10)");
+  add_whole_number(*command, "--test-images", given->test_images, 1, 999,
+                   "the same for the test. Without it as --images, and without both 16, so that galleries of ten "
+                   "images differ from trial to trial");
+  add_whole_number(*command, "--seed", config.seed, 0, std::numeric_limits<uint64_t>::max(),
+                   "another seed draws other people");
+  add_whole_number(*command, "--threads", config.threads, 0, 1024,
+                   "0: one a processor that the program may use; does not change the result");
+  command->add_option("--sheet", given->sheet, "also write a contact sheet (PNG): ten identities by all cameras");
+  commands.emplace_back(command, [given] {
+    given->config.layout = parse_dataset_kind(given->layout);
+    set_images(given->config, given->images, given->test_images);
+    return synth(given->config, given->out, given->sheet);
+  });
+}
+
+void add_preprocess(CommandLine& app, Commands& commands) {
+  struct Given {
+    std::string picture, npy;
+    int height = 0, width = 0;
+  };
+  const auto given = std::make_shared<Given>();
+  auto* command = app.add_subcommand("preprocess", "Decode and resize one picture as training and evaluation do.");
+  command->add_option("IMAGE", given->picture, "JPEG, PNG or BMP")->required();
+  add_whole_number(*command, "--height", given->height, 1, 8192, "pixels")->default_str("")->required();
+  add_whole_number(*command, "--width", given->width, 1, 8192, "pixels")->default_str("")->required();
+  command->add_option("--out", given->npy, "NumPy file: uint8 (height, width, 3), RGB")->required();
+  commands.emplace_back(command,
+                        [given] { return preprocess(given->picture, given->height, given->width, given->npy); });
+}
+
+void add_verify(CommandLine& app, Commands& commands) {
+  struct Given {
+    std::string root, kind, trials;
+    int threads = 0;
+  };
+  const auto given = std::make_shared<Given>();
+  auto* command = app.add_subcommand("verify",
+                                     "Read a data set's lists, decode every picture, and compare the names with "
+                                     "SYSU-MM01's trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
+                                     "something.");
+  command->add_option("DIR", given->root, "the data set's folder, or a CSV manifest")->required();
+  command->add_option("--dataset", given->kind, kDatasetHelp);
+  command->add_option("--trials", given->trials,
+                      "trial file; else exp/ and evaluation/data_split/ are searched for rand_perm_cam.mat");
+  add_whole_number(*command, "--threads", given->threads, 0, 1024, "0: one a processor that the program may use");
+  commands.emplace_back(command, [given] { return verify(given->root, given->kind, given->trials, given->threads); });
+}
+
 int run(int argc, char** argv) {
   CommandLine app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
   app.require_subcommand();
   app.column_width(34);
-
-  SynthConfig config;
-  std::string out, sheet;
-  auto* make = app.add_subcommand("synth",
-                                  "Draw a synthetic data set: people whose identity lies in what both "
-                                  "modalities show. The same options give the same bytes.");
-  make->add_option("--out", out, "folder to make; must not exist or be empty")->required();
-  std::string layout = "sysu";
-  make->add_option("--layout", layout, "sysu, regdb, llcm or csv: the data set whose layout it gets")
-      ->capture_default_str();
-  add_whole_number(*make, "--ids", config.ids, 2, 4000, "identities for training");
-  add_whole_number(*make, "--test-ids", config.test_ids, 2, 4000, "further identities for the test");
-  std::optional<int> images, test_images;
-  add_whole_number(*make, "--images", images, 1, 999,
-                   "images of an identity by a camera, at most; at least three quarters of it (regdb: exactly). "
-                   "Without it 5 (regdb 10)");
-  add_whole_number(*make, "--test-images", test_images, 1, 999,
-                   "the same for the test. Without it as --images, and without both 16, so that galleries of ten "
-                   "images differ from trial to trial");
-  add_whole_number(*make, "--seed", config.seed, 0, std::numeric_limits<uint64_t>::max(),
-                   "another seed draws other people");
-  add_whole_number(*make, "--threads", config.threads, 0, 1024,
-                   "0: one a processor that the program may use; does not change the result");
-  make->add_option("--sheet", sheet, "also write a contact sheet (PNG): ten identities by all cameras");
-
-  std::string picture, npy;
-  int height = 0, width = 0;
-  auto* resize = app.add_subcommand("preprocess", "Decode and resize one picture as training and evaluation do.");
-  resize->add_option("IMAGE", picture, "JPEG, PNG or BMP")->required();
-  add_whole_number(*resize, "--height", height, 1, 8192, "pixels")->default_str("")->required();
-  add_whole_number(*resize, "--width", width, 1, 8192, "pixels")->default_str("")->required();
-  resize->add_option("--out", npy, "NumPy file: uint8 (height, width, 3), RGB")->required();
-
-  std::string root, kind, trials;
-  int threads = 0;
-  auto* check = app.add_subcommand("verify",
-                                   "Read a data set's lists, decode every picture, and compare the names with "
-                                   "SYSU-MM01's trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
-                                   "something.");
-  check->add_option("DIR", root, "the data set's folder, or a CSV manifest")->required();
-  check->add_option("--dataset", kind, kDatasetHelp);
-  check->add_option("--trials", trials,
-                    "trial file; else exp/ and evaluation/data_split/ are searched for "
-                    "rand_perm_cam.mat");
-  add_whole_number(*check, "--threads", threads, 0, 1024, "0: one a processor that the program may use");
-
   Commands commands;
-  add_stats(app, commands);
-  add_import(app, commands);
-
+  for (const auto add : {add_synth, add_verify, add_stats, add_import, add_preprocess}) add(app, commands);
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   for (const auto& [command, call] : commands)
     if (command->parsed()) return call();
-  if (make->parsed()) {
-    config.layout = parse_dataset_kind(layout);
-    set_images(config, images, test_images);
-    return synth(config, out, sheet);
-  }
-  if (resize->parsed()) return preprocess(picture, height, width, npy);
-  return verify(root, kind, trials, threads);
+  return 0;
 }
 
 }  // namespace
