@@ -13,7 +13,7 @@
 #include "core/base/folder.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
-#include "mpanet/files/safetensors.h"
+#include "mpanet/files/tensor_file.h"
 
 namespace mpanet {
 namespace {
