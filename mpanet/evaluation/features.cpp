@@ -14,7 +14,7 @@
 #include "core/base/quote.h"
 #include "core/base/text.h"
 #include "data/sets/csv.h"
-#include "mpanet/files/safetensors.h"
+#include "mpanet/files/tensor_file.h"
 
 namespace mpanet {
 namespace {
