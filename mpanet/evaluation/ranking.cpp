@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "core/base/error.h"
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 
 namespace mpanet {
 namespace {
