@@ -50,7 +50,9 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
     fail("{}: expected a checkpoint that training can go on from, got a model alone", checkpoint->path());
   if (options.config.empty() && !checkpoint)
     fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
-  TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config);
+  std::vector<std::string> remarks;
+  TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config, &remarks);
+  for (const std::string& remark : remarks) note("mpanet-train: " + remark);
   for (const std::string& setting : options.settings) set_config(config, setting);
   for (const auto& [key, text] : options.keys) set_config_key(config, key, text);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
