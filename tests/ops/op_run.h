@@ -43,9 +43,9 @@ struct OpCost {
 struct OpName {
   std::string op, shapes;
   OpCost forward, backward;
-  bool recording = true;  // whether there is a backward pass
-  int between = 0;        // OpCase's
-  double harder = 1;
+  bool recording = true;           // whether there is a backward pass
+  int intermediate_roundings = 0;  // OpCase's
+  double tolerance_factor = 1;
 };
 
 using Rounding = double (*)(double);

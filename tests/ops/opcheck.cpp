@@ -11,15 +11,15 @@
 // f16, 2^-24 in float, 2^-53 in double), rms the root mean square of the whole tensor:
 //   u_storage |t|               for the one rounding of what is stored
 //   64 u_real (|t| + rms)       sums of hundreds of terms in another order, exp and log a few u off
-//   4 b u_storage (|t| + rms)   for each of the b tensors that the op itself rounds on its way (OpCase::between)
-// the last two times OpCase::harder. Compared with the same precision, where both sides round, twice that. The norm of
-// all differences must stay within 0.6 of the norm of what is allowed when there are 64 or more: roundings are spread,
-// faults are not. Where a ReLU follows a rounding, single elements lie on the other side of its kink than in double:
-// about b u_storage of all, each off by as much as t. Where that is more than one in a million only the norm is
-// compared with double's, and allowed 2 sqrt(b u_storage); after ten roundings and more with the same
-// precision's, too, which rounds nearly everything alike, and allowed a third of that.
-// Where even that would be more than 0.7, a whole network in bf16, gradients are compared with the same precision
-// alone.
+//   4 b u_storage (|t| + rms)   for each of the b tensors that the op itself rounds on its way
+//   (OpCase::intermediate_roundings)
+// the last two times OpCase::tolerance_factor. Compared with the same precision, where both sides round, twice that.
+// The norm of all differences must stay within 0.6 of the norm of what is allowed when there are 64 or more: roundings
+// are spread, faults are not. Where a ReLU follows a rounding, single elements lie on the other side of its kink than
+// in double: about b u_storage of all, each off by as much as t. Where that is more than one in a million only the norm
+// is compared with double's, and allowed 2 sqrt(b u_storage); after ten roundings and more with the same precision's,
+// too, which rounds nearly everything alike, and allowed a third of that. Where even that would be more than 0.7, a
+// whole network in bf16, gradients are compared with the same precision alone.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -48,8 +48,8 @@ class Allowed {
  public:
   Allowed(const OpPrecision& p, const OpName& op, const OpTensor& truth, double sides)
       : p_(p),
-        between_(op.between),
-        harder_(op.harder),
+        roundings_(op.intermediate_roundings),
+        factor_(op.tolerance_factor),
         stored_(truth.stored),
         sides_(sides),
         rms_(norm(truth.values) / std::sqrt(static_cast<double>(truth.values.size()))) {}
@@ -57,21 +57,21 @@ class Allowed {
   double at(double truth) const {
     const double size = std::fabs(truth) + rms_;
     return sides_ * ((stored_ ? p_.storage_unit * std::max(std::fabs(truth), p_.storage_smallest) : 0) +
-                     harder_ * (64 * p_.real_unit + 4 * between_ * p_.storage_unit) * size);
+                     factor_ * (64 * p_.real_unit + 4 * roundings_ * p_.storage_unit) * size);
   }
 
  private:
   const OpPrecision& p_;
-  int between_;
-  double harder_;
+  int roundings_;
+  double factor_;
   bool stored_;
   double sides_, rms_;
 };
 
 // What the norm may be off by where elements may lie on the other side of a kink; 0: none does.
 double kink(const OpPrecision& p, const OpName& op, int least) {
-  const double share = op.between * p.storage_unit;
-  return op.between >= least && share > 1e-6 ? 2 * std::sqrt(share) : 0;
+  const double share = op.intermediate_roundings * p.storage_unit;
+  return op.intermediate_roundings >= least && share > 1e-6 ? 2 * std::sqrt(share) : 0;
 }
 
 // Compares one tensor element by element and as a whole.
@@ -143,7 +143,7 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, const Option
     for (const Worst& worst : {verdict.same, verdict.exact})
       if (!worst.within() && verdict.failure.empty()) verdict.failure = worst.where;
     // A whole network takes its time, and each of its kernels has cases of its own.
-    const int runs = op.between < 10 ? o.seeds : std::min(o.seeds, 3);
+    const int runs = op.intermediate_roundings < 10 ? o.seeds : std::min(o.seeds, 3);
     for (int seed = 1; seed < runs && verdict.failure.empty(); seed++) {
       simt::set_seed(static_cast<uint32_t>(seed));
       const std::string difference = first_difference(got, run(p, o.device));
