@@ -20,7 +20,8 @@ Arena::~Arena() {
   for (const auto& [address, bytes] : blocks_) loose_.give_back(reinterpret_cast<void*>(address));
 }
 
-// A slab also begins as one endless block. If its size decided which hole fits best, the run would leave the plan.
+// A slab also begins as one block of unlimited size. With its real size, best fit could choose other blocks than in the
+// planning run.
 void Arena::free_whole() {
   free_[0] = SIZE_MAX / 2;
   free_sizes_.insert({SIZE_MAX / 2, 0});

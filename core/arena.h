@@ -1,6 +1,6 @@
 // The memory of a step's tensors: best fit inside one slab, freed neighbours merge. The same sequence of requests gives
-// the same addresses, so a step that a planning run measured fits every time.
-//   Plan    hands out addresses that nobody may touch and records how many bytes a slab would need
+// the same addresses, so a step whose size a planning run measured always fits.
+//   Plan    returns addresses that must not be accessed, and records the bytes that a slab would need
 //   Slab    memory of exactly that size; one byte more is a CheckError
 //   Loose   for tests: each block is its own allocation, so that sanitizers and guard zones see overruns
 #pragma once
@@ -18,7 +18,7 @@ class Arena {
   enum class Mode { Plan, Slab, Loose };
   static constexpr size_t kAlignment = 256;
 
-  // Where Loose memory comes from and goes to.
+  // Allocates and frees Loose memory.
   struct Loose {
     std::function<void*(size_t bytes)> take;
     std::function<void(void* memory)> give_back;
@@ -45,7 +45,7 @@ class Arena {
   size_t take(size_t bytes);
   Mode mode_;
   Loose loose_;
-  // Plan's addresses start here: never null, never touched.
+  // First address of Plan; not null, never accessed.
   char* base_ = reinterpret_cast<char*>(kAlignment);
   size_t limit_ = SIZE_MAX, peak_ = 0, used_ = 0;
   std::map<size_t, size_t> free_;                   // offset -> bytes

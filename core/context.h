@@ -19,8 +19,8 @@ namespace mpanet {
 struct CheckError;
 class GuardedMemory;
 
-// On: for tests. Tensors and buffers lie between guard zones that hold NaN, and hold NaN themselves until somebody
-// writes them (buffers: zero). Damaged zones are a CheckError of synchronize(); a context that nobody asks ends the
+// On: for tests. Tensors and buffers lie between guard zones of NaN. Tensors are NaN until a kernel writes them,
+// buffers are zero. synchronize() throws CheckError when a zone was overwritten; the context's destructor ends the
 // program instead.
 enum class Guards { Off, On };
 
@@ -67,7 +67,7 @@ class Buffer {
   size_t bytes_ = 0;
 };
 
-// Work that was recorded once and that one launch runs again.
+// Work on a stream that was recorded once and can be replayed with one launch.
 class CapturedWork {
  public:
   CapturedWork() = default;
@@ -101,7 +101,7 @@ class Context {
   Stream stream() const { return stream_->get(); }
   const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
   bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
-  // Whether kernels are called. In a plan only after set_launching(true): for launches that are watched and not run.
+  // Whether kernels are called. In a plan only after set_launching(true), for listing launches without running them.
   bool launching() const { return !planning() || launching_; }
   void set_launching(bool on) { launching_ = on; }
   Arena& arena() { return *arena_; }
@@ -112,7 +112,7 @@ class Context {
   void set_recording(bool on) { recording_ = on; }
 
   size_t persistent_bytes() const { return persistent_; }  // in Buffers now
-  uint64_t buffers_made() const { return buffers_made_; }  // ever: as long as it stays, so do their addresses
+  uint64_t buffers_made() const { return buffers_made_; }  // in total; while it is the same, addresses are too
 
   void to_device(void* to, const void* from, size_t bytes);
   void to_host(void* to, const void* from, size_t bytes);
@@ -120,15 +120,15 @@ class Context {
   void synchronize();
   MemoryUse memory_use() const;  // all 0 unless the device is cuda
 
-  // Records what `work` gives to the stream, without running it; replay() runs all of it, at the same addresses. `work`
-  // may run kernels, zero() and HostBuffer::send(), and take memory from the arena. Buffers, other copies and
+  // Records the stream operations of `work` without running them. replay() runs them, at the same addresses. `work` may
+  // launch kernels, zero() and HostBuffer::send(), and take memory from the arena. Making buffers, other copies and
   // synchronisation are CheckErrors. An error in `work` leaves the tape empty. cuda only.
   bool can_capture() const { return backend() == Backend::cuda; }
   CapturedWork capture(const std::function<void()>& work);
   void replay(const CapturedWork& captured);
 
-  // Notes a moment of the device's work. take_laps() waits for the last one and returns the seconds from each to the
-  // next, on a GPU by the device's own clock.
+  // mark() records a time in the stream. take_laps() waits for the last mark and returns the seconds between
+  // consecutive marks, on a GPU by the device's clock.
   void mark();
   std::vector<double> take_laps();
 
@@ -158,20 +158,20 @@ class Context {
   uint64_t buffers_made_ = 0;
   std::map<std::string, OpStatistics> profile_;
   struct Moment {
-    double seconds = 0;           // of the host's clock; its backends have done their work when a call returns
+    double seconds = 0;           // cpu, emu: the host's clock; their kernels are done when a call returns
     std::shared_ptr<void> event;  // cuda
   };
   std::vector<Moment> moments_;
 };
 
-// Throws the error of a kernel call again, preceded by the op's name: the call's text up to its parenthesis.
+// Throws the error of a kernel call again, with the op's name before it: the call's text up to its parenthesis.
 [[noreturn]] void op_failed(const char* call, const CheckError& error);
 
 // Times one kernel call when the context profiles; the op's name is the call's text up to its parenthesis.
 class OpTimer {
  public:
   OpTimer(Context& context, const char* call);
-  void stop();  // after the call; throws when the kernel was at fault
+  void stop();  // to be called after the kernel; throws an error of the kernel
 
  private:
   Context* context_;

@@ -8,7 +8,7 @@
 namespace mpanet {
 namespace {
 
-// Where the driver's kernel module shows its cards; no CUDA is needed to look.
+// Whether NVIDIA's kernel module shows a card. This needs no CUDA.
 bool machine_has_card() {
   std::error_code none;
   const std::filesystem::path cards = "/proc/driver/nvidia/gpus";
@@ -92,7 +92,7 @@ Device choose_device(const std::string& name, const GpuSurvey& survey, std::stri
 }
 
 Device choose_device(const std::string& name, std::string* why) {
-  // The driver is asked only for cuda and auto: asking takes time.
+  // The survey calls the driver, which takes time, so it is made only for cuda and auto.
   const bool gpus = name == "auto" || name == "cuda" || name.starts_with("cuda:");
   return choose_device(name, gpus ? survey_machine() : GpuSurvey{}, why);
 }

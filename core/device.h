@@ -21,8 +21,8 @@ constexpr const char* kDeviceHelp =
     "cpu; cuda or cuda:N, a GPU; emu, the GPU's kernels emulated on the CPU (slow, for tests); auto, a GPU if one can "
     "be used, else the CPU";
 
-// UserError in one line when there is no such device or it cannot be used. `why`, if given, becomes one line that says
-// which device was taken. If the name is auto and the machine has an NVIDIA card, it also says why that was not taken.
+// The device of that name. UserError, one line, when there is no such device or it cannot be used. `why`, if given,
+// gets a line that names the device. If the name is auto and an NVIDIA card is not used, it also gives the reason.
 Device choose_device(const std::string& name, std::string* why = nullptr);
 Device choose_device(const std::string& name, const GpuSurvey& survey, std::string* why = nullptr);
 

@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/guard.h"
+#include "core/base/text.h"
 #include "kernels/memory.h"
 
 namespace mpanet {
@@ -14,8 +15,8 @@ namespace {
 
 constexpr size_t kBefore = 256, kBehind = 512;
 
-// The emulation guards its own blocks and names the kernels. AddressSanitizer guards the cpu backend's; it has to see
-// where they end.
+// The emulation has guard zones of its own and reports the kernel. Under AddressSanitizer blocks have no zones, so that
+// it sees their ends.
 bool guards_itself(Backend backend) {
 #if defined(__SANITIZE_ADDRESS__)
   return backend != Backend::cuda;
@@ -39,12 +40,12 @@ void* GuardedMemory::take(size_t bytes) {
   blocks_[memory] = block;
   std::vector<unsigned char> contents(before + bytes + behind);
   fill_guard(contents.data(), contents.size(), block.pattern);
-  if (!contents.empty())  // no bytes have no address
+  if (!contents.empty())  // data() of an empty vector may be null
     ON_BACKEND(backend_, copy_to_device(stream_, memory - before, contents.data(), contents.size()));
   return memory;
 }
 
-// What was written into the zones; they are whole again afterwards.
+// Describes a write into the zones of a block, and restores them; empty when there was none.
 std::string GuardedMemory::damage_of(char* memory, const Block& block) {
   if (guards_itself(backend_)) return {};
   unsigned char zones[kBefore + kBehind], whole[kBefore + kBehind];
@@ -57,8 +58,10 @@ std::string GuardedMemory::damage_of(char* memory, const Block& block) {
   ON_BACKEND(backend_, copy_to_device(stream_, memory - kBefore, whole, kBefore));
   ON_BACKEND(backend_, copy_to_device(stream_, memory + block.bytes, whole + kBefore, kBehind));
   const auto at = static_cast<size_t>(found - zones);
-  return at < kBefore ? fmt::format("written {} bytes before a block of {} bytes", kBefore - at, block.bytes)
-                      : fmt::format("written {} bytes behind a block of {} bytes", at - kBefore, block.bytes);
+  return at < kBefore ? fmt::format("written {} before a block of {}", counted(kBefore - at, "byte"),
+                                    counted(block.bytes, "byte"))
+                      : fmt::format("written {} behind a block of {}", counted(at - kBefore, "byte"),
+                                    counted(block.bytes, "byte"));
 }
 
 void GuardedMemory::give_back(void* memory) noexcept {

@@ -1,5 +1,5 @@
-// Guard zones for tests: blocks of device memory between zones that hold NaN, so that a read out of range shows in the
-// result and a write out of range is found. A block's contents are the same at first: what nobody wrote shows too.
+// Guard zones for tests: blocks of device memory between zones of NaN. A read out of range makes the result NaN, and a
+// write out of range is found. A new block is NaN too, so that a read of unwritten memory shows.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,11 +18,11 @@ class GuardedMemory {
   GuardedMemory& operator=(const GuardedMemory&) = delete;
 
   void* take(size_t bytes);  // aligned to 256 bytes
-  // Damage found here is kept for check(): destructors call this.
+  // Destructors call this, so it throws nothing: check() reports damage that is found here.
   void give_back(void* memory) noexcept;
-  // CheckError when a zone was written to, now or before a block was given back. Says it once.
+  // CheckError when a zone was overwritten, also of blocks given back since the last check(). Reports each damage once.
   void check();
-  // The same without an exception; empty: whole.
+  // The same as text, without an exception; empty when no zone was overwritten.
   std::string damage() noexcept;
 
  private:
@@ -33,7 +33,7 @@ class GuardedMemory {
   std::string damage_of(char* memory, const Block& block);
   Backend backend_;
   Stream stream_;
-  std::unordered_map<char*, Block> blocks_;  // by where the caller's bytes begin
+  std::unordered_map<char*, Block> blocks_;  // by the first byte of the caller's part
   uint64_t taken_ = 0;
   std::string unreported_;
 };

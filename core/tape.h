@@ -1,6 +1,6 @@
-// The tape records the ops of a forward pass, so that their gradients can be computed backwards. An op's forward pushes
-// one closure that runs its backward; both stand in one function (layers/, losses/). backward() pops the list from its
-// end without recursion. Each closure is destroyed as soon as it ran, and its tensors return their memory.
+// The tape records the ops of a forward pass for the backward pass. An op's forward pushes one closure that runs its
+// backward; both are in one function (layers/, losses/). backward() pops the list from its end, without recursion. Each
+// closure is destroyed as soon as it ran, which releases the memory of its tensors.
 #pragma once
 #include <functional>
 #include <utility>

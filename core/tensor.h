@@ -34,7 +34,7 @@ class TensorOf {
   bool has_grad() const { return body_->grad != nullptr; }
   const T* grad() const { return body_->grad; }
 
-  // Where a backward kernel puts this tensor's gradient: the first writer sets, later ones add.
+  // The address for a backward kernel to write this tensor's gradient to. The first writer sets it, later ones add.
   std::pair<T*, Write> grad_sink() const {
     if (body_->grad != nullptr) return {body_->grad, Write::Add};
     body_->grad = body_->allocate();
@@ -84,7 +84,7 @@ class TensorOf {
   std::shared_ptr<Body> body_;
 };
 
-// Memory of the arena that lives as long as the handle: workspaces, saved bytes.
+// Memory of the arena for the lifetime of this object: workspaces, saved bytes. Null for count 0.
 template <class T = char>
 class Scratch {
  public:

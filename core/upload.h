@@ -1,4 +1,4 @@
-// Copies from the host to the device that run beside the device's kernels.
+// Copies from the host to the device that overlap the device's kernels.
 #pragma once
 #include <memory>
 
@@ -7,8 +7,8 @@
 
 namespace mpanet {
 
-// Host memory that a GPU reads by itself (pinned), zero at first; plain memory for the other backends. Must not outlive
-// its context.
+// Host memory from which a GPU can copy asynchronously (pinned), zero at first; plain memory for the other backends.
+// Must not outlive its context.
 class HostBuffer {
  public:
   HostBuffer(Context& context, size_t bytes);
@@ -17,8 +17,8 @@ class HostBuffer {
     return static_cast<T*>(memory_.get());
   }
   size_t bytes() const { return bytes_; }
-  // Copies the first `bytes` to the device in the stream's order, captured steps included: nobody waits. On a GPU the
-  // buffer must stay as it is until the stream has come this far.
+  // Copies the first `bytes` to the device in the stream's order, also in a captured step, and does not wait. On a GPU
+  // the buffer must not change until the stream has done the copy.
   void send(Context& context, void* to, size_t bytes) const;
 
  private:
@@ -26,17 +26,17 @@ class HostBuffer {
   size_t bytes_;
 };
 
-// Copies a batch to the device while the kernels of the batch before run. It has a buffer on the host and one on the
+// Copies a batch to the device while the kernels of the previous batch run. It has a buffer on the host and one on the
 // device. For each batch, in this order:
 //   fill host(); start(); before the kernels that read it, device(); after the last of them, done()
 // Must not outlive its context.
 class Upload {
  public:
   Upload(Context& context, size_t bytes);
-  void* host() const;    // returns when the last copy out of it is done
-  void start() const;    // waits on the device for done() of the last round
-  void* device() const;  // the stream's work from here on sees what was sent
-  void done() const;     // the stream's work up to here was the last to read it
+  void* host() const;    // waits for the last copy from it
+  void start() const;    // starts the copy; on the device it waits for done() of the previous batch
+  void* device() const;  // later work on the stream waits for the copy
+  void done() const;     // earlier work on the stream is the last to read device()
 
  private:
   Context* context_;

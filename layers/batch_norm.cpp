@@ -2,9 +2,9 @@
 
 namespace mpanet::PRECISION {
 
-BatchNorm::BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias)
-    : weight(store.add(name + ".weight", {c}, true)),
-      bias(store.add(name + ".bias", {c}, !frozen_bias)),
+BatchNorm::BatchNorm(ParameterStore& store, const std::string& name, int c, TrainedParts trained)
+    : weight(store.add(name + ".weight", {c}, trained.weight)),
+      bias(store.add(name + ".bias", {c}, trained.bias)),
       running_mean(store.add(name + ".running_mean", {c}, false)),
       running_var(store.add(name + ".running_var", {c}, false)),
       store_(store),
@@ -56,8 +56,8 @@ void add_to_gradient(Context& context, const RealTensor& sum, Parameter& p) {
   RUN_ON(context, accumulate(context.stream(), sum.data(), to, sum.count(), write));
 }
 
-// Computes the gradients of weight, bias, z (into `dz`, which may be z itself) and the residual from y's gradient. When
-// the residual has no gradient yet, it takes over the memory of y's.
+// Computes the gradients of weight, bias, z (into `dz`, which may be z itself) and the residual from y's gradient. A
+// residual without a gradient takes over the memory of y's gradient.
 void norm_backward(Context& context, const Tensor& z, const Statistics& statistics, BatchNorm& norm, Mode mode,
                    bool relu, const Tensor& y, const Tensor& residual, storage* dz, Write dz_write) {
   const int c = norm.channels();

@@ -36,8 +36,8 @@ Tensor instance_norm(Context& context, const Tensor& x) {
   return y;
 }
 
-// The mean of the statistics is also the average pool that the attention reads. So x is read twice in all: for the
-// statistics and for the blend.
+// The mean of the statistics is also the average pool of the attention. So x is read twice: for the statistics and for
+// the blend.
 Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Parameter& w2) {
   const auto [n, hw, c] = planes_of(x);
   const int h = static_cast<int>(w1.shape[0]);

@@ -24,7 +24,7 @@ Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Pa
 
 // Pattern maps (paper section 3.3): sigmoid(conv1x1(x) + b), (N, H W, P). weight (P, C, 1, 1), bias (P)
 RealTensor pattern_maps(Context& context, const Tensor& x, Parameter& weight, Parameter& bias);
-// f (N, (P + 1) C): the mean over H W of each map times x, then of x; masks empty: the mean alone.
+// f (N, (P + 1) C): the mean over H W of each map times x, then of x. Without masks only the mean of x.
 RealTensor pattern_pool(Context& context, const Tensor& x, const RealTensor& masks);
 
 }  // namespace mpanet::PRECISION

@@ -5,7 +5,7 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// What convolutions read of a weight: the value itself where storage is real, else its copy in storage.
+// The weights that convolutions read: the value itself if storage is real, else its copy in storage.
 template <class S>
 const S* working_copy(const real* value, const S* copy) {
   if constexpr (std::is_same_v<S, real>)
@@ -14,7 +14,7 @@ const S* working_copy(const real* value, const S* copy) {
     return copy;
 }
 
-// Each parameter begins at a multiple of 64 bytes.
+// Elements rounded up, so that each parameter begins at a multiple of 64 bytes.
 int64_t padded(int64_t count) { return (count + 15) / 16 * 16; }
 
 }  // namespace

@@ -18,11 +18,11 @@ struct Parameter {
   bool trainable = true;
   int64_t count = 0, offset = 0;  // in its array
   real* value = nullptr;
-  real* gradient = nullptr;          // null where nothing is trained
-  const storage* working = nullptr;  // what convolutions read: `value` itself, or its copy in a narrower type
+  real* gradient = nullptr;          // null in an engine without training
+  const storage* working = nullptr;  // for convolutions: `value` itself, or its copy in a narrower type
   bool has_gradient = false;         // in this step
 
-  // Where a backward kernel puts the gradient: the first writer of a step sets, later ones add.
+  // The address for a backward kernel to write the gradient to. The first writer of a step sets it, later ones add.
   std::pair<real*, Write> grad_sink() {
     return {gradient, std::exchange(has_gradient, true) ? Write::Add : Write::Set};
   }
@@ -30,7 +30,7 @@ struct Parameter {
 
 class ParameterStore {
  public:
-  enum class State { None, Gradients, Momentum, Adam };  // what is kept beside the values
+  enum class State { None, Gradients, Momentum, Adam };  // arrays besides the values
 
   // Only before allocate(). The returned reference stays valid.
   Parameter& add(const std::string& name, std::vector<int64_t> shape, bool trainable);
@@ -40,14 +40,14 @@ class ParameterStore {
   const std::deque<Parameter>& list() const { return list_; }
   Parameter* find(const std::string& name);
 
-  // Copies of weights (reordered, cast, folded) carry the version that they were made from. They are made again when it
-  // has changed.
+  // Copies of weights (reordered, cast, folded) store the version of their source. They are made again when it has
+  // changed.
   uint64_t version() const { return version_; }
   void changed(Context& context);
   void moved() { version_++; }  // the values changed, and the working copies with them
 
   void begin_step();                // forgets the gradients
-  void finish_gradients(Context&);  // zero where no backward wrote one
+  void finish_gradients(Context&);  // sets gradients that no backward wrote to zero
   // Divides all gradients by the loss scale. *finite becomes 1 when all of them are finite, else 0.
   void unscale_gradients(Context&, double loss_scale, int32_t* finite);
   void adam(Context&, const StepState* state, const AdamSettings& settings);

@@ -1,4 +1,4 @@
-// What every layer and loss includes: the engine's tensor types in this precision and the kernel interface.
+// Common header of layers and losses: the tensor types in this precision and the kernel interface.
 #pragma once
 #include "core/context.h"
 #include "core/tensor.h"

@@ -1,4 +1,4 @@
-// What the losses on features share: center cluster, triplet, center.
+// Common parts of the losses on features: center cluster, triplet, center.
 #pragma once
 #include "layers/tensors.h"
 

@@ -1,6 +1,6 @@
 // The training losses (docs/method.md, section 2). Each is a scalar tensor, computed in real and never in storage.
-// Features f are (N, D), labels (N) class indices, infrared (N) flags. A term that a batch cannot form is 0 with zero
-// gradients; no loss is ever NaN or infinite for finite input.
+// Features f are (N, D), labels (N) class indices, infrared (N) flags. A term that a batch does not define is 0 with
+// zero gradients. No loss is NaN or infinite for finite input.
 #pragma once
 #include <vector>
 

@@ -22,7 +22,7 @@ bool holds(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// The kernel writes blanks in paths as \040 and so on.
+// The kernel writes spaces and other special characters in paths as octal escapes: \040.
 std::string unescape(const std::string& text) {
   const auto octal = [&](size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '7'; };
   std::string plain;
@@ -37,7 +37,7 @@ std::string unescape(const std::string& text) {
   return plain;
 }
 
-// A mounted hierarchy that may limit processor time: `top` of its tree of groups is seen at `folder`.
+// A mounted hierarchy of control groups with the cpu controller. The folder `folder` shows the group `top`.
 struct Mount {
   int version;
   std::string top, folder;
@@ -57,8 +57,8 @@ std::vector<Mount> find_mounts(const std::string& root) {
   return mounts;
 }
 
-// The group of this process in the hierarchy of that version. A line of the file: number:controllers:path, where
-// version 2 has the number 0 and no controllers.
+// The group of this process in the hierarchy of that version. A line of the file is number:controllers:path. Version 2
+// has the number 0 and no controllers.
 std::string find_group(const std::string& root, int version) {
   std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
@@ -70,7 +70,7 @@ std::string find_group(const std::string& root, int version) {
   return "";
 }
 
-// Processors that one group allows; 0: no limit, or nothing to read.
+// Processors that one group allows; 0: no limit, or no readable file.
 double quota_of(const std::string& folder, int version) {
   std::string quota, period;
   if (version == 2) {
@@ -88,8 +88,8 @@ double quota_of(const std::string& folder, int version) {
 double cgroup_quota(const std::string& root) {
   double smallest = 0;
   for (const Mount& mount : find_mounts(root)) {
-    // The mount shows a part of the tree: the rest of the group's path lies below it. In a container both may be told
-    // from outside, where the group itself is what is mounted.
+    // The group's path relative to the mounted group. In a container both paths may be those of the host; the mounted
+    // group is then this process's group.
     const fs::path group = find_group(root, mount.version);
     fs::path below = group.lexically_relative(mount.top);
     if (group.empty() || below.empty() || *below.begin() == "..") below = ".";

@@ -1,11 +1,11 @@
-// The limit that a container or a job sets on processor time.
+// The limit of processor time that a container or a job system sets.
 #pragma once
 #include <string>
 
 namespace mpanet {
 
-// Processors that the control groups of this process allow, such as 1.5; 0: no limit. Versions 1 and 2, every group up
-// to the mounted top; the smallest limit counts. `root` stands before /proc and the mounted hierarchies.
+// Number of processors that the control groups of this process allow, such as 1.5; 0: no limit. It is the minimum over
+// the group and its ancestors, for versions 1 and 2. Tests pass a prefix of /proc and of the mount points as `root`.
 double cgroup_quota(const std::string& root = "");
 
 }  // namespace mpanet

@@ -28,8 +28,8 @@ std::string filesystem_text(const std::filesystem::filesystem_error& e) {
   return paths + ": " + e.code().message();
 }
 
-// The exception under way. What the standard library throws comes from the input or from the machine, with one line of
-// its cause; what is ours to mend is a CheckError or of an unknown type.
+// Message and exit code of the current exception. Exceptions of the standard library mean bad input or a failing
+// machine: code 2. CheckError and unknown types are bugs: code 1.
 Report describe() {
   try {
     throw;

@@ -1,6 +1,6 @@
-// Errors. Two kinds, because a program answers them differently:
+// Errors. A program ends differently on each of the two kinds:
 //   UserError   bad input: a file, a key, a value. One line that says what, where, expected and got; exit code 2.
-//   CheckError  a broken promise inside the engine (shapes of an op that do not match); a bug, exit code 1.
+//   CheckError  a violated precondition inside the engine, such as mismatching shapes. It is a bug; exit code 1.
 #pragma once
 #include <fmt/core.h>
 
@@ -13,7 +13,7 @@
 
 namespace mpanet {
 
-// Its text is one line without control characters, whatever the parts of it that come from outside hold.
+// Its text is one line without control characters: printable() (quote.h) escapes names and values in it.
 struct UserError : std::runtime_error {
   explicit UserError(std::string_view message) : std::runtime_error(printable(message)) {}
 };
@@ -22,7 +22,7 @@ struct CheckError : std::logic_error {
   using std::logic_error::logic_error;
 };
 
-// The two below without their templates, so that no caller compiles the formatting again.
+// Implementations of fail() and check_failed(), no templates: the formatting code is compiled once.
 [[noreturn]] void throw_user_error(fmt::string_view text, fmt::format_args args);
 [[noreturn]] void throw_check_error(const char* function, const char* condition, fmt::string_view text,
                                     fmt::format_args args);
@@ -39,14 +39,14 @@ template <class... Args>
   throw_check_error(function, condition, text, fmt::make_format_args(args...));
 }
 
-// In a catch (...) of a program: prints one line "NAME: message" on stderr and returns the exit code, 2 for UserError
-// and for what the standard library and the JSON parser throw, 1 for CheckError and everything else.
+// To be called in a catch (...) of a program. Prints one line "NAME: message" on stderr. Returns the exit code: 2 for
+// UserError and exceptions of the standard library and the JSON parser, 1 for CheckError and everything else.
 int report_exception(const char* program);
 
 }  // namespace mpanet
 
-// MPANET_CHECK(condition, "format {}", args...): an engine's promise, always on. The message begins with the function's
-// name.
+// MPANET_CHECK(condition, "format {}", args...) throws CheckError unless the condition holds, in every build. The
+// message begins with the function's name.
 #define MPANET_CHECK(condition, ...)                                             \
   do {                                                                           \
     if (!(condition)) ::mpanet::check_failed(__func__, #condition, __VA_ARGS__); \

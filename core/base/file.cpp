@@ -23,8 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a named pipe may lack its other end. A program that is started beside ours needs a moment to open it.
-constexpr std::chrono::seconds kPipePatience{1};
+// How long to wait for the other end of a named pipe. A program started at the same time needs a moment to open it.
+constexpr std::chrono::seconds kPipeTimeout{1};
 constexpr std::chrono::milliseconds kPipePause{10};
 constexpr size_t kPipeChunk = 1 << 16;
 
@@ -40,7 +40,7 @@ int write_all(int descriptor, const void* data, size_t bytes) {
   const char* p = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t put = ::write(descriptor, p, bytes);
-    if (put < 0 && errno == EAGAIN) wait_for(descriptor, POLLOUT);  // the descriptor came so from our parent
+    if (put < 0 && errno == EAGAIN) wait_for(descriptor, POLLOUT);  // the parent process set O_NONBLOCK
     if (put < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (put < 0) return errno;
     p += put;
@@ -49,9 +49,9 @@ int write_all(int descriptor, const void* data, size_t bytes) {
   return 0;
 }
 
-// 0 or errno. A file that cannot be synced (a pipe, some network file systems) loses nothing by that.
+// 0 or errno. fsync() is not supported for pipes and some network file systems; that is no error.
 int sync_all(int descriptor) {
-  constexpr int kTries = 100;  // EINTR that never ends: the data are written all the same
+  constexpr int kTries = 100;  // after 100 EINTR give up syncing; the data are written
   for (int i = 0; i < kTries; i++) {
     if (fsync(descriptor) == 0) return 0;
     if (errno == EINVAL || errno == ENOTSUP || errno == ENOSYS) return 0;
@@ -60,7 +60,7 @@ int sync_all(int descriptor) {
   return 0;
 }
 
-// A rename survives a power cut only when its folder was synced too.
+// A rename is durable after a power failure only when its folder was synced.
 void sync_folder_of(const std::string& path) {
   const Descriptor folder(open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder) fsync(folder.get());
@@ -70,7 +70,7 @@ void sync_folder_of(const std::string& path) {
 
 int Descriptor::close() {
   if (number_ < 0) return 0;
-  const bool closed = ::close(std::exchange(number_, -1)) == 0 || errno == EINTR;  // Linux closes it then too
+  const bool closed = ::close(std::exchange(number_, -1)) == 0 || errno == EINTR;  // on EINTR Linux has closed it
   return closed ? 0 : errno;
 }
 
@@ -78,14 +78,14 @@ namespace {
 
 bool is_pipe(mode_t mode) { return S_ISFIFO(mode) || S_ISSOCK(mode); }
 
-// A named pipe without a writer reads as ended at once, as one whose writer has gone does.
+// Waits a moment for a writer of a named pipe. Without one a read returns 0, as at the end of the data.
 bool await_writer(Clock::time_point since, const std::string& path) {
-  if (Clock::now() - since > kPipePatience) fail("{}: nobody writes to this pipe", path);
+  if (Clock::now() - since > kPipeTimeout) fail("{}: nobody writes to this pipe", path);
   std::this_thread::sleep_for(kPipePause);
   return true;
 }
 
-// All that comes through the pipe, as a file in memory.
+// Reads the pipe to its end into a file in memory.
 Descriptor read_pipe(const std::string& path, int pipe, bool own, uint64_t longest) {
   Descriptor memory(memfd_create("mpanet pipe", MFD_CLOEXEC));
   if (!memory) fail("{}: cannot read the pipe into memory: {}", path, reason_text(errno));
@@ -106,8 +106,8 @@ Descriptor read_pipe(const std::string& path, int pipe, bool own, uint64_t longe
   }
 }
 
-// The program's own descriptor if the path leads to one: to open it anew would fail for sockets, and for the end of a
-// pipe that we write to it would wait for ourselves.
+// A duplicate of the program's own descriptor if the path leads to one. Opening the path would fail for a socket, and
+// would block for a pipe whose writer is this program.
 Descriptor own_descriptor(const std::string& path) {
   try {
     const PathEnd end = follow_path(path);
@@ -121,7 +121,7 @@ Descriptor own_descriptor(const std::string& path) {
 
 InputFile::InputFile(const std::string& path, uint64_t longest_pipe)
     : path_(path),
-      // Without O_NONBLOCK a named pipe would wait for a writer for ever.
+      // Without O_NONBLOCK opening a named pipe without a writer would block.
       descriptor_(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
   const int reason = errno;
   struct stat info {};
@@ -163,7 +163,7 @@ Container read_whole(const std::string& path) {
   Container content;
   content.resize(file.size());
   size_t done = file.read(content.data(), content.size(), 0);
-  while (file.size() == 0) {  // files of /proc are longer than they say
+  while (file.size() == 0) {  // files in /proc have size 0 and content
     content.resize(done + kPipeChunk);
     const size_t got = file.read(content.data() + done, kPipeChunk, done);
     done += got;
@@ -184,7 +184,7 @@ namespace {
   fail("{}: cannot write: {}", path, reason_text(reason));
 }
 
-// Where an output path leads; a folder is refused.
+// Follows the links of an output path. UserError for a folder.
 PathEnd output_end(const std::string& path) {
   PathEnd end;
   try {
@@ -200,7 +200,7 @@ PathEnd output_end(const std::string& path) {
 
 bool is_replaced(const PathEnd& end) { return end.kind == PathEnd::Kind::Nothing || end.kind == PathEnd::Kind::File; }
 
-// A pipe, a device or an open descriptor, ready to be written.
+// Opens a pipe or a device for writing, or duplicates an open descriptor.
 Descriptor open_special(const std::string& path, const PathEnd& end) {
   if (end.kind == PathEnd::Kind::Descriptor) {
     Descriptor own(fcntl(end.descriptor, F_DUPFD_CLOEXEC, 0));
@@ -208,7 +208,7 @@ Descriptor open_special(const std::string& path, const PathEnd& end) {
     if ((fcntl(own.get(), F_GETFL) & O_ACCMODE) == O_RDONLY) fail_to_write(path, EBADF);
     return own;
   }
-  // Without O_NONBLOCK a named pipe would wait for a reader for ever.
+  // Without O_NONBLOCK opening a named pipe without a reader would block.
   const auto start = Clock::now();
   struct stat info {};
   const bool pipe = stat(end.path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
@@ -219,7 +219,7 @@ Descriptor open_special(const std::string& path, const PathEnd& end) {
       return opened;
     }
     if (errno != ENXIO || !pipe) fail_to_write(path, errno);
-    if (Clock::now() - start > kPipePatience) fail("{}: cannot write: nobody reads from this pipe", path);
+    if (Clock::now() - start > kPipeTimeout) fail("{}: cannot write: nobody reads from this pipe", path);
     std::this_thread::sleep_for(kPipePause);
   }
 }
@@ -248,7 +248,7 @@ void OutputFile::open_temporary() {
   if (!descriptor_) fail_to_write(path_, errno);
   temporary_ = name;
   if (!exists) return;
-  // Where the owner cannot be kept the file is ours, as a new one would be.
+  // If the owner cannot be kept, the file belongs to this user like a new one.
   if (fchown(descriptor_.get(), old.st_uid, old.st_gid) != 0) errno = 0;
   fchmod(descriptor_.get(), old.st_mode & 07777);
 }
@@ -262,11 +262,11 @@ void OutputFile::remove_temporary() {
 
 void OutputFile::write(const void* data, size_t bytes) {
   if (!descriptor_) open_temporary();
-  if (target_.empty()) std::fflush(stdout);  // what was printed before comes before, if this is stdout
+  if (target_.empty()) std::fflush(stdout);  // keeps the order of output if this descriptor is stdout
   if (const int error = write_all(descriptor_.get(), data, bytes)) fail_to_write(path_, error);
 }
 
-// Everything on the disk, the descriptor closed.
+// Writes everything to the disk and closes the descriptor.
 void OutputFile::complete() {
   if (!descriptor_) open_temporary();
   if (const int error = sync_all(descriptor_.get())) fail_to_write(path_, error);
@@ -283,7 +283,7 @@ void OutputFile::commit() {
 
 namespace {
 
-// Moves an older file out of the way, and back again unless told that it is superseded.
+// Renames an older file to a temporary name, and back in the destructor unless it was superseded.
 class OlderFile {
  public:
   explicit OlderFile(const std::string& path) : path_(path), aside_(temporary_path(path)) {
@@ -307,7 +307,7 @@ class OlderFile {
 void OutputFile::commit_together(OutputFile& list, OutputFile& data) {
   if (list.target_.empty() || data.target_.empty()) return data.commit(), list.commit();
   list.complete(), data.complete();
-  // Two programs that do this at once take turns where the file system can lock.
+  // If the file system can lock, two programs that do this at the same time take turns.
   const Descriptor folder(open(folder_of(list.target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder) flock(folder.get(), LOCK_EX);
   OlderFile older_list(list.target_), older_data(data.target_);

@@ -1,5 +1,5 @@
-// Files: whole reads, and writes that are either complete or absent. Every program reads and writes through this file,
-// so that pipes, devices, links and /dev/stdout mean the same everywhere.
+// Reading files, and writing files that are either complete or absent. All programs use these classes, so that pipes,
+// devices, links and /dev/stdout are handled the same everywhere.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace mpanet {
 
-// An open file, closed at the end of its life.
+// Owns a file descriptor.
 class Descriptor {
  public:
   explicit Descriptor(int number = -1) : number_(number) {}
@@ -29,18 +29,18 @@ class Descriptor {
   int number_;
 };
 
-// A pipe is read to its end into memory. A longer one is refused.
+// Bytes. A pipe is read to its end into memory; a longer one is a UserError.
 constexpr uint64_t kLongestPipe = uint64_t{64} << 20;
 
-// A file opened for reading at any offset. A pipe is read to its end here; /dev/stdin and /dev/fd/N are the program's
-// own descriptors. UserError: what cannot be opened, a folder, a terminal or another device, a longer pipe, and a named
-// pipe that nobody opens for writing within a second.
+// A file opened for reading at any offset. The constructor reads a pipe to its end. /dev/stdin and /dev/fd/N are the
+// program's own descriptors. UserError for a path that cannot be opened, a folder, a terminal or another device, a pipe
+// of more than `longest_pipe` bytes, and a named pipe that no program opens for writing within a second.
 class InputFile {
  public:
   explicit InputFile(const std::string& path, uint64_t longest_pipe = kLongestPipe);
   const std::string& path() const { return path_; }
   uint64_t size() const { return size_; }
-  // Reads up to `bytes` bytes from `offset` on; fewer only where the file ends.
+  // Reads up to `bytes` bytes from `offset` on and returns their number; fewer only at the end of the file.
   size_t read(void* to, size_t bytes, uint64_t offset) const;
 
  private:
@@ -53,20 +53,20 @@ class InputFile {
 std::vector<uint8_t> read_bytes(const std::string& path);
 std::string read_text(const std::string& path);
 
-// A file that is written from its beginning to its end. What stands at the path decides how:
+// A file that is written from its beginning to its end. How depends on the path's present content:
 //
-//   nothing, or a regular file    Bytes go to a temporary file beside it. commit() syncs that one and renames it over
+//   nothing, or a regular file    Bytes go to a temporary file in the same folder. commit() syncs it and renames it to
 //                                 the path. Without commit() (an exception, a full disk) the older file stays. The
-//                                 new file has the older one's mode, or what the umask says.
+//                                 new file has the older one's mode, or the umask's.
 //   a link                        The same for the file that it leads to.
-//   a pipe, a device              It is opened and written. Nobody reading from the pipe is an error.
+//   a pipe, a device              It is opened and written. A pipe without a reader is an error.
 //   /dev/stdout, /dev/fd/N        Bytes go through the program's own descriptor.
 //
 // UserError with the path and the reason, e.g. a full disk.
 class OutputFile {
  public:
-  // With Later a program finds out before long work whether it will be able to write: pipes and devices are opened, a
-  // temporary file is made and taken away again until the first write().
+  // Later is for outputs that are written after long work: errors are found now. Pipes and devices are opened; a
+  // temporary file is made and removed again, and made once more by the first write().
   enum class Open { Now, Later };
   explicit OutputFile(const std::string& path, Open when = Open::Now);
   ~OutputFile();
@@ -76,8 +76,8 @@ class OutputFile {
   void commit();
   const std::string& path() const { return path_; }
 
-  // commit() of both: after an error both older files are there as they were. `list` names what `data` holds; if the
-  // program is killed meanwhile there is no list, and never the list of other data.
+  // commit() of both. After an error both older files are unchanged. `list` describes the content of `data`: if the
+  // program is killed in between there is no list, and never one that describes other data.
   static void commit_together(OutputFile& list, OutputFile& data);
 
  private:
@@ -87,22 +87,22 @@ class OutputFile {
 
   std::string path_;
   std::string target_;     // the file to replace, without links; empty for everything else
-  std::string temporary_;  // while it exists
+  std::string temporary_;  // path of the temporary file; empty when there is none
   Descriptor descriptor_;
 };
 
-// For an option such as --json: nothing without a path, else an output that is opened before long work.
+// For an option such as --json: null for an empty path, else OutputFile(path, Open::Later).
 std::unique_ptr<OutputFile> output_for_later(const std::string& path);
 
-// Writes and commits.
+// Write `content` and commit.
 void write_file(OutputFile& file, std::string_view content);
 void write_file(const std::string& path, std::string_view content);
 
-// A file that grows by whole lines. Links, pipes, devices and descriptors as above.
+// A file to which whole lines are appended. Links, pipes, devices and descriptors as above.
 class AppendFile {
  public:
   explicit AppendFile(const std::string& path);
-  void append(std::string_view line);  // UserError when not all of it could be written
+  void append(std::string_view line);  // UserError unless all of it was written
 
  private:
   std::string path_;

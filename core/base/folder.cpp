@@ -37,7 +37,7 @@ std::string without_final_slashes(std::string path) {
 int MadeFiles::make(const std::string& path) {
   constexpr int kTries = 100;
   int reason = 0;
-  // Again where another program that failed took away the parent it had made.
+  // Repeats when another program that failed has removed the parent that it had made.
   for (int i = 0; i < kTries; i++) {
     if (mkdir(path.c_str(), 0777) == 0) return folders_.push_back(path), 0;
     reason = errno;
@@ -81,7 +81,7 @@ void check_folder_can_be_made(const std::string& path) {
     existing = without_final_slashes(folder_of(existing));
   }
   if (!is_folder(existing)) fail_to_make(path, is_there(existing) ? ENOTDIR : errno);
-  // A name too long shows when it is looked for.
+  // Looking up a name that is too long fails with ENAMETOOLONG.
   for (const std::string& name : missing)
     if (!is_there(existing + "/" + name) && errno != ENOENT) fail_to_make(path, errno);
   const int reason = try_new_file(existing);

@@ -1,5 +1,5 @@
-// Folders and files that a program makes and takes away again if it fails. Only what it made itself goes: files that it
-// named, folders that are empty then. What other programs put there meanwhile stays.
+// Folders and files that a program makes, and removes again if it fails. It removes only the files of add_file(), then
+// folders that it made and that are empty. Files of other programs stay.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,15 +13,15 @@ class MadeFiles {
   MadeFiles(MadeFiles&&) noexcept = default;
   MadeFiles& operator=(MadeFiles&&) = delete;
 
-  // Makes the folder and the parents that it lacks; one that exists is well. UserError when it cannot be made.
+  // Makes the folder and its missing parents. It may exist already. UserError when it cannot be made.
   void make_folders(const std::string& path);
-  // Makes one folder. False when something of that name exists already.
+  // Makes one folder. Returns false when the path exists already. UserError when it cannot be made.
   bool make_folder(const std::string& path);
   // Notes a file that this program made or is about to make.
   void add_file(std::string path) { files_.push_back(std::move(path)); }
 
-  void keep();    // everything stays
-  void remove();  // what was not kept
+  void keep();    // the destructor removes nothing
+  void remove();  // removes all files and folders unless keep() was called
 
  private:
   int make(const std::string& path);
@@ -29,7 +29,7 @@ class MadeFiles {
   std::vector<std::string> folders_, files_;
 };
 
-// UserError unless the folder could be made, or takes files if it exists. Leaves nothing behind.
+// UserError unless the folder can be made, or, if it exists, a file can be made in it. Creates nothing that stays.
 void check_folder_can_be_made(const std::string& path);
 
 }  // namespace mpanet

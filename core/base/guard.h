@@ -1,6 +1,6 @@
-// What a guard zone holds: sixteen bits over and over that are a NaN in double, float, bfloat16 and float16, and far
-// from every index and count as an integer. Blocks side by side have different ones, so that who copies one block's
-// zone into another's is found too.
+// The content of guard zones: a repeated 16-bit pattern. It is NaN as double, float, bfloat16 and float16, and larger
+// than every index and count as an integer. Neighbouring blocks have different patterns, so that a copy from the zone
+// of one block into the zone of another is found too.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,12 +8,12 @@
 
 namespace mpanet {
 
-// 0x7ff8..0x7fff and 0xfff8..0xffff, in turn.
+// The pattern of block `number`: 0x7ff8..0x7fff and 0xfff8..0xffff, repeated.
 constexpr uint16_t guard_pattern(uint64_t number) {
   return static_cast<uint16_t>(0x7ff8u | (number & 7u) | (number & 8u) << 12);
 }
 
-// The byte at this distance from the begin of a block, which lies at an even address.
+// The byte at offset `at` from the begin of a block, whose address is even.
 constexpr unsigned char guard_byte(uint16_t pattern, size_t at) {
   return static_cast<unsigned char>(at % 2 == 0 ? pattern & 0xffu : pattern >> 8);
 }

@@ -10,7 +10,7 @@ namespace mpanet {
 namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
-constexpr double kSameRequest = 1;  // seconds
+constexpr double kSameRequest = 1;  // seconds during which further signals repeat the first
 
 volatile std::sig_atomic_t arrived = 0;  // the first signal's number
 timespec arrived_at;

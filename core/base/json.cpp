@@ -21,8 +21,8 @@ std::string place(std::string_view text, size_t byte) {
   return fmt::format("line {}, column {}", line, before.size() - (start == before.npos ? 0 : start + 1) + 1);
 }
 
-// Takes what the library's scanner finds, value by value. (The library's own callbacks look through the whole parent at
-// every object's end, and copying or printing what is nested deep exhausts the stack.)
+// Builds the document from the values that the library's scanner reports. (The library's own builder with a callback
+// searches the whole parent at the end of every object, and its recursion on deep nesting exhausts the stack.)
 template <class Json>
 class Reader : public nlohmann::json_sax<Json> {
  public:
@@ -41,7 +41,7 @@ class Reader : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return add(value); }
   bool number_float(number_float_t value, const string_t&) override { return add(value); }
   bool string(string_t& value) override { return add(std::move(value)); }
-  bool binary(binary_t&) override { return false; }  // no JSON text holds any
+  bool binary(binary_t&) override { return false; }  // JSON text has no binary values
   bool start_object(size_t) override { return open(Json::object()); }
   bool start_array(size_t) override { return open(Json::array()); }
   bool end_object() override { return close(); }
@@ -54,7 +54,7 @@ class Reader : public nlohmann::json_sax<Json> {
   }
 
   bool parse_error(size_t byte, const std::string&, const nlohmann::json::exception& error) override {
-    // 406: a number that no double holds.
+    // 406: the number exceeds double's range.
     if (error.id == 406) fail("{}: expected JSON, got a number out of range", source_);
     fail("{}: expected JSON, broken at {}", source_, place(text_, byte));
   }
@@ -74,7 +74,7 @@ class Reader : public nlohmann::json_sax<Json> {
     }
     auto& members = parent.template get_ref<typename Json::object_t&>();
     if constexpr (std::is_same_v<Json, nlohmann::ordered_json>)
-      return &members.emplace_back(std::move(name_), std::move(value)).second;  // its emplace() would compare with all
+      return &members.emplace_back(std::move(name_), std::move(value)).second;  // emplace() would search all members
     else
       return &members.emplace(std::move(name_), std::move(value)).first->second;
   }
@@ -90,12 +90,12 @@ class Reader : public nlohmann::json_sax<Json> {
   const std::string& source_;
   Json root_;
   std::vector<Open> open_;  // from the root to the value that is being filled
-  std::string name_;        // of the member that comes next
+  std::string name_;        // name of the next member
 };
 
 template <class Json>
 Json read(std::string_view text, const std::string& source) {
-  // The library takes a NUL byte for the text's end.
+  // The library would treat a NUL byte as the end of the text.
   if (const size_t nul = text.find('\0'); nul != text.npos)
     fail("{}: expected JSON, got a NUL byte at {}", source, place(text, nul + 1));
   Reader<Json> reader(text, source);

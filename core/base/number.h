@@ -1,4 +1,4 @@
-// Numbers in text from outside: decimal, nothing before or after them, or none at all.
+// Parsing of decimal numbers in command lines and files. The whole text must be the number.
 #pragma once
 #include <charconv>
 #include <cmath>
@@ -9,7 +9,7 @@
 
 namespace mpanet {
 
-// "42", "-7" for a signed type. Nothing for an empty text, spaces, a plus sign, 0x10, 1e3, 1.0, what Int cannot hold.
+// "42", "-7" for a signed type. nullopt for an empty text, spaces, a plus sign, 0x10, 1e3, 1.0, numbers beyond Int.
 template <class Int>
 std::optional<Int> parse_whole(std::string_view text) {
   Int value{};
@@ -18,7 +18,7 @@ std::optional<Int> parse_whole(std::string_view text) {
   return value;
 }
 
-// "0.5", "3", "1e-3". Nothing for spaces, a plus sign, 0x10, inf, nan, what is too large for a double.
+// "0.5", "3", "1e-3". nullopt for spaces, a plus sign, 0x10, inf, nan, numbers beyond double.
 inline std::optional<double> parse_number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -26,7 +26,7 @@ inline std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
-// "384x128": both at least 1.
+// "384x128" is (384, 128), both at least 1. nullopt for other texts.
 inline std::optional<std::pair<int, int>> parse_size(std::string_view text) {
   const size_t x = text.find('x');
   if (x == text.npos) return std::nullopt;

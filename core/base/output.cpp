@@ -21,14 +21,14 @@ int write_all(int descriptor, std::string_view text) {
     if (written >= 0)
       text.remove_prefix(static_cast<size_t>(written));
     else if (errno == EAGAIN || errno == EWOULDBLOCK)
-      return 0;  // a reader that is slow for now: only this text is lost
+      return 0;  // a full pipe with O_NONBLOCK: only this text is lost
     else if (errno != EINTR)
       return errno;
   }
   return 0;
 }
 
-// Some network file systems tell only now what they could not write.
+// Closes a duplicate: some network file systems report write errors in close().
 int try_close(int descriptor) {
   const int copy = dup(descriptor);
   if (copy < 0 || close(copy) == 0 || errno == EINTR) return 0;

@@ -1,24 +1,24 @@
-// What programs write to their standard streams.
+// Output to the standard streams.
 //
-// Results go to stdout through fmt::print(). One that cannot be written ends the program with exit code 2;
-// finish_output() finds out at the end at the latest. Everything else, such as progress and warnings, goes through
-// say() and note(): the work is worth more than its progress lines, so they never fail.
+// Results go to stdout through fmt::print(). If a result cannot be written, the program exits with code 2;
+// finish_output() checks this at the end. Everything else, such as progress and warnings, goes through say() and
+// note(), which never fail, because a lost progress line must not stop the work.
 #pragma once
 #include <cstdio>
 #include <string_view>
 
 namespace mpanet {
 
-// Writes `text` to stdout or stderr at once. A stream that cannot be written is dropped: from then on this does
-// nothing.
+// Writes `text` to stdout or stderr at once. After an error on a stream, say() and note() write nothing more
+// to it.
 void say(std::FILE* stream, std::string_view text);
 
-// A line on stderr, after what stdout still holds, so that a log of both has them in order. It stays one line, whatever
-// it holds (printable() in quote.h).
+// Prints one line on stderr. Flushes stdout first, so that a log of both has them in order. Control characters are
+// escaped (printable() in quote.h).
 void note(std::string_view line);
 
-// Call before main() returns `code`: writes what stdout still holds. Where a result could not be written, a line on
-// stderr and 2 instead of 0.
+// To be called before main() returns `code`. Flushes stdout. Returns `code`; if a result could not be written, prints a
+// line on stderr and returns 2 instead of 0.
 int finish_output(const char* program, int code);
 
 }  // namespace mpanet

@@ -15,7 +15,7 @@
 namespace mpanet {
 namespace {
 
-constexpr int kMostLinks = 40;  // as in the kernel
+constexpr int kMostLinks = 40;  // Linux's own limit
 
 [[noreturn]] void throw_errno(int reason) { throw std::system_error(reason, std::generic_category()); }
 
@@ -42,7 +42,7 @@ bool is_descriptor_folder(const std::string& folder) {
 }
 
 bool is_own_descriptor_folder(const std::string& folder) {
-  const std::string own = "/proc/" + link_text("/proc/self");  // a process's number depends on who mounted /proc
+  const std::string own = "/proc/" + link_text("/proc/self");  // getpid() differs if /proc has another PID namespace
   return folder == own + "/fd" || folder.starts_with(own + "/task/");
 }
 

@@ -1,5 +1,5 @@
-// Where a path leads when its links are followed. /dev/stdout, /dev/fd/N and /proc/self/fd/N lead to a descriptor that
-// this program has open already: opening them as files would start at the beginning, replace an entry of /dev, or wait
+// Follows the links of a path. /dev/stdout, /dev/fd/N and /proc/self/fd/N lead to an open descriptor of this program.
+// Opening such a path like a file would start at the file's beginning, replace an entry of /dev, or block
 // for ever.
 #pragma once
 #include <string>
@@ -18,7 +18,7 @@ struct PathEnd {
   int descriptor = -1;  // with Kind::Descriptor; it need not be open
 };
 
-// std::system_error (errno) when the path cannot be followed: its folder does not exist, a circle of links.
+// std::system_error (errno) when the path cannot be followed: the folder does not exist, or links form a circle.
 PathEnd follow_path(const std::string& path);
 
 }  // namespace mpanet

@@ -20,7 +20,7 @@ namespace {
 
 const char* program_name = "";
 
-// open() takes the lowest free number, so from below each open fills the hole.
+// Opens /dev/null in place of closed standard descriptors, in ascending order: open() returns the lowest free number.
 void fill_standard_descriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) continue;
@@ -29,7 +29,7 @@ void fill_standard_descriptors() {
   }
 }
 
-// An exception that nothing could catch: thrown in a thread or in an OpenMP region.
+// The handler of exceptions that leave a thread or an OpenMP region.
 [[noreturn]] void on_terminate() {
   if (std::current_exception()) _exit(report_exception(program_name));
   note(std::string(program_name) + ": internal error: std::terminate() was called");
@@ -49,7 +49,7 @@ int program_main(const char* name, int argc, char** argv, int (*run)(int, char**
   try {
     code = run(argc, argv);
   } catch (const std::system_error&) {
-    // fmt::print() throws this where a result cannot be written. finish_output() names the stream.
+    // fmt::print() throws std::system_error when a result cannot be written; finish_output() then reports the stream.
     code = std::ferror(stdout) != 0 ? 0 : report_exception(name);
   } catch (...) {
     code = report_exception(name);

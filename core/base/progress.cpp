@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kRedraw{200}, kPlain{10000};
 constexpr size_t kUsualWidth = 80;
 
-// Whether the stream ends in a terminal that can erase a line.
+// Whether the stream is a terminal that can erase a line.
 bool is_terminal(std::FILE* stream) {
   const char* kind = std::getenv("TERM");
   return isatty(fileno(stream)) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
@@ -30,7 +30,7 @@ ProgressLine::ProgressLine(std::FILE* stream) : stream_(stream), terminal_(is_te
 
 bool ProgressLine::due() const { return Clock::now() - shown_ >= (terminal_ ? kRedraw : kPlain); }
 
-// Asked each time: the window may have changed.
+// Reads the width each time, because the window may have been resized.
 size_t ProgressLine::width() const {
   winsize size{};
   return ioctl(fileno(stream_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsualWidth;

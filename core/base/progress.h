@@ -1,5 +1,5 @@
-// Progress of long work. On a terminal it is one line that is redrawn and never wraps, whatever the terminal's width is
-// at that moment. Elsewhere it is plain lines, one in ten seconds at most.
+// Progress of long work. On a terminal it is one line that is redrawn and cut to the terminal's current width. On other
+// streams it is plain lines, at most one in ten seconds.
 #pragma once
 #include <chrono>
 #include <cstdio>
@@ -9,7 +9,7 @@
 
 namespace mpanet {
 
-// A stream that cannot be written any more is left alone: the work goes on without it.
+// A line of progress. Write errors are ignored.
 class ProgressLine {
  public:
   explicit ProgressLine(std::FILE* stream);
@@ -18,15 +18,15 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   bool terminal() const { return terminal_; }
-  // Whether enough time has passed since the last show(): 0.2 seconds on a terminal, 10 elsewhere.
+  // Whether enough time has passed since the last show(): 0.2 seconds on a terminal, 10 on other streams.
   bool due() const;
-  // The parts in the order of their importance. A terminal gets as many of them as it has room for.
+  // Shows the parts, in descending order of importance. On a terminal those that do not fit are dropped.
   void show(const std::vector<std::string>& parts);
-  // " [====------]", as wide as suits the terminal; empty elsewhere.
+  // " [====------]", with a width that depends on the terminal's; empty on other streams.
   std::string bar(size_t done, size_t total) const;
-  // A line of its own, also in the middle of a redrawn one.
+  // Prints a line. Erases a redrawn line first.
   void say(std::string_view line);
-  // Ends a redrawn line, so that what follows begins a new one.
+  // Ends a redrawn line with a newline.
   void finish();
 
  private:
@@ -38,10 +38,10 @@ class ProgressLine {
   std::chrono::steady_clock::time_point shown_;
 };
 
-// Work that is counted: done of total, time left, rate. Writes to stderr, so that results on stdout stay clean.
+// Progress of work that is counted: done of total, time left, rate. Writes to stderr.
 class Progress {
  public:
-  // `unit` is what is counted: "images".
+  // `unit` names the counted items: "images".
   Progress(std::string title, std::string unit, size_t total);
   void advance(size_t count = 1);
 

@@ -31,7 +31,7 @@ Character first_character(std::string_view text) {
   return {code, bytes, true};
 }
 
-// Control characters, line separators, and marks that change the direction of writing.
+// True for control characters, line separators, and marks that change the direction of writing.
 bool misleads(uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 || code == 0x61c ||
          code == 0x200e || code == 0x200f || (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);

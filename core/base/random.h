@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A stream is named by (seed, purpose, epoch, index) and nothing else, so a number never depends on how many threads
-// run or in which order they ask. Give every picture, parameter or batch an index of its own.
+// A stream depends on (seed, purpose, epoch, index) alone, and not on the number of threads or the order of their
+// calls. Give every picture, parameter or batch an index of its own.
 #pragma once
 #include <array>
 #include <cmath>
@@ -20,7 +20,7 @@ constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::a
   return counter;
 }
 
-// What a random stream is for; each value is a separate family of streams. Append only: the numbers are in results.
+// The use of a random stream. Results depend on these numbers: append new ones, change none.
 enum class Purpose : uint32_t { Init = 1, Sampler, Augment, Synth, Chance, Test };
 
 class Random {
@@ -51,12 +51,12 @@ class Random {
       if (static_cast<uint32_t>(product) >= threshold) return static_cast<uint32_t>(product >> 32);
     }
   }
-  // Standard normal (Box and Muller; the second value of a pair is dropped so that a call uses a fixed count of words).
+  // Standard normal (Box-Muller). The second value of the pair is dropped, so that every call uses four words.
   double normal() {
     const double u = 1.0 - uniform(), v = uniform();
     return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586476925 * v);
   }
-  // Fisher and Yates; uses size - 1 draws.
+  // Fisher-Yates shuffle; calls below() size - 1 times.
   template <class Container>
   void shuffle(Container& items) {
     for (size_t i = items.size(); i > 1; i--) {

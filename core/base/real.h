@@ -9,10 +9,10 @@
 namespace mpanet {
 
 // bfloat16 and float16 convert explicitly only, so that an argument of the wrong type does not compile. They round to
-// nearest even, as the hardware does. Under nvcc they have bits and no conversions: device code converts with load()
+// nearest, ties to even, like the hardware. Under nvcc they have no conversions: device code converts with load()
 // and store() of kernels/cuda/numeric.cuh.
 
-// The upper half of a float.
+// The upper 16 bits of a float.
 struct bfloat16 {
   uint16_t bits;
   bfloat16() = default;
@@ -28,7 +28,7 @@ struct bfloat16 {
 #endif
 };
 
-// IEEE 754 binary16 in plain integers: one sign bit, five of exponent, ten of fraction.
+// Conversion of a float to IEEE 754 binary16, by integers: one sign bit, five exponent bits, ten fraction bits.
 constexpr uint16_t float16_bits(float value) {
   const uint32_t u = std::bit_cast<uint32_t>(value), sign = u >> 16 & 0x8000u, magnitude = u & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));

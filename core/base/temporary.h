@@ -1,5 +1,5 @@
-// Temporary files and folders. Their names cannot be guessed, and nothing that stands there already is opened or
-// followed, so nobody can plant a link where we will write.
+// Temporary files and folders. Their names are random, and an existing file or link is never opened. So another user
+// cannot redirect a write with a link.
 #pragma once
 #include <sys/types.h>
 
@@ -9,28 +9,28 @@
 
 namespace mpanet {
 
-// "NAME.tmp." and 24 hexadecimal digits: 16 random ones, and 8 of a checksum of those and of NAME. So a name shows
-// whether it was made here. A long NAME is cut.
+// "NAME.tmp." and 24 hexadecimal digits: 16 random ones, and 8 of a checksum of those and of NAME, by which
+// is_temporary_name() recognises it. A long NAME is cut.
 std::string temporary_name(const std::string& name);
 bool is_temporary_name(const std::string& text, const std::string& name);
-// The same beside a path.
+// A temporary name in the folder of `path`.
 std::string temporary_path(const std::string& path);
 
-// Makes a file that was not there, for writing; no descriptor, with errno, when it cannot.
+// Makes a new file for writing. When it exists or cannot be made: returns an empty Descriptor and sets errno.
 Descriptor create_temporary_file(const std::string& path, mode_t mode);
 
-// Removes the temporary files for `path` that a killed program left. Only for a path that no other program can be
-// writing now.
+// Removes the temporary files of `path` that a killed program left. To be called only when no other program can be
+// writing `path`.
 void remove_leftovers(const std::string& path);
 
-// 0, or the errno that keeps files from being made in the folder: one is made and removed.
+// Makes and removes a file in the folder. Returns 0 or errno.
 int try_new_file(const std::string& folder);
 
-// UserError, about `path`, for what rename() to `target` would refuse only after the work: a file of another user in a
-// folder like /tmp, one that is immutable or append-only, a mount point.
+// UserError, which names `path`, if a later rename() to `target` would fail: it is a file of another user in a folder
+// like /tmp, immutable or append-only, or a mount point.
 void check_replaceable(const std::string& path, const std::string& target);
 
-// The folder of a path, "." where it has none, and the name in it.
+// The folder of a path ("." for a bare name), and the name in it.
 std::string folder_of(const std::string& path);
 std::string name_in_folder(const std::string& path);
 

@@ -23,7 +23,7 @@ std::string shell_quote(std::string_view text) {
     for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return "'" + word + "'";
   }
-  // Bytes that a message would escape: $'...' spells every one that is not a plain character.
+  // The text has bytes that a message would escape. $'...' writes each byte that is no plain character in octal.
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     word += is_plain(byte) ? std::string(1, c) : fmt::format("\\{:03o}", byte);
@@ -56,7 +56,7 @@ int edit_distance(std::string_view a, std::string_view b) {
 }
 
 bool is_close(std::string_view a, std::string_view b) {
-  constexpr size_t kLongest = 200;  // of what somebody typed
+  constexpr size_t kLongest = 200;  // bytes; edit_distance() is quadratic
   if (std::max(a.size(), b.size()) > kLongest) return false;
   return edit_distance(a, b) <= std::max<int>(1, static_cast<int>(std::min(a.size(), b.size())) / 3);
 }

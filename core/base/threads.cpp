@@ -17,6 +17,7 @@
 #include "core/base/cgroup.h"
 #include "core/base/error.h"
 #include "core/base/output.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace {
@@ -24,10 +25,10 @@ namespace {
 std::atomic<int> chosen_team = 0;
 constexpr int kNoLimit = std::numeric_limits<int>::max();
 
-// Of the affinity mask. OpenMP read it before it bound its threads.
+// Number of processors in the affinity mask. OpenMP read the mask before it bound its threads.
 int affine_processors() { return std::max(1, omp_get_num_procs()); }
 
-// OMP_NUM_THREADS, or OpenMP's own choice; before anything of ours set another number.
+// OMP_NUM_THREADS, or OpenMP's default. The first call comes before this program sets another number.
 int initial_max_threads() {
   static const int initial = omp_get_max_threads();
   return initial;
@@ -41,7 +42,7 @@ int team_size() {
   return size;
 }
 
-// OpenMP ends the program where the system has no thread left for it. So the threads are started once by us.
+// Starts `count` threads once and throws UserError when the system has too few. OpenMP would end the program.
 void try_threads(int count) {
   std::mutex mutex;
   std::condition_variable all_started;
@@ -62,23 +63,19 @@ void try_threads(int count) {
       failed = true;
     }
     all_started.notify_all();
-    fail("cannot start {} threads: {}", count, error.code().message());
+    fail("cannot start {}: {}", counted(count, "thread"), error.code().message());
   }
 }
 
-std::string plural(int count, const std::string& noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 std::string limits_text(double quota) {
-  std::string text = plural(affine_processors(), "processor");
+  std::string text = counted(affine_processors(), "processor");
   if (quota > 0) text += fmt::format(", a cgroup's quota of {:.4g}", quota);
   if (std::getenv("OMP_NUM_THREADS") != nullptr) text += fmt::format(", OMP_NUM_THREADS {}", initial_max_threads());
   if (omp_get_thread_limit() < kNoLimit) text += fmt::format(", OMP_THREAD_LIMIT {}", omp_get_thread_limit());
   return text;
 }
 
-// For messages: what may keep OpenMP from a larger team.
+// For messages: the settings that may limit OpenMP's team.
 std::string openmp_limits() {
   if (omp_get_max_active_levels() < 1) return ", OMP_MAX_ACTIVE_LEVELS is 0";
   const int limit = omp_get_thread_limit();
@@ -90,7 +87,7 @@ std::string openmp_limits() {
 void sleep_when_idle(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("OMP_WAIT_POLICY", "passive", 1);
-  execv("/proc/self/exe", argv);  // where this fails, the program goes on as it is
+  execv("/proc/self/exe", argv);  // if this fails, the program continues with threads that spin
 }
 
 int usable_processors(const std::string& root) {
@@ -118,8 +115,8 @@ ThreadChoice choose_threads(int given, const std::string& root) {
   if (given > 0 && size != given) fail("--threads {}: OpenMP gives {}{}", given, size, openmp_limits());
   omp_set_num_threads(size);
   chosen_team = size;
-  ThreadChoice choice{size, fmt::format("{}: {}", plural(size, "thread"), limits_text(quota)), ""};
-  if (given > 0) choice.text = plural(size, "thread");
+  ThreadChoice choice{size, fmt::format("{}: {}", counted(size, "thread"), limits_text(quota)), ""};
+  if (given > 0) choice.text = counted(size, "thread");
   choice.warning = quota_warning(given, root);
   return choice;
 }
@@ -136,7 +133,8 @@ void check_team() {
   int expected = 0;
   if (chosen_team.compare_exchange_strong(expected, size)) return;
   if (size != expected)
-    fail("OpenMP's team had {} threads and now has {}; results would be wrong{}", expected, size, openmp_limits());
+    fail("OpenMP's team had {} and now has {}; results would be wrong{}", counted(expected, "thread"), size,
+         openmp_limits());
 }
 
 std::jthread start_thread(std::function<void()> work) {
@@ -149,8 +147,8 @@ std::jthread start_thread(std::function<void()> work) {
 
 void parallel_for(int threads, size_t count, const std::function<void(size_t item, int thread)>& work) {
   std::atomic<size_t> next = 0;
-  std::mutex starting;  // held until all threads are there: one that is lacking ends the loop before any work
-  std::mutex mutex;     // of error
+  std::mutex starting;  // held until all threads have started: if one cannot start, no work is done
+  std::mutex mutex;     // guards `error`
   std::exception_ptr error;
   const auto stop = [&] {
     next = count;

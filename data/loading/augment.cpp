@@ -9,7 +9,7 @@
 namespace mpanet {
 namespace {
 
-// `count` pixels of a row, left to right (step 3) or from `in` leftwards (step -3).
+// Converts `count` pixels that start at `in`, left to right (step 3) or right to left (step -3).
 inline float* convert(const uint8_t* in, int count, std::ptrdiff_t step, const PixelTable& table, float* out) {
   for (int x = 0; x < count; x++, in += step, out += 3) {
     out[0] = table.value[0][in[0]];
@@ -66,7 +66,8 @@ void augment_image(const uint8_t* image, int height, int width, const AugmentCon
                    const Augmentation& augmentation, const PixelTable& table, float* out) {
   std::array<float, 3> pad;
   for (size_t c = 0; c < 3; c++) pad[c] = table.value[c][static_cast<size_t>(config.pad_value[c])];
-  // The crop's left edge lies `shift` pixels right of the picture's; what is outside of the picture is padding.
+  // The crop starts `shift` pixels right of the picture and `drop` pixels below its top. Padding is outside the
+  // picture.
   const int shift = augmentation.left - config.padding, drop = augmentation.top - config.padding;
   const int pad_left = std::clamp(-shift, 0, width), pad_right = std::clamp(shift, 0, width);
   const int kept = std::max(width - pad_left - pad_right, 0), first = pad_right;  // columns of the (flipped) picture

@@ -71,7 +71,7 @@ Loader::Loader(LoaderConfig config, std::vector<std::vector<Sample>> batches, si
   MPANET_CHECK(config_.height > 0 && config_.width > 0, "height {}, width {}", config_.height, config_.width);
   MPANET_CHECK(config_.threads >= 1 && config_.queue >= 1, "threads {}, queue {}", config_.threads, config_.queue);
   for (const auto& batch : batches_) MPANET_CHECK(!batch.empty(), "an empty batch");
-  // All memory is taken here, so that a thread never fails for the lack of it.
+  // All memory of the batches is allocated here, so that the threads do not run out of it.
   for (Slot& slot : slots_) {
     slot.missing = kNotBegun;
     reserve(slot.batch, largest_, config_);
@@ -95,7 +95,7 @@ void Loader::stop() {
   threads_.clear();
 }
 
-// Sizes a free slot for its next batch; within the memory it has.
+// Resizes a free slot's vectors for its next batch. Their capacity suffices.
 void Loader::prepare(Slot& slot, const std::vector<Sample>& samples) {
   Batch& batch = slot.batch;
   batch.count = static_cast<int>(samples.size());
@@ -156,7 +156,7 @@ void Loader::load(const Sample& sample, Scratch& scratch, float* out) const {
 }
 
 bool Loader::next(Batch& batch) {
-  reserve(batch, largest_, config_);  // it becomes the queue's
+  reserve(batch, largest_, config_);  // a slot of the queue gets this memory below
   std::unique_lock lock(mutex_);
   if (consumed_ >= batches_.size()) return false;
   Slot& slot = slots_[consumed_ % slots_.size()];

@@ -9,10 +9,10 @@
 namespace mpanet {
 namespace {
 
-// Stream of the order in which identities are drawn; the labels' own streams are 0..classes-1.
+// Random stream of the order of identities. Streams 0..classes-1 belong to the labels.
 constexpr uint32_t kOrderStream = 0xffffffffu;
 
-// Pairs (infrared, visible) that an identity yields in an epoch.
+// Number of pairs (infrared, visible) of an identity in an epoch (docs/method.md, section 3, step 1).
 size_t pairs_of(size_t visible, size_t infrared, size_t half) {
   if (visible == 0 || infrared == 0) return 0;
   return visible < half && infrared < half ? half : std::min(visible, infrared);
@@ -54,7 +54,7 @@ IdentitySampler::IdentitySampler(const std::vector<ImageRecord>& images, int p, 
          counted(usable, "identity", "identities"), k, p);
 }
 
-// The identity's groups one after another: a multiple of k indices, infrared and visible in turn.
+// The identity's groups, concatenated: a multiple of k indices, alternating infrared and visible.
 std::vector<int> IdentitySampler::groups_of(const Identity& identity, uint32_t epoch, uint32_t label) const {
   const size_t half = k_ / 2;
   const size_t pairs = pairs_of(identity.visible.size(), identity.infrared.size(), half);
@@ -76,7 +76,7 @@ std::vector<int> IdentitySampler::groups_of(const Identity& identity, uint32_t e
 
 std::vector<std::vector<int>> IdentitySampler::epoch(uint32_t epoch) const {
   std::vector<std::vector<int>> groups;
-  std::vector<size_t> left, taken(identities_.size());  // labels with groups left; groups taken of each
+  std::vector<size_t> left, taken(identities_.size());  // labels that have groups left; groups taken, by label
   for (size_t label = 0; label < identities_.size(); label++) {
     groups.push_back(groups_of(identities_[label], epoch, static_cast<uint32_t>(label)));
     if (!groups.back().empty()) left.push_back(label);
@@ -85,7 +85,7 @@ std::vector<std::vector<int>> IdentitySampler::epoch(uint32_t epoch) const {
   std::vector<std::vector<int>> batches;
   while (left.size() >= static_cast<size_t>(p_)) {
     std::vector<int> batch;
-    // The first p places of a partial Fisher and Yates shuffle: p identities, all sets and orders equally likely.
+    // The first p steps of a Fisher-Yates shuffle draw p identities; all sets and orders have the same probability.
     for (int i = 0; i < p_; i++) {
       std::swap(left[i], left[i + random.below(static_cast<uint32_t>(left.size()) - i)]);
       const size_t label = left[i];

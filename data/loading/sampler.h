@@ -9,13 +9,13 @@ namespace mpanet {
 
 class IdentitySampler : public Sampler {
  public:
-  // Batches of p identities x k images. UserError when k is odd or p exceeds the identities that have both modalities
+  // Batches of p identities x k images. UserError when k is odd, or when fewer than p identities have both modalities
   // and enough images for a group of k.
   IdentitySampler(const std::vector<ImageRecord>& images, int p, int k, uint64_t seed);
 
-  // A batch is p blocks of k images of one identity each, infrared and visible in turn, infrared first.
+  // A batch is p blocks. A block has k images of one identity: infrared, visible, infrared, visible, ...
   std::vector<std::vector<int>> epoch(uint32_t epoch) const override;
-  // Identities (labels, ascending) that never yield a full group and are never drawn.
+  // Labels, ascending, of the identities that have too few images for a group and are never drawn.
   const std::vector<int>& skipped() const { return skipped_; }
 
  private:

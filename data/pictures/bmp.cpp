@@ -1,5 +1,5 @@
-// BMP through stb_image. stb takes missing bytes for zeros and reads palette entries that were never set, so the
-// structure is checked here first (header layout: BITMAPINFOHEADER and its longer successors).
+// BMP through stb_image. stb reads missing bytes as zeros and uses palette entries that the file does not have, so the
+// structure is checked here first. Header layout: BITMAPINFOHEADER and its longer successors.
 #include <stb/stb_image.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace mpanet {
 namespace {
 
 constexpr size_t kHeaderBytes = 54;
-constexpr uint32_t kLargestOffset = 1 << 20;  // of the pixels in the file; the longest header with a palette has 1162
+constexpr uint32_t kLargestOffset = 1 << 20;  // bytes before the pixels; the longest header with a palette has 1162
 
 uint32_t little_endian(const uint8_t* p, int bytes) {
   uint32_t value = 0;
@@ -22,7 +22,7 @@ uint32_t little_endian(const uint8_t* p, int bytes) {
   return value;
 }
 
-// How long the palette must be: one more than the largest byte; below 8 bits every index.
+// The number of palette entries that a file needs: the largest pixel + 1; all 2^bits below 8 bits.
 uint32_t colours_used(const uint8_t* pixels, size_t height, size_t stride, int64_t width, uint32_t bits) {
   if (bits < 8) return 1u << bits;
   uint8_t largest = 0;
@@ -31,7 +31,7 @@ uint32_t colours_used(const uint8_t* pixels, size_t height, size_t stride, int64
   return largest + 1u;
 }
 
-// Appends the file's next bytes.
+// Appends the next `count` bytes of the file, fewer at its end.
 void read_more(PictureFile& file, size_t count, std::vector<uint8_t>& bytes) {
   const size_t before = bytes.size();
   bytes.resize(before + count);
@@ -57,7 +57,7 @@ void decode_bmp(PictureFile& file, Image& out) {
     fail("{}: expected a BMP of 1, 4, 8, 24 or 32 bits a pixel, got {}", path, bits);
   if (compression != 0 && !(compression == 3 && bits == 32 && header != 56))
     fail("{}: expected an uncompressed BMP, got compression {}", path, compression);
-  // Between the headers and the pixels lie the palette, or the masks of compression 3 (part of the longer headers).
+  // The palette or the masks of compression 3 lie between header and pixels. Longer headers contain the masks.
   if (offset < 14 + header + (compression == 3 && header == 40 ? 12 : 0) || offset > file.size() ||
       offset > kLargestOffset)
     fail("{}: damaged BMP: its pixels start at byte {}", path, offset);

@@ -1,5 +1,5 @@
-// The formats behind ImageDecoder. Every function reads the file from its beginning and fills `out`, or throws a
-// UserError that begins with the path; none allocates for pixels before check_size() has passed.
+// The picture formats of ImageDecoder. Every function reads the file from its beginning and fills `out`, or throws
+// UserError, which begins with the path. It calls check_size() before it allocates memory for pixels.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,13 +14,13 @@ namespace mpanet {
 // UserError when a side is not positive or the picture has more than kMaxImagePixels.
 void check_size(const std::string& path, int64_t height, int64_t width);
 
-// What decoding may take at most, the result included, whatever the file holds.
+// Upper bound, in bytes, of the memory for decoding a picture of height x width pixels, result included.
 constexpr int64_t decoding_budget(int64_t height, int64_t width) { return 64 * height * width + (int64_t{8} << 20); }
 
-// Of a picture to be written: sides and number of bytes fit.
+// CheckError unless the sides of a picture to be written are positive and match its number of bytes.
 void check_pixels(const Image& image);
 
-// Keeps libjpeg's decompressor between pictures.
+// Reuses libjpeg's decompressor for all pictures.
 class JpegDecoder {
  public:
   JpegDecoder();

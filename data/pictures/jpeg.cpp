@@ -1,5 +1,5 @@
-// JPEG through libjpeg-turbo. Warnings that concern a pixel are errors here: libjpeg would go on and invent what is
-// missing.
+// JPEG through libjpeg-turbo. Warnings about damaged pixel data are errors here, because libjpeg would fill in invented
+// pixels.
 #include <cstdio>  // jpeglib.h needs FILE
 
 #include "core/base/error.h"
@@ -22,16 +22,17 @@ namespace mpanet {
 
 namespace {
 
-// A scan costs time whatever its length, so the number of them must not be the file's to choose. Encoders write about
+// Even an empty scan costs time for every block of the picture, so the number of scans is limited. Encoders write about
 // ten.
 constexpr int kMostScans = 100;
 
-// libjpeg's error handler and where it jumps to. `manager` comes first: libjpeg hands back a pointer to it.
+// libjpeg's error handler and its jump target. `manager` is the first member, because libjpeg passes a pointer to it,
+// which is cast to Errors.
 struct Errors {
   jpeg_error_mgr manager;
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
-  bool before_pixels = false;  // while the headers before the first scan are read
+  bool before_pixels = false;  // the headers before the first scan are being read
 };
 
 [[noreturn]] void jump_out(j_common_ptr info) {
@@ -40,8 +41,8 @@ struct Errors {
   std::longjmp(errors.jump, 1);
 }
 
-// Level below 0 is a warning. Let through is what concerns no pixel. Stray bytes between the headers concern none
-// either; those after a scan may be the rest of damaged data.
+// A level below 0 is a warning. It is an error unless it cannot concern pixels. Stray bytes between the headers cannot;
+// stray bytes after a scan may be the rest of damaged pixel data.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
   const int code = info->err->msg_code;
@@ -62,7 +63,7 @@ struct Compression {
   Errors errors{};
   const Image* image = nullptr;
   int quality = 0;
-  unsigned char* bytes = nullptr;  // malloc'ed by libjpeg
+  unsigned char* bytes = nullptr;  // allocated by libjpeg with malloc()
   unsigned long size = 0;
   ~Compression() {
     jpeg_destroy_compress(&info);
@@ -99,7 +100,7 @@ struct JpegDecoder::State {
   jpeg_progress_mgr progress{};
   PictureFile* file = nullptr;
   Image* out = nullptr;
-  std::vector<uint8_t> line;  // a row of a CMYK picture
+  std::vector<uint8_t> line;  // one row of a CMYK picture
   ~State() { jpeg_destroy_decompress(&info); }
 
   static State& of(j_decompress_ptr info) { return *static_cast<State*>(info->client_data); }
@@ -158,8 +159,8 @@ void JpegDecoder::State::read_header(State& s) {
   s.errors.before_pixels = false;
 }
 
-// libjpeg's defaults are what Pillow uses: JDCT_ISLOW, fancy upsampling, block smoothing. One component becomes three
-// equal ones.
+// Pillow uses libjpeg's defaults: JDCT_ISLOW, fancy upsampling, block smoothing. Grayscale becomes three equal
+// components.
 void JpegDecoder::State::start(State& s) {
   s.info.out_color_space = s.info.num_components == 4 ? JCS_CMYK : JCS_RGB;
   jpeg_start_decompress(&s.info);
@@ -177,7 +178,7 @@ void JpegDecoder::State::read_rgb(State& s) {
   jpeg_finish_decompress(&s.info);
 }
 
-// Pillow's arithmetic, which takes every CMYK file for one of Adobe's: the bytes hold 255 minus the ink.
+// Pillow's arithmetic. Pillow treats every CMYK file as written by Adobe's programs: bytes hold 255 minus the ink.
 void JpegDecoder::State::read_cmyk(State& s) {
   uint8_t* out = s.out->pixels.data();
   while (s.info.output_scanline < s.info.output_height) {
@@ -192,8 +193,8 @@ void JpegDecoder::State::read_cmyk(State& s) {
   jpeg_finish_decompress(&s.info);
 }
 
-// What libjpeg keeps of a picture until its last scan: all coefficients, in blocks of 8 x 8 that the sampling factors
-// multiply. A picture of one line may have 32 lines of them.
+// Bytes of the coefficients, which libjpeg keeps until a picture's last scan. The numbers of 8 x 8 blocks are rounded
+// up to multiples of the sampling factors, so a picture of one line may have coefficients for 32 lines.
 static int64_t coefficient_bytes(jpeg_decompress_struct& info) {
   if (!jpeg_has_multiple_scans(&info)) return 0;
   const auto rounded = [](JDIMENSION blocks, int factor) {
@@ -216,7 +217,7 @@ JpegDecoder::~JpegDecoder() = default;
 void JpegDecoder::decode(PictureFile& file, Image& out) {
   State& s = *state_;
   const std::string& path = file.path();
-  struct Rewind {  // whatever happens, the next picture starts afresh
+  struct Rewind {  // resets the decompressor for the next picture, also after an exception
     State& state;
     ~Rewind() { guarded(state, State::abort); }
   } rewind{s};

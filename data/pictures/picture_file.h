@@ -1,5 +1,5 @@
-// A picture's file, read from its beginning to its end through a buffer of fixed size: a long file costs no more memory
-// than a short one.
+// A picture's file, read sequentially through a buffer of fixed size, so that memory does not depend on the file's
+// length.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,16 +15,16 @@ namespace mpanet {
 
 class PictureFile {
  public:
-  // UserError for what cannot be read, an empty file, or one larger than kMaxImageFileBytes.
+  // UserError for a file that cannot be read, is empty, or is larger than kMaxImageFileBytes.
   void open(const std::string& path);
   void close() { file_.reset(); }
 
   const std::string& path() const { return file_->path(); }
   size_t size() const { return static_cast<size_t>(file_->size()); }
-  // The first bytes of the file, before anything else is read.
+  // The first bytes of the file. To be called before next() and read().
   std::span<const uint8_t> begin();
-  // What is in the buffer, which is filled again when it was used up; empty at the end of the file. The decoders' C
-  // libraries call this, through which no exception may pass: an error looks like the end, and check() throws it.
+  // The unread bytes of the buffer, which is refilled when it is empty; no bytes at the end of the file. It is called
+  // from C libraries, through which no exception may pass. So a read error looks like the end, and check() throws it.
   std::span<const uint8_t> next();
   // Copies up to `bytes` bytes; fewer at the end of the file.
   size_t read(uint8_t* to, size_t bytes);
@@ -37,8 +37,8 @@ class PictureFile {
   std::optional<InputFile> file_;
   std::exception_ptr error_;
   std::vector<uint8_t> buffer_;
-  size_t used_ = 0, filled_ = 0;  // of the buffer
-  uint64_t offset_ = 0;           // of the buffer's end in the file
+  size_t used_ = 0, filled_ = 0;  // bytes of the buffer
+  uint64_t offset_ = 0;           // offset in the file of the buffer's end
 };
 
 }  // namespace mpanet

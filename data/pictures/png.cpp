@@ -1,5 +1,5 @@
-// PNG through libpng. Chunks that concern no pixel (colour profiles, text, gamma) are skipped, as Pillow leaves them
-// aside in convert("RGB"), so that none of them costs memory. Every chunk's checksum is checked.
+// PNG through libpng. Chunks that change no pixel (colour profiles, text, gamma) are skipped and cost no memory; Pillow
+// ignores them in convert("RGB") too. Every chunk's checksum is checked.
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/pictures/codecs.h"
@@ -21,7 +21,7 @@ namespace mpanet {
 
 namespace {
 
-// libpng's error handler and where it jumps to.
+// The state of libpng's error handler and its jump target.
 struct Errors {
   std::jmp_buf jump;
   char message[256] = "";
@@ -44,7 +44,7 @@ struct Decompression {
   png_uint_32 width = 0, height = 0;
   int bits = 0, color = 0;
   int passes = 0;
-  size_t allowance = SIZE_MAX;  // bytes of the file that libpng may still ask for
+  size_t allowance = SIZE_MAX;  // bytes of the file that libpng may still read
   ~Decompression() { png_destroy_read_struct(&png, &info, nullptr); }
 };
 
@@ -61,12 +61,12 @@ void read_header(Decompression& d) {
   png_set_read_fn(d.png, &d, read_from_file);
   png_set_keep_unknown_chunks(d.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_crc_action(d.png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-  png_set_user_limits(d.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() decides
+  png_set_user_limits(d.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // no limit here: check_size() has one
   png_read_info(d.png, d.info);
   png_get_IHDR(d.png, d.info, &d.width, &d.height, &d.bits, &d.color, nullptr, nullptr, nullptr);
 }
 
-// Everything becomes RGB of 8 bits. A palette index beyond the palette is black, as in Pillow.
+// Converts all kinds of pixels to 8-bit RGB. An index beyond the palette becomes black, as in Pillow.
 void prepare_rows(Decompression& d) {
   if (d.color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(d.png);
   if (d.color == PNG_COLOR_TYPE_GRAY && d.bits < 8) png_set_expand_gray_1_2_4_to_8(d.png);
@@ -77,8 +77,8 @@ void prepare_rows(Decompression& d) {
   png_read_update_info(d.png, d.info);
 }
 
-// After the last row libpng inflates whatever follows it in the stream, and a few bytes can hold a lot. So no row may
-// take more of the file than any encoder would write for it, IDAT chunks of one byte included.
+// After the last row libpng inflates the rest of the stream, which can be millions of times larger than the picture. So
+// a row may read at most as many bytes as an encoder would write for it, even with IDAT chunks of one byte.
 void read_rows(Decompression& d) {
   const size_t stride = static_cast<size_t>(d.width) * 3, allowance = 16 * stride * (d.bits == 16 ? 2 : 1) + (64 << 10);
   for (int pass = 0; pass < d.passes; pass++)

@@ -12,15 +12,15 @@ namespace {
 constexpr int kPrecisionBits = 32 - 8 - 2;  // 8 bits of the pixel, 2 of headroom
 constexpr int32_t kHalf = 1 << (kPrecisionBits - 1);
 
-// Red, green, blue and whatever comes next: four lanes are simpler than three, and the compiler maps them to what the
-// machine has.
+// Red, green and blue of a pixel and red of the next one. The compiler maps four lanes, but not three, to a SIMD
+// register.
 typedef int32_t Ints4 __attribute__((vector_size(16)));
 
-// The coefficients' rounding may carry a sum just above 255.
+// Rounded coefficients may sum to slightly more than 1, hence the min().
 inline uint8_t to_byte(int32_t sum) { return static_cast<uint8_t>(std::min(sum >> kPrecisionBits, 255)); }
 
-// The filter's sums of a line of pixels. Reads one number past the last pixel of `in` and writes one past the last of
-// `sums`. kTaps is the filter's, or 0 for any number.
+// Applies the filter to a line of pixels. Reads one element beyond the last pixel of `in` and writes one beyond the
+// last pixel of `sums`. kTaps is filter.taps, or 0 for a number that is not known at compile time.
 template <int kTaps>
 void sum_line(const ResizeFilter& filter, const int32_t* in, int32_t* sums) {
   const size_t width = filter.first.size();
@@ -53,22 +53,22 @@ void sum_line(const ResizeFilter& filter, const int32_t* in, int32_t* sums) {
   }
 }
 
-// A row of `in_stride` bytes through the filter into `out` (filter's out, 3).
+// Applies the filter to a row of `in_stride` bytes. out: (output pixels of the filter, 3).
 void resize_row(const ResizeFilter& filter, const uint8_t* __restrict in, size_t in_stride, int32_t* scratch,
                 uint8_t* __restrict out) {
   const size_t out_stride = filter.first.size() * 3;
   int32_t *line = scratch, *sums = scratch + in_stride + 1;
   for (size_t i = 0; i < in_stride; i++) line[i] = in[i];
-  line[in_stride] = 0;  // the last pixel's fourth lane, which reaches no output
+  line[in_stride] = 0;  // the fourth lane of the last pixel, which no output uses
   sum_line(filter, line, sums);
   for (size_t i = 0; i < out_stride; i++) out[i] = to_byte(sums[i]);
 }
 
-// The rows of a picture after the horizontal pass, made as they are asked for and kept while they may be asked for
-// again: a tall picture needs no more memory than a short one.
+// The rows of a picture after the horizontal pass. A row is computed on demand and kept while it may be needed again,
+// so memory does not depend on the picture's height.
 class Rows {
  public:
-  // filter null: the width stays.
+  // `filter` is null when the width does not change.
   Rows(const Image& in, const ResizeFilter* filter, std::vector<uint8_t>& kept, std::vector<int32_t>& scratch)
       : in_(in),
         filter_(filter),
@@ -81,7 +81,7 @@ class Rows {
     scratch_.resize(in_stride_ + 1 + stride_ + 1);
   }
 
-  // `count` rows (at most kKept) that lie one after another. `first` never goes back.
+  // Rows first..first+count, contiguous. count <= kKept; `first` must not decrease from call to call.
   const uint8_t* at(int first, int count) {
     if (!filter_) return in_.pixels.data() + static_cast<size_t>(first) * in_stride_;
     if (first + count > end_) {
@@ -106,12 +106,12 @@ class Rows {
   const Image& in_;
   const ResizeFilter* filter_;
   size_t in_stride_, stride_;
-  std::vector<uint8_t>& kept_;     // rows begin_ to end_
-  std::vector<int32_t>& scratch_;  // one row in the making
+  std::vector<uint8_t>& kept_;     // rows begin_..end_
+  std::vector<int32_t>& scratch_;  // of resize_row()
   int begin_ = 0, end_ = 0;
 };
 
-// One output row of `bytes` bytes from `taps` input rows that lie one after another; fixed numbers for the usual ones.
+// One output row of `bytes` bytes from kTaps contiguous input rows.
 template <int kTaps>
 void blend_rows(const uint8_t* __restrict in, size_t bytes, const int32_t* coefficients, uint8_t* __restrict out) {
   int32_t fixed[kTaps];
@@ -129,8 +129,8 @@ void resize_height(const ResizeFilter& filter, Rows& rows, size_t bytes, uint8_t
     blend_rows<kTaps>(rows.at(filter.first[y], kTaps), bytes, &filter.coefficients[y * kTaps], out);
 }
 
-// Many taps: every input row is added to the output rows that it reaches. They are few, since there are many taps only
-// where the picture shrinks.
+// The vertical pass for many taps: adds every input row to the output rows that use it. Those are few, because a filter
+// has many taps only when the picture shrinks.
 void resize_height_much(const ResizeFilter& filter, Rows& rows, size_t bytes, std::vector<int32_t>& sums,
                         uint8_t* out) {
   constexpr size_t kOpen = 8;
@@ -187,16 +187,16 @@ ResizeFilter::ResizeFilter(int in, int out) : first(static_cast<size_t>(out)) {
     double total = 0;
     const auto count = static_cast<size_t>(last[x] - first[x]);
     for (size_t k = 0; k < count; k++) {
-      // By the reciprocal, as Pillow has it: dividing may differ in the last bit.
+      // Multiplies by the reciprocal like Pillow. A division may differ in the last bit.
       const double distance = std::abs((static_cast<double>(first[x]) + k - center + 0.5) * (1.0 / support));
       weight[k] = distance < 1 ? 1 - distance : 0;
       total += weight[k];
     }
-    // Every pixel gets the same number of taps, zero where its own are fewer: at the far edge they begin earlier.
+    // Every output pixel has `taps` coefficients, some of them 0. At the right edge they begin earlier, within the row.
     const int begin = std::min(first[x], in - taps);
-    int32_t* place = &coefficients[x * static_cast<size_t>(taps) + static_cast<size_t>(first[x] - begin)];
+    int32_t* to = &coefficients[x * static_cast<size_t>(taps) + static_cast<size_t>(first[x] - begin)];
     for (size_t k = 0; k < count; k++)
-      place[k] = static_cast<int32_t>(0.5 + (total != 0 ? weight[k] / total : weight[k]) * (1 << kPrecisionBits));
+      to[k] = static_cast<int32_t>(0.5 + (total != 0 ? weight[k] / total : weight[k]) * (1 << kPrecisionBits));
     first[x] = begin;
   }
 }
@@ -218,7 +218,7 @@ void Resizer::resize(const Image& in, int height, int width, Image& out) {
     out = in;
     return;
   }
-  // Crops come in a few hundred heights and widths; someone's data may have more, or huge ones.
+  // Person crops have a few hundred heights and widths. The limit is for data sets with more, or with huge pictures.
   constexpr size_t kMostNumbers = 1 << 20;
   if (filter_numbers_ > kMostNumbers) filters_.clear(), filter_numbers_ = 0;
   out.height = height;

@@ -15,15 +15,15 @@ constexpr Rgb kSheetGreen{30, 160, 60}, kSheetRed{205, 45, 40}, kSheetGray{150, 
 
 class Sheet {
  public:
-  // A sheet of `rows` x `columns` thumbnails of the given size in pixels; every row has `label_width` pixels for a
-  // label on its left, every thumbnail a line for a caption below it if `captions`.
+  // A sheet of `rows` x `columns` thumbnails of the given size in pixels. A row has a label of `label_width` pixels on
+  // its left. With `captions` every thumbnail has a caption line below it.
   Sheet(int rows, int columns, int thumb_height, int thumb_width, int label_width = 0, bool captions = false);
 
   // One line above the grid.
   void title(std::string_view text);
-  // Several lines are separated by '\n'.
+  // The row's label. '\n' separates lines.
   void label(int row, std::string_view text);
-  // Resizes the picture into its place, with a frame of the given colour.
+  // Draws the resized picture into a cell, with a frame of the given colour.
   void set(int row, int column, const Image& picture, Rgb frame = kSheetGray, std::string_view caption = {});
 
   const Image& image() const { return image_; }
@@ -37,8 +37,8 @@ class Sheet {
   Image image_;
 };
 
-// Writes text into a picture in capital letters of 5 x 7 pixels (6 apart), upper left corner at (x, y); what does not
-// fit is cut. Letters, digits and .,:;/%-+()=#_<> and space; others become '?'.
+// Writes text in capital letters of 5 x 7 pixels, kTextAdvance apart, with the upper left corner at (x, y), and clips
+// it at the picture's edge. Known are letters, digits, space and .,:;/%-+()=#_<>; other characters become '?'.
 void draw_text(Image& image, int x, int y, std::string_view text, Rgb color);
 constexpr int kTextAdvance = 6, kTextLine = 9;
 

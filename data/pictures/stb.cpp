@@ -1,4 +1,4 @@
-// The one place where stb's implementation is compiled.
+// Compiles the implementation of stb_image, BMP only.
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO

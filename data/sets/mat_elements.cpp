@@ -57,7 +57,7 @@ const char* class_name(uint8_t kind) {
 std::optional<Element> take_element(Bytes& bytes, bool swapped) {
   if (bytes.size() < 8) return std::nullopt;
   const auto word = load<uint32_t>(bytes.data(), swapped);
-  // Up to four bytes of data may stand in the tag itself, with their number above the type.
+  // Small data element format: the tag holds up to four bytes of data, and their number above the type.
   if (const uint32_t small = word >> 16; small != 0) {
     if (small > 4) return std::nullopt;
     const Element element{word & 0xffff, bytes.subspan(4, small)};
@@ -67,7 +67,7 @@ std::optional<Element> take_element(Bytes& bytes, bool swapped) {
   const size_t length = load<uint32_t>(bytes.data() + 4, swapped);
   if (length > bytes.size() - 8) return std::nullopt;
   const Element element{word, bytes.subspan(8, length)};
-  // Data end at a multiple of eight, compressed ones excepted; the last padding may be missing.
+  // Data are padded to a multiple of eight bytes unless compressed. The padding at the end of the file may be missing.
   const size_t padding = word == kCompressed ? 0 : (8 - length % 8) % 8;
   bytes = bytes.subspan(std::min(8 + length + padding, bytes.size()));
   return element;

@@ -1,5 +1,5 @@
-// The elements that a MATLAB v5 file is made of (MATLAB's "MAT-File Format", chapter 1), as far as trial files need
-// them. Everything is a view into the file's bytes, so that a file costs what it holds and not what it claims to hold.
+// The elements of a MATLAB v5 file (MATLAB's "MAT-File Format", chapter 1), as far as trial files need them. All are
+// views of the file's bytes, so that memory depends on the file's length and not on the sizes that it states.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -37,30 +37,31 @@ struct Element {
   Bytes data;
 };
 
-// Takes the next element off `bytes`; nothing when it is not whole. `swapped`: the file has the other byte order.
+// Removes the next element from `bytes` and returns it; nullopt when it is truncated. `swapped`: the file has the other
+// byte order.
 std::optional<Element> take_element(Bytes& bytes, bool swapped);
 
 struct Array {
-  uint8_t kind = 0;  // Class; 0 for an entry that was never set
+  uint8_t kind = 0;  // Class; 0 for a cell that was never set
   bool complex = false;
-  std::vector<uint32_t> sizes;  // at least two, unless never set
+  std::vector<uint32_t> sizes;  // at least two; none for a cell that was never set
   std::string_view name;
-  Bytes content;  // the elements that follow
+  Bytes content;  // the elements after the header
 
   bool numeric() const { return kind >= kDoubleClass && kind <= kUint64Class; }
   std::string describe() const;  // "a numeric matrix of 10x20"
 };
 
-// What a kMatrix element holds; nothing when it is damaged.
+// Parses a kMatrix element; nullopt when it is damaged.
 std::optional<Array> parse_array(Bytes data, bool swapped);
 
-// A numeric element's values; nothing for another type.
+// The values of a numeric element; nullopt for another type.
 std::optional<std::vector<double>> numbers(const Element& element, bool swapped);
 
-// What a kCompressed element holds; nothing when it is damaged or larger than `most` bytes.
+// Decompresses a kCompressed element; nullopt when it is damaged or has more than `most` bytes.
 std::optional<std::vector<uint8_t>> inflate(Bytes data, size_t most);
 
-// The other direction: the bytes of an element, and of a kMatrix element with its content.
+// For writing: the bytes of an element, of a kMatrix element with its content, and of a kCompressed element.
 std::string element(uint32_t type, std::string_view data);
 std::string array(uint8_t kind, uint32_t rows, uint32_t columns, std::string_view name, std::string_view content);
 std::string compressed(std::string_view data);

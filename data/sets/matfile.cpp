@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/text.h"
 #ifdef MPANET_HAS_ZLIB
 #  include "data/sets/mat_elements.h"
 #endif
@@ -26,8 +27,25 @@ void TrialFile::set(int camera, int identity, int count, std::vector<int32_t> nu
   cells_[camera - 1][identity - 1] = {count, std::move(numbers)};
 }
 
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first of the places that holds one; else empty.
+std::string kept_trial_file(const std::string& root) {
+  std::error_code ignored;
+  for (const char* folder : {"exp", "evaluation/data_split"}) {
+    const std::string path = (fs::path(root) / folder / "rand_perm_cam.mat").string();
+    if (fs::exists(path, ignored)) return path;
+  }
+  return "";
+}
+
+}  // namespace
+
+bool has_trial_file(const std::string& root) { return !kept_trial_file(root).empty(); }
+
 std::string find_trial_file(const std::string& root, const std::string& given) {
-  namespace fs = std::filesystem;
   constexpr const char* kSource =
       "the data set's archive does not contain it; get it from its public repository "
       "https://github.com/wuancong/SYSU-MM01, folder evaluation/data_split";
@@ -36,11 +54,13 @@ std::string find_trial_file(const std::string& root, const std::string& given) {
     if (!fs::exists(given, ignored)) fail("{}: no such trial file; {}", given, kSource);
     return given;
   }
-  for (const char* folder : {"exp", "evaluation/data_split"}) {
-    const std::string path = (fs::path(root) / folder / "rand_perm_cam.mat").string();
-    if (fs::exists(path, ignored)) return path;
-  }
-  fail("{}: no trial file exp/rand_perm_cam.mat or evaluation/data_split/rand_perm_cam.mat; {}", root, kSource);
+  const std::string path = kept_trial_file(root);
+  if (path.empty())
+    fail(
+        "{}: no trial file exp/rand_perm_cam.mat or evaluation/data_split/rand_perm_cam.mat; {}; the protocol agw "
+        "needs none",
+        root, kSource);
+  return path;
 }
 
 #ifndef MPANET_HAS_ZLIB
@@ -62,15 +82,15 @@ namespace {
 
 constexpr const char* kVariable = "rand_perm_cam";
 constexpr size_t kHeaderBytes = 128;
-constexpr const char* kHeaderText = "MATLAB 5.0 MAT-file, written by mpanet";  // no time: the content alone decides
-constexpr size_t kMostImages = 100000;                                         // of an identity by a camera
+constexpr const char* kHeaderText = "MATLAB 5.0 MAT-file, written by mpanet";  // no time: equal content, equal bytes
+constexpr size_t kMostImages = 100000;                                         // per camera and identity
 
-constexpr size_t kMostIdentities = 9999;  // four digits in the layout
+constexpr size_t kMostIdentities = 9999;  // folder names have four digits
 
-// What a file's compressed parts may hold together. The real trial file compresses to half its size.
+// Upper bound of the decompressed bytes of a file. The real trial file is twice its compressed size.
 size_t inflated_limit(size_t file_bytes) { return std::min<size_t>(64 * file_bytes + (1 << 20), 1 << 30); }
 
-// Reads the file's first bytes and answers whether the other byte order was used.
+// Checks the header. Returns true when the file has the other byte order.
 bool check_header(const std::string& path, mat::Bytes bytes) {
   const auto begins = [&](std::string_view text) {
     return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
@@ -79,14 +99,15 @@ bool check_header(const std::string& path, mat::Bytes bytes) {
   if (begins("\x89HDF") || begins("MATLAB 7.3"))
     fail("{}: expected a MATLAB v5 trial file, got v7.3 (HDF5); save it with -v7 in MATLAB", path);
   if (!begins("MATLAB 5.0")) fail("{}: expected a MATLAB v5 trial file, got a file of another kind", path);
-  if (bytes.size() < kHeaderBytes + 8) fail("{}: truncated: the file ends after {} bytes", path, bytes.size());
+  if (bytes.size() < kHeaderBytes + 8)
+    fail("{}: truncated: the file ends after {}", path, counted(bytes.size(), "byte"));
   const bool swapped = bytes[126] == 'M' && bytes[127] == 'I';
   if (!swapped && !(bytes[126] == 'I' && bytes[127] == 'M'))
     fail("{}: expected a MATLAB v5 trial file, got a damaged header", path);
   return swapped;
 }
 
-// One trial file while it is read.
+// Reads one trial file.
 class Reader {
  public:
   explicit Reader(const std::string& path)
@@ -107,7 +128,7 @@ class Reader {
   }
 
  private:
-  // The first of the file's variables that bears the name. Its bytes live in file_ or inflated_.
+  // The file's first variable named rand_perm_cam. Its bytes are owned by file_ or inflated_.
   mat::Array find_variable() {
     mat::Bytes rest = mat::Bytes(file_).subspan(kHeaderBytes);
     size_t allowance = inflated_limit(file_.size());
@@ -130,7 +151,7 @@ class Reader {
     fail("{}: expected the variable {}, which is missing or damaged", path_, kVariable);
   }
 
-  // The entries of a cell array that is a vector, in order.
+  // The entries of a cell array that has one row or one column.
   std::vector<mat::Array> cells(const std::string& what, const mat::Array& array) const {
     const auto& sizes = array.sizes;
     if (array.kind != mat::kCell || sizes.size() != 2 || (sizes[0] != 1 && sizes[1] != 1))
@@ -138,7 +159,7 @@ class Reader {
     const size_t count = size_t{sizes[0]} * sizes[1];
     if (count > kMostIdentities) fail("{}: {}: expected at most {} cells, got {}", path_, what, kMostIdentities, count);
     mat::Bytes rest = array.content;
-    // Every entry takes eight bytes at least.
+    // Every entry has at least eight bytes.
     if (count > rest.size() / 8)
       fail("{}: {}: damaged or truncated: {} cells in {} bytes", path_, what, count, rest.size());
     std::vector<mat::Array> entries;
@@ -152,7 +173,7 @@ class Reader {
     return entries;
   }
 
-  // Images that the camera has of the identity, and their orders. MATLAB leaves an entry that was never set empty.
+  // Reads the permutations of one camera and identity. MATLAB writes a cell that was never set as an empty entry.
   void read_entry(int camera, int identity, const mat::Array& entry, TrialFile& out) const {
     const std::string what = fmt::format("{}{{{}}}{{{}}}", kVariable, camera, identity);
     if (entry.kind == 0) return;
@@ -172,7 +193,7 @@ class Reader {
     out.set(camera, identity, static_cast<int>(count), permutations(what, *values, count));
   }
 
-  // From columns of ten to rows of `count`, each of them checked.
+  // Transposes (count, 10) to (10, count) and checks that every row is a permutation of 1..count.
   std::vector<int32_t> permutations(const std::string& what, const std::vector<double>& columns, size_t count) const {
     std::vector<int32_t> numbers(columns.size());
     std::vector<char> seen(count);
@@ -180,7 +201,7 @@ class Reader {
       std::fill(seen.begin(), seen.end(), char{0});
       for (size_t i = 0; i < count; i++) {
         const double value = columns[i * kSysuTrials + trial];
-        // The range first: converting a huge or NaN double to an integer is undefined.
+        // The range is checked first: converting a huge or NaN double to an integer is undefined.
         const int32_t number = value >= 1 && value <= static_cast<double>(count) ? static_cast<int32_t>(value) : 0;
         if (number == 0 || number != value || seen[static_cast<size_t>(number) - 1])
           fail("{}: {}: row {} is not a permutation of 1..{} (damaged or truncated file)", path_, what, trial + 1,
@@ -197,7 +218,7 @@ class Reader {
   bool swapped_;
 };
 
-// A matrix of class double, stored in the smallest integers that hold it as MATLAB does.
+// A matrix of class double. Like MATLAB it is stored in the smallest integer type that holds its values.
 std::string entry_bytes(const TrialFile& trials, int camera, int identity) {
   const int count = trials.count(camera, identity);
   std::string small, wide;

@@ -1,5 +1,5 @@
-// The trial file of SYSU-MM01, exp/rand_perm_cam.mat (MATLAB v5; docs/method.md, section 4). It fixes which gallery
-// images each of the ten trials draws, and lists how many images every camera has of every identity.
+// The trial file of SYSU-MM01, exp/rand_perm_cam.mat (MATLAB v5; docs/method.md, section 4). It defines the gallery
+// images of each of the ten trials, and the number of images of every identity by every camera.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,15 +14,15 @@ class TrialFile {
  public:
   // Largest identity that the camera (1..6) lists; identities are 1..identities(camera).
   int identities(int camera) const { return static_cast<int>(cells_[camera - 1].size()); }
-  // Images that the camera (1..6) has of an identity; 0 for one that it does not list.
+  // Number of images of an identity by a camera (1..6); 0 for an identity that the camera does not list.
   int count(int camera, int identity) const;
-  // Trial 0..9's permutation of 1..count(camera, identity): the 1-based image number at place 0..count-1.
-  int image(int trial, int camera, int identity, int place) const {
+  // Element `index` (0..count-1) of a trial's (0..9) permutation of 1..count(camera, identity): a 1-based image number.
+  int image(int trial, int camera, int identity, int index) const {
     const Cell& cell = cells_[camera - 1][identity - 1];
-    return cell.numbers[static_cast<size_t>(trial) * cell.count + place];
+    return cell.numbers[static_cast<size_t>(trial) * cell.count + index];
   }
 
-  // Gives the camera `identities` entries, all of them empty.
+  // Gives the camera `identities` empty entries.
   void resize(int camera, int identities) { cells_[camera - 1].assign(identities, Cell{}); }
   // Sets an entry: numbers is (10, count), every row a permutation of 1..count.
   void set(int camera, int identity, int count, std::vector<int32_t> numbers);
@@ -35,19 +35,21 @@ class TrialFile {
   std::vector<std::vector<Cell>> cells_ = std::vector<std::vector<Cell>>(kSysuCameras);
 };
 
-// ROOT/exp/rand_perm_cam.mat or ROOT/evaluation/data_split/rand_perm_cam.mat, the first that exists; `given`, if not
-// empty, instead of both. UserError that says where the file is to be had when there is none.
+// Returns `given` if it is not empty, else the first that exists of ROOT/exp/rand_perm_cam.mat and
+// ROOT/evaluation/data_split/rand_perm_cam.mat. UserError, which says where to get the file, when there is none.
 std::string find_trial_file(const std::string& root, const std::string& given = "");
+// Whether the data set keeps one in either place.
+bool has_trial_file(const std::string& root);
 
-// Reads and checks every cell: a matrix of any numeric class (10 x images, or empty) whose rows are permutations, or a
-// cell that was never set. UserError (one line, with the path and the cell) for a file of another kind, a truncated
-// one, anything unexpected.
+// Reads the file. Every cell must be a matrix of a numeric class (10 x images, or empty) whose rows are permutations,
+// or never set. UserError, one line with the path and the cell, for a file of another kind, a truncated file and any
+// other cell.
 TrialFile read_trial_file(const std::string& path);
 
-// Whether this build reads and writes trial files (MPANET_ZLIB); the others answer with a UserError that says so.
+// Whether this build reads and writes trial files (MPANET_ZLIB). Without, reading and writing throw UserError.
 bool trial_files_supported();
 
-// Writes the same format: the variable rand_perm_cam, class double. The bytes depend on the content (and zlib) alone.
+// Writes the file atomically. Its bytes depend on the content and zlib's version alone. UserError when it cannot.
 void write_trial_file(const std::string& path, const TrialFile& trials);
 
 }  // namespace mpanet

@@ -14,7 +14,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "values are written as they lie in memory");
 
-constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);  // with the version, 1.0
+constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);  // and version 1.0
 
 size_t element_count(const std::vector<int64_t>& shape) {
   size_t count = 1;
@@ -22,7 +22,7 @@ size_t element_count(const std::vector<int64_t>& shape) {
   return count;
 }
 
-// As Python writes a tuple: "(2, 3)", "(5,)", "()".
+// A tuple as Python prints it: "(2, 3)", "(5,)", "()".
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string sizes;
   for (size_t i = 0; i < shape.size(); i++) sizes += (i > 0 ? ", " : "") + std::to_string(shape[i]);
@@ -31,7 +31,7 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 std::string header(const char* dtype, const std::vector<int64_t>& shape) {
   std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", dtype, shape_text(shape));
-  // Magic, two bytes of length, text: together a multiple of 64, ending in a newline.
+  // Magic, two bytes of length and text have a multiple of 64 bytes. The last is a newline.
   text.append(63 - (kMagic.size() + 2 + text.size()) % 64, ' ');
   text += '\n';
   const char length[2] = {static_cast<char>(text.size() & 255), static_cast<char>(text.size() >> 8)};
@@ -92,7 +92,7 @@ NpyFloats read_npy(const std::string& path) {
   if (!entry(text, "fortran_order").starts_with("False")) fail("{}: expected C order, got Fortran order", path);
   NpyFloats array;
   array.shape = parse_shape(path, entry(text, "shape"));
-  // Dividing what is there keeps sizes that lie from overflowing.
+  // Compares by division: the product of the sizes in a damaged header can overflow.
   const size_t got = (bytes.size() - start) / sizeof(float);
   size_t want = 1;
   bool empty = false, too_large = false;

@@ -9,7 +9,7 @@
 
 namespace mpanet {
 
-// Without commit(). dtype float32 or uint8, `shape` of any length.
+// Write an array of dtype float32 or uint8, values in C order. The caller calls commit(). UserError as OutputFile.
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const float* values);
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_t* values);
 
@@ -18,7 +18,7 @@ struct NpyFloats {
   std::vector<float> values;  // C order
 };
 
-// UserError of one line naming the file for anything but complete float32 in C order (version, dtype, order, length).
+// Reads a float32 array. UserError, one line with the path, for another version, dtype or order, or a wrong length.
 NpyFloats read_npy(const std::string& path);
 
 }  // namespace mpanet

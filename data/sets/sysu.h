@@ -1,5 +1,5 @@
-// SYSU-MM01 on disk (docs/method.md, section 4): cam1..cam6/<id:%04d>/<n:%04d>.jpg, cameras 3 and 6 infrared, lists of
-// identities exp/{train,val,test}_id.txt.
+// SYSU-MM01 on disk (docs/method.md, section 4): cam1..cam6/<id:%04d>/<n:%04d>.jpg, of which cameras 3 and 6 are
+// infrared, and the lists of identities exp/{train,val,test}_id.txt.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,23 +11,18 @@ namespace mpanet {
 
 constexpr bool sysu_infrared(int camera) { return camera == 3 || camera == 6; }
 
-// Training is train_id.txt followed by val_id.txt; the label is the position. See read_dataset() for errors.
+// Training identities are those of train_id.txt, then val_id.txt. A label is the position in this list. Errors: see
+// read_dataset().
 Dataset read_sysu(const std::string& root, Split split);
 
-// One line of comma-separated identities (each at least 1), in file order. UserError for anything else, also for a
-// number that stands twice.
-std::vector<int> read_id_list(const std::string& path);
 // ROOT/exp/test_id.txt.
 std::vector<int> read_sysu_test_ids(const std::string& root);
 
-// The test images without a picture on disk: what the trial file lists for the identities, by ascending path.
-// UserError for an identity of which it lists no image at all.
+// The images that the trial file lists for the identities, by ascending path. The disk is not read. UserError for an
+// identity without any image.
 std::vector<ImageRecord> sysu_test_images(const std::vector<int>& test_ids, const TrialFile& trials);
 
-// Whether a file in an identity's folder is an image of the data set: *.jpg or *.JPG, not hidden.
-bool sysu_image_name(const std::string& name);
-
-// cam3/0042/0007.jpg
+// Path relative to the data set: "cam3/0042/0007.jpg".
 std::string sysu_path(int camera, int identity, int number);
 
 }  // namespace mpanet

@@ -15,6 +15,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/temporary.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
@@ -26,7 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kQuality = 90;
-// Epochs of Random's streams; the person's own are 0 and 1 (synth_person.cpp).
+// Epochs of the streams of Random. synth_person.cpp uses epochs 0 and 1.
 constexpr uint32_t kListsEpoch = 2, kCountEpoch = 10, kTrialEpoch = 20, kPictureEpoch = 30;
 
 void check(const SynthConfig& config) {
@@ -63,7 +64,7 @@ std::string comma_line(std::vector<int> ids) {
   return line + "\n";
 }
 
-// A new folder beside its final place. Unless it was renamed to that, it is removed again with what add_file() names.
+// A new folder next to its final path. The destructor removes it, with the files of add_file(), unless it was renamed.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(const std::string& target) : target_(target), path_(temporary_path(target)) {
@@ -72,7 +73,7 @@ class TemporaryFolder {
     if (!inside_.make_folder(path_)) fail("{}: cannot make the folder: {} exists", target, path_);
   }
   const std::string& path() const { return path_; }
-  // Several threads may call these two.
+  // make_folder() and add_file() are thread-safe.
   void make_folder(const std::string& name) {
     const std::lock_guard lock(mutex_);
     inside_.make_folders(path_ + "/" + name);
@@ -130,7 +131,7 @@ struct Job {
   int camera, identity;
 };
 
-// Draws and writes the jobs' folders with several threads; what one of them throws is thrown here.
+// Draws and writes all pictures with several threads, and throws the exception of a thread. False when stopped.
 bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const std::function<bool()>& stopped) {
   const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
   std::vector<Job> jobs;
@@ -141,9 +142,9 @@ bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const st
         jobs.push_back({camera, identity});
         total += static_cast<size_t>(count);
       }
-  std::mutex mutex;  // of progress
+  std::mutex mutex;  // guards `progress`
   const int threads = config.threads > 0 ? config.threads : usable_processors();
-  Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", total);
+  Progress progress("drawing, " + counted(threads, "thread"), "images", total);
   parallel_for(threads, jobs.size(), [&](size_t i, int) {
     const auto [camera, identity] = jobs[i];
     folder.make_folder(folder_of(sysu_path(camera, identity, 1)));
@@ -166,7 +167,7 @@ bool write_synth(const SynthConfig& config, const std::string& out, const std::f
   std::error_code error;
   if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
     fail("{}: expected a folder that does not exist yet or is empty; it would be overwritten", out);
-  // A link to an empty folder stays a link. The temporary folder stands beside what it leads to.
+  // A link to an empty folder stays a link. The temporary folder is made next to the link's target.
   fs::path target = fs::weakly_canonical(fs::absolute(out), error);
   if (error) fail("{}: cannot make the folder: {}", out, error.message());
   if (!target.has_filename()) target = target.parent_path();

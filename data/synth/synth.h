@@ -1,6 +1,5 @@
-// The synthetic data set: drawn people in SYSU-MM01's layout (docs/method.md, section 4), so that everything can be
-// tried and tested without the real one. Every byte follows from the configuration (for one version of libjpeg and
-// zlib).
+// The synthetic data set: drawn people in SYSU-MM01's layout (docs/method.md, section 4), for demonstrations and tests
+// without the real data set. Its bytes depend on the configuration and on the versions of libjpeg and zlib alone.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -11,19 +10,19 @@
 namespace mpanet {
 
 struct SynthConfig {
-  int ids = 300;      // identities in training, 2..4000; one in five of them stands in val_id.txt
-  int test_ids = 40;  // identities in the test, 2..4000, none of them in training
-  int images = 5;     // at most, of each identity by each camera; at least three quarters of it; 1..999
+  int ids = 300;      // training identities, 2..4000; every fifth is in val_id.txt, the others in train_id.txt
+  int test_ids = 40;  // test identities, 2..4000
+  int images = 5;     // maximum per identity and camera, 1..999; the minimum is three quarters of it
   uint64_t seed = 1;
-  int threads = 0;  // 0: one a core
+  int threads = 0;  // 0: usable_processors()
 };
 
-// Writes the data set to `out`, which must not exist or be an empty folder (else UserError). It appears there when it
-// is complete and not before; on an error or when `stopped` answers true nothing remains. Returns false when stopped.
-// Every eighth identity is never seen indoors (cameras 1, 2 and 3), as many of the real ones are not.
+// Writes the data set to `out`, which must not exist or must be an empty folder (else UserError). `out` is made by a
+// rename when the data set is complete. After an error, or when stopped() returns true, nothing remains. Returns false
+// when stopped. Every eighth identity has no indoor picture (cameras 1, 2 and 3), like many in SYSU-MM01.
 bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped);
 
-// A contact sheet of the first `rows` identities of the configuration, two pictures by each camera.
+// A contact sheet of the first `rows` identities, with two pictures by each camera.
 Image draw_synth_sheet(const SynthConfig& config, int rows);
 
 }  // namespace mpanet

@@ -1,5 +1,5 @@
-// A small anti-aliased rasteriser for the synthetic data set: shapes are signed distance functions in pixels, and a
-// pixel's coverage is its distance to the edge, clipped to one pixel.
+// An anti-aliased rasteriser for the synthetic data set. Shapes are signed distance functions in pixels, negative
+// inside. A pixel's coverage is 0.5 minus its distance, clipped to 0..1.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -17,7 +17,7 @@ inline Point operator*(Point a, float s) { return {a.x * s, a.y * s}; }
 inline float dot(Point a, Point b) { return a.x * b.x + a.y * b.y; }
 inline float length(Point a) { return std::sqrt(dot(a, a)); }
 
-// Linear light, about 0..1.
+// Linear intensity, about 0..1.
 struct Color {
   float r = 0, g = 0, b = 0;
 };
@@ -34,7 +34,7 @@ class Canvas {
   Canvas(int width, int height) : width(width), height(height), pixels(static_cast<size_t>(width) * height) {}
   Color& at(int x, int y) { return pixels[static_cast<size_t>(y) * width + x]; }
 
-  // Paints shade(p) where distance(p) is negative, p in pixels; (low, high) is a box that holds the shape.
+  // Paints shade(p) at every pixel p of the shape distance(p) < 0. (low, high) is a bounding box of the shape.
   template <class Distance, class Shade>
   void fill(Point low, Point high, Distance distance, Shade shade) {
     const int x0 = std::max(0, static_cast<int>(std::floor(low.x)) - 1);
@@ -46,7 +46,7 @@ class Canvas {
         const Point p{static_cast<float>(x) + 0.5f, static_cast<float>(y) + 0.5f};
         const float d = distance(p);
         if (d >= 0.5f) continue;
-        // A darker rim keeps shapes apart whose tones happen to agree.
+        // A darker rim separates adjacent shapes of the same tone.
         const float rim = d > -1.5f ? 0.72f : 1.0f;
         at(x, y) = mix(at(x, y), shade(p) * rim, clamp01(0.5f - d));
       }
@@ -56,11 +56,11 @@ class Canvas {
   std::vector<Color> pixels;  // (height, width)
 };
 
-// A limb: a line from a to b whose radius goes from ra to rb.
+// A limb: a line segment from a to b whose radius changes linearly from ra to rb.
 struct Capsule {
   Point a, b;
   float ra, rb;
-  // Place along the line, 0..1, and signed distance across it.
+  // x: position along the segment, 0..1. y: signed distance from its line.
   Point along_across(Point p) const {
     const Point d = b - a;
     const float squared = std::max(dot(d, d), 1e-6f);

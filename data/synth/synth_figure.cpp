@@ -1,5 +1,5 @@
-// Draws a person, from the farthest part to the nearest. Lengths are in heights of the body: the head's top is at 0,
-// the soles at 1, the spine at x = 0.
+// Draws a person, from the farthest part to the nearest. The unit of length is the body's height: the top of the head
+// is at y = 0, the soles at y = 1, the spine at x = 0.
 #include "data/synth/synth_person.h"
 
 namespace mpanet::synth {
@@ -7,7 +7,7 @@ namespace {
 
 constexpr float kShoulder = 0.185f, kSole = 0.985f, kNeck = 0.15f;
 
-// Share of the second tone at (u, v) of a cloth; `sharp` is pixels a height.
+// Weight of the second tone, 0..1, at (u, v) of a cloth. `sharp`: pixels per body height.
 float pattern_share(Pattern pattern, float u, float v, float sharp) {
   // A square wave of the given period whose edges are one pixel wide.
   const auto wave = [&](float x, float period) {
@@ -36,9 +36,9 @@ float pattern_share(Pattern pattern, float u, float v, float sharp) {
       return clamp01(0.5f + (0.3f - length({x, y})) * kPeriod * sharp);
     }
     case Pattern::Yoke:
-      return clamp01(0.5f + (0.3f - v) * sharp);  // above the chest
+      return clamp01(0.5f + (0.3f - v) * sharp);  // the part above the chest
     case Pattern::Panel:
-      return clamp01(0.5f + (0.035f - std::abs(u)) * sharp);  // down the middle
+      return clamp01(0.5f + (0.035f - std::abs(u)) * sharp);  // a vertical stripe in the middle
   }
   return 0;
 }
@@ -89,13 +89,13 @@ class Figure {
 
  private:
   static Point direction(float angle) { return {std::sin(angle), std::cos(angle)}; }
-  // Body coordinates to pixels; the spine leans.
+  // Body coordinates to pixels. The spine leans, so x is shifted in proportion to 1 - y.
   Point px(Point p) const { return {head_.x + (p.x + pose_.lean * (1 - p.y)) * s_, head_.y + p.y * s_}; }
   Point body(Point p) const {
     const float y = (p.y - head_.y) / s_;
     return {(p.x - head_.x) / s_ - pose_.lean * (1 - y), y};
   }
-  // Rounded: brighter in the middle, darker at the sides.
+  // Shading of a round limb: brighter in the middle, darker at the sides. across: -1..1.
   static float volume(float across) { return 1.04f - 0.28f * across * across + 0.06f * across; }
 
   void limb(Point a, Point b, float ra, float rb, const Cloth& cloth) {
@@ -295,7 +295,7 @@ class Figure {
   const Tones& t_;
   const Pose& pose_;
   const Point head_;
-  const float s_;  // pixels a height
+  const float s_;  // pixels per body height
   float hip_y_, shoulder_x_, hip_x_;
   Point hip_[2], knee_[2], ankle_[2], shoulder_[2], elbow_[2], hand_[2];  // left, right on the screen
   Cloth top_, lower_;

@@ -17,7 +17,7 @@ Person draw_one(Random& random) {
   p.sleeves = pick<Sleeves>(random, 4);
   p.lower = pick<Lower>(random, 5);
   p.top = pick<Top>(random, 4);
-  // A long coat over a skirt would hide it.
+  // A long coat would hide a skirt or shorts.
   if (p.top == Top::Knee && p.lower != Lower::Trousers && p.lower != Lower::LongSkirt) p.top = Top::Waist;
   p.pattern = pick<Pattern>(random, 9);
   constexpr Pattern kLower[] = {Pattern::Plain, Pattern::Plain, Pattern::Stripes, Pattern::Checks, Pattern::WideBars};
@@ -36,7 +36,7 @@ Person draw_one(Random& random) {
   return p;
 }
 
-// In how many of the large nuances two people differ.
+// The number of large nuances in which two people differ.
 int differences(const Person& a, const Person& b) {
   return (a.sleeves != b.sleeves) + (a.top != b.top) + (a.lower != b.lower) + (a.pattern != b.pattern) +
          (a.lower_pattern != b.lower_pattern) + (a.bag != b.bag) + (a.hat != b.hat) + (a.hair != b.hair) +
@@ -53,7 +53,7 @@ Color hue(float h, float saturation, float value) {
 
 float uniform(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 
-// Wardrobe colours, most of them muted: dark blues and grays are common, bright ones rare.
+// Colours of clothes: 25 % grays, 20 % dark blues, the rest of any hue.
 Color cloth(Random& random) {
   const double kind = random.uniform();
   if (kind < 0.25) return gray(uniform(random, 0.08, 0.85));
@@ -63,7 +63,7 @@ Color cloth(Random& random) {
 
 float luma(Color c) { return 0.3f * c.r + 0.59f * c.g + 0.11f * c.b; }
 
-// A colour whose brightness is clearly apart from all the others'.
+// Draws a colour whose luma differs by at least `gap` from those of all others. Every failed draw shrinks the gap.
 template <class Draw>
 Color apart(Random& random, Draw draw, std::initializer_list<Color> others, float gap) {
   for (;; gap *= 0.97f) {
@@ -92,7 +92,7 @@ std::vector<Person> draw_people(uint64_t seed, int count) {
   std::vector<Person> people;
   for (int i = 0; i < count; i++) {
     Random random(seed, Purpose::Synth, 0, static_cast<uint32_t>(i));
-    // The best of a few draws: nobody should be somebody else's double.
+    // Of 40 draws the one whose most similar earlier person differs most, so that no two people look the same.
     Person best{};
     int best_distance = -1;
     for (int attempt = 0; attempt < 40; attempt++) {

@@ -1,5 +1,6 @@
-// The drawn people of the synthetic data set. Who somebody is lies in what both modalities show: lengths of clothes,
-// patterns, bags, hats, hair, shoes, build. Colours belong to a person too, but only the visible cameras see them.
+// The people of the synthetic data set. Both modalities show what identifies a person: lengths of clothes, patterns,
+// bags, hats, hair, shoes, build. The colours of clothes are the same in all visible pictures of a person, and random
+// in infrared ones.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -10,7 +11,7 @@
 namespace mpanet::synth {
 
 enum class Sleeves { None, Short, Long, Contrast };  // Contrast: long, in the second tone
-enum class Top { Waist, Hip, Thigh, Knee };          // where it ends
+enum class Top { Waist, Hip, Thigh, Knee };          // the lower end of the garment
 enum class Lower { Trousers, Flared, Shorts, Skirt, LongSkirt };
 enum class Pattern { Plain, WideBars, NarrowBars, Stripes, Diagonal, Checks, Dots, Yoke, Panel };
 enum class Bag { None, Backpack, Shoulder, Handbag, Suitcase };
@@ -29,32 +30,33 @@ struct Person {
   Hair hair;
   Shoes shoes;
   bool glasses, scarf, belt;
-  float build;  // width of the body, 0.8 slim to 1.35
-  float legs;   // share of the height from the hip downwards
+  float build;  // factor of the body's width, 0.8 (slim) to 1.35
+  float legs;   // length of the legs / height of the body
   uint64_t color_seed;
 };
 
 // `count` people who differ from each other in several nuances. Person i depends on the seed and on people 0..i-1.
 std::vector<Person> draw_people(uint64_t seed, int count);
 
-// What a person and what they wear reflect, in one modality.
+// Intensities of a person's skin, hair and clothes in one modality.
 struct Tones {
   Color skin, hair, top, top2, lower, lower2, shoes, bag, hat, scarf, glasses;
 };
-// The same for every visible picture of the person.
+// Equal for all visible pictures of the person.
 Tones visible_tones(const Person& person);
-// Gray, drawn from `random` without a look at the visible colours; only which of two tones is clearly apart holds.
+// Random grays, independent of the visible colours. As in those, the second tone of a garment differs clearly from the
+// first.
 Tones infrared_tones(Random& random);
 
 struct Pose {
   bool back = false;    // seen from behind
   float turn = 0;       // of the head and body, -1..1
-  float lean = 0;       // of the spine, sideways at the head, in heights
-  float stride[2];      // angle of each leg, radians, outwards
-  float knee[2];        // bend
+  float lean = 0;       // sideways shift of the head, in body heights
+  float stride[2];      // angle of each leg outwards; all angles are in radians
+  float knee[2];        // angle of each knee
   float arm[2];         // angle of each arm outwards
-  float elbow[2];       // bend, inwards positive
-  bool mirror = false;  // which hand carries the bag
+  float elbow[2];       // angle of each elbow, inwards positive
+  bool mirror = false;  // the bag is in the other hand
 };
 Pose draw_pose(Random& random);
 

@@ -10,9 +10,9 @@ enum class Place { Room, Corridor, Gate, Garden };
 struct Camera {
   Place place;
   bool infrared;
-  int low, high;              // height of its crops, pixels
+  int low, high;              // range of the crops' height, pixels
   Color wall, floor, tint;    // tint: of the light
-  float gain_low, gain_high;  // of the exposure
+  float gain_low, gain_high;  // range of the exposure's gain
   int blur;                   // radius of a box filter, pixels
   float noise;                // standard deviation; white is 1
 };
@@ -31,7 +31,7 @@ constexpr std::array<Camera, 6> kCameras{{
 
 float uniform(Random& random, double low, double high) { return static_cast<float>(random.uniform(low, high)); }
 
-// Smooth noise in 0..1 over a lattice of unit squares.
+// A pseudo-random number in [0, 1) for a lattice point; noise_at() interpolates between lattice points.
 float lattice(uint32_t seed, int x, int y) {
   uint32_t h = seed ^ (static_cast<uint32_t>(x) * 0x9E3779B1u) ^ (static_cast<uint32_t>(y) * 0x85EBCA77u);
   h = (h ^ (h >> 15)) * 0x2C1B3C6Du;
@@ -47,7 +47,7 @@ float noise_at(uint32_t seed, float x, float y) {
   return top + (bottom - top) * v;
 }
 
-// A thing's colour under the camera: its own for visible light, some gray for infrared.
+// A random colour of an object: RGB for a visible camera, gray for an infrared one.
 Color thing(Random& random, bool infrared) {
   const float a = uniform(random, 0.1, 0.8), b = uniform(random, 0.1, 0.8), c = uniform(random, 0.1, 0.8);
   return infrared ? gray(a * 0.7f) : mix({a, b, c}, gray(a), 0.5f);
@@ -57,7 +57,7 @@ void rectangle(Canvas& canvas, float x0, float y0, float x1, float y1, Color col
   paint(canvas, Convex{{{x0, y0}, {x1, y0}, {x1, y1}, {x0, y1}}, 1}, [&](Point) { return color; });
 }
 
-// Wall and floor with the place's texture; the horizon is where they meet.
+// Draws wall and floor with the scene's texture. The horizon is the line between them.
 void ground(Canvas& canvas, const Camera& camera, Random& random, float horizon) {
   const uint32_t seed = random.bits();
   const float height = static_cast<float>(canvas.height);
@@ -76,7 +76,7 @@ void ground(Canvas& canvas, const Camera& camera, Random& random, float horizon)
     }
 }
 
-// What stands about: doors and skirting, pillars, trunks, and a few things that hide or touch nobody.
+// Draws doors, skirting, pillars, trunks and other objects of the background.
 void furnish(Canvas& canvas, const Camera& camera, Random& random, float horizon) {
   const float w = static_cast<float>(canvas.width), h = static_cast<float>(canvas.height);
   const auto shade = [&](Color c) { return camera.infrared ? gray(c.r) : c; };
@@ -110,7 +110,7 @@ void furnish(Canvas& canvas, const Camera& camera, Random& random, float horizon
   }
 }
 
-// Averages over (2 radius + 1)^2 pixels, edges repeated.
+// Averages over (2 radius + 1)^2 pixels. Edge pixels are repeated beyond the edge.
 void blur(Canvas& canvas, int radius) {
   const auto pass = [&](int count, int lines, auto at) {
     std::vector<Color> row(count);
@@ -130,14 +130,14 @@ void blur(Canvas& canvas, int radius) {
   pass(canvas.height, canvas.width, [&](int i, int line) -> Color& { return canvas.at(line, i); });
 }
 
-// Light falling on the scene, the sensor's noise and rounding to 8 bits.
+// Applies illumination, gamma and the sensor's noise, and rounds to 8 bits.
 Image expose(Canvas& canvas, const Camera& camera, Random& random) {
   const float gain = uniform(random, camera.gain_low, camera.gain_high), gamma = uniform(random, 0.75, 1.15);
   const float fall = camera.infrared ? uniform(random, 0.2, 0.6) : uniform(random, 0, 0.2);  // towards the corners
   const float spot_x = uniform(random, 0.35, 0.65), spot_y = uniform(random, 0.25, 0.6);
   Image image{canvas.height, canvas.width, std::vector<uint8_t>(canvas.pixels.size() * 3)};
   uint8_t* out = image.pixels.data();
-  // Roughly normal with unit deviation: the sum of a random word's four bytes.
+  // Approximately normal with standard deviation 1: the scaled sum of four random bytes.
   const auto normal = [&] {
     const uint32_t w = random.bits();
     const int sum = static_cast<int>((w & 255) + (w >> 8 & 255) + (w >> 16 & 255) + (w >> 24));

@@ -1,4 +1,5 @@
-// The six cameras of the synthetic data set: places, lighting and optics, in the roles that SYSU-MM01's cameras have.
+// The six cameras of the synthetic data set: scenes, lighting and optics. Modality and location of a camera are those
+// of the camera with the same number in SYSU-MM01.
 #pragma once
 #include "core/base/random.h"
 #include "data/pictures/image.h"
@@ -6,7 +7,7 @@
 
 namespace mpanet::synth {
 
-// A picture of the person by camera 1..6: place, light, pose, crop and noise are drawn from `random`.
+// A picture of the person by camera 1..6. Background, light, pose, crop and noise are drawn from `random`.
 Image draw_picture(const Person& person, int camera, Random& random);
 
 }  // namespace mpanet::synth

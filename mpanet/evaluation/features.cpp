@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/folder.h"
 #include "core/base/quote.h"
+#include "core/base/text.h"
 #include "data/sets/npy.h"
 #include "mpanet/files/safetensors.h"
 
@@ -24,7 +25,7 @@ constexpr std::string_view kHeader = "path,identity,camera,modality";
 std::string numbers_path(const std::string& folder) { return (fs::path(folder) / "features.npy").string(); }
 std::string images_path(const std::string& folder) { return (fs::path(folder) / "images.csv").string(); }
 
-// One line, without its end; moves on to the next.
+// Returns the first line without its line end, and removes it from `text`.
 std::string_view take_line(std::string_view& text) {
   const size_t end = std::min(text.find('\n'), text.size());
   std::string_view line = text.substr(0, end);
@@ -69,13 +70,13 @@ std::vector<ImageRecord> read_images(const std::string& path) {
   return images;
 }
 
-// Row of every image by path.
+// Maps a path to its index in `images`.
 std::unordered_map<std::string_view, size_t> rows_by_path(const std::vector<ImageRecord>& images,
                                                           const std::string& path) {
   std::unordered_map<std::string_view, size_t> rows;
   for (size_t i = 0; i < images.size(); i++) {
-    const auto [place, fresh] = rows.emplace(images[i].path, i);
-    if (!fresh) fail("{} line {}: {} stands in line {} already", path, i + 2, quote(images[i].path), place->second + 2);
+    const auto [entry, added] = rows.emplace(images[i].path, i);
+    if (!added) fail("{} line {}: {} stands in line {} already", path, i + 2, quote(images[i].path), entry->second + 2);
   }
   return rows;
 }
@@ -126,7 +127,7 @@ Embeddings read_features(const std::string& folder, const EvaluationPlan& plan) 
   if (numbers.shape.size() != 2 || numbers.shape[1] < 1)
     fail("{}: expected the shape (images, numbers), got {}", npy, shape_text(numbers.shape));
   if (static_cast<size_t>(numbers.shape[0]) != images.size())
-    fail("{}: expected {} rows, one per line of images.csv, got {}", npy, images.size(), numbers.shape[0]);
+    fail("{}: expected {}, one per line of images.csv, got {}", npy, counted(images.size(), "row"), numbers.shape[0]);
   check_finite(numbers, images, npy);
 
   const size_t dimension = numbers.shape[1];

@@ -1,5 +1,6 @@
-// A folder of embeddings, which any program may write: features.npy, (N, D) float32, and images.csv with a line per row
-// under the header path,identity,camera,modality (path relative to the data set, modality visible or infrared):
+// A folder of embeddings from any program. features.npy is (N, D) float32. images.csv has the header
+// path,identity,camera,modality and one line per row of features.npy. The path is relative to the data set, the
+// modality is "visible" or "infrared":
 //
 //   cam1/0006/0001.jpg,6,1,visible
 #pragma once
@@ -9,17 +10,17 @@
 
 namespace mpanet {
 
-// UserError unless write_features() could write there now. Leaves nothing behind.
+// UserError unless write_features() could write there now. Creates nothing that stays.
 void check_features_writable(const std::string& folder);
 
-// Writes both files, making the folder if it is missing; queries first, then the gallery. After an error the folder is
-// as it was.
+// Writes both files: queries first, then the gallery. Creates a missing folder. After an error (UserError) the folder
+// is as it was.
 void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings);
 
-// The plan's embeddings out of a folder whose rows may stand in any order; rows that the plan does not need are left
-// out. UserError, one line naming the file: another number of rows in the two files, a malformed line or header, a path
-// given twice, a number that is not finite, an image that the protocol needs missing, an identity, camera or modality
-// that contradicts the data set's.
+// Reads the plan's embeddings. Rows may be in any order, and rows that the plan does not need are ignored. UserError,
+// one line naming the file, for: row counts of the two files that differ, a malformed header or line, a path given
+// twice, a number that is not finite, a missing image of the plan, and an identity, camera or modality that contradicts
+// the data set.
 Embeddings read_features(const std::string& folder, const EvaluationPlan& plan);
 
 }  // namespace mpanet

@@ -9,8 +9,8 @@
 namespace mpanet {
 namespace {
 
-// The innermost loop keeps a tile of kLeft x kRight sums in registers: kVectors vectors of each of kLeft rows, with
-// kVectors more for the right rows. 32 registers allow 8 x 3, 16 allow 4 x 3.
+// The innermost loop keeps a tile of kLeft x kRight sums in registers: kLeft x kVectors vectors, plus kVectors vectors
+// of the right rows. 32 registers allow 8 x 3, 16 allow 4 x 3.
 #if defined(__AVX512F__)
 constexpr int kWidth = 16, kLeft = 8;
 #elif defined(__AVX__)
@@ -19,7 +19,7 @@ constexpr int kWidth = 8, kLeft = 4;
 constexpr int kWidth = 4, kLeft = 4;
 #endif
 constexpr int kVectors = 3, kRight = kVectors * kWidth;
-constexpr int kBlock = 512;  // numbers of a row at a time: a right panel's stay in the second-level cache
+constexpr int kBlock = 512;  // elements of a row at a time; a right panel's block fits in the L2 cache
 constexpr int kChunk = 8;    // right panels that a thread takes at a time; the left block is read once for all of them
 
 typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));

@@ -1,8 +1,8 @@
-// The matrix product of the evaluation, in one place: products of every row of one matrix with every row of another.
+// The matrix product of the evaluation: inner products of every row of one matrix with every row of another.
 //
-// Both matrices are packed once into the order in which the product reads them, so a matrix that meets many others (the
-// gallery) is rearranged only once. Every product is summed in the same order wherever its rows stand and however many
-// threads run, so equal rows give equal products to the bit; a library's kernels for the rest of a matrix may not.
+// Both matrices are packed once into the order in which the product reads them, so the gallery is packed once for all
+// blocks of queries. The order of summation depends neither on a row's index nor on the number of threads. Equal rows
+// therefore give equal products, to the bit; a BLAS does not guarantee this for the rows and columns of a partial tile.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -14,20 +14,20 @@ class PackedRows {
   enum class Side { Left, Right };
   PackedRows(Side side, int max_rows, int length);
 
-  // Takes `rows` (count, length), row r multiplied by factors[r]. count: 0..max_rows.
+  // Packs `rows` (count, length), with row r multiplied by factors[r]. count: 0..max_rows.
   void assign(const float* rows, const double* factors, int count);
   int rows() const { return rows_; }
-  // Rows up to which products are written: a few more than rows(), zeros.
+  // rows() rounded up to whole panels. The rows beyond rows() are zeros, and their products are written too.
   int padded_rows() const;
 
  private:
   friend void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
   void pack_panel(int panel, const float* rows, const double* factors);
-  // The panel's numbers begin..begin+size of each row: (size, panel_rows).
+  // The panel's elements begin..begin+size of each row: (size, panel_rows).
   float* block(int panel, int begin, int size) const;
 
   int panel_rows_, max_rows_, length_, rows_ = 0;
-  std::unique_ptr<float[]> values_;  // by block of the length, panel, place in the block, row of the panel
+  std::unique_ptr<float[]> values_;  // (block of the length, panel, element of the block, row of the panel)
 };
 
 // products[i * stride + j] = <left row i, right row j> for i < left.padded_rows(), j < right.padded_rows().

@@ -14,7 +14,7 @@ namespace {
 constexpr int kQueries = 10, kMatches = 10;
 constexpr int kHeight = 128, kWidth = 48;
 
-// Evenly spread over the queries whose identity the trial's gallery shows in a camera that they see.
+// Queries at equal distances in the list of those that have a match in the trial's gallery.
 std::vector<int> chosen_queries(const EvaluationPlan& plan) {
   std::set<std::pair<int, int>> shown;  // identity, camera
   for (size_t g = 0; g < plan.gallery.size(); g++)

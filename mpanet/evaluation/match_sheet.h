@@ -1,4 +1,4 @@
-// A picture of what an evaluation finds: some queries, each with the gallery images ranked first.
+// The match sheet: a picture of some queries, each with the gallery images ranked first.
 #pragma once
 #include <string>
 
@@ -7,9 +7,9 @@
 
 namespace mpanet {
 
-// PNG with up to ten queries in rows, spread evenly over those that have a right image, and their first ten gallery
-// images in the first setting's trial 0: framed green where right, red where wrong. Pictures come from `root`.
-// UserError when one cannot be read or the sheet cannot be written.
+// Writes a PNG with one row for each of up to ten queries, chosen at equal distances among those that have a match. A
+// row shows the query and its first ten gallery images in trial 0 of the first setting, framed green (same identity) or
+// red. Paths are relative to `root`. UserError when a picture cannot be read or the sheet cannot be written.
 void write_match_sheet(OutputFile& file, const std::string& root, const EvaluationPlan& plan,
                        const Embeddings& embeddings);
 

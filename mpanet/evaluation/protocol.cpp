@@ -9,7 +9,7 @@
 namespace mpanet {
 namespace {
 
-bool skips_same_place(int query_camera, int gallery_camera) { return query_camera == 3 && gallery_camera == 2; }
+bool skips_same_location(int query_camera, int gallery_camera) { return query_camera == 3 && gallery_camera == 2; }
 
 bool takes_part(const Setting& setting, int camera) { return setting.mode == "all" || camera == 1 || camera == 2; }
 
@@ -35,8 +35,8 @@ EvaluationPlan plan_sysu(const std::vector<int>& test_ids, const TrialFile& tria
   plan.direction = "infrared queries, visible gallery";
   plan.settings = chosen_settings(filter);
   plan.trials = kSysuTrials;
-  plan.skips = skips_same_place;
-  std::map<std::string, size_t> position;  // in the gallery, by path
+  plan.skips = skips_same_location;
+  std::map<std::string, size_t> position;  // path -> index in plan.gallery
   for (const ImageRecord& image : sysu_test_images(test_ids, trials)) {
     if (!image.infrared) position[image.path] = plan.gallery.size();
     (image.infrared ? plan.queries : plan.gallery).push_back(image);

@@ -16,10 +16,10 @@ namespace mpanet {
 namespace {
 
 constexpr int kQueryBlock = 480;      // large enough that reading the gallery once per block costs little
-constexpr float kZeroProduct = 0.5f;  // what ranks an embedding of zeros at distance 1 (see the header)
-constexpr int kMaxColumns = 64;       // settings x trials
+constexpr float kZeroProduct = 0.5f;  // the product at distance 1, given to embeddings of zeros (see the header)
+constexpr int kMaxColumns = 64;       // settings x trials, one bit each in EvaluationPlan::drawn
 
-// Factors that scale rows to length 1; 0 for a row of zeros. Lengths are taken in double: no float32 overflows.
+// Factors that scale rows to length 1; 0 for a row of zeros. Squares of float32 are summed in double: no overflow.
 std::vector<double> unit_factors(const float* rows, int count, int dimension) {
   std::vector<double> factors(count);
 #pragma omp parallel for schedule(static)
@@ -66,7 +66,7 @@ class DescendingSort {
  private:
   static constexpr int kPasses = 3, kBits = 11, kBins = 1 << kBits;
   static size_t bin(uint64_t key, int pass) { return key >> (pass * kBits) & (kBins - 1); }
-  // Unsigned order of the key is descending order of the number; -0 and 0 are one.
+  // A smaller key means a larger number. -0 and 0 have the same key.
   static uint32_t descending_key(float product) {
     const uint32_t bits = std::bit_cast<uint32_t>(0.0f - product);
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
@@ -74,29 +74,29 @@ class DescendingSort {
   std::vector<uint64_t> items_, other_;
 };
 
-// What the walk along a ranked list needs of a gallery image, close together in memory.
+// The part of a gallery image's record that scoring reads, contiguous in memory.
 struct Candidate {
   uint64_t drawn = 0;
   int32_t identity = 0;  // 0..identities-1
   int32_t camera = 0;
 };
 
-// What one query contributes to one column (setting and trial).
+// The contribution of one query to one column (setting and trial).
 struct Score {
   double average_precision = 0, inverse_penalty = 0;
-  int32_t first = -1;  // identities ranked before the right one; -1: no match
+  int32_t first = -1;  // number of other identities ranked before the first match; -1: no match
 };
 
-// Walks one query's ranked list once for all columns.
-class Walk {
+// Scores one query's ranked list for all columns in one pass.
+class ListScorer {
  public:
-  explicit Walk(int identities) : seen_(identities) {}
+  explicit ListScorer(int identities) : seen_(identities) {}
 
   void run(std::span<const uint64_t> ranked, const std::vector<Candidate>& candidates, int identity, int camera,
            bool (*skips)(int, int), std::span<Score> scores) {
     std::fill(seen_.begin(), seen_.end(), 0);
     ranked_.fill(0), right_.fill(0), wrong_identities_.fill(0), last_.fill(0), precision_.fill(0);
-    uint64_t searching = ~uint64_t{0};  // columns that have met no right image yet
+    uint64_t searching = ~uint64_t{0};  // bit c: column c has had no match yet
     for (const uint64_t item : ranked) {
       const Candidate& candidate = candidates[static_cast<uint32_t>(item)];
       if (skips && skips(camera, candidate.camera)) continue;
@@ -121,15 +121,15 @@ class Walk {
   }
 
  private:
-  std::vector<uint64_t> seen_;  // per identity: columns in which it has been counted
+  std::vector<uint64_t> seen_;  // per identity: bit c is set when column c has counted it
   std::array<int32_t, kMaxColumns> ranked_, right_, wrong_identities_, last_;
   std::array<double, kMaxColumns> precision_;
 };
 
-// The gallery as the ranking uses it.
+// The gallery, prepared for ranking.
 struct Gallery {
   std::vector<Candidate> candidates;
-  std::map<int, int> index_of;  // identity: 0..identities-1
+  std::map<int, int> index_of;  // identity -> 0..identities-1
   PackedRows unit;              // embeddings of length 1
   std::vector<int> zeros;       // images whose embedding is zero
 };
@@ -151,7 +151,7 @@ Gallery make_gallery(const EvaluationPlan& plan, const Embeddings& embeddings) {
   return gallery;
 }
 
-// Products of a block of queries with the whole gallery.
+// Inner products of a block of queries with the whole gallery.
 class BlockProducts {
  public:
   BlockProducts(const Gallery& gallery, int max_queries, int dimension)
@@ -203,21 +203,21 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
 #pragma omp parallel
     {
       DescendingSort order;
-      Walk walk(static_cast<int>(gallery.index_of.size()));
+      ListScorer scorer(static_cast<int>(gallery.index_of.size()));
 #pragma omp for schedule(dynamic, 8)
       for (int q = 0; q < count; q++) {
         const ImageRecord& query = plan.queries[first + q];
         const auto known = gallery.index_of.find(query.identity);
-        walk.run(order.sort(products.of(q)), gallery.candidates, known == gallery.index_of.end() ? -1 : known->second,
-                 query.camera, plan.skips,
-                 {scores.data() + static_cast<size_t>(first + q) * columns, static_cast<size_t>(columns)});
+        scorer.run(order.sort(products.of(q)), gallery.candidates, known == gallery.index_of.end() ? -1 : known->second,
+                   query.camera, plan.skips,
+                   {scores.data() + static_cast<size_t>(first + q) * columns, static_cast<size_t>(columns)});
       }
     }
   }
   return scores;
 }
 
-// Sums in query order; each column by itself.
+// Sums a column in query order, so that the result does not depend on the number of threads.
 Metrics column_metrics(const std::vector<Score>& scores, int columns, int column, int& without_match) {
   Metrics metrics;
   int counted = 0;
@@ -236,7 +236,7 @@ Metrics column_metrics(const std::vector<Score>& scores, int columns, int column
     metrics.mAP += score.average_precision;
     metrics.mINP += score.inverse_penalty;
   }
-  for (const auto& metric : kMetrics) metrics.*metric.value *= 100.0 / counted;  // 0 / 0: NaN
+  for (const auto& metric : kMetrics) metrics.*metric.value *= 100.0 / counted;  // NaN when counted is 0
   return metrics;
 }
 

@@ -30,7 +30,7 @@ void read_checked(const EngineState& engine, const TensorInfo& tensor, Slot slot
   if (bad != end) throw NotFinite(fmt::format("tensor {} holds {}", name, *bad));
 }
 
-// The model's tensors; PyTorch counts every batch norm's training forwards, of which there is one a step.
+// The model's tensors. num_batches_tracked is PyTorch's count of training forwards: one a step, so it equals `steps`.
 std::vector<TensorSource> model_tensors(const EngineState& engine, int64_t steps) {
   const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
   std::vector<TensorSource> sources;
@@ -47,7 +47,7 @@ std::vector<TensorSource> model_tensors(const EngineState& engine, int64_t steps
   return sources;
 }
 
-// What the optimiser keeps of every trainable tensor: the prefix in the file and the engine's slot.
+// The optimiser's state of a trainable tensor: prefix of the name in the file, and the engine's slot.
 std::vector<std::pair<const char*, Slot>> optimizer_slots(const TrainConfig& config) {
   if (config.optimizer.kind == OptimizerConfig::Kind::Sgd) return {{kFirst, Slot::First}};
   return {{kFirst, Slot::First}, {kSecond, Slot::Second}};
@@ -77,7 +77,7 @@ Progression parse_progress(const std::string& text, const std::string& source) {
     p.loss_sums = value.at("loss_sums").get<Losses>();
     p.best_rank1 = value.at("best_rank1");
     p.best_epoch = value.at("best_epoch");
-    p.optimizer.steps = p.step;  // checkpoints from before there was a loss scale
+    p.optimizer.steps = p.step;  // for checkpoints older than loss scaling, which have no "optimizer"
     if (const auto optimizer = value.find("optimizer"); optimizer != value.end())
       p.optimizer = {optimizer->at("steps"), optimizer->at("loss_scale"), optimizer->at("steady")};
   } catch (const json::exception&) {
@@ -88,7 +88,7 @@ Progression parse_progress(const std::string& text, const std::string& source) {
   return p;
 }
 
-// The depth whose blocks the file has.
+// The depth whose number and kind of blocks equal those in the file.
 std::string infer_depth(const TensorFile& file) {
   const auto* stem = file.find("backbone.conv1.weight");
   if (!stem || stem->shape.size() != 4)
@@ -185,7 +185,7 @@ Checkpoint::Checkpoint(const std::string& path) : file_(path) {
 ModelConfig Checkpoint::embedding_model() const {
   ModelConfig model = model_;
   model.classes = 1;
-  model.mutual = model.triplet = model.center = false;
+  model.classification = model.mutual = model.triplet = model.center = false;
   return model;
 }
 

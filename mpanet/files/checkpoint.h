@@ -1,12 +1,12 @@
 // Checkpoints: safetensors with the authors' parameter names (docs/method.md, section 6).
 //
-//   best.safetensors  the model alone, as the authors' network loads it strictly; the configuration in its metadata
-//   last.safetensors  the same, and what going on needs: the optimiser's state as "optimizer.first.NAME" and
-//                     "optimizer.second.NAME", the progress in the metadata. No time, no path, no speed: two runs that
-//                     computed the same write the same bytes
+//   best.safetensors  the model, which the authors' network loads with strict=True; the configuration is metadata
+//   last.safetensors  the same, and what resuming needs: the optimiser's state as "optimizer.first.NAME" and
+//                     "optimizer.second.NAME", the progress as metadata. It holds no time, path or speed, so two runs
+//                     that computed the same write the same bytes
 //
-// A file without our metadata (the authors' weights, converted) can be evaluated: depth, pattern maps and modality
-// alleviation follow from its names and shapes.
+// A foreign file is one without our metadata, such as the authors' weights, converted. It can be evaluated: depth,
+// pattern maps and modality alleviation follow from its names and shapes.
 #pragma once
 #include <optional>
 #include <string>
@@ -19,54 +19,54 @@
 
 namespace mpanet {
 
-// How far a run has come. The sampler and the augmentation draw from (seed, epoch, position) alone, so this is all of
-// their state.
+// How far a run has come. The random numbers of sampler and augmentation depend on (seed, epoch, position) alone, so
+// neither has further state.
 struct Progression {
-  int epoch = 1;           // the epoch under way, from 1
-  int batch = 0;           // batches of it that are done; all of them: its evaluation is still due
+  int epoch = 1;           // the current epoch, from 1
+  int batch = 0;           // batches of it that are done; when all are, its evaluation is still due
   int64_t step = 0;        // steps since the start of the run
   uint64_t data = 0;       // data_fingerprint() of the training images
   Losses loss_sums;        // of the epoch's batches so far
-  double best_rank1 = -1;  // percent, all-search single-shot; negative: not evaluated yet
+  double best_rank1 = -1;  // percent, all search, single shot; negative: not evaluated yet
   int best_epoch = 0;
   OptimizerProgress optimizer = {};
   bool operator==(const Progression&) const = default;
 };
 
-// A value of the network or the optimiser that training cannot go on from: "tensor NAME holds nan".
+// A value of the network or the optimiser is infinite or NaN: "tensor NAME holds nan".
 struct NotFinite : UserError {
   using UserError::UserError;
 };
 
-// Both write atomically. The engine's values are stored as F32 or F64, whatever it computes in. NotFinite, and the file
-// stays as it was, when one of them is infinite or no number.
+// Both write atomically. Values are stored as F32, or F64 under --precision f64. NotFinite when a value is infinite or
+// NaN; the file on disk then stays as it was. UserError when the file cannot be written.
 void save_model(const std::string& path, const EngineState& engine, const TrainConfig& config, int64_t steps);
 void save_training(const std::string& path, const EngineState& engine, const TrainConfig& config,
                    const Progression& progression);
 
 class Checkpoint {
  public:
-  // Reads the header and works out the network. UserError, one line: what TensorFile refuses, metadata that make no
-  // sense, a foreign file that is no MPANet.
+  // Reads the header and infers the network. UserError, one line: see TensorFile; also invalid metadata, and a foreign
+  // file that is no MPANet.
   explicit Checkpoint(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
   const TensorFile& file() const { return file_; }
-  // The training configuration; none in a foreign file.
+  // The training configuration; nullopt for a foreign file.
   const std::optional<TrainConfig>& config() const { return config_; }
-  // There only where training can go on from this file.
+  // nullopt unless training can be resumed from this file.
   const std::optional<Progression>& progression() const { return progression_; }
 
-  // The network that computes embeddings: no losses, no modality classifiers, one class. A foreign file tells neither
-  // the picture's size nor the last stride: they are 384x128 and 1 as in the authors' runs on SYSU-MM01.
+  // The network that computes embeddings: no losses, no modality classifiers, one class. A foreign file does not hold
+  // the picture size and layer4's stride; the authors' values for SYSU-MM01 are used, 384x128 and 1.
   ModelConfig embedding_model() const;
-  // Writes what embeddings need into an engine of embedding_model() (height and width are free); classifiers, teachers
-  // and loss centers stay as they are. UserError: a missing tensor, another shape (name, expected, got), a value that
-  // is not finite.
+  // Writes the weights that embeddings need into an engine of embedding_model(), whose height and width may differ.
+  // Classifiers, teachers and loss centers stay unchanged. UserError: a missing tensor, a wrong shape (name, expected,
+  // got), a value that is not finite.
   void load_embedding(EngineState& engine) const;
 
-  // Writes everything, optimiser included, into an engine of the same configuration. UserError as above, and for a file
-  // that training cannot go on from or another number of classes.
+  // Writes everything, optimiser included, into an engine of the same configuration. UserError as above, also when
+  // progression() is nullopt or the number of classes differs.
   void load_training(EngineState& engine) const;
 
  private:
@@ -79,7 +79,7 @@ class Checkpoint {
 // A tensor's values; UserError when one is not finite.
 std::vector<double> read_finite(const TensorFile& file, const std::string& name);
 
-// Parts of the network that embeddings do not need: classifiers, teachers, loss centers.
+// True for the tensors that embeddings do not need: classifiers, teachers, loss centers.
 bool is_classifier(const std::string& tensor);
 
 }  // namespace mpanet

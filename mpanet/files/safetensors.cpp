@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "core/base/error.h"
@@ -18,7 +17,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the format is little endian");
 using nlohmann::json;
 
-constexpr uint64_t kLongestHeader = 100'000'000;  // as in the format's own library
+constexpr uint64_t kLongestHeader = 100'000'000;  // bytes; the limit of the format's own library
 constexpr uint64_t kLongestPipedWeights = uint64_t{4} << 30;
 constexpr size_t kChunk = 1 << 16;  // elements converted at a time
 constexpr struct {
@@ -31,44 +30,32 @@ constexpr struct {
                {Dtype::BF16, "BF16", 2},
                {Dtype::I64, "I64", 8}};
 
-double half_to_double(uint16_t bits) {
-  const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
-  const double magnitude = exponent == 31  ? (mantissa ? std::nan("") : HUGE_VAL)
-                           : exponent == 0 ? std::ldexp(mantissa, -24)
-                                           : std::ldexp(mantissa + 1024, exponent - 25);
-  return bits & 0x8000 ? -magnitude : magnitude;
-}
-
-template <class From, class Convert>
-void widen(const std::vector<uint8_t>& raw, size_t count, double* out, Convert convert) {
+// Through Narrow, since bfloat16 and float16 convert to float alone.
+template <class From, class Narrow = From>
+void widen(const std::vector<uint8_t>& raw, size_t count, double* out) {
   for (size_t i = 0; i < count; i++) {
     From value;
     std::memcpy(&value, raw.data() + i * sizeof(From), sizeof(From));
-    out[i] = convert(value);
+    out[i] = static_cast<double>(static_cast<Narrow>(value));
   }
 }
 
 void to_double(Dtype dtype, const std::vector<uint8_t>& raw, size_t count, double* out) {
-  const auto plain = [](auto v) { return static_cast<double>(v); };
   switch (dtype) {
     case Dtype::F64:
-      return widen<double>(raw, count, out, plain);
+      return widen<double>(raw, count, out);
     case Dtype::F32:
-      return widen<float>(raw, count, out, plain);
+      return widen<float>(raw, count, out);
     case Dtype::I64:
-      return widen<int64_t>(raw, count, out, plain);
+      return widen<int64_t>(raw, count, out);
     case Dtype::F16:
-      return widen<uint16_t>(raw, count, out, half_to_double);
+      return widen<float16, float>(raw, count, out);
     case Dtype::BF16:
-      return widen<uint16_t>(raw, count, out, [](uint16_t bits) {
-        bfloat16 value;
-        value.bits = bits;
-        return static_cast<double>(static_cast<float>(value));
-      });
+      return widen<bfloat16, float>(raw, count, out);
   }
 }
 
-// The three members of a header entry, checked one by one; `where` begins every message.
+// Parses and checks one entry of the header. Messages begin with `where`.
 TensorFile::Entry parse_entry(const json& value, const std::string& where, uint64_t data_bytes) {
   TensorFile::Entry entry;
   if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets"))
@@ -119,7 +106,7 @@ void TensorFile::read_at(void* to, size_t bytes, uint64_t offset) const {
 void TensorFile::read_header() {
   const uint64_t size = file_.size();
   uint64_t length = 0;
-  if (size < sizeof length + 2) fail("{}: expected a safetensors file, got {} bytes", path_, size);
+  if (size < sizeof length + 2) fail("{}: expected a safetensors file, got {}", path_, counted(size, "byte"));
   read_at(&length, sizeof length, 0);
   if (length > size - sizeof length || length > kLongestHeader)
     fail("{}: expected a safetensors file, but its header would have {} bytes and the file has {}{}", path_, length,

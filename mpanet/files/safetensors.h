@@ -1,5 +1,5 @@
-// safetensors files: eight bytes of header length, a JSON header, the tensors' bytes (little endian). Reading trusts
-// nothing in the header; writing is atomic and streams, so that no second copy of a model is made.
+// safetensors files: eight bytes of header length, a JSON header, the tensors' bytes (little endian). Reading checks
+// the whole header. Writing is atomic, and converts one tensor at a time, so the model is never in memory twice.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -28,15 +28,15 @@ class TensorFile {
     size_t count() const { return static_cast<size_t>(end - begin) / dtype_bytes(dtype); }
   };
 
-  // Reads and checks the header. UserError, one line with the path: not such a file, truncated, a header length beyond
-  // the file, broken JSON, a name given twice, an unknown element type, sizes that contradict the shape, data that
-  // overlap, leave gaps or pass the end of the file.
+  // Reads and checks the header. UserError, one line with the path: another kind of file, a truncated file, a header
+  // longer than the file, invalid JSON, a name given twice, an unknown element type, a size that contradicts the shape,
+  // data that overlap, leave gaps or exceed the file.
   explicit TensorFile(const std::string& path);
 
   const std::string& path() const { return path_; }
   const std::map<std::string, Entry>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  const Entry* find(const std::string& name) const;  // null where there is none
+  const Entry* find(const std::string& name) const;  // null for an unknown name
   // All elements, converted to double. UserError when there is no such tensor or reading fails.
   std::vector<double> read(const std::string& name) const;
 
@@ -51,7 +51,7 @@ class TensorFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// A tensor to be written: `read` fills its elements (shape's product of them) when their turn comes.
+// A tensor to be written. write_safetensors() calls `read` once; it fills all elements (the product of `shape`).
 struct TensorSource {
   std::string name;
   Dtype dtype = Dtype::F32;  // F64, F32 or I64
@@ -59,8 +59,8 @@ struct TensorSource {
   std::function<void(double*)> read;
 };
 
-// Writes atomically (core/base/file.h). The bytes depend on the content alone: names sorted in the header, data ordered
-// by element size and name so that every tensor is aligned to its elements.
+// Writes atomically (core/base/file.h); UserError when it fails. The bytes depend on the content alone: the header is
+// sorted by name, the data by element size and name, so that every tensor is aligned to its element size.
 void write_safetensors(const std::string& path, std::vector<TensorSource> tensors,
                        const std::map<std::string, std::string>& metadata);
 

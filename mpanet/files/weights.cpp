@@ -12,7 +12,7 @@
 namespace mpanet {
 namespace {
 
-// Teacher classifiers by their live ones' names.
+// Names of a live classifier and of its teacher.
 constexpr std::pair<const char*, const char*> kTeachers[] = {
     {"visible_classifier.weight", "visible_classifier_.weight"},
     {"infrared_classifier.weight", "infrared_classifier_.weight"}};
@@ -26,7 +26,7 @@ struct Match {
   const TensorInfo* tensor;
 };
 
-// Pairs the file's tensors with the engine's; the shapes of all pairs are checked before anything is written.
+// Pairs the file's tensors with the engine's, and checks all shapes before a caller writes anything.
 std::vector<Match> match_names(const TensorFile& file, const EngineState& engine, WeightsReport& report) {
   std::map<std::string, const TensorInfo*> known;
   for (const TensorInfo& tensor : engine.tensors()) known[tensor.name] = &tensor;

@@ -1,4 +1,5 @@
-// Initial weights from elsewhere (--init): ImageNet's under torchvision's names, or a whole model's under the authors'.
+// Initial weights from a file (--init): ImageNet weights under torchvision's names, or a model under the authors'
+// names.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,22 +8,22 @@
 
 namespace mpanet {
 
-// Names of tensors: the engine's in `taken` and `random` (they keep their random start), the file's in `left` (with the
-// reason).
+// Names of tensors. `taken`: the engine's that the file has. `random`: the engine's that keep their random values.
+// `left`: the file's that are not used, with the reason.
 struct WeightsReport {
   std::vector<std::string> taken, left, random;
 };
 
-// Overwrites what the file has of the engine's tensors, by name ("layer1.0.conv1.weight" is the backbone's). Left are
-// torchvision's classifier (fc.*), classifiers of another number of classes, counters and optimiser state, and tensors
-// that this network does not have. Teachers that the file lacks take the values of their live classifiers. UserError,
-// one line: what TensorFile refuses, another shape (name, expected, got), values that are not finite, a file that has
-// nothing of the backbone.
+// Overwrites the engine's tensors that the file has, by name; "layer1.0.conv1.weight" means the backbone's. Not used:
+// torchvision's classifier (fc.*), classifiers with another number of classes, counters, optimiser state, and tensors
+// that this network does not have. A teacher that the file lacks gets its live classifier's values. UserError, one
+// line: see TensorFile; also a wrong shape (name, expected, got), a value that is not finite, and a file without any
+// tensor of the backbone.
 WeightsReport load_weights(const std::string& path, EngineState& engine);
 
 // "318 tensors taken, 2 left, 9 drawn at random".
 std::string report_line(const WeightsReport& report);
-// Every name, one a line: "taken backbone.conv1.weight".
+// One line per name: "taken backbone.conv1.weight".
 std::string report_text(const WeightsReport& report);
 
 }  // namespace mpanet

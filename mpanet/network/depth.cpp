@@ -19,7 +19,8 @@ Depth find_depth(const std::string& name) {
 int backbone_channels(const std::string& depth) { return find_depth(depth).channels(); }
 
 void check_image_size(const ModelConfig& model) {
-  // Sizes after each layer that halves: stem and max pool (3x3, stride 2, padding 1 or 7x7, padding 3), three stages.
+  // Layers of stride 2: stem (7x7, padding 3), max pool (3x3, padding 1), layer2, layer3, perhaps layer4. Each maps a
+  // size n to (n - 1) / 2 + 1.
   const int halvings = 2 + 2 + (model.drop_last_stride ? 0 : 1);
   int h = model.height, w = model.width;
   for (int i = 0; i < halvings; i++) {

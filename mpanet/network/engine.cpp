@@ -5,7 +5,7 @@
 #include "core/base/error.h"
 #include "core/base/precisions.h"
 
-// Each built precision's factories; the engine's headers themselves are compiled for one precision at a time.
+// The factories of each precision that this build has. network_engine.h cannot be included here: it needs PRECISION.
 namespace mpanet {
 #define DECLARE_FACTORIES(precision)                        \
   namespace precision {                                     \

@@ -1,12 +1,12 @@
-// The engine as the programs see it: a network with its losses and optimiser, in one precision on one device, behind
-// four interfaces that know neither. make_engine() picks the compiled precision. Not thread-safe.
+// The engine: a network with its losses and optimiser. Precision and device are chosen in make_engine() and do not show
+// in the four interfaces. Not thread-safe.
 //
 //   EngineTrain    training steps
 //   EngineEmbed    pictures to features
 //   EngineState    every number that a checkpoint holds
-//   EngineMeasure  memory, times, and the halves of a step
+//   EngineMeasure  memory, times, and the two halves of a step
 //
-// A function takes the one that it needs: embed_images() an EngineEmbed, load_weights() an EngineState.
+// A function takes only the interface that it needs: embed_images() an EngineEmbed, load_weights() an EngineState.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,9 +22,9 @@
 
 namespace mpanet {
 
-// What activations are stored in; sums, statistics, losses and parameters are float, with f64 double.
+// The type of stored activations. Sums, statistics, losses and parameters are f32, or f64 under --precision f64.
 enum class Precision { f32, f64, bf16, f16 };
-// "f32", ...; the second: UserError naming `where` when the text is none of them.
+// "f32", "f64", "bf16", "f16". parse_precision() throws UserError, which begins with `where`, for another text.
 std::string name_of(Precision precision);
 Precision parse_precision(const std::string& text, const std::string& where);
 
@@ -40,49 +40,50 @@ struct EngineConfig {
   OptimizerConfig optimizer;
   Precision precision = Precision::f32;
   Device device;
-  int train_batch = 0;       // largest training batch; 0: never trains (no gradients, no optimiser state)
+  int train_batch = 0;       // pictures of a training batch, from 2; 0: never trains (no gradients, no optimiser state)
   int embed_batch = 0;       // largest embedding batch; 0: never embeds
-  Vendors vendors = {};      // with a GPU: whose convolutions and matrix products
-  bool record_steps = true;  // with a GPU: a training step is recorded once and replayed; false: launched each time
+  Vendors vendors = {};      // GPU: which library computes convolutions and matrix products
+  bool record_steps = true;  // GPU: record a training step once and replay it; false: launch its kernels every time
 };
 
-// Loss terms of one step in the order of the reference: p-reg, tri, cen, cc, ce, ce-v, ce-i, KL, total; terms that the
-// configuration has not are absent. A term that this batch cannot form (docs/method.md, section 2) is 0.
+// Loss terms of one step in the authors' order: p-reg, tri, cen, cc, ce, ce-v, ce-i, KL, total. Terms that the
+// configuration lacks are absent. A term that the batch does not define (docs/method.md, section 2) is 0.
 using Losses = std::vector<std::pair<std::string, double>>;
 
 struct StepResult {
   Losses losses;
-  bool updated = true;  // false: f16's gradients left its range, and nothing changed but the loss scale
+  bool updated = true;  // false: gradients overflowed f16, and only the loss scale changed
 };
 
 class EngineTrain {
  public:
   virtual ~EngineTrain() = default;
-  // Sends the next step's batch on its way to the device, beside what that does now.
+  // Starts copying the next step's batch to the device. The copy overlaps the step that the device computes now.
   virtual void upload(const Batch& batch) = 0;
-  // One step of the uploaded batch: forward, losses, backward, update. Running statistics and teachers move too
-  // (teacher rate r = update_rate * min(100 / (epoch + 1), 1), epoch from 1). Does not wait for the device.
+  // One step on the uploaded batch: teachers, forward, losses, backward, update of parameters and running statistics.
+  // The teachers' rate is update_rate * min(100 / (epoch + 1), 1), epoch from 1. Does not wait for the device.
   virtual void step(double learning_rate, int epoch) = 0;
   void step(const Batch& batch, double learning_rate, int epoch) {
     upload(batch);
     step(learning_rate, epoch);
   }
-  // Of the last step; waits until it is done. The gradients stay readable (Slot::Gradient) until the next one.
+  // Waits for the last step and returns its result. Its gradients can be read (Slot::Gradient) until the next step.
   virtual StepResult result() const = 0;
 };
 
 class EngineEmbed {
  public:
   virtual ~EngineEmbed() = default;
-  // Test-time embeddings (BN neck in eval mode) of batch.count <= embed_batch pictures: out is (count, feature_size()).
+  // Embeddings, the BN neck's output in eval mode, of batch.count in 1..embed_batch pictures. out: (count,
+  // feature_size()).
   virtual void embed(const Batch& batch, float* out) = 0;
-  // The same in double (f64 engines lose nothing).
+  // The same in double, without rounding under --precision f64.
   virtual void embed(const Batch& batch, double* out) = 0;
   virtual int feature_size() const = 0;
 };
 
-// One tensor of the state, under the authors' checkpoint name. Shape and order of elements are PyTorch's
-// (convolution weights (out, in, kh, kw)).
+// A tensor of the network, with its name in the authors' checkpoints. Shape and order of elements are PyTorch's:
+// convolution weights are (out, in, kh, kw).
 struct TensorInfo {
   std::string name;
   std::vector<int64_t> shape;
@@ -94,38 +95,39 @@ struct TensorInfo {
   }
 };
 
-// What can be read and written of a tensor. First and Second are the optimiser's state: Adam's moments; SGD's momentum
-// is First. They exist for trainable tensors only.
+// The arrays of a tensor. First and Second are the optimiser's state: Adam's two moments; SGD's momentum is First. Only
+// trainable tensors have Gradient, First and Second.
 enum class Slot { Value, Gradient, First, Second };
 
-// What the optimiser counts beside its moments.
+// The optimiser's state besides the moments.
 struct OptimizerProgress {
-  int64_t steps = 0;      // updates since the start of training: Adam's bias correction
-  double loss_scale = 0;  // f16: what the loss is multiplied by during the backward pass, 0: as at the start; else 1
-  int steady = 0;         // updates since it changed
+  int64_t steps = 0;      // updates since the start of training, for Adam's bias correction
+  double loss_scale = 0;  // f16: factor of the loss in the backward pass, 0: the initial one; else 1
+  int steady = 0;         // updates since the loss scale changed
   bool operator==(const OptimizerProgress&) const = default;
 };
 
 class EngineState {
  public:
   virtual ~EngineState() = default;
-  // Every parameter and buffer, in the authors' state_dict order without num_batches_tracked.
+  // Every parameter and buffer in the order of the authors' state_dict, without num_batches_tracked.
   virtual const std::vector<TensorInfo>& tensors() const = 0;
-  // Elements of one slot in PyTorch's order, converted; real_bytes() tells what is stored (4 or 8).
+  // All elements of one slot in PyTorch's order, converted to or from double. CheckError for an unknown name and for a
+  // slot that the tensor lacks. real_bytes(): bytes of a stored element, 4 or 8.
   virtual void read(const std::string& name, Slot slot, double* out) const = 0;
   virtual void write(const std::string& name, Slot slot, const double* in) = 0;
   virtual int real_bytes() const = 0;
   virtual const OptimizerProgress& optimizer_progress() const = 0;
   virtual void set_optimizer_progress(const OptimizerProgress& progress) = 0;
-  // Initial values (docs/method.md, section 1) from a seed; teachers equal the live classifiers, moments are zero.
+  // Random initial values from a seed (docs/method.md, section 1). Teachers equal the live classifiers, moments are 0.
   virtual void initialize(uint64_t seed) = 0;
 };
 
-// Bytes that a training step and an embedding need, known before the first one runs.
+// Bytes of memory, known before the first step.
 struct MemoryPlan {
   size_t parameters = 0;   // parameters, their gradients, buffers (running statistics, teachers)
   size_t optimizer = 0;    // Adam's two moments, SGD's momentum
-  size_t activations = 0;  // the arena: activations, their gradients, workspaces; the larger of training and embedding
+  size_t activations = 0;  // the arena: activations, their gradients, workspaces; maximum of training and embedding
   size_t total() const { return parameters + optimizer + activations; }
 };
 
@@ -133,7 +135,7 @@ struct StepFlops {
   double train = 0, embed = 0;
 };
 
-// Seconds and floating-point operations of one kind of op.
+// Seconds and floating-point operations of one op, summed over its calls.
 struct OpTime {
   std::string op;
   double seconds = 0, flops = 0;
@@ -144,33 +146,34 @@ class EngineMeasure {
  public:
   virtual ~EngineMeasure() = default;
   virtual const MemoryPlan& plan() const = 0;
-  // With a GPU: what the engine has of its memory now and had at most; else 0.
+  // GPU: bytes of its memory that the engine holds now, and their maximum so far. CPU: 0.
   virtual MemoryUse memory_use() const = 0;
-  // With a GPU: as configured, with what Auto took.
+  // GPU: the configured libraries, with Auto replaced by its choices.
   virtual Vendors vendors() const = 0;
   // Floating-point operations of a training step's and an embedding's convolutions and matrix products.
   virtual StepFlops flops() const = 0;
-  // Training steps that were replayed from a recording.
+  // Number of training steps that replayed a recording.
   virtual int64_t replays() const = 0;
-  // Notes this moment of the device's work; take_laps() waits for the last one and returns the seconds between them.
+  // mark() records a time in the device's stream. take_laps() waits for the last mark, returns the seconds between
+  // consecutive marks and forgets them.
   virtual void mark() = 0;
   virtual std::vector<double> take_laps() = 0;
-  // By kind of op since the last call; empty unless set_profiling(true).
+  // Times by op since the last take_profile(). Empty without set_profiling(true).
   virtual void set_profiling(bool on) = 0;
   virtual std::vector<OpTime> take_profile() = 0;
-  // A step's two halves, for tests and benchmarks that look in between. The first leaves the gradients, which may be
-  // written over; the second takes them. False: as StepResult::updated.
+  // The two halves of a step, for tests and benchmarks. forward_backward() computes the gradients, which a test may
+  // overwrite. update() applies them and returns StepResult::updated.
   virtual void forward_backward(const Batch& batch, int epoch) = 0;
   virtual bool update(double learning_rate) = 0;
 };
 
 class Engine : public EngineTrain, public EngineEmbed, public EngineState, public EngineMeasure {};
 
-// Allocates everything that plan_memory() says. UserError when the sizes cannot be taken by the network.
+// Allocates the memory that plan_memory() returns. UserError when the network cannot process the configured sizes.
 std::unique_ptr<Engine> make_engine(const EngineConfig& config);
-// The same plan without allocating it.
+// MemoryPlan of the engine that make_engine() would make. Allocates nothing on the device.
 MemoryPlan plan_memory(const EngineConfig& config);
-// UserError (naming image height and width) unless the backbone leaves at least two positions for height x width.
+// UserError unless the backbone's output has at least two positions for model.height x model.width (pixels).
 void check_image_size(const ModelConfig& model);
 
 }  // namespace mpanet

@@ -1,4 +1,4 @@
-// The values that training starts from (docs/method.md, section 1), in PyTorch's order of elements.
+// Random initial values (docs/method.md, section 1), in PyTorch's order of elements.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -6,9 +6,9 @@
 
 namespace mpanet {
 
-// Convolutions: Kaiming normal, fan-out. spatial_attention: uniform +-1/sqrt(C), bias 0. Classifiers: uniform
-// +-1/sqrt(features); a teacher gets its live classifier's values. Norms 1 and 0; centers standard normal.
-// Every tensor draws from a stream of its own, named after it.
+// Values of the tensor `name`. Convolutions: Kaiming normal, fan-out. spatial_attention: uniform in +-1/sqrt(C), bias
+// 0. Classifiers: uniform in +-1/sqrt(D); a teacher equals its live classifier. Norms: weight 1, bias 0. Centers:
+// standard normal. The random stream depends on the seed and the name alone.
 std::vector<double> initial_values(const std::string& name, const std::vector<int64_t>& shape, uint64_t seed);
 
 }  // namespace mpanet

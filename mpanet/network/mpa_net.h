@@ -29,7 +29,8 @@ class MpaNet {
   Features features(Context& context, const Tensor& images, Mode mode);
   // Test-time embedding (N, D): the BN neck in eval mode.
   RealTensor embed(Context& context, const Tensor& images);
-  // Every loss term and at the end the total. Updates the teachers from *state first.
+  // Updates the teachers with the rate in *state, then returns every loss term (scalars), the total last. images
+  // (N, H, W, 3), labels and infrared (N).
   NamedTerms losses(Context& context, const Tensor& images, const LabelTensor& labels, const FlagTensor& infrared,
                     const StepState* state);
   int feature_size() const { return feature_size_; }
@@ -40,7 +41,7 @@ class MpaNet {
   ModelConfig config_;
   Backbone backbone_;
   int feature_size_;
-  Parameter* centers_ = nullptr;
+  Parameter* centers_ = nullptr;  // null, as every parameter below, where its switch is off
   Parameter *spatial_weight_ = nullptr, *spatial_bias_ = nullptr;
   std::optional<ModalityClassifier> visible_, infrared_;
   std::optional<BatchNorm> neck_;

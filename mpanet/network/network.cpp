@@ -76,7 +76,7 @@ std::vector<std::string> run_training(Context& context, Network& network, const 
       names.push_back(name);
     }
   }
-  network.store.changed(context);  // the running statistics and the teachers moved
+  network.store.changed(context);  // running statistics and teachers have new values
   return names;
 }
 

@@ -10,7 +10,7 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// As torch.amp.GradScaler begins and goes on.
+// Dynamic loss scaling with the constants of torch.amp.GradScaler.
 constexpr double kFirstLossScale = 65536, kLargestLossScale = 1 << 24;
 constexpr int kSteadySteps = 2000;
 
@@ -19,6 +19,7 @@ void check_config(const EngineConfig& config) {
   MPANET_CHECK(config.model.parts >= 0 && config.model.parts <= 8, "parts: expected 0..8, got {}", config.model.parts);
   MPANET_CHECK(config.model.mam >= 0 && config.model.mam <= 2, "mam: expected 0..2, got {}", config.model.mam);
   MPANET_CHECK(config.model.classes >= 1, "classes: expected 1 or more, got {}", config.model.classes);
+  MPANET_CHECK(config.train_batch == 0 || config.model.has_loss(), "expected a loss term, got none");
   MPANET_CHECK(config.train_batch == 0 || config.train_batch >= 2, "train_batch: expected 2 or more, got {}",
                config.train_batch);
 }
@@ -195,7 +196,7 @@ class NetworkEngine final : public Engine {
 
   void send_state() { context_.to_device(network_.state.as<void>(), &state_, sizeof state_); }
 
-  // The kernels one by one; on a GPU, from the second step on, recorded once and given to the device as a whole.
+  // Launches the kernels one by one in the first step. On a GPU the second step is recorded, and later ones replay it.
   void run_step() {
     const auto run = [&] { terms_ = run_training(context_, network_, config_, progress_.loss_scale); };
     if (!config_.record_steps || !context_.can_capture() || context_.profiling() || !std::exchange(warm_, true))
@@ -212,8 +213,8 @@ class NetworkEngine final : public Engine {
     network_.store.moved();
   }
 
-  // Before an update: whether the gradients are finite. If not, half the scale next time; after many that are, twice
-  // it.
+  // Returns whether the gradients are finite. Halves the loss scale if not, and doubles it after kSteadySteps updates
+  // in a row.
   bool adapt_loss_scale() {
     int32_t finite = 0;
     context_.to_host(&finite, network_.finite.as<int32_t>(), sizeof finite);
@@ -231,7 +232,7 @@ class NetworkEngine final : public Engine {
   void embed_into(const Batch& batch, T* out) {
     check_team();
     check_batch(batch, 1, config_.embed_batch);
-    labels_.clear();  // these pictures take the place of an uploaded batch
+    labels_.clear();  // upload_images() overwrites the pictures of an uploaded batch
     upload_images(context_, network_, batch.images);
     take_images(context_, network_, config_.model, config_.embed_batch, batch.count);
     const std::vector<real> g = run_embedding(context_, network_, config_).to_host();
@@ -249,7 +250,8 @@ class NetworkEngine final : public Engine {
     return {memory, p};
   }
 
-  // Calls body(index in PyTorch's order, index in memory): OIHW against OHWI.
+  // Calls body(index in PyTorch's order, index in memory) for every element. Convolution weights are OIHW in PyTorch's
+  // order and OHWI in memory.
   template <class Body>
   static void for_each_element(const Parameter& p, const Body& body) {
     if (p.shape.size() != 4) {
@@ -268,16 +270,16 @@ class NetworkEngine final : public Engine {
   mutable Context context_;
   mutable Network network_;
   StepState state_;
-  std::vector<int32_t> labels_;  // of the uploaded batch; empty: none waits
+  std::vector<int32_t> labels_;  // of the uploaded batch; empty when no batch is uploaded
   std::vector<uint8_t> infrared_;
   CapturedWork step_;
   std::pair<uint64_t, double> recorded_for_;
   bool warm_ = false;
   int64_t replays_ = 0;
   OptimizerProgress progress_;
-  std::vector<std::string> terms_;  // names of the last step's
-  bool updated_ = true;             // by the last update()
-  bool scaled_ = false;             // the gradients are those of a loss scale
+  std::vector<std::string> terms_;  // names of the last step's loss terms
+  bool updated_ = true;             // result of the last update()
+  bool scaled_ = false;             // adapt_loss_scale() has to check the gradients
   std::vector<TensorInfo> tensors_;
 };
 

@@ -1,4 +1,4 @@
-// The engine in one precision; mpanet/network/engine.cpp picks.
+// The engine in one precision. The functions of mpanet/network/engine.cpp call these.
 #pragma once
 #include <memory>
 

@@ -36,7 +36,7 @@ Tensor run_block(Context& context, Block& block, const Tensor& x, Mode mode) {
   return y;
 }
 
-constexpr int kReduction = 16;  // of the channel attention's hidden layer
+constexpr int kReduction = 16;  // channels / hidden units of the channel attention
 
 }  // namespace
 
@@ -58,7 +58,7 @@ Backbone::Backbone(ParameterStore& store, const ModelConfig& config)
       c = width * depth.expansion();
     }
   }
-  // The modules' parameters follow the stages', as in the authors' network.
+  // The parameters of the modules come after those of all stages, as in the authors' state_dict.
   attention_.resize(4);
   if (config.mam > 1) attention_[2].emplace(store, "backbone.MAM3", c / 2);
   if (config.mam > 0) attention_[3].emplace(store, "backbone.MAM4", c);

@@ -1,5 +1,5 @@
-// ResNet backbones without their heads (He et al. 2016, v1.5: a bottleneck's stride sits on its 3x3 convolution), with
-// the modality alleviation modules after layer3 and layer4.
+// ResNet backbones without average pooling and classifier (He et al. 2016; version 1.5: the 3x3 convolution of a
+// bottleneck has the stride), with modality alleviation modules after layer3 and layer4 (docs/method.md, section 1).
 #pragma once
 #include <deque>
 #include <optional>
@@ -35,7 +35,8 @@ struct Attention {
 class Backbone {
  public:
   Backbone(ParameterStore& store, const ModelConfig& config);
-  // images (N, H, W, 3) -> (N, H/16 or H/32, W/16 or W/32, channels())
+  // images (N, H, W, 3) -> (N, H', W', channels()). H' and W' are H / 16 and W / 16 with drop_last_stride, else H / 32
+  // and W / 32, rounded up.
   Tensor forward(Context& context, const Tensor& images, Mode mode);
   int channels() const { return channels_; }
 

@@ -1,4 +1,4 @@
-// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of chance.
+// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of random embeddings.
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -59,7 +59,7 @@ struct Options {
   int batch = 64, threads = 0;
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  "safetensors: last or best of a run, or other weights with the authors' names");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
@@ -93,13 +93,13 @@ void check_options(const Options& options) {
   parse_precision(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
-  // The results name what was evaluated.
+  // These names become part of the results.
   for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
     if (!options.json.empty() && !is_utf8(name))
       fail("--json: expected a name in UTF-8, which JSON can hold, got {}", quote(name));
 }
 
-// "384x128"
+// Parses "384x128", height first.
 void set_size(const std::string& text, ModelConfig& model) {
   const auto size = parse_size(text);
   if (!size || size->first > 9999 || size->second > 9999)
@@ -145,13 +145,15 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
 
 std::string feature_of(const Options& options, const Embeddings& embeddings) {
   const std::string file = std::filesystem::path(options.checkpoint).filename().string();
-  if (options.chance) return fmt::format("{} random numbers, seed {}", embeddings.dimension, *options.chance);
-  if (!options.features.empty()) return fmt::format("{} numbers of {}", embeddings.dimension, options.features);
-  return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
+  if (options.chance)
+    return fmt::format("{}, seed {}", counted(embeddings.dimension, "random number"), *options.chance);
+  if (!options.features.empty())
+    return fmt::format("{} of {}", counted(embeddings.dimension, "number"), options.features);
+  return fmt::format("BN neck output, {}, {}", counted(embeddings.dimension, "number"), file);
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
-  // Found out before the pictures are embedded, not after.
+  // Output paths are checked before the pictures are embedded.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
   const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
@@ -168,9 +170,9 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(kAbout, kProgram);
+  CommandLine app(kAbout, kProgram);
   app.footer(kMore);
-  app.get_formatter()->column_width(34);
+  app.column_width(34);
   Options options;
   bool version = false;
   add_options(app, options);

@@ -1,4 +1,4 @@
-# Run at every build: writes OUTPUT, a header with the commit that SOURCE is at, and touches it only when that changes.
+# Run at every build. Writes OUTPUT, a header with the commit of SOURCE, when its content has changed.
 cmake_minimum_required(VERSION 3.25)
 set(commit unknown)
 find_program(GIT git)
@@ -8,7 +8,7 @@ if(GIT)
   execute_process(COMMAND ${git} rev-parse --show-toplevel OUTPUT_VARIABLE top OUTPUT_STRIP_TRAILING_WHITESPACE
                   RESULT_VARIABLE failed ERROR_QUIET)
   file(REAL_PATH ${SOURCE} source)
-  # A copy of the sources inside somebody else's repository has no commit of its own.
+  # When SOURCE is a subfolder of another repository, that repository's commit does not describe it.
   if(NOT failed AND top STREQUAL source)
     execute_process(COMMAND ${git} rev-parse --short=12 HEAD OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE
                     RESULT_VARIABLE failed ERROR_QUIET)

@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/quote.h"
+#include "mpanet/training/authors_config.h"
 #include "mpanet/training/config_keys.h"
 
 namespace mpanet {
@@ -14,14 +15,36 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+bool is_yaml(const std::string& path, std::string_view text) {
+  if (path.ends_with(".yml") || path.ends_with(".yaml")) return true;
+  if (path.ends_with(".json")) return false;
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == text.npos) return false;
+  const char c = text[first];
+  return c == '#' || c == '-' || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 [[noreturn]] void fail_unknown(const std::string& source, const std::string& path) {
+  if (const std::string here = about_authors_key(path); !here.empty())
+    fail("{}: {} is a key of the authors' files (.yml); mpanet has {}", source, path, here);
   if (const ConfigKey* similar = similar_config_key(path))
     fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), similar->path);
   fail("{}: unknown key {} (mpanet-train --help-config lists all keys)", source, quote(path));
 }
 
-void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& source) {
-  if (!key.set(config, value)) fail("{}: {}: expected {}, got {}", source, key.path, key.allowed, shown(value));
+// `where` begins the message: the source and the key.
+void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& where) {
+  if (!key.set(config, value)) fail("{}: expected {}, got {}", where, key.allowed, shown(value));
+}
+
+// The value that a word of the command line stands for.
+json value_of(const ConfigKey& key, const std::string& text) {
+  const bool bare_list = key.list && (text.empty() || text.front() != '[');
+  // JSON allows spaces around a number, a command line does not.
+  const bool spaced = text.starts_with(' ') || text.ends_with(' ');
+  const auto value = spaced ? std::nullopt : try_parse_json(bare_list ? "[" + text + "]" : text);
+  return value.value_or(json(text));
 }
 
 bool is_group(const std::string& path) {
@@ -35,11 +58,11 @@ void apply_object(TrainConfig& config, const json& object, const std::string& pr
     const std::string path = prefix + name;
     const ConfigKey* key = name.find('.') == name.npos ? find_config_key(path) : nullptr;
     if (key) {
-      apply(config, *key, value, source);
+      apply(config, *key, value, source + ": " + path);
     } else if (is_group(path)) {
       if (!value.is_object()) fail("{}: {}: expected an object, got {}", source, path, shown(value));
       apply_object(config, value, path + ".", source);
-    } else if (find_config_key(path)) {  // with a dot in its name
+    } else if (find_config_key(path)) {  // the file has the dotted path "data.padding" as one key
       fail("{}: unknown key {}: in a file levels are nested objects, dots are for --set", source, quote(path));
     } else {
       fail_unknown(source, path);
@@ -47,7 +70,7 @@ void apply_object(TrainConfig& config, const json& object, const std::string& pr
   }
 }
 
-// The whole configuration as nested objects, in the table's order or (json) sorted.
+// The whole configuration as nested objects. Json = ordered_json keeps the table's order, json sorts the keys.
 template <class Json>
 Json to_json(const TrainConfig& config) {
   Json all = Json::object();
@@ -92,7 +115,12 @@ TrainConfig parse_config(std::string_view text, const std::string& source) {
   return config;
 }
 
-TrainConfig read_config(const std::string& path) { return parse_config(read_text(path), path); }
+TrainConfig read_config(const std::string& path, std::vector<std::string>* remarks) {
+  const std::string text = read_text(path);
+  if (!is_yaml(path, text)) return parse_config(text, path);
+  std::vector<std::string> unheard;
+  return parse_authors_config(text, path, remarks != nullptr ? *remarks : unheard);
+}
 
 void set_config(TrainConfig& config, const std::string& assignment) {
   const size_t equals = assignment.find('=');
@@ -101,16 +129,22 @@ void set_config(TrainConfig& config, const std::string& assignment) {
   const ConfigKey* key = find_config_key(path);
   if (!key && is_group(path)) fail("--set: {} is a group of keys; expected {}.KEY=VALUE", path, path);
   if (!key) fail_unknown("--set", path);
-  const bool bare_list = key->list && (text.empty() || text.front() != '[');
-  // JSON allows spaces around a number, a command line does not.
-  const bool spaced = text.starts_with(' ') || text.ends_with(' ');
-  const auto value = spaced ? std::nullopt : try_parse_json(bare_list ? "[" + text + "]" : text);
-  apply(config, *key, value.value_or(json(text)), "--set");
+  apply(config, *key, value_of(*key, text), "--set: " + path);
+}
+
+void set_config_key(TrainConfig& config, const std::string& path, const std::string& text) {
+  const ConfigKey* key = find_config_key(path);
+  MPANET_CHECK(key != nullptr, "no key {}", path);
+  apply(config, *key, value_of(*key, text), "--" + path);
 }
 
 void check_config(const TrainConfig& config, const std::string& source) {
   try {
     check_image_size(config.model);
+    if (!config.model.has_loss())
+      fail(
+          "the loss has no term left: expected one of center_cluster, classification, mutual_learning, triplet, center "
+          "or num_parts of 2 and more, with a weight above 0");
   } catch (const UserError& e) {
     fail("{}: {}", source, e.what());
   }

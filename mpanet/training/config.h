@@ -1,5 +1,5 @@
-// The configuration of a training run: a JSON file with the authors' key names where they have one, checked against one
-// table (config_keys.cpp) that also drives --set, --help-config and the effective configuration in the run folder.
+// The configuration of a training run, a JSON file. Keys that the authors' code has are named as there. One table
+// (config_keys.cpp) defines the keys for files, --set, --help-config and the run folder's config.json.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace mpanet {
 
 struct TrainConfig {
   DatasetKind dataset = DatasetKind::Sysu;
-  ModelConfig model;  // classes comes from the data set, never from the configuration
+  ModelConfig model;  // model.classes comes from the data set and is no key
   OptimizerConfig optimizer;
   Precision precision = Precision::f32;
   uint64_t seed = 1;
@@ -24,9 +24,9 @@ struct TrainConfig {
   int p_size = 16, k_size = 8;  // identities in a batch, images of each
   int num_epoch = 140;
   double lr = 3.5e-4;
-  std::vector<int> lr_step = {80, 120};  // the rate drops to a tenth at the end of these epochs
-  int start_eval = 115;                  // evaluates after epochs beyond this one that eval_interval divides,
-  int eval_interval = 5;                 // and after the last epoch; 0: never
+  std::vector<int> lr_step = {80, 120};  // the learning rate drops to a tenth at the end of these epochs
+  int start_eval = 115;                  // an evaluation follows the last epoch and the epochs after start_eval
+  int eval_interval = 5;                 // that eval_interval divides; eval_interval 0: never
   int log_period = 10;                   // steps
   int checkpoint_every = 200;            // steps; 0: at the end of epochs only
 
@@ -34,10 +34,10 @@ struct TrainConfig {
   int padding = 10;
   std::array<int, 3> pad_value = {127, 127, 127};
   int loader_threads = 2, loader_queue = 4;
-  int cache_mib = 0;     // decoded and resized pictures kept in memory
+  int cache_mib = 0;     // MiB for decoded and resized pictures
   int embed_batch = 64;  // pictures per embedding batch during evaluation
 
-  // What the loader takes of it.
+  // The loader's part of the configuration.
   AugmentConfig augment() const;
   // Learning rate of an epoch, from 1.
   double learning_rate(int epoch) const;
@@ -45,17 +45,21 @@ struct TrainConfig {
   bool evaluates_after(int epoch) const;
 };
 
-// Reads and checks a configuration file; keys that it does not name keep their default. UserError (one line: file, full
-// key path, allowed range, what stood there; the nearest known key for an unknown one).
-TrainConfig read_config(const std::string& path);
-// The same from a JSON text; `source` stands for the path in errors.
+// Reads and checks a configuration file. Keys that it lacks have their defaults. UserError, one line: file, full key
+// path, allowed range, and the value there; for an unknown key the most similar known one.
+// A file named .yml or .yaml, or without .json at the end of its name and with a text that begins as YAML and not as
+// JSON does, is one of the authors' (authors_config.h); what its reader has to say is then appended to `remarks`.
+TrainConfig read_config(const std::string& path, std::vector<std::string>* remarks = nullptr);
+// The same from a JSON text; errors begin with `source`.
 TrainConfig parse_config(std::string_view text, const std::string& source);
 
 // Applies "key=value" with the same checks. The value is JSON; a bare word is a string, and 80,120 is a list.
 void set_config(TrainConfig& config, const std::string& assignment);
+// The same for a key that has an option of its own: errors name "--key".
+void set_config_key(TrainConfig& config, const std::string& path, const std::string& text);
 
-// What holds between keys (a picture large enough for the network). read_config() does
-// not call it, because --set may follow. UserError with the keys.
+// Checks conditions on several keys: a picture size that the network allows, and a term of the loss that is left.
+// read_config() does not call it, because --set may follow. UserError, which begins with `source` and names the keys.
 void check_config(const TrainConfig& config, const std::string& source);
 
 // The whole configuration: as an indented file in the table's order, and as one line with sorted keys.

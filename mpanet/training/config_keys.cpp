@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "core/base/text.h"
 
@@ -20,7 +21,7 @@ bool is_integer_in(const json& value, int64_t low, int64_t high) {
   return value.is_number_integer() && value.get<int64_t>() >= low && value.get<int64_t>() <= high;
 }
 
-// `at` returns a reference to the field; it serves both directions, since a copy may be read through it.
+// `at` returns a reference to the field in a TrainConfig. get() calls it on a copy, set() on the configuration itself.
 template <class Field>
 ConfigKey integer(std::string path, Field at, int64_t low, int64_t high, std::string meaning, bool changeable = false) {
   return {std::move(path),
@@ -68,7 +69,7 @@ ConfigKey boolean(std::string path, Field at, std::string meaning) {
           }};
 }
 
-// A name for each value of an enumeration (or a string for itself). "18" may also be written 18.
+// A key whose value is one of several names. Value is an enumeration, or a string that is its own name. 18 means "18".
 template <class Field, class Value>
 ConfigKey choice(std::string path, Field at, std::vector<std::pair<std::string, Value>> values, std::string meaning) {
   std::vector<std::string> names;
@@ -173,6 +174,11 @@ std::vector<ConfigKey> network_keys() {
       integer(
           "num_parts", [](C& c) -> int& { return c.model.parts; }, 0, 8,
           "pattern maps; 0: no pattern alignment (pattern_attention false in the authors' files)"),
+      boolean(
+          "center_cluster", [](C& c) -> bool& { return c.model.center_cluster; }, "the center cluster loss (cc)"),
+      boolean(
+          "classification", [](C& c) -> bool& { return c.model.classification; },
+          "the identity classifier and its loss (ce)"),
       boolean(
           "mutual_learning", [](C& c) -> bool& { return c.model.mutual; },
           "modality classifiers, their teachers and the mutual mean learning"),
@@ -291,7 +297,7 @@ const ConfigKey* find_config_key(const std::string& path) {
 }
 
 const ConfigKey* similar_config_key(const std::string& path) {
-  // A key of the right name in the wrong group counts as near: "pad_value" is data.pad_value.
+  // A key without its group is similar to the full path: "pad_value" to "data.pad_value".
   const auto last = [](const std::string& p) { return p.substr(p.rfind('.') + 1); };
   const ConfigKey* best = nullptr;
   int least = std::numeric_limits<int>::max();

@@ -1,8 +1,8 @@
-// The table of configuration keys: one line each says how it is called, what it allows, where it lives in TrainConfig
-// and what it means. Parsing, range checks, --set, --help-config and the written configuration all walk this table.
+// The table of configuration keys: path, allowed values, field of TrainConfig and meaning of each. Parsing, range
+// checks, --set, --help-config and the written configuration use it.
 #pragma once
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -17,12 +17,12 @@ struct ConfigKey {
   bool changeable = false;  // may differ when a run is resumed
   bool list = false;        // takes a list: "--set lr_step=80,120" needs no brackets
   std::function<nlohmann::json(const TrainConfig&)> get;
-  std::function<bool(TrainConfig&, const nlohmann::json&)> set;  // false, and nothing changed: not an allowed value
+  std::function<bool(TrainConfig&, const nlohmann::json&)> set;  // false for a value that is not allowed: no change
 };
 
 const std::vector<ConfigKey>& config_keys();
 const ConfigKey* find_config_key(const std::string& path);  // null for an unknown one
-// The known key that `path` is probably a mistyped form of; null when it is like none.
+// The known key most similar to a mistyped `path`; null when none is similar.
 const ConfigKey* similar_config_key(const std::string& path);
 
 }  // namespace mpanet

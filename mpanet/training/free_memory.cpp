@@ -17,7 +17,7 @@ std::optional<uint64_t> number_in(const std::string& path) {
   return std::nullopt;  // no such file, or "max"
 }
 
-// The number that follows `name` in a file of "name number" lines.
+// The number in the line "name number" of a file; 0 when there is none.
 uint64_t field_in(const std::string& path, const std::string& name) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -29,7 +29,7 @@ uint64_t field_in(const std::string& path, const std::string& name) {
   return 0;
 }
 
-// What one control group leaves; page cache that the kernel would drop counts as free.
+// Free bytes of one control group: its limit minus its usage. Page cache that the kernel can drop counts as free.
 uint64_t left_in(const std::string& limit, const std::string& usage, const std::string& stat, const char* cache) {
   const auto most = number_in(limit), used = number_in(usage);
   if (!most || !used) return std::numeric_limits<uint64_t>::max();
@@ -37,7 +37,7 @@ uint64_t left_in(const std::string& limit, const std::string& usage, const std::
   return *most - std::min(*most, taken);
 }
 
-// The least that this process's group and the groups above it leave (version 2 of control groups, and version 1).
+// The minimum of left_in() over this process's control group and its ancestors, for control groups version 1 and 2.
 uint64_t left_in_groups(const std::string& root) {
   uint64_t left = std::numeric_limits<uint64_t>::max();
   std::ifstream groups(root + "/proc/self/cgroup");

@@ -1,12 +1,12 @@
-// How much memory this process may still take.
+// Free memory of the host, for this process.
 #pragma once
 #include <cstddef>
 #include <string>
 
 namespace mpanet {
 
-// Bytes: what the kernel calls available (MemAvailable), or what the process's control group still allows if that is
-// less. `root` stands before /proc and /sys, for tests. 0 when nothing is known.
+// Bytes: the smaller of MemAvailable in /proc/meminfo and the rest of the control group's limit; 0 when neither is
+// known. Tests pass a prefix of /proc and /sys as `root`.
 size_t free_memory(const std::string& root = "");
 
 }  // namespace mpanet

@@ -13,7 +13,7 @@
 #endif
 #ifdef MPANET_HAS_JPEG
 #  include <cstdio>
-// jpeglib.h wants FILE declared before it
+// jpeglib.h needs FILE.
 #  include <jpeglib.h>
 #endif
 #ifdef MPANET_HAS_PNG
@@ -21,6 +21,9 @@
 #endif
 #ifdef MPANET_HAS_ZLIB
 #  include <zlib.h>
+#endif
+#ifdef MPANET_HAS_YAML
+#  include <yaml.h>
 #endif
 
 namespace mpanet {
@@ -61,7 +64,7 @@ std::string compiled_for() {
   return set;
 }
 
-// oneDNN chooses its code for the machine it runs on.
+// The compiler's flags, and the level that oneDNN chose on this machine.
 std::string instruction_set() {
 #ifdef MPANET_HAS_ONEDNN
   return fmt::format("{}; oneDNN level {:#x}", compiled_for(), static_cast<unsigned>(dnnl_get_effective_cpu_isa()));
@@ -100,6 +103,11 @@ ordered_json libraries() {
   versions["zlib"] = zlibVersion();
 #else
   versions["zlib"] = nullptr;
+#endif
+#ifdef MPANET_HAS_YAML
+  versions["libyaml"] = yaml_get_version_string();
+#else
+  versions["libyaml"] = nullptr;
 #endif
   versions["fmt"] = fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100);
   versions["nlohmann_json"] =

@@ -1,4 +1,4 @@
-// What a result was made with.
+// Provenance of a result: build, libraries, machine and settings.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -9,8 +9,8 @@
 
 namespace mpanet {
 
-// {"program", "commit", "compiler", "build", "instruction_set", "processor", "libraries": {name: version}}; a library
-// that this build leaves out is null.
+// {"program", "commit", "compiler", "build", "instruction_set", "processor", "libraries": {name: version}}. The version
+// of a library that this build does not have is null.
 nlohmann::ordered_json build_provenance();
 // The same as lines of text, for --version.
 std::string version_text(const std::string& program);
@@ -18,8 +18,7 @@ std::string version_text(const std::string& program);
 // build_provenance() with "threads", "seed", "precision", "device" and "gpu" (its name, or null) of a run.
 nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device);
 
-// What differs between a run's earlier provenance and now, of all that may change the bits it computes: "threads: 2
-// before, 4 now".
+// The differences between two provenances that can change computed bits, one text each: "threads: 2 before, 4 now".
 std::vector<std::string> provenance_differences(const nlohmann::ordered_json& before,
                                                 const nlohmann::ordered_json& now);
 

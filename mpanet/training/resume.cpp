@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// A path of the file; empty: it has none.
+// The path under `key`; empty when the file has none.
 std::string text_of(const json& inputs, const char* key, const std::string& file) {
   if (!inputs.is_object()) fail("{}: expected an object, got {}", file, shown(inputs));
   const auto found = inputs.find(key);
@@ -24,20 +24,20 @@ std::string text_of(const json& inputs, const char* key, const std::string& file
   return *found;
 }
 
-// "--set" wants a word without quotation marks where it can.
+// The argument of --set for a key; strings without JSON's quotation marks.
 std::string setting(const ConfigKey& key, const TrainConfig& config) {
   const json value = key.get(config);
   return key.path + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
 }
 
-// A folder that does not exist yet, for a run that begins where another one stands.
+// A folder name that does not exist yet, next to the run: "first-2".
 std::string free_name(const std::string& run) {
   std::error_code error;
   for (int i = 2;; i++)
     if (const std::string name = fmt::format("{}-{}", run, i); !fs::exists(name, error)) return name;
 }
 
-// A path that no program takes for an option.
+// A path that cannot be taken for an option: "-x" becomes "./-x".
 std::string as_argument(const std::string& path) { return path.starts_with('-') ? "./" + path : path; }
 
 void add_inputs(std::vector<std::string>& words, const TrainOptions& options) {
@@ -68,7 +68,7 @@ void write_inputs(const TrainOptions& options, const std::string& file) {
 
 std::string resume_command(const TrainOptions& options) {
   std::vector<std::string> words = {options.program, "--out", as_argument(options.out), "--resume"};
-  // The file of the inputs cannot keep such a path.
+  // inputs.json cannot hold a path that is not UTF-8.
   if (!is_utf8(options.data) || !is_utf8(options.trials)) add_inputs(words, options);
   words.insert(words.end(), options.repeated.begin(), options.repeated.end());
   return shell_command(words);

@@ -1,5 +1,5 @@
-// What a run folder knows beside its checkpoint, so that `mpanet-train --out RUN --resume` is enough, and the commands
-// that a user can paste.
+// inputs.json of a run folder, which makes `mpanet-train --out RUN --resume` sufficient, and commands for a user to
+// paste.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,16 +9,16 @@
 
 namespace mpanet {
 
-// Fills the options' data set and trial file from the run's file (RunFolder::inputs()) where they are not given.
-// UserError when the data set is not known, or no longer where it was.
+// Sets the options' data set and trial file from `file` (RunFolder::inputs()) unless they are given. UserError when the
+// data set's path is unknown or does not exist any more.
 void take_inputs(TrainOptions& options, const std::string& file);
-// Writes that file: where the data set and the trial file lie.
+// Writes the paths of the data set and the trial file to `file`.
 void write_inputs(const TrainOptions& options, const std::string& file);
 
-// "mpanet-train --out runs/first --resume", with what else was given that the run folder does not keep.
+// "mpanet-train --out runs/first --resume", with the given options that the run folder does not keep.
 std::string resume_command(const TrainOptions& options);
-// The command for a run of its own that begins with the weights of `last`, under the configuration `wanted`.
-// `config_file` is the file that it starts from.
+// The command for a new run that starts from the weights in `last` with the configuration `wanted`, given as
+// `config_file` and --set for every difference.
 std::string new_run_command(const TrainOptions& options, const std::string& config_file, const TrainConfig& wanted,
                             const std::string& last);
 

@@ -30,7 +30,7 @@ bool is_same_file(int descriptor, const std::string& path) {
          open.st_ino == there.st_ino;
 }
 
-// 0, EWOULDBLOCK where another program holds the lock, or what keeps this file system from locking.
+// Returns 0, EWOULDBLOCK when another program holds the lock, or the error of a file system that cannot lock.
 int try_lock(int descriptor, int kind) {
   while (flock(descriptor, kind | LOCK_NB) != 0)
     if (errno != EINTR) return errno;
@@ -55,10 +55,10 @@ void RunFolder::lock() {
     lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     const bool made = static_cast<bool>(lock_);
     if (!made) lock_ = Descriptor(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (!lock_ && errno == ENOENT) continue;  // it went between the two
+    if (!lock_ && errno == ENOENT) continue;  // removed between the two open()
     if (!lock_) fail("{}: cannot write: {}", path_, std::strerror(errno));
     const int reason = try_lock(lock_.get(), LOCK_EX);
-    // Otherwise the program that held the lock has failed and taken its file away.
+    // A different file: the program that held the lock has failed and removed its file.
     if (reason == 0 && is_same_file(lock_.get(), path)) return;
     if (reason != 0 && reason != EWOULDBLOCK) {
       if (made) unlink(path.c_str());
@@ -68,7 +68,7 @@ void RunFolder::lock() {
           path_, std::strerror(reason));
     }
     lock_.close();
-    // check_can_be_made() of another program may hold it for a moment.
+    // check_can_be_made() in another program holds the lock for a moment.
     std::this_thread::sleep_for(kPause);
   }
   fail_in_use(path_);
@@ -86,7 +86,7 @@ RunFolder RunFolder::create(const std::string& path) {
   check_can_be_made(path);
   RunFolder folder(path);
   if (!folder.made_.make_folder(folder.path_)) {
-    check_can_be_made(path);  // another program was faster
+    check_can_be_made(path);  // another program made the folder first
     fail("{}: another program made and removed the run folder meanwhile", path);
   }
   folder.lock();
@@ -103,7 +103,7 @@ RunFolder RunFolder::open(const std::string& path) {
   RunFolder folder(path);
   folder.lock();
   for (const std::string& file : folder.files()) remove_leftovers(file);
-  OutputFile(folder.last(), OutputFile::Open::Later);  // says now what cannot be written
+  OutputFile(folder.last(), OutputFile::Open::Later);  // UserError now if the file cannot be written
   return folder;
 }
 

@@ -1,10 +1,10 @@
-// A run's folder: who may use it, and what lies in it.
+// The folder of a run: its lock and its files.
 //
-//   last.safetensors   checkpoint to go on from       config.json      the effective configuration
-//   best.safetensors   model of the best evaluation   provenance.json  what made the run: build, libraries, threads
-//   log.jsonl          one JSON object a line         lock             held while a program trains here
-//   inputs.json        where the data set lies         initial.txt      tensors that --init gave, and the others
-//   vendors.json       whose kernels a GPU ran, where not ours alone
+//   last.safetensors   checkpoint to resume from      config.json      the effective configuration
+//   best.safetensors   model of the best evaluation   provenance.json  build, libraries, threads (provenance.h)
+//   log.jsonl          one JSON object a line         lock             locked while a program trains here
+//   inputs.json        path of the data set           initial.txt      tensors taken from --init, and the others
+//   vendors.json       libraries of a GPU's convolutions and products, unless all are native (network/vendors.h)
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
@@ -18,14 +18,14 @@ namespace mpanet {
 
 class RunFolder {
  public:
-  // Makes a new folder (and its parents). UserError when anything stands there already, saying so if another program
-  // trains in it, or when it cannot be made. Without keep() the destructor removes the run's files, then the folders
-  // that were made here and are empty.
+  // Makes a new folder (and its parents) and locks it. UserError when the path exists (the message tells whether
+  // another program trains in it) or cannot be made. Without keep() the destructor removes the run's files, then the
+  // folders that create() made, if they are empty.
   static RunFolder create(const std::string& path);
-  // An existing folder. UserError when it is none, cannot be written, or another program trains in it. Removes what a
-  // killed program left half-written of the run's files.
+  // Locks an existing folder. UserError when it is no folder, cannot be written, or another program trains in it.
+  // Removes temporary files of the run's files that a killed program left.
   static RunFolder open(const std::string& path);
-  // The errors of create() that can be known beforehand. Changes nothing.
+  // Throws the errors of create() that can be found without changing anything.
   static void check_can_be_made(const std::string& path);
 
   RunFolder(RunFolder&&) noexcept = default;
@@ -45,7 +45,7 @@ class RunFolder {
 
  private:
   explicit RunFolder(std::string path);
-  // What a run writes, the lock aside.
+  // All files that a run writes, without the lock.
   std::vector<std::string> files() const {
     return {last(), best(), log(), config(), vendors(), provenance(), inputs(), initial()};
   }
@@ -54,14 +54,14 @@ class RunFolder {
 
   std::string path_;
   Descriptor lock_;
-  MadeFiles made_;  // destroyed before the lock is given up
+  MadeFiles made_;  // declared after lock_: files are removed while the lock is held
 };
 
-// log.jsonl. Every line is an object with "kind" (step, epoch, evaluation) and "step".
+// log.jsonl: one object a line, each with "kind" (step, epoch, evaluation) and "step".
 class RunLog {
  public:
-  // Appends to the file, after dropping the lines that came after the checkpoint now gone on from: those of later steps
-  // than `step`, evaluations of `step` itself if `evaluation_due`, and a last line that is not whole.
+  // Opens the file for appending. First removes the lines written after the checkpoint that is resumed: those with a
+  // step above `step`, an evaluation of `step` if `evaluation_due`, and an incomplete last line.
   RunLog(const std::string& path, int64_t step, bool evaluation_due);
   void append(const nlohmann::ordered_json& line);  // UserError when it fails
 

@@ -1,12 +1,12 @@
-// The configurations that come with the programs: share/mpanet/configs beside the programs' folder, in a build tree (a
-// link to the sources) as where they are installed.
+// The shipped configurations. They lie in ../share/mpanet/configs relative to the programs' folder, both in an
+// installation and in a build tree (there a link to the sources).
 #pragma once
 #include <string>
 
 namespace mpanet {
 
-// The file that a user's --config means: the file of that path, else the shipped configuration of that name ("sysu").
-// UserError that lists the shipped ones when a name without a folder is neither.
+// The path for a user's --config: the file of that path if it exists, else the shipped configuration of that name
+// ("sysu"). UserError, which lists the shipped ones, when a name without a folder is neither.
 std::string find_config(const std::string& name);
 
 }  // namespace mpanet

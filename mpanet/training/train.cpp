@@ -44,14 +44,17 @@ using nlohmann::ordered_json;
        advice.empty() ? "" : "; ", advice);
 }
 
-// The configuration of the run, from the file or the checkpoint, with the command line's settings.
+// The configuration from the file or the checkpoint, changed by --set.
 TrainConfig effective_config(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint) {
   if (checkpoint && !checkpoint->progression())
     fail("{}: expected a checkpoint that training can go on from, got a model alone", checkpoint->path());
   if (options.config.empty() && !checkpoint)
     fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
-  TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config);
+  std::vector<std::string> remarks;
+  TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config, &remarks);
+  for (const std::string& remark : remarks) note("mpanet-train: " + remark);
   for (const std::string& setting : options.settings) set_config(config, setting);
+  for (const auto& [key, text] : options.keys) set_config_key(config, key, text);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
   if (!checkpoint) return config;
   const auto changed = fixed_differences(*checkpoint->config(), config);
@@ -59,7 +62,7 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
   return config;
 }
 
-// What provenance.json holds of the run so far; empty, with a warning, where it cannot be read any more.
+// The run's provenance.json; empty, with a warning, when it cannot be read.
 ordered_json earlier_provenance(const std::string& path) {
   try {
     ordered_json before = parse_ordered_json(read_text(path), path);
@@ -71,7 +74,8 @@ ordered_json earlier_provenance(const std::string& path) {
   }
 }
 
-// Writes provenance.json: how the run began, and a list of how it was resumed. Warns of what may change its bits.
+// Writes provenance.json: the provenance at the run's start, and a list with one at each resume. Warns of differences
+// that can change the run's bits.
 void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t step, bool resumed) {
   std::error_code error;
   ordered_json all = now;
@@ -93,7 +97,7 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
   write_file(folder.provenance(), all.dump(2) + "\n");
 }
 
-// The loop over epochs and batches. Everything it needs lives outside, in train().
+// The loop over epochs and batches. train() owns the objects that it refers to.
 class Trainer {
  public:
   Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler, const EvaluationPlan* evaluated,
@@ -111,7 +115,7 @@ class Trainer {
                                     : nullptr),
         report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)) {}
 
-  // Until the last epoch, max_steps or, as Interrupted, a signal.
+  // Trains until the last epoch or max_steps. A signal ends it with the exception Interrupted.
   void run() {
     while (p_.epoch <= config_.num_epoch) {
       const auto batches = sampler_.epoch(static_cast<uint32_t>(p_.epoch));
@@ -131,7 +135,7 @@ class Trainer {
   }
 
  private:
-  // What last.safetensors holds, for messages.
+  // The step in last.safetensors, as text for messages.
   std::string held() const {
     return held_step_ < 0 ? fmt::format("there is no {} yet", folder_.last())
                           : fmt::format("{} still holds step {}", folder_.last(), held_step_);
@@ -150,7 +154,7 @@ class Trainer {
     return p_.batch > 0 && static_cast<size_t>(p_.batch) == sampler_.epoch(static_cast<uint32_t>(p_.epoch)).size();
   }
 
-  // The rest of the epoch. False: stopped before its end, and saved.
+  // Trains the rest of the epoch. False: stopped at max_steps, and saved.
   bool run_batches(const std::vector<std::vector<int>>& batches) {
     LoaderConfig loader_config = train_loader_config(config_);
     loader_config.epoch = static_cast<uint32_t>(p_.epoch);
@@ -178,7 +182,7 @@ class Trainer {
   void run_step(Loader& loader, Batch& batch, size_t batches) {
     const auto start = std::chrono::steady_clock::now();
     engine_.step(config_.learning_rate(p_.epoch), p_.epoch);
-    // While the device works: the next batch on its way before anybody waits for this one's numbers.
+    // The next batch is uploaded while the device computes; result() then waits for this step.
     if (static_cast<size_t>(p_.batch) + 1 < batches) load(loader, batch);
     const auto [losses, updated] = engine_.result();
     for (const auto& [name, value] : losses)
@@ -198,8 +202,8 @@ class Trainer {
     report_.step(p_, batches, losses, seconds.count());
   }
 
-  // The evaluation if one is due, then the checkpoint at the beginning of the next epoch. What is saved before a long
-  // evaluation says that it is due, so a run killed in it takes it up again.
+  // Evaluates if an evaluation is due, then saves at the beginning of the next epoch. The checkpoint saved before the
+  // evaluation says that it is due, so a run killed during it evaluates after resuming.
   void finish_epoch() {
     if (evaluated_ && config_.evaluates_after(p_.epoch)) {
       save();
@@ -222,7 +226,7 @@ class Trainer {
       if (interrupted()) throw Interrupted{};
     };
     const auto results = rank_embeddings(*evaluated_, embed_images(engine_, *evaluated_, data_.root, options));
-    const double rank1 = metric(results, "all", "single", "rank1");  // NaN, no query has a match: never the best
+    const double rank1 = metric(results, "all", "single", "rank1");  // NaN without any match, which is never the best
     const bool best = rank1 > p_.best_rank1;
     if (best) {
       refusing_not_finite([&] { save_model(folder_.best(), engine_, config_, p_.step); });
@@ -246,7 +250,7 @@ class Trainer {
   RunFolder& folder_;
   Progression p_;
   std::optional<int64_t> max_steps_;
-  bool saved_ = false;  // last.safetensors holds the present state
+  bool saved_ = false;  // last.safetensors holds the current state
   int64_t held_step_;   // the step of last.safetensors, -1 while there is none
   std::shared_ptr<ImageCache> cache_;
   TrainReport report_;
@@ -259,12 +263,14 @@ void print_data(const Dataset& data, const IdentitySampler& sampler, const Train
                           counted(data.classes, "identity", "identities"), data.train.size() - infrared,
                           counted(infrared, "infrared image"), counted(sampler.epoch(1).size(), "batch", "batches"),
                           config.p_size, config.k_size));
+  for (const std::string& line : data.notes) say(stdout, "data: " + printable(line) + "\n");
   if (!sampler.skipped().empty())
     say(stdout, fmt::format("data: skipped {} without {} images of both modalities in any batch\n",
                             counted(sampler.skipped().size(), "identity", "identities"), config.k_size));
 }
 
-// Values of the engine and the progression that go with them; `initial`: what --init gave.
+// Sets the engine's values, from the checkpoint, --init or at random, and returns the run's progression. `initial`
+// reports the tensors that --init gave.
 Progression start_state(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint,
                         const TrainConfig& config, const Dataset& data, Engine& engine,
                         std::optional<WeightsReport>& initial) {

@@ -91,7 +91,7 @@ std::string memory_text(const TrainMemory& memory, Device device, const FreeMemo
 
 namespace {
 
-// What is too large, and what is free of it; empty: nothing.
+// Which memory is too small, and how much of it is free; empty when everything fits.
 std::string shortage(const TrainMemory& memory, Device device, const FreeMemory& free) {
   const bool gpu = device.backend == Backend::cuda;
   const auto compare = [](size_t need, size_t free_bytes, const std::string& where) {
@@ -108,14 +108,14 @@ std::string shortage(const TrainMemory& memory, Device device, const FreeMemory&
 }  // namespace
 
 std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
-  // The plan depends on the number of images alone and grows with it.
+  // The plan depends on the number of images p * k alone, and grows with it.
   const auto fits = [&](int images) {
     TrainConfig smaller = config;
     smaller.p_size = images;
     smaller.k_size = 1;
     return shortage(plan_train_memory(smaller, workload), workload.device, free).empty();
   };
-  int most = 1, too_many = config.p_size * config.k_size + 1;  // a batch has two images at least
+  int most = 1, too_many = config.p_size * config.k_size + 1;  // binary search; a batch has at least two images
   while (too_many - most > 1) {
     const int middle = most + (too_many - most) / 2;
     (fits(middle) ? most : too_many) = middle;

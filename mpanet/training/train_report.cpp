@@ -19,7 +19,7 @@ constexpr int64_t kEstimateAfter = 3;  // steps
 
 std::string term_text(const std::string& name, double value) { return fmt::format("{} {:.4g}", name, value); }
 
-// The total first, as it counts most.
+// The terms as text, divided by `divisor`, the total first: show() puts it before the other terms.
 std::vector<std::string> terms_text(const Losses& terms, double divisor) {
   std::vector<std::string> words;
   for (const auto& [name, value] : terms) {

@@ -1,4 +1,4 @@
-// What a training run tells: progress on stdout, and log.jsonl.
+// The output of a training run: progress on stdout, and log.jsonl.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,17 +13,17 @@ namespace mpanet {
 
 class TrainReport {
  public:
-  // `progression`: where the run goes on from; `last_step`: where it will stop, or -1.
+  // `progression`: the state that the run starts or resumes from. `last_step`: the step of --max-steps, or -1.
   TrainReport(const TrainConfig& config, const std::string& log_path, const Progression& progression,
               bool evaluation_due, int64_t last_step);
 
-  // After a step of `seconds`; `batches` of the epoch under way.
+  // To be called after every step. `batches`: number of batches in the current epoch. `seconds`: of this step.
   void step(const Progression& progression, size_t batches, const Losses& losses, double seconds);
-  // After an epoch's last step.
+  // To be called after an epoch's last step.
   void epoch(const Progression& progression);
   void evaluation(const Progression& progression, const EvaluationPlan& plan, const std::vector<SettingResult>& results,
                   bool best);
-  // A line of its own, also in the middle of a redrawn one.
+  // Prints a line. A progress line that is being redrawn continues below it.
   void say(const std::string& line) { line_.say(line); }
 
  private:
@@ -35,8 +35,8 @@ class TrainReport {
   RunLog log_;
   ProgressLine line_{stdout};
   int64_t last_step_;
-  int64_t steps_ = 0;          // of this process
-  double timed_seconds_ = 0;   // of the steps after the first, which prepares the engine
+  int64_t steps_ = 0;          // steps of this process
+  double timed_seconds_ = 0;   // of all steps but the first, which prepares the engine
   double period_seconds_ = 0;  // since the last line of progress
   int64_t period_steps_ = 0;
 };

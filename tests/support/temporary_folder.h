@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -25,6 +26,12 @@ class TemporaryFolder {
  private:
   std::string path_;
 };
+
+inline std::set<std::string> names_in(const std::string& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename().string());
+  return names;
+}
 
 // The message of the UserError (or other exception) that `call` throws; "" when it throws nothing.
 template <class Call>

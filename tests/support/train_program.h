@@ -106,11 +106,5 @@ inline bool half_written(const std::string& run) {
   return false;
 }
 
-inline std::set<std::string> names_in(const std::string& folder) {
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename().string());
-  return names;
-}
-
 // Builds without these libraries can make no data set.
 inline const bool kLacking = !mpanet::trial_files_supported() || !mpanet::jpeg_supported();

@@ -1,11 +1,10 @@
 // Augmentation against torchvision's functions and a second implementation of the random draws, both in
 // fixtures/images/make.py.
 
+#include <doctest/doctest.h>
+
 #include "data/loading/augment.h"
 #include "tests/support/image_helpers.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

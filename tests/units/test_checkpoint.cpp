@@ -1,5 +1,7 @@
 // Checkpoints: the names and shapes of the authors' state_dict (listed by PyTorch), values that come back, refusals;
 // initial weights from other files.
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -12,9 +14,6 @@
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 using nlohmann::json;

@@ -1,5 +1,6 @@
 // The SYSU-MM01 protocol and its ranking against results of the authors' evaluation code (fixtures) and against small
 // cases worked out by hand.
+#include <doctest/doctest.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -19,9 +20,6 @@
 #include "mpanet/evaluation/ranking.h"
 #include "tests/support/evaluation_fixture.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 using nlohmann::json;

@@ -1,4 +1,5 @@
 // Decoding against Pillow's results (fixtures/images/make.py), every kind of bad file, writing, .npy files.
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -9,9 +10,6 @@
 #include "data/pictures/resize.h"
 #include "data/sets/npy.h"
 #include "tests/support/image_helpers.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

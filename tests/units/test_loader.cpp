@@ -1,13 +1,12 @@
 // The loader against torchvision's pixels (fixtures/images/make.py); independence of threads, queue and cache; errors;
 // stopping; starting within an epoch.
 
+#include <doctest/doctest.h>
+
 #include <chrono>
 
 #include "data/loading/loader.h"
 #include "tests/support/image_helpers.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

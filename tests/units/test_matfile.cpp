@@ -1,5 +1,7 @@
 // The trial file: every numeric class against files of scipy and files laid out by hand (fixtures/sysu/make_trials.py),
 // every cut and many kinds of damage refused, and writing against both.
+#include <doctest/doctest.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -12,9 +14,6 @@
 #include "data/sets/sysu.h"
 #include "tests/support/memory.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

@@ -1,12 +1,11 @@
 // Resizing against Pillow's results (fixtures/images/make.py) and exact cases worked out by hand.
 
+#include <doctest/doctest.h>
+
 #include <numeric>
 
 #include "data/pictures/resize.h"
 #include "tests/support/image_helpers.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

@@ -51,12 +51,6 @@ int flock(int descriptor, int operation) noexcept {
 
 namespace {
 
-std::set<std::string> names_in(const std::string& folder) {
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename().string());
-  return names;
-}
-
 std::string create_error(const std::string& path) {
   return error_of([&] { RunFolder::create(path); });
 }

@@ -1,5 +1,6 @@
 // safetensors files: against one written by the format's own library, against bytes laid out by hand, and every way in
 // which a header can lie.
+#include <doctest/doctest.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -11,9 +12,6 @@
 #include "core/base/file.h"
 #include "mpanet/files/safetensors.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

@@ -1,4 +1,6 @@
 // The identity sampler against docs/method.md, section 3, counted by hand.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -6,9 +8,6 @@
 #include "core/base/error.h"
 #include "data/loading/sampler.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 

@@ -1,5 +1,7 @@
 // The synthetic data set: the layout as the reader and the trial file see it, the same bytes whatever the threads, and
 // that colour reaches no infrared picture while every nuance reaches both.
+#include <doctest/doctest.h>
+
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -12,12 +14,10 @@
 #include "data/sets/dataset.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
+#include "data/sets/text_list.h"
 #include "data/synth/synth.h"
 #include "data/synth/synth_scene.h"
 #include "tests/support/temporary_folder.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 namespace fs = std::filesystem;

@@ -1,4 +1,6 @@
 // What a run needs, and what the machine has: the largest batch that fits, free memory in its control groups.
+#include <doctest/doctest.h>
+
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -7,9 +9,6 @@
 #include "mpanet/training/train_plan.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text.h"
-// clang-format off: last, because its CHECK replaces the engine's
-#include <doctest/doctest.h>
-// clang-format on
 
 using namespace mpanet;
 namespace fs = std::filesystem;

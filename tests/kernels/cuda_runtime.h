@@ -1,0 +1,43 @@
+// What the files of test_cuda_runtime share.
+#pragma once
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/context.h"
+#include "core/device.h"
+
+// The GPU that MPANET_TEST_DEVICE names; then there must be one.
+inline std::optional<mpanet::Device> gpu() {
+  if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return mpanet::choose_device(name);
+  try {
+    return mpanet::choose_device("cuda");
+  } catch (const mpanet::UserError& error) {
+    if (std::getenv("MPANET_TEST_DEVICE") != nullptr) throw;  // somebody counts on it
+    const std::string text = error.what();
+    MESSAGE("skipped: " << text);
+    return {};
+  }
+}
+
+inline std::vector<uint32_t> numbers(size_t count, uint32_t first) {
+  std::vector<uint32_t> values(count);
+  for (size_t i = 0; i < count; i++) values[i] = first + static_cast<uint32_t>(i) * 2654435761u;
+  return values;
+}
+
+template <class T>
+size_t bytes_of(const std::vector<T>& values) {
+  return values.size() * sizeof(T);
+}
+
+inline std::vector<uint32_t> on_device(mpanet::Context& context, const void* memory, size_t count) {
+  std::vector<uint32_t> values(count, 0xdeadbeef);
+  context.to_host(values.data(), memory, count * sizeof(uint32_t));
+  return values;
+}

@@ -1,0 +1,236 @@
+// What mpanet-eval reads and writes: bad input is answered by one line on stderr with nothing left behind; links, pipes
+// and descriptors stand for files.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "core/base/file.h"
+#include "core/base/quote.h"
+#include "tests/support/eval_program.h"
+#include "tests/support/process.h"
+
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+namespace {
+
+void replace(std::string& text, const std::string& before, const std::string& after) {
+  const size_t at = text.find(before);
+  REQUIRE(at != text.npos);
+  text.replace(at, before.size(), after);
+}
+
+}  // namespace
+
+TEST_CASE("files cannot write lines of ours") {
+  if (kNoTrials) return;
+  EvalFolder folder;
+  const std::string forged = "\033]0;owned\a\033[31m\nmpanet-eval: all is well\xff", shown = printable(forged);
+  const auto refused_without_raw_bytes = [&](const std::string& words) {
+    check_refused(folder.arguments(), words);
+    const std::string err = run(folder.arguments()).err;
+    CHECK(!has(err, "\033"));
+    CHECK(!has(err, "\a"));
+    CHECK(!has(err, "\xff"));
+  };
+  SUBCASE("the header of features.npy") {
+    std::string header = "{'descr': '" + forged + "', 'fortran_order': False, 'shape': (1,1), }";
+    write_file(folder.npy(), std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header);
+    refused_without_raw_bytes("expected dtype '<f4' (float32), got \"'" + shown);
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1," + forged + "), }";
+    write_file(folder.npy(), std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header);
+    refused_without_raw_bytes("damaged .npy header: shape \"(1," + shown);
+  }
+  SUBCASE("a name in images.csv") {
+    folder.lines += "cam1/\033[31m\xff.jpg,2,1,visible,x\r\n";
+    folder.write();
+    refused_without_raw_bytes("expected 4 fields (path,identity,camera,modality), got 5: \"cam1/\\x1b[31m\\xff.jpg");
+  }
+  SUBCASE("arguments") {
+    check_refused("--features '" + forged + "' --data '" + folder.data() + "'", shown);
+    check_refused("--checkpoint '" + forged + "' --data '" + folder.data() + "'", shown);
+    check_refused("'--" + forged + "'", "\\x1b[31m\\n");
+    check_refused("--chance '" + forged + "'", "--chance: expected a whole number in 0..");
+    check_refused("--chance 0x10", "--chance: expected a whole number in 0..18446744073709551615, got \"0x10\"");
+    check_refused(folder.arguments() + " --protocol '" + forged + "'", shown);
+    check_refused("--checkpoint x --data '" + folder.data() + "' --device '" + forged + "'", shown);
+  }
+}
+
+TEST_CASE("results through links, pipes and descriptors, trial files through pipes") {
+  if (kNoTrials) return;
+  const EvalFolder folder;
+  const std::string json_file = folder / "result.json", json_to = folder.arguments() + " --json ";
+  REQUIRE(run(json_to + json_file).code == 0);
+  const std::string expected = read_text(json_file);
+  const Result printed = run(json_to + "/dev/stdout");
+  CHECK(printed.code == 0);
+  CHECK(printed.out.ends_with("\n" + expected));
+  CHECK(printed.out.starts_with("protocol sysu"));  // the table first
+  CHECK(run(json_to + "/dev/fd/3 3>" + (folder / "descriptor")).code == 0);
+  CHECK(read_text(folder / "descriptor") == expected);
+  CHECK(run(json_to + "/proc/self/fd/3 3>&1 >/dev/null").out == expected);
+  CHECK(run(json_to + "/dev/stderr").err.ends_with("\n" + expected));  // after what is said there anyway
+  fs::create_symlink("target", folder / "link");
+  CHECK(run(json_to + (folder / "link")).code == 0);
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(read_text(folder / "target") == expected);
+  CHECK(run("--help >/dev/null; mkfifo " + (folder / "pipe") + "; cat " + (folder / "pipe") + " >" + (folder / "read") +
+            " & " PROGRAMS "/mpanet-eval " + json_to + (folder / "pipe") + "; wait")
+            .code == 0);
+  CHECK(read_text(folder / "read") == expected);
+  CHECK(fs::is_fifo(folder / "pipe"));
+  check_refused(json_to + (folder / "pipe"), "pipe: cannot write: nobody reads from this pipe");
+  check_refused(json_to + "/dev/fd/9", "/dev/fd/9: cannot write: Bad file descriptor");
+  const Result full = run(json_to + "/dev/full");
+  CHECK(full.code == 2);
+  CHECK(has(full.err, "/dev/full: cannot write: No space left on device"));
+  CHECK(fs::is_character_file("/dev/full"));
+
+  const std::string trials = folder / "trials.mat";
+  fs::rename(folder.trial_file(), trials);
+  const std::string with_trials = folder.arguments() + " --json " + (folder / "again.json") + " --trials ";
+  CHECK(run(with_trials + "/dev/fd/3 3<" + trials).code == 0);
+  CHECK(run("--help >/dev/null; cat " + trials + " | " PROGRAMS "/mpanet-eval " + with_trials + "/dev/stdin").code ==
+        0);
+  CHECK(read_text(folder / "again.json") == expected);
+  check_refused(with_trials + "/dev/stdin </dev/null", "/dev/stdin: expected a file or a pipe, got a device");
+}
+
+TEST_CASE("a name that JSON cannot hold is found before the evaluation") {
+  if (kNoTrials) return;
+  const EvalFolder folder;
+  const std::string odd = folder / "features\xff";
+  fs::rename(folder.features(), odd);
+  const std::string arguments = "--data '" + folder.data() + "' --features '" + odd + "'";
+  check_refused(arguments + " --json " + (folder / "result.json"), "--json: expected a name in UTF-8");
+  check_refused("--data '" + folder.data() + "' --checkpoint 'odd\xff' --json " + (folder / "result.json"),
+                "--json: expected a name in UTF-8");
+  CHECK(!fs::exists(folder / "result.json"));
+  CHECK(run(arguments).code == 0);
+}
+
+TEST_CASE("--save-features that fails leaves the folder as it was") {
+  if (kNoTrials) return;
+  EvalFolder folder;
+  const auto state = [&] {
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(folder / "saved"))
+      files[entry.path().filename()] = read_text(entry.path());
+    return files;
+  };
+  const auto save = [&](const std::string& to, long limit) {
+    Process process(
+        {PROGRAMS "/mpanet-eval", "--features", folder.features(), "--data", folder.data(), "--save-features", to},
+        limit);
+    const int code = process.wait();
+    return code == 0 ? "" : process.err();
+  };
+  REQUIRE(save(folder / "saved", -1) == "");
+  write_file(folder / "saved/notes", "mine");
+  const auto before = state();
+  CHECK(before.size() == 3);
+  folder.numbers[2] = 7;
+  folder.write();
+  // Room for one of the two files: the numbers take 192 bytes, the list 304.
+  CHECK(has(save(folder / "saved", 250), "images.csv: cannot write: File too large"));
+  CHECK(has(save(folder / "saved", 100), "cannot write: File too large"));
+  CHECK(state() == before);
+  CHECK(has(save(folder / "new/er", 250), "cannot write: File too large"));
+  CHECK(!fs::exists(folder / "new"));
+  CHECK(save(folder / "saved", -1) == "");
+  const auto after = state();
+  CHECK(after.size() == 3);
+  CHECK(after != before);
+}
+
+TEST_CASE("bad data sets and folders of features") {
+  if (kNoTrials) return;
+  EvalFolder folder;
+  const std::string arguments = folder.arguments() + " --json '" + (folder / "result.json") + "'";
+  SUBCASE("mode and shots") {
+    check_refused(arguments + " --mode outdoor", "mode: expected all or indoor, got 'outdoor'");
+    check_refused(arguments + " --shots 10", "shots: expected single or multi, got '10'");
+  }
+  SUBCASE("nowhere to write") {
+    check_refused(folder.arguments() + " --save-features '" + folder.csv() + "/f'",
+                  "images.csv/f: cannot make the folder");
+    write_file(folder / "file", "x");
+    check_refused(folder.arguments() + " --save-features '" + (folder / "file") + "'",
+                  "file: cannot make the folder: Not a directory");
+    check_refused(folder.arguments() + " --sheet '" + (folder / "file/s.png") + "'", "s.png: cannot write");
+    check_refused(folder.arguments() + " --json '" + folder.features() + "'",
+                  "features: expected a file to write, got a folder");
+  }
+  SUBCASE("no trial file") {
+    fs::remove(folder.trial_file());
+    check_refused(arguments, "rand_perm_cam.mat");
+    check_refused(arguments + " --trials nowhere.mat", "nowhere.mat: no such trial file");
+  }
+  SUBCASE("no list of test identities") {
+    fs::remove(folder.data() + "/exp/test_id.txt");
+    check_refused(arguments, "test_id.txt");
+  }
+  SUBCASE("no features") {
+    fs::remove(folder.npy());
+    check_refused(arguments, "features.npy");
+    fs::remove(folder.csv());
+    check_refused(arguments, "images.csv");
+  }
+  SUBCASE("other numbers of rows") {
+    folder.write({8, 2});
+    check_refused(arguments, "features.npy: expected 9 rows, one per line of images.csv, got 8");
+    folder.write({18});
+    check_refused(arguments, "features.npy: expected the shape (images, numbers), got (18)");
+  }
+  SUBCASE("numbers that are none") {
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      folder.numbers[5] = bad;
+      folder.write();
+      check_refused(arguments, "features.npy: row 2 (\"cam1/0001/0001.jpg\"), column 1 is ");
+    }
+  }
+  SUBCASE("an image missing") {
+    replace(folder.lines, "cam1/0003/0002.jpg", "cam1/0003/0009.jpg");
+    folder.write();
+    check_refused(arguments, "images.csv: cam1/0003/0002.jpg is missing");
+  }
+  SUBCASE("a path twice") {
+    replace(folder.lines, "cam1/0003/0002.jpg", "cam1/0003/0001.jpg");
+    folder.write();
+    check_refused(arguments, "images.csv line 7: \"cam1/0003/0001.jpg\" stands in line 6 already");
+  }
+  SUBCASE("another header") {
+    replace(folder.lines, "path,identity,camera,modality", "path,id,camera,modality");
+    folder.write();
+    check_refused(arguments, "images.csv: expected the header 'path,identity,camera,modality', got \"path,id,");
+  }
+  SUBCASE("malformed lines") {
+    const std::string good = "cam1/0002/0001.jpg,2,1,visible";
+    for (const auto& [line, words] :
+         {std::pair("cam1/0002/0001.jpg,2,1", "expected 4 fields"),
+          std::pair("cam1/0002/0001.jpg,2,1,visible,1", "expected 4 fields"), std::pair("", "expected 4 fields"),
+          std::pair(",2,1,visible", "the path is empty"),
+          std::pair("cam1/0002/0001.jpg,two,1,visible", "expected an identity from 1"),
+          std::pair("cam1/0002/0001.jpg,2,0,visible", "expected a camera from 1"),
+          std::pair("cam1/0002/0001.jpg,2,1,thermal", "expected visible or infrared")}) {
+      EvalFolder fresh;
+      replace(fresh.lines, good, line);
+      fresh.write();
+      check_refused(fresh.arguments(), std::string("images.csv line 3: ") + words);
+    }
+  }
+  SUBCASE("an identity, camera or modality that is another's") {
+    const std::string good = "cam1/0002/0001.jpg,2,1,visible";
+    for (const char* line :
+         {"cam1/0002/0001.jpg,3,1,visible", "cam1/0002/0001.jpg,2,2,visible", "cam1/0002/0001.jpg,2,1,infrared"}) {
+      EvalFolder fresh;
+      replace(fresh.lines, good, line);
+      fresh.write();
+      check_refused(fresh.arguments(), "images.csv line 3: expected identity 2, camera 1, visible for cam1/0002");
+    }
+  }
+  CHECK(!fs::exists(folder / "result.json"));
+}
