@@ -9,10 +9,8 @@
 //
 // How far a result may be off stands in op_compare.h.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
