@@ -2,8 +2,8 @@
 //
 //   tile[m][j] += sum over i of rows[m][i * step] * panel[i][j]
 //
-// `panel` (length, kTileColumns) is a packed slice of the right factor, so that its loads are contiguous whatever the
-// layout it came from; the left factor is read where it lies, one pointer per row. Each sum runs in order of i.
+// `panel` (length, kTileColumns) is a slice of the right factor, packed so that its loads are contiguous. The left
+// factor is not packed: there is one pointer per row. Each sum runs in order of i.
 #pragma once
 #include "kernels/cpu/convert.h"
 
@@ -30,7 +30,7 @@ struct Tile {
 
 template <class T>
 void multiply_add(const T* const (&rows)[kTileRows], int64_t step, const real* panel, int64_t length, Tile& tile) {
-  Vector sum[kTileRows][2];  // copied one by one: as a block they would stay in memory
+  Vector sum[kTileRows][2];  // copied one by one: an array copy would keep the sums in memory
 #pragma GCC unroll 8
   for (int m = 0; m < kTileRows; m++) {
     sum[m][0] = tile.sum[m][0];
@@ -53,13 +53,13 @@ void multiply_add(const T* const (&rows)[kTileRows], int64_t step, const real* p
   }
 }
 
-// c (m, n) = A B, A's element (i, p) being a[i * row_step + p * depth_step], B (k, n) known only to
-// pack(first, length, column, width, panel), which writes B[first + i][column + j] to panel[i * kTileColumns + j] for
-// i < length and j < width. Slices of k are added to c in order, whatever the number of threads.
+// c (m, n) = A B. Element (i, p) of A is a[i * row_step + p * depth_step]. pack(first, length, column, width, panel)
+// provides B (k, n): it writes B[first + i][column + j] to panel[i * kTileColumns + j] for i < length and j < width.
+// Slices of k are added to c in order, for any number of threads.
 template <class T, class Pack>
 void packed_product(int64_t m, int64_t n, int64_t k, const T* a, int64_t row_step, int64_t depth_step, const Pack& pack,
                     real* c, Write write) {
-  constexpr int64_t kDepth = 128, kGroup = 64;  // a panel stays in the first-level cache over a group of rows
+  constexpr int64_t kDepth = 128, kGroup = 64;  // a panel stays in the L1 cache for a group of rows
   const int64_t panels = divide_up(n, kTileColumns), groups = divide_up(m, kGroup);
 #pragma omp parallel for collapse(2) schedule(static) if (m * n * k > kSerialCount)
   for (int64_t p = 0; p < panels; p++) {
@@ -74,7 +74,7 @@ void packed_product(int64_t m, int64_t n, int64_t k, const T* a, int64_t row_ste
         for (int64_t row = group * kGroup; row < std::min(m, (group + 1) * kGroup); row += kTileRows) {
           const T* rows[kTileRows];
           for (int i = 0; i < kTileRows; i++)
-            rows[i] = a + std::min(row + i, m - 1) * row_step + first * depth_step;  // rows past the end: not stored
+            rows[i] = a + std::min(row + i, m - 1) * row_step + first * depth_step;  // rows >= m are not stored
           Tile tile;
           multiply_add(rows, depth_step, panel, length, tile);
           for (int i = 0; i < kTileRows && row + i < m; i++)
