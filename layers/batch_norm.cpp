@@ -2,9 +2,9 @@
 
 namespace mpanet::PRECISION {
 
-BatchNorm::BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias)
-    : weight(store.add(name + ".weight", {c}, true)),
-      bias(store.add(name + ".bias", {c}, !frozen_bias)),
+BatchNorm::BatchNorm(ParameterStore& store, const std::string& name, int c, TrainedParts trained)
+    : weight(store.add(name + ".weight", {c}, trained.weight)),
+      bias(store.add(name + ".bias", {c}, trained.bias)),
       running_mean(store.add(name + ".running_mean", {c}, false)),
       running_var(store.add(name + ".running_var", {c}, false)),
       store_(store),

@@ -6,10 +6,15 @@
 
 namespace mpanet::PRECISION {
 
+// Which of a norm's two parameters are trained.
+struct TrainedParts {
+  bool weight = true, bias = true;
+};
+
 // Batch norm of c channels (2d) or features (1d): weight, bias, running_mean, running_var. eps 1e-5, momentum 0.1.
 class BatchNorm {
  public:
-  BatchNorm(ParameterStore& store, const std::string& name, int c, bool frozen_bias = false);
+  BatchNorm(ParameterStore& store, const std::string& name, int c, TrainedParts trained = {});
   int channels() const { return c_; }
   // Scale and shift (c) that equal the norm in eval mode, computed once per version of the parameters.
   const real* folded_scale(Context& context);

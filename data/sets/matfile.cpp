@@ -26,8 +26,25 @@ void TrialFile::set(int camera, int identity, int count, std::vector<int32_t> nu
   cells_[camera - 1][identity - 1] = {count, std::move(numbers)};
 }
 
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first of the places that holds one; else empty.
+std::string kept_trial_file(const std::string& root) {
+  std::error_code ignored;
+  for (const char* folder : {"exp", "evaluation/data_split"}) {
+    const std::string path = (fs::path(root) / folder / "rand_perm_cam.mat").string();
+    if (fs::exists(path, ignored)) return path;
+  }
+  return "";
+}
+
+}  // namespace
+
+bool has_trial_file(const std::string& root) { return !kept_trial_file(root).empty(); }
+
 std::string find_trial_file(const std::string& root, const std::string& given) {
-  namespace fs = std::filesystem;
   constexpr const char* kSource =
       "the data set's archive does not contain it; get it from its public repository "
       "https://github.com/wuancong/SYSU-MM01, folder evaluation/data_split";
@@ -36,11 +53,13 @@ std::string find_trial_file(const std::string& root, const std::string& given) {
     if (!fs::exists(given, ignored)) fail("{}: no such trial file; {}", given, kSource);
     return given;
   }
-  for (const char* folder : {"exp", "evaluation/data_split"}) {
-    const std::string path = (fs::path(root) / folder / "rand_perm_cam.mat").string();
-    if (fs::exists(path, ignored)) return path;
-  }
-  fail("{}: no trial file exp/rand_perm_cam.mat or evaluation/data_split/rand_perm_cam.mat; {}", root, kSource);
+  const std::string path = kept_trial_file(root);
+  if (path.empty())
+    fail(
+        "{}: no trial file exp/rand_perm_cam.mat or evaluation/data_split/rand_perm_cam.mat; {}; the protocol agw "
+        "needs none",
+        root, kSource);
+  return path;
 }
 
 #ifndef MPANET_HAS_ZLIB

@@ -15,18 +15,12 @@ constexpr bool sysu_infrared(int camera) { return camera == 3 || camera == 6; }
 // read_dataset().
 Dataset read_sysu(const std::string& root, Split split);
 
-// Reads one line of comma-separated identities (1..9999), in the file's order. UserError for another content and for an
-// identity given twice.
-std::vector<int> read_id_list(const std::string& path);
 // ROOT/exp/test_id.txt.
 std::vector<int> read_sysu_test_ids(const std::string& root);
 
 // The images that the trial file lists for the identities, by ascending path. The disk is not read. UserError for an
 // identity without any image.
 std::vector<ImageRecord> sysu_test_images(const std::vector<int>& test_ids, const TrialFile& trials);
-
-// True for the names of images: *.jpg or *.JPG, not hidden.
-bool sysu_image_name(const std::string& name);
 
 // Path relative to the data set: "cam3/0042/0007.jpg".
 std::string sysu_path(int camera, int identity, int number);

@@ -2,112 +2,24 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
-#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/image.h"
-#include "data/sets/matfile.h"
-#include "data/sets/sysu.h"
+#include "data/sets/manifest.h"
+#include "data/sets/picture_names.h"
+#include "data/sets/regdb.h"
+#include "data/sets/verify_sysu.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
 namespace {
-
-using Problem = std::function<void(const std::string&)>;
-
-struct Scan {
-  std::vector<std::string> images;                                // absolute or as given, ascending
-  std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> file names, ascending
-};
-
-std::vector<fs::path> sorted_entries(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  fs::directory_iterator iterator(folder, error);
-  if (error) fail("{}: cannot read the folder: {}", folder.string(), error.message());
-  for (const auto& entry : iterator) entries.push_back(entry.path());
-  std::sort(entries.begin(), entries.end());
-  return entries;
-}
-
-// The identity of a folder whose name has four digits; 0 for another name.
-int folder_identity(const std::string& name) {
-  if (name.size() != 4 || !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return 0;
-  return std::stoi(name);
-}
-
-void scan_camera(const fs::path& root, int camera, Scan& scan, VerifyReport& report, const Problem& problem) {
-  const fs::path folder = root / fmt::format("cam{}", camera);
-  std::error_code ignored;
-  if (!fs::is_directory(folder, ignored)) {
-    report.problems++;
-    return problem(fmt::format("{}: no such folder", folder.string()));
-  }
-  for (const auto& person : sorted_entries(folder)) {
-    const int identity = folder_identity(person.filename().string());
-    if (identity == 0 || !fs::is_directory(person, ignored)) {
-      report.other_files++;
-      continue;
-    }
-    for (const auto& file : sorted_entries(person)) {
-      if (!sysu_image_name(file.filename().string())) {
-        report.other_files++;
-        continue;
-      }
-      scan.images.push_back(file.string());
-      scan.names[{camera, identity}].push_back(file.filename().string());
-      (sysu_infrared(camera) ? report.infrared : report.visible)++;
-    }
-  }
-}
-
-// "0002.jpg", "0002.jpg and 4 more"
-std::string some_of(const std::vector<std::string>& names) {
-  return names.size() == 1 ? names[0] : fmt::format("{} and {} more", names[0], names.size() - 1);
-}
-
-// Compares the image names of one camera and identity with the `want` names that the trial file implies: 0001.jpg,
-// 0002.jpg, ... Returns a text about the differences, empty when there are none.
-std::string wrong_names(const std::vector<std::string>& have, int want) {
-  std::vector<std::string> listed, missing, others;
-  for (int number = 1; number <= want; number++)
-    listed.push_back(fs::path(sysu_path(1, 1, number)).filename().string());
-  std::sort(listed.begin(), listed.end());  // "10000.jpg" sorts before "9999.jpg"
-  std::set_difference(listed.begin(), listed.end(), have.begin(), have.end(), std::back_inserter(missing));
-  std::set_difference(have.begin(), have.end(), listed.begin(), listed.end(), std::back_inserter(others));
-  if (missing.empty() && others.empty()) return "";
-  std::string text =
-      fmt::format("expected {} image{} as in the trial file, got {}", want, want == 1 ? "" : "s", have.size());
-  if (!missing.empty()) text += fmt::format("; missing: {}", some_of(missing));
-  if (!others.empty()) text += fmt::format("; not listed: {}", some_of(others));
-  return text;
-}
-
-// Compares all names with the trial file: the widths of its matrices are the numbers of images.
-void compare_names(const fs::path& root, const Scan& scan, const TrialFile& trials, VerifyReport& report,
-                   const Problem& problem) {
-  for (int camera = 1; camera <= kSysuCameras; camera++) {
-    std::set<int> identities;
-    for (int identity = 1; identity <= trials.identities(camera); identity++)
-      if (trials.count(camera, identity) > 0) identities.insert(identity);
-    for (const auto& [key, names] : scan.names)
-      if (key.first == camera) identities.insert(key.second);
-    for (int identity : identities) {
-      const auto found = scan.names.find({camera, identity});
-      const std::vector<std::string> have = found == scan.names.end() ? std::vector<std::string>() : found->second;
-      const std::string wrong = wrong_names(have, trials.count(camera, identity));
-      if (wrong.empty()) continue;
-      report.problems++;
-      problem(fmt::format("{}: {}", (root / fmt::format("cam{}/{:04d}", camera, identity)).string(), wrong));
-    }
-  }
-}
 
 // Decodes all images. Returns an error text for each, empty for a good image.
 std::vector<std::string> decode_all(const std::vector<std::string>& images, int threads) {
@@ -133,38 +45,144 @@ std::vector<std::string> decode_all(const std::vector<std::string>& images, int 
   return errors;
 }
 
+// What the lists of a data set name, over all parts and splits.
+class Lists {
+ public:
+  Lists(DatasetKind kind, const std::string& root, VerifyReport& report, const Problem& problem)
+      : kind_(kind), root_(root), report_(report), problem_(problem) {}
+
+  void read(int split) {
+    const size_t before = report_.problems;
+    for (const Split part : {Split::Train, Split::Test})
+      if (const auto data = read_part(part, split)) take(*data);
+    // What concerns both parts together.
+    if (report_.problems == before) read_part(Split::Both, split);
+  }
+
+  // Everything counted; the pictures' paths, ascending.
+  std::vector<std::string> finish() {
+    report_.identities = train_.size() + test_.size();
+    if (kind_ != DatasetKind::Llcm) {  // its training labels are no identities of the test
+      test_.insert(train_.begin(), train_.end());
+      report_.identities = test_.size();
+    }
+    std::vector<std::string> paths;
+    for (const auto& [path, infrared] : images_) {
+      paths.push_back(path);
+      (infrared ? report_.infrared : report_.visible)++;
+    }
+    for (const std::string& note : notes_) report_.notes.push_back(note);
+    return paths;
+  }
+
+ private:
+  std::optional<Dataset> read_part(Split part, int split) {
+    try {
+      return read_dataset(kind_, root_, part, split);
+    } catch (const UserError& e) {
+      if (said_.insert(e.what()).second) {
+        report_.problems++;
+        problem_(e.what());
+      }
+      return std::nullopt;
+    }
+  }
+
+  void take(const Dataset& data) {
+    for (const auto* images : {&data.train, &data.test})
+      for (const ImageRecord& image : *images) {
+        (images == &data.train ? train_ : test_).insert(image.identity);
+        images_.emplace((fs::path(data.root) / image.path).string(), image.infrared);
+      }
+    notes_.insert(data.notes.begin(), data.notes.end());
+  }
+
+  const DatasetKind kind_;
+  const std::string& root_;
+  VerifyReport& report_;
+  const Problem& problem_;
+  std::map<std::string, bool> images_;  // path -> infrared
+  std::set<int> train_, test_;
+  std::set<std::string> said_, notes_;
+};
+
+bool has_list(const std::string& root, const std::string& relative) {
+  std::error_code error;
+  return fs::exists(fs::path(root) / relative, error);
+}
+
+bool has_lists_of(const std::string& root, int split) {
+  for (const bool train : {true, false})
+    for (const bool infrared : {true, false})
+      if (has_list(root, regdb_list(train, infrared, split))) return true;
+  return false;
+}
+
+std::vector<std::string> read_lists(DatasetKind kind, const std::string& root, VerifyReport& report,
+                                    const Problem& problem) {
+  if (kind != DatasetKind::Csv) require_folder(root, "the data set");
+  Lists lists(kind, root, report, problem);
+  if (kind == DatasetKind::RegDb) {
+    std::vector<std::string> absent;
+    for (int split = 1; split <= kRegDbSplits; split++) {
+      if (has_lists_of(root, split))
+        lists.read(split);
+      else
+        absent.push_back(std::to_string(split));
+    }
+    if (absent.size() == kRegDbSplits) fail("{}: no list of any split, such as {}", root, regdb_list(true, false, 1));
+    if (!absent.empty()) report.notes.push_back("no lists in idx/ for the splits " + join(absent));
+  } else {
+    lists.read(1);
+  }
+  return lists.finish();
+}
+
 }  // namespace
 
-VerifyReport verify_sysu(const std::string& root, const std::string& trial_file, int threads, const Problem& problem) {
-  const std::vector<int> test = read_sysu_test_ids(root);
-  const fs::path exp = fs::path(root) / "exp";
-  std::vector<std::pair<std::string, std::vector<int>>> lists;
-  for (const char* name : {"train_id.txt", "val_id.txt"}) lists.emplace_back(name, read_id_list((exp / name).string()));
-  lists.emplace_back("test_id.txt", test);
-  const TrialFile trials = read_trial_file(find_trial_file(root, trial_file));
-
+VerifyReport verify_dataset(DatasetKind kind, const std::string& root, const std::string& trial_file, int threads,
+                            const Problem& problem) {
+  if (!trial_file.empty() && kind != DatasetKind::Sysu)
+    fail("--trials: only sysu has a trial file, this data set is {}", name_of(kind));
   VerifyReport report;
-  const auto tell = [&](const std::string& text) {
-    report.problems++;
-    problem(text);
-  };
-  Scan scan;
-  for (int camera = 1; camera <= kSysuCameras; camera++) scan_camera(root, camera, scan, report, problem);
-  std::set<int> found, listed;
-  for (const auto& [key, names] : scan.names) found.insert(key.second);
-  report.identities = found.size();
-  for (const auto& [name, ids] : lists)
-    for (int id : ids) {
-      const std::string path = (exp / name).string();
-      if (!found.count(id)) tell(fmt::format("{}: identity {} is listed, but there is no image of it", path, id));
-      if (!listed.insert(id).second) tell(fmt::format("{}: identity {} stands in another list too", path, id));
+  const std::vector<std::string> images = kind == DatasetKind::Sysu
+                                              ? verify_sysu_names(root, trial_file, report, problem)
+                                              : read_lists(kind, root, report, problem);
+  for (const std::string& error : decode_all(images, threads))
+    if (!error.empty()) {
+      report.problems++;
+      problem(error);
     }
-  if (report.infrared == 0) tell(fmt::format("{}: no infrared image (cameras 3 and 6)", root));
-  if (report.visible == 0) tell(fmt::format("{}: no visible image (cameras 1, 2, 4 and 5)", root));
-  compare_names(root, scan, trials, report, problem);
-  for (const std::string& error : decode_all(scan.images, threads))
-    if (!error.empty()) tell(error);
   return report;
+}
+
+DatasetKind find_dataset_kind(const std::string& root) {
+  std::error_code error;
+  const auto type = fs::status(root, error).type();
+  if (type == fs::file_type::not_found) fail("{}: no such folder (the data set)", root);
+  if (type != fs::file_type::directory || has_list(root, kManifestName)) return DatasetKind::Csv;
+  if (has_list(root, "idx/train_vis.txt") || has_list(root, "idx/test_id.txt")) return DatasetKind::Llcm;
+  for (int split = 1; split <= kRegDbSplits; split++)
+    if (has_lists_of(root, split)) return DatasetKind::RegDb;
+  if (has_list(root, "exp")) return DatasetKind::Sysu;
+  fail(
+      "{}: expected a data set: exp/ with lists of identities (sysu), idx/train_visible_1.txt (regdb), "
+      "idx/train_vis.txt (llcm) or {} (csv)",
+      root, kManifestName);
+}
+
+std::string published_counts(DatasetKind kind) {
+  switch (kind) {
+    case DatasetKind::Sysu:
+      return "SYSU-MM01: 491 identities, 30,071 visible and 15,792 infrared images";
+    case DatasetKind::RegDb:
+      return "RegDB: 412 identities, 4,120 visible and 4,120 infrared images";
+    case DatasetKind::Llcm:
+      return "LLCM: 713 training and 351 test identities";
+    case DatasetKind::Csv:
+      break;
+  }
+  return "";
 }
 
 }  // namespace mpanet

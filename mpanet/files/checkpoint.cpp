@@ -185,7 +185,7 @@ Checkpoint::Checkpoint(const std::string& path) : file_(path) {
 ModelConfig Checkpoint::embedding_model() const {
   ModelConfig model = model_;
   model.classes = 1;
-  model.mutual = model.triplet = model.center = false;
+  model.classification = model.mutual = model.triplet = model.center = false;
   return model;
 }
 

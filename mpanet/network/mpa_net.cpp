@@ -15,8 +15,10 @@ MpaNet::MpaNet(ParameterStore& store, const ModelConfig& config)
     visible_.emplace(ModalityClassifier{visible, store.add("visible_classifier_.weight", {k, d}, false)});
     infrared_.emplace(ModalityClassifier{infrared, store.add("infrared_classifier_.weight", {k, d}, false)});
   }
-  neck_.emplace(store, "bn_neck", d, true);
-  classifier_ = &store.add("classifier.weight", {k, d}, true);
+  // Without a classifier behind the neck no term reaches its weight: it keeps its value, as no gradient in PyTorch
+  // keeps a parameter from weight decay too. Its running statistics still move.
+  neck_.emplace(store, "bn_neck", d, TrainedParts{.weight = config.classification || config.mutual, .bias = false});
+  if (config.classification) classifier_ = &store.add("classifier.weight", {k, d}, true);
   if (config.center) centers_ = &store.add("center_loss.centers", {k, d}, true);
 }
 
@@ -61,9 +63,9 @@ MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const 
   if (config_.parts > 1) add("p-reg", separation_loss(context, masks), config_.weight_sep);
   if (config_.triplet) add("tri", triplet_loss(context, f, labels, config_.margin), 1);
   if (config_.center) add("cen", center_loss(context, f, labels, *centers_), 1);
-  add("cc", center_cluster_loss(context, f, labels, config_.margin), 1);
+  if (config_.center_cluster) add("cc", center_cluster_loss(context, f, labels, config_.margin), 1);
   const RealTensor g = batch_norm_1d(context, f, *neck_, Mode::Train);
-  add("ce", cross_entropy(context, linear(context, g, *classifier_), labels), 1);
+  if (config_.classification) add("ce", cross_entropy(context, linear(context, g, *classifier_), labels), 1);
   if (config_.mutual) add_mutual_terms(context, g, labels, infrared, state, terms, weighted);
   terms.emplace_back("total", weighted_sum(context, weighted));
   return terms;

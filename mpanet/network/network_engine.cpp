@@ -19,6 +19,7 @@ void check_config(const EngineConfig& config) {
   MPANET_CHECK(config.model.parts >= 0 && config.model.parts <= 8, "parts: expected 0..8, got {}", config.model.parts);
   MPANET_CHECK(config.model.mam >= 0 && config.model.mam <= 2, "mam: expected 0..2, got {}", config.model.mam);
   MPANET_CHECK(config.model.classes >= 1, "classes: expected 1 or more, got {}", config.model.classes);
+  MPANET_CHECK(config.train_batch == 0 || config.model.has_loss(), "expected a loss term, got none");
   MPANET_CHECK(config.train_batch == 0 || config.train_batch >= 2, "train_batch: expected 2 or more, got {}",
                config.train_batch);
 }

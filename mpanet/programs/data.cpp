@@ -19,6 +19,7 @@ namespace {
 
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-data";
+constexpr const char* kDatasetHelp = "sysu, regdb, llcm or csv; without it told by the lists that are there";
 
 // Warns when more threads are asked for than the CPU quota allows.
 void check_threads(int threads) {
@@ -53,21 +54,30 @@ int preprocess(const std::string& path, int height, int width, const std::string
   return 0;
 }
 
-int verify(const std::string& root, const std::string& trials, int threads) {
+DatasetKind chosen_kind(const std::string& name, const std::string& root) {
+  return name.empty() ? find_dataset_kind(root) : parse_dataset_kind(name);
+}
+
+int verify(const std::string& root, const std::string& kind_name, const std::string& trials, int threads) {
   check_threads(threads);
-  const VerifyReport report = verify_sysu(root, trials, threads, [](const std::string& line) { note(line); });
-  fmt::print("{}: {}, {} visible and {}", printable(root), counted(report.identities, "identity", "identities"),
-             report.visible, counted(report.infrared, "infrared image"));
+  const DatasetKind kind = chosen_kind(kind_name, root);
+  const VerifyReport report = verify_dataset(kind, root, trials, threads, [](const std::string& line) { note(line); });
+  fmt::print("{}: {}: {}, {} visible and {}", printable(root), name_of(kind),
+             counted(report.identities, "identity", "identities"), report.visible,
+             counted(report.infrared, "infrared image"));
   if (report.other_files > 0) fmt::print(", {} ignored", counted(report.other_files, "other file"));
   if (report.problems == 0)
-    fmt::print("; all decode, names equal the trial file's\n");
+    fmt::print("; all decode{}\n", report.names_compared ? ", names equal the trial file's" : "");
   else
     fmt::print("; {}\n", counted(report.problems, "problem"));
+  for (const std::string& line : report.notes) fmt::print("{}\n", printable(line));
+  if (const std::string published = published_counts(kind); !published.empty())
+    fmt::print("for comparison, {}\n", published);
   return report.problems == 0 ? 0 : 2;
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Makes, checks and looks at data sets in SYSU-MM01's layout.", kProgram);
+  CLI::App app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
 
@@ -95,13 +105,14 @@ int run(int argc, char** argv) {
   add_whole_number(*resize, "--width", width, 1, 8192, "pixels")->default_str("")->required();
   resize->add_option("--out", npy, "NumPy file: uint8 (height, width, 3), RGB")->required();
 
-  std::string root, trials;
+  std::string root, kind, trials;
   int threads = 0;
   auto* check = app.add_subcommand("verify",
-                                   "Decode every picture of a data set and compare the names with its "
-                                   "trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
+                                   "Read a data set's lists, decode every picture, and compare the names with "
+                                   "SYSU-MM01's trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
                                    "something.");
-  check->add_option("DIR", root, "the data set's folder, with cam1..cam6 and exp")->required();
+  check->add_option("DIR", root, "the data set's folder, or a CSV manifest")->required();
+  check->add_option("--dataset", kind, kDatasetHelp);
   check->add_option("--trials", trials,
                     "trial file; else exp/ and evaluation/data_split/ are searched for "
                     "rand_perm_cam.mat");
@@ -110,7 +121,7 @@ int run(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (make->parsed()) return synth(config, out, sheet);
   if (resize->parsed()) return preprocess(picture, height, width, npy);
-  return verify(root, trials, threads);
+  return verify(root, kind, trials, threads);
 }
 
 }  // namespace

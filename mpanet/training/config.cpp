@@ -111,6 +111,10 @@ void set_config(TrainConfig& config, const std::string& assignment) {
 void check_config(const TrainConfig& config, const std::string& source) {
   try {
     check_image_size(config.model);
+    if (!config.model.has_loss())
+      fail(
+          "the loss has no term left: expected one of center_cluster, classification, mutual_learning, triplet, center "
+          "or num_parts of 2 and more, with a weight above 0");
   } catch (const UserError& e) {
     fail("{}: {}", source, e.what());
   }

@@ -54,8 +54,8 @@ TrainConfig parse_config(std::string_view text, const std::string& source);
 // Applies "key=value" with the same checks. The value is JSON; a bare word is a string, and 80,120 is a list.
 void set_config(TrainConfig& config, const std::string& assignment);
 
-// Checks conditions on several keys, such as a picture size that the network allows. read_config() does not call it,
-// because --set may follow. UserError, which begins with `source` and names the keys.
+// Checks conditions on several keys: a picture size that the network allows, and a term of the loss that is left.
+// read_config() does not call it, because --set may follow. UserError, which begins with `source` and names the keys.
 void check_config(const TrainConfig& config, const std::string& source);
 
 // The whole configuration: as an indented file in the table's order, and as one line with sorted keys.

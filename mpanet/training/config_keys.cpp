@@ -174,6 +174,11 @@ std::vector<ConfigKey> network_keys() {
           "num_parts", [](C& c) -> int& { return c.model.parts; }, 0, 8,
           "pattern maps; 0: no pattern alignment (pattern_attention false in the authors' files)"),
       boolean(
+          "center_cluster", [](C& c) -> bool& { return c.model.center_cluster; }, "the center cluster loss (cc)"),
+      boolean(
+          "classification", [](C& c) -> bool& { return c.model.classification; },
+          "the identity classifier and its loss (ce)"),
+      boolean(
           "mutual_learning", [](C& c) -> bool& { return c.model.mutual; },
           "modality classifiers, their teachers and the mutual mean learning"),
       number(

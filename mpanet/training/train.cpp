@@ -260,6 +260,7 @@ void print_data(const Dataset& data, const IdentitySampler& sampler, const Train
                           counted(data.classes, "identity", "identities"), data.train.size() - infrared,
                           counted(infrared, "infrared image"), counted(sampler.epoch(1).size(), "batch", "batches"),
                           config.p_size, config.k_size));
+  for (const std::string& line : data.notes) say(stdout, "data: " + printable(line) + "\n");
   if (!sampler.skipped().empty())
     say(stdout, fmt::format("data: skipped {} without {} images of both modalities in any batch\n",
                             counted(sampler.skipped().size(), "identity", "identities"), config.k_size));

@@ -6,7 +6,7 @@ namespace {
 
 OpCase batch_norm_1d_case(const Shape& shape, Mode mode, bool frozen) {
   const auto make = [=](Inputs& in) -> Call {
-    BatchNorm& norm = in.keep<BatchNorm>(in.store(), "norm", static_cast<int>(shape[1]), frozen);
+    BatchNorm& norm = in.keep<BatchNorm>(in.store(), "norm", static_cast<int>(shape[1]), TrainedParts{true, !frozen});
     in.fill_parameters();
     const RealTensor f = in.values("f", shape, Draw::normal(2, 0.5));
     return [=, &norm, &context = in.context()] { return Outputs{{}, {batch_norm_1d(context, f, norm, mode)}}; };

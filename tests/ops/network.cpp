@@ -65,6 +65,10 @@ Cases checks() {
   middle.mam = 1;
   middle.drop_last_stride = false;
   cases.push_back(network_case("2 parts, one module, kept stride", middle, {0, 0, 1, 1}, {0, 1, 1, 1}));
+  ModelConfig modalities = tiny(32, 16);
+  modalities.mam = 0;
+  modalities.center_cluster = modalities.classification = false;
+  cases.push_back(network_case("no center cluster, no classification", modalities, {1, 1, 3, 3}, {1, 0, 1, 0}));
   return cases;
 }
 

@@ -117,6 +117,8 @@ Fixture read_fixture(const std::string& path, mpanet::Precision precision, mpane
     m.mutual = !c.at("no_mutual").get<bool>();
     m.triplet = c.value("triplet", false);
     m.center = c.value("center", false);
+    m.center_cluster = !c.value("no_center_cluster", false);
+    m.classification = !c.value("no_classification", false);
     m.margin = c.at("margin");
     f.engine.optimizer.weight_decay = c.at("weight_decay");
     f.engine.precision = precision;

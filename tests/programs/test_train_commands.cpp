@@ -118,12 +118,65 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     CHECK(unknown.wait() == 2);
     CHECK(unknown.err() ==
           "mpanet-train: --config \"sisu\": no such file; the configurations that come with the program "
-          "are demo, sysu\n");
+          "are demo, sysu, ablation/all, ablation/base, ablation/center_cluster, ablation/mam, ablation/mutual, "
+          "ablation/pam\n");
+    check_refused({kTrain, "--config", "ablation/mum", "--data", data_set(), "--out", folder / "run"},
+                  "--config \"ablation/mum\": no such file; the configurations that come with the program are demo, ");
+    check_refused({kTrain, "--config", "elsewhere/base.json", "--data", data_set(), "--out", folder / "run"},
+                  "elsewhere/base.json: cannot open: ");
     fs::rename(write_config(folder), folder / "sysu");
     check_pasted(folder.path(),
                  std::string(kTrain) + " --config sysu --data " + data_set() + " --out run --max-steps 0");
     fs::create_directory(folder / "demo");  // a folder of that name does not
     check_refused({kTrain, "--config", "demo", "--data", data_set(), "--out", folder / "other"}, "p_size: ");
+  }
+
+  TEST_CASE("the shipped ablations train, each with its own terms and parameters") {
+    const std::map<std::string, std::set<std::string>> terms = {
+        {"base", {"ce", "total"}},
+        {"mam", {"ce", "total"}},
+        {"pam", {"p-reg", "ce", "total"}},
+        {"mutual", {"ce", "ce-v", "ce-i", "KL", "total"}},
+        {"center_cluster", {"cc", "ce", "total"}},
+        {"all", {"p-reg", "cc", "ce", "ce-v", "ce-i", "KL", "total"}}};
+    TemporaryFolder folder;
+    for (const auto& [name, expected] : terms) {
+      CAPTURE(name);
+      const std::string run = folder / name;
+      check_works({kTrain, "--config", "ablation/" + name, "--data", data_set(), "--out", run, "--threads", "1",
+                   "--max-steps", "1", "--set", "depth=tiny", "image_size=32,16", "p_size=2", "k_size=2",
+                   "log_period=1"});
+      std::set<std::string> logged;
+      const nlohmann::json losses = log_lines(run).front()["losses"];
+      for (const auto& [term, value] : losses.items()) logged.insert(term);
+      CHECK(logged == expected);
+      const TensorFile file(run + "/last.safetensors");
+      CHECK((file.find("backbone.MAM3.channel_attention.0.weight") != nullptr) == (name == "mam" || name == "all"));
+      CHECK((file.find("spatial_attention.weight") != nullptr) == (name == "pam" || name == "all"));
+      CHECK((file.find("visible_classifier.weight") != nullptr) == (name == "mutual" || name == "all"));
+    }
+  }
+
+  TEST_CASE("classification off: no classifier in the checkpoint, which goes on and embeds; it stays off") {
+    TemporaryFolder folder;
+    const Arguments off = no_evaluation(
+        command(folder, "run", {"--set", "classification=false", "center_cluster=false", "--max-steps", "1"}));
+    check_works(off);
+    const std::string run = folder / "run";
+    const Arguments resume = {kTrain, "--out", run, "--resume", "--threads", "1", "--max-steps", "2"};
+    check_works(resume);
+    const Checkpoint checkpoint(run + "/last.safetensors");
+    CHECK(checkpoint.progression()->step == 2);
+    for (const char* name : {"classifier.weight", "optimizer.first.classifier.weight"})
+      CHECK(checkpoint.file().find(name) == nullptr);
+    CHECK(checkpoint.file().find("optimizer.first.visible_classifier.weight") != nullptr);
+    EngineConfig embeds;
+    embeds.model = checkpoint.embedding_model();
+    embeds.embed_batch = 1;
+    checkpoint.load_embedding(*make_engine(embeds));
+    Arguments on = resume;
+    on.insert(on.end(), {"--set", "classification=true"});
+    check_refused(on, "the run began with another classification, which cannot change when it goes on; a new run from");
   }
 }
 

@@ -34,6 +34,8 @@ TEST_CASE("sysu.json holds what the paper's authors trained with") {
   CHECK(c.model.drop_last_stride);
   CHECK(c.model.mam == 2);
   CHECK(c.model.parts == 6);
+  CHECK(c.model.center_cluster);
+  CHECK(c.model.classification);
   CHECK(c.model.mutual);
   CHECK(!c.model.triplet);
   CHECK(!c.model.center);
@@ -57,6 +59,33 @@ TEST_CASE("sysu.json holds what the paper's authors trained with") {
 }
 
 TEST_CASE("demo.json is valid") { check_config(read_config(SOURCE_DIR "/mpanet/configs/demo.json"), "demo.json"); }
+
+TEST_CASE("the ablations are sysu.json but for the parts that their names leave out") {
+  const std::string folder = SOURCE_DIR "/mpanet/configs/";
+  const TrainConfig whole = read_config(folder + "sysu.json");
+  const auto differing = [&](const std::string& name) {
+    const auto paths = fixed_differences(whole, read_config(folder + "ablation/" + name + ".json"));
+    return std::set<std::string>(paths.begin(), paths.end());
+  };
+  const std::set<std::string> parts = {"modality_attention", "num_parts", "center_cluster", "mutual_learning"};
+  const auto but = [&](const std::string& kept) {
+    std::set<std::string> others = parts;
+    CHECK(others.erase(kept) == 1);
+    return others;
+  };
+  CHECK(differing("base") == parts);
+  CHECK(differing("mam") == but("modality_attention"));
+  CHECK(differing("pam") == but("num_parts"));
+  CHECK(differing("mutual") == but("mutual_learning"));
+  CHECK(differing("center_cluster") == but("center_cluster"));
+  CHECK(differing("all").empty());
+  const TrainConfig base = read_config(folder + "ablation/base.json");
+  CHECK(base.model.mam == 0);
+  CHECK(base.model.parts == 0);
+  CHECK(!base.model.center_cluster);
+  CHECK(!base.model.mutual);
+  CHECK(base.model.classification);
+}
 
 TEST_CASE("rates and evaluations by epoch") {
   const TrainConfig c;
@@ -176,16 +205,39 @@ TEST_CASE("sizes the network cannot take") {
   CHECK(message.find("16") != message.npos);
 }
 
+TEST_CASE("at least one term of the loss is left") {
+  TrainConfig c;
+  for (const char* off : {"center_cluster=false", "classification=false", "mutual_learning=false"}) set_config(c, off);
+  check_config(c, "c.json");  // p-reg
+  TrainConfig no_weight = c;
+  for (const char* assignment : {"weight_sep=0", "mutual_learning=true", "weight_sid=0", "weight_KL=0"})
+    set_config(no_weight, assignment);
+  set_config(c, "num_parts=1");
+  for (const TrainConfig& none : {c, no_weight})
+    CHECK(error_of([&] { check_config(none, "c.json"); }) ==
+          "c.json: the loss has no term left: expected one of center_cluster, classification, mutual_learning, "
+          "triplet, center or num_parts of 2 and more, with a weight above 0");
+  for (const char* on : {"center_cluster=true", "classification=true", "mutual_learning=true", "triplet=true",
+                         "center=true", "num_parts=2"}) {
+    TrainConfig one = c;
+    set_config(one, on);
+    check_config(one, "c.json");
+  }
+}
+
 TEST_CASE("what is written reads back, in the file and in one line") {
   TrainConfig c;
   for (const char* assignment :
        {"depth=tiny", "image_size=144,72", "lr=0.1", "wd=0.001", "lr_step=7", "seed=9223372036854775807",
-        "precision=f64", "data.cache_mib=12", "weight_KL=0.30000000000000004", "num_parts=0"})
+        "precision=f64", "data.cache_mib=12", "weight_KL=0.30000000000000004", "num_parts=0", "center_cluster=false",
+        "classification=false"})
     set_config(c, assignment);
   for (const std::string& text : {config_file_text(c), config_line(c)}) {
     const TrainConfig back = parse_config(text, "written");
     CHECK(config_line(back) == config_line(c));
     CHECK(back.seed == 9223372036854775807u);
+    CHECK(!back.model.center_cluster);
+    CHECK(!back.model.classification);
     CHECK(back.model.weight_kl == 0.30000000000000004);
     CHECK(back.precision == Precision::f64);
   }

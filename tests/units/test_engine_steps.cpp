@@ -1,5 +1,6 @@
 // Training steps through mpanet/network/engine.h: optimisers, teachers, statistics, hard batches; in both precisions.
 #include <algorithm>
+#include <set>
 
 #include "core/base/error.h"
 #include "tests/support/engine_helpers.h"
@@ -225,6 +226,66 @@ TEST_CASE("loss terms in the reference's order, the total their weighted sum") {
   CHECK(term("total") == doctest::Approx(0.3 * term("p-reg") + term("tri") + term("cen") + term("cc") + term("ce") +
                                          2 * 0.7 * (term("ce-v") + term("ce-i")) + 1.9 * term("KL"))
                              .epsilon(1e-13));
+}
+
+TEST_CASE("each term alone: no other term, no parameter of the others, and the total is finite and trains") {
+  const std::set<std::string> classifier = {"classifier.weight"}, centers = {"center_loss.centers"},
+                              modalities = {"visible_classifier.weight", "infrared_classifier.weight",
+                                            "visible_classifier_.weight", "infrared_classifier_.weight"};
+  struct Alone {
+    const char* name;
+    bool ModelConfig::*part;  // null: p-reg
+    std::vector<std::string> terms;
+    std::set<std::string> heads;
+  };
+  const Alone cases[] = {{"p-reg", nullptr, {"p-reg", "total"}, {}},
+                         {"cc", &ModelConfig::center_cluster, {"cc", "total"}, {}},
+                         {"ce", &ModelConfig::classification, {"ce", "total"}, classifier},
+                         {"mutual", &ModelConfig::mutual, {"ce-v", "ce-i", "KL", "total"}, modalities},
+                         {"tri", &ModelConfig::triplet, {"tri", "total"}, {}},
+                         {"cen", &ModelConfig::center, {"cen", "total"}, centers}};
+  for (const Alone& alone : cases) {
+    CAPTURE(alone.name);
+    EngineConfig config = tiny(Precision::f64);
+    ModelConfig& m = config.model;
+    m.center_cluster = m.classification = m.mutual = m.triplet = m.center = false;
+    m.margin = 50;  // features of random pictures lie far apart; the hinges are active
+    if (alone.part != nullptr) m.parts = 0, m.*alone.part = true;
+    const auto engine = make_engine(config);
+    engine->initialize(1);
+    const auto before = snapshot(*engine);
+    engine->step(make_batch(m, 4, 0), 1e-3, 1);
+    std::vector<std::string> terms;
+    for (const auto& [name, value] : engine->result().losses) {
+      terms.push_back(name);
+      CHECK_MESSAGE(value > 0, name);
+    }
+    // The teachers equal the live classifiers at first, and KL compares those of two modalities: it is above 0 too.
+    CHECK(terms == alone.terms);
+    std::set<std::string> heads;
+    for (const TensorInfo& info : engine->tensors()) {
+      CAPTURE(info.name);
+      if (info.name.find("classifier") != std::string::npos || info.name.starts_with("center_loss"))
+        heads.insert(info.name);
+      else if (info.trainable || info.name.find("running_") != std::string::npos)
+        CHECK(read(*engine, info.name) != before.at(info.name));
+      // No term reaches the neck without a classifier: not even weight decay moves it, and it has no optimiser state.
+      const bool classified = alone.part == &ModelConfig::classification || alone.part == &ModelConfig::mutual;
+      if (info.name == "bn_neck.weight") CHECK(info.trainable == classified);
+      if (info.name == "bn_neck.weight" && !classified) CHECK(read(*engine, info.name) == before.at(info.name));
+    }
+    CHECK(heads == alone.heads);
+  }
+}
+
+TEST_CASE("no term at all is no engine for training, but one for embeddings") {
+  EngineConfig config = tiny(Precision::f32);
+  ModelConfig& m = config.model;
+  m.center_cluster = m.classification = m.mutual = false;
+  m.parts = 1;
+  CHECK_THROWS_WITH_AS(make_engine(config), doctest::Contains("expected a loss term, got none"), CheckError);
+  config.train_batch = 0;
+  CHECK(embed(*make_engine(config), make_batch(m, 4, 0)).size() == 4 * 2 * 128);
 }
 
 }  // namespace

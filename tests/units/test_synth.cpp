@@ -14,6 +14,7 @@
 #include "data/sets/dataset.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
+#include "data/sets/text_list.h"
 #include "data/synth/synth.h"
 #include "data/synth/synth_scene.h"
 #include "tests/support/temporary_folder.h"

@@ -6,7 +6,9 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "data/sets/dataset.h"
+#include "data/sets/picture_names.h"
 #include "data/sets/sysu.h"
+#include "data/sets/text_list.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text.h"
 
@@ -53,9 +55,12 @@ TEST_CASE("training is train then val by position, test by ascending path") {
   folder.image("cam4/0011/0001.jpg");  // in no list
   folder.image("cam3/0009/notes.txt");
   folder.image("cam3/0009/._0001.jpg");
+  fs::create_directory(folder / "cam3/0009/folder.jpg");
   const Dataset data = read_dataset(parse_dataset_kind("sysu"), folder.path());
   CHECK(data.root == folder.path());
   CHECK(data.classes == 3);
+  CHECK(data.notes ==
+        std::vector<std::string>{"left aside 3 entries that are no pictures, the first is cam3/0009/._0001.jpg"});
   const std::vector<ImageRecord> train{{"cam1/0009/0001.jpg", 9, 1, false, 0}, {"cam3/0009/0001.jpg", 9, 3, true, 0},
                                        {"cam3/0009/0002.jpg", 9, 3, true, 0},  {"cam6/0009/0001.jpg", 9, 6, true, 0},
                                        {"cam1/0002/0001.jpg", 2, 1, false, 1}, {"cam6/0002/0001.jpg", 2, 6, true, 1},
@@ -90,9 +95,15 @@ TEST_CASE("lists of identities") {
   CHECK(read("3,1,2") == std::vector<int>{3, 1, 2});
   CHECK(read(" 3, 0012 ,2\r\n") == std::vector<int>{3, 12, 2});
   CHECK(read("4,5,\n") == std::vector<int>{4, 5});
-  CHECK(has(refused("1,2,x\n"), path + ": expected one line of comma-separated identities 1..9999, got \"x\""));
-  CHECK(has(refused("1,2\n3,4\n"), "got \"2\\n3\""));
-  CHECK(has(refused(""), "got \"\""));
+  CHECK(read("\xef\xbb\xbf\r\n\n 3,1\r\n\r\n") == std::vector<int>{3, 1});
+  CHECK(has(refused("1,2,x\n"), path + " line 1: expected one line of comma-separated identities 1..9999, got \"x\""));
+  CHECK(has(refused("\n1,2\n\n3,4\n"), path + " line 4: expected one line of comma-separated identities, got another"));
+  CHECK(has(refused(""), path + ": expected one line of comma-separated identities 1..9999, got none"));
+  CHECK(has(refused(std::string("1,\0", 3) + "2"), path + " line 1: expected text, got a NUL byte"));
+  CHECK(has(refused("\xff\xfe"
+                    "1,2"),
+            "got UTF-16"));
+  CHECK(has(refused("1,2,,"), "got \"\""));
   CHECK(has(refused("1,,2"), "got \"\""));
   CHECK(has(refused("1,0"), "got \"0\""));
   CHECK(has(refused("-1"), "got \"-1\""));
@@ -122,7 +133,7 @@ TEST_CASE("missing folder, list, image, modality: one line that names it") {
     fs::remove_all(folder / "cam1/0005");
     CHECK(refusal(folder.path()).empty());  // one camera is enough
     fs::remove_all(folder / "cam6/0005");
-    CHECK(has(refusal(folder.path()), "identity 5 is listed, but there is no image cam1..cam6/0005/*.jpg"));
+    CHECK(has(refusal(folder.path()), "identity 5 is listed, but there is no picture in cam1..cam6/0005"));
     CHECK(refusal(folder.path(), Split::Test).empty());
   }
   {
@@ -134,11 +145,11 @@ TEST_CASE("missing folder, list, image, modality: one line that names it") {
   {
     Folder folder;
     fs::remove_all(folder / "cam6");
-    CHECK(has(refusal(folder.path()), "no infrared training image (cameras 3 and 6)"));
+    CHECK(has(refusal(folder.path()), "no infrared training image"));
     CHECK(has(refusal(folder.path(), Split::Test), "no infrared test image"));
     Folder other;
     fs::remove_all(other / "cam1");
-    CHECK(has(refusal(other.path()), "no visible training image (cameras 1, 2, 4 and 5)"));
+    CHECK(has(refusal(other.path()), "no visible training image"));
   }
   {
     Folder folder;
@@ -179,6 +190,38 @@ TEST_CASE("the test images from the trial file alone") {
 }
 
 TEST_CASE("kinds of data sets") {
-  CHECK(parse_dataset_kind("sysu") == DatasetKind::Sysu);
-  CHECK(has(error_of([] { parse_dataset_kind("sisu"); }), "expected sysu, got \"sisu\""));
+  for (const DatasetKind kind : kDatasetKinds) CHECK(parse_dataset_kind(name_of(kind)) == kind);
+  CHECK(has(error_of([] { parse_dataset_kind("sisu"); }), "expected one of sysu, regdb, llcm, csv, got \"sisu\""));
+}
+
+TEST_CASE("which files are pictures") {
+  for (const char* name : {"0001.jpg", "0001.JPG", "a.JpEg", "b.png", "c.BMP", "d.e.jpg", "\xe4\xff.jpeg", "x y.Png"})
+    CHECK_MESSAGE(is_picture_name(name), name);
+  for (const char* name :
+       {".jpg", ".hidden.jpg", "._0001.jpg", "0001", "0001.jpgx", "0001.gif", "Thumbs.db", "jpg", ""})
+    CHECK_MESSAGE(!is_picture_name(name), name);
+}
+
+TEST_CASE("pictures in any format, links too") {
+  Folder folder;
+  for (const char* name : {"0002.JPG", "0003.jpeg", "0004.PNG", "0005.bmp", "\xff\xfe.jpg"})
+    folder.image(std::string("cam2/0007/") + name);
+  fs::create_symlink("0002.JPG", folder / "cam2/0007/0006.jpg");
+  fs::create_symlink("nowhere", folder / "cam2/0007/0007.jpg");  // a missing picture, not one to be skipped
+  const Dataset data = read_dataset(DatasetKind::Sysu, folder.path(), Split::Test);
+  CHECK(data.test.size() == 4 + 7);
+  CHECK(data.notes.empty());
+  CHECK(has(error_of([&] { check_pictures(data, data.test); }),
+            "cam2/0007/0007.jpg: no such picture (1 of the 11 that the data set lists are missing)"));
+}
+
+TEST_CASE("no identity in both modalities") {
+  Folder folder;
+  for (int id : {9, 2}) fs::remove_all(folder / fmt::format("cam1/{:04d}", id));
+  fs::remove_all(folder / "cam6/0005");
+  CHECK(has(refusal(folder.path()), "no training identity has both visible and infrared images"));
+  CHECK(refusal(folder.path(), Split::Test).empty());
+  fs::remove_all(folder / "cam1/0007");
+  fs::remove_all(folder / "cam6/0003");
+  CHECK(has(refusal(folder.path(), Split::Test), "no identity of the infrared test images is among the visible ones"));
 }

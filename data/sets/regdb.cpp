@@ -1,0 +1,106 @@
+#include "data/sets/regdb.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <unordered_map>
+
+#include "core/base/error.h"
+#include "core/base/number.h"
+#include "data/sets/picture_names.h"
+#include "data/sets/reader_checks.h"
+#include "data/sets/text_list.h"
+
+namespace mpanet {
+namespace fs = std::filesystem;
+namespace {
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+// Reads the lists of one part, which have to agree with each other.
+class PartReader {
+ public:
+  PartReader(const std::string& root, bool train, int split) : root_(root), train_(train), split_(split) {}
+
+  std::vector<ImageRecord> read() {
+    for (const bool infrared : {false, true}) read_list(infrared);
+    return std::move(images_);
+  }
+
+ private:
+  void read_list(bool infrared) {
+    const std::string list = (fs::path(root_) / regdb_list(train_, infrared, split_)).string();
+    for (const LabelledPath& entry : read_labelled_paths(list)) {
+      const std::string where = at_line(list, entry.line);
+      check_folder(entry.path, infrared, where);
+      if (const auto [first, fresh] = places_.emplace(entry.path, where); !fresh)
+        fail("{}: {} stands in {} already", where, quote(entry.path), first->second);
+      const int identity = identity_of(entry.path, where);
+      check_label(identity, entry.label, where);
+      images_.push_back({entry.path, identity, infrared ? kRegDbThermalCamera : kRegDbVisibleCamera, infrared});
+    }
+  }
+
+  // A list of one modality that holds the other's pictures would be trained on without a sign.
+  static void check_folder(const std::string& path, bool infrared, const std::string& where) {
+    const std::string folder = lower(path.substr(0, path.find('/')));
+    if (folder == (infrared ? "visible" : "thermal"))
+      fail("{}: expected a {} picture, got {}", where, infrared ? "thermal" : "visible", quote(path));
+  }
+
+  static int identity_of(const std::string& path, const std::string& where) {
+    const std::string folder = fs::path(path).parent_path().filename().string();
+    const auto identity = parse_whole<int>(folder);
+    if (!identity || *identity < 0 || *identity > 999999)
+      fail("{}: expected the identity's number as the name of the picture's folder, got {}", where, quote(path));
+    return *identity;
+  }
+
+  void check_label(int identity, int label, const std::string& where) {
+    const auto of_identity = labels_.emplace(identity, label).first->second;
+    const auto of_label = identities_.emplace(label, identity).first->second;
+    if (of_identity != label)
+      fail("{}: expected the label {} for identity {} as in the lines before, got {}", where, of_identity, identity,
+           label);
+    if (of_label != identity)
+      fail("{}: the label {} stands for identity {} in the lines before, here for {}", where, label, of_label,
+           identity);
+  }
+
+  const std::string root_;
+  const bool train_;
+  const int split_;
+  std::vector<ImageRecord> images_;
+  std::unordered_map<std::string, std::string> places_;  // path -> list and line
+  std::unordered_map<int, int> labels_, identities_;
+};
+
+}  // namespace
+
+std::string regdb_list(bool train, bool infrared, int split) {
+  return fmt::format("idx/{}_{}_{}.txt", train ? "train" : "test", infrared ? "thermal" : "visible", split);
+}
+
+Dataset read_regdb(const std::string& root, Split split, int regdb_split) {
+  require_folder(root, "the data set");
+  Dataset data;
+  data.root = root;
+  const std::string source = fmt::format("{}: split {}", root, regdb_split);
+  if (split != Split::Test) {
+    data.train = PartReader(root, true, regdb_split).read();
+    number_classes(data);
+    require_training_pairs(source, data.train);
+  }
+  if (split != Split::Train) {
+    data.test = PartReader(root, false, regdb_split).read();
+    require_test_pairs(source, data.test);
+  }
+  require_disjoint(source, data);
+  sort_images(data);
+  return data;
+}
+
+}  // namespace mpanet

@@ -1,0 +1,21 @@
+// RegDB on disk (docs/method.md, section 4): lists idx/{train,test}_{visible,thermal}_T.txt of the split T = 1..10 with
+// lines "relative/path label", pictures Visible/<identity>/*.bmp and Thermal/<identity>/*.bmp.
+#pragma once
+#include <string>
+
+#include "data/sets/dataset.h"
+
+namespace mpanet {
+
+// The evaluation's camera numbers.
+constexpr int kRegDbVisibleCamera = 2, kRegDbThermalCamera = 3;
+
+// idx/train_visible_1.txt
+std::string regdb_list(bool train, bool infrared, int split);
+
+// The identity is the number that the picture's folder is named after; classes are by ascending identity. The lists'
+// labels are checked, not used: within training and within the test one label stands for one identity. UserError with
+// the line's number: also for a picture of the other modality's folder, and one that stands in two lists.
+Dataset read_regdb(const std::string& root, Split split, int regdb_split);
+
+}  // namespace mpanet
