@@ -1,25 +1,28 @@
 // opcheck: every op and loss on a device against the cpu backend, in each precision.
 //
-// Each case runs forward and backward, the gradients once set and once added to numbers that are there, and every
-// result is compared twice: with the cpu backend in the same precision, and with the cpu backend in double on the same
-// inputs, which are rounded to the storage type before either sees them. Every tensor, parameter and workspace lies
-// between guard zones: they hold NaN, so that a read out of range shows in the result, and a write into them fails.
-// Then the case runs again, on the emulation in another order of warps and blocks each time: every run must give the
-// same bits.
+// Each case runs forward and backward, with gradients once set and once added to existing numbers. Inputs are rounded
+// to the storage type. Every result is compared with two references: the cpu backend in the same precision, and the cpu
+// backend in double on the same inputs. Every tensor, parameter and workspace lies between guard zones of NaN: a read
+// out of range shows in the result, and a write out of range is found. Then the case runs again, under the emulation
+// with another order of warps and blocks each time. Every run must give the same bits.
 //
-// What a result may differ from its truth t by, u being half the distance of two neighbours (2^-8 in bf16, 2^-11 in
-// f16, 2^-24 in float, 2^-53 in double), rms the root mean square of the whole tensor:
-//   u_storage |t|               for the one rounding of what is stored
-//   64 u_real (|t| + rms)       sums of hundreds of terms in another order, exp and log a few u off
-//   4 b u_storage (|t| + rms)   for each of the b tensors that the op itself rounds on its way (OpCase::between)
-// the last two times OpCase::harder. Compared with the same precision, where both sides round, twice that. The norm of
-// all differences must stay within 0.6 of the norm of what is allowed when there are 64 or more: roundings are spread,
-// faults are not. Where a ReLU follows a rounding, single elements lie on the other side of its kink than in double:
-// about b u_storage of all, each off by as much as t. Where that is more than one in a million only the norm is
-// compared with double's, and allowed 2 sqrt(b u_storage); after ten roundings and more with the same
-// precision's, too, which rounds nearly everything alike, and allowed a third of that.
-// Where even that would be more than 0.7, a whole network in bf16, gradients are compared with the same precision
-// alone.
+// Let t be the reference, rms the root mean square of its tensor, u the unit roundoff (2^-8 in bf16, 2^-11 in f16,
+// 2^-24 in float, 2^-53 in double), b OpCase::intermediate_roundings and f OpCase::tolerance_factor. The bound of an
+// element's error is the sum of
+//   u_storage |t|                   if the result is stored: its rounding
+//   64 f u_real (|t| + rms)         sums of hundreds of terms in another order; exp and log are wrong by a few u
+//   4 b f u_storage (|t| + rms)     the roundings of intermediate tensors
+// and twice this sum against the same precision, because both results are rounded. The norm of all errors is compared
+// with the norm of the bounds too, times 0.6 for 64 or more elements: roundings are spread out, a fault is not.
+//
+// A ReLU after a rounding is on the other side of its kink for about b u_storage of all elements, and each of these is
+// wrong by up to t. If b u_storage > 1e-6 elements are therefore not compared, and the norm of all errors, relative to
+// the norm of the reference, has another bound:
+//
+//   reference        if                           bound
+//   double           b >= 1                       2 sqrt(b u_storage)
+//   same precision   b >= 10                      a third of that, because both round nearly everything equally
+//   double           2 sqrt(b u_storage) > 0.7    gradients are not compared (a whole network in bf16)
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -43,13 +46,13 @@ double norm(const std::vector<double>& values) {
   return std::sqrt(sum);
 }
 
-// How far apart a tensor and its truth may lie.
+// The bound of the difference between a tensor and its reference.
 class Allowed {
  public:
   Allowed(const OpPrecision& p, const OpName& op, const OpTensor& truth, double sides)
       : p_(p),
-        between_(op.between),
-        harder_(op.harder),
+        intermediate_roundings_(op.intermediate_roundings),
+        tolerance_factor_(op.tolerance_factor),
         stored_(truth.stored),
         sides_(sides),
         rms_(norm(truth.values) / std::sqrt(static_cast<double>(truth.values.size()))) {}
@@ -57,21 +60,21 @@ class Allowed {
   double at(double truth) const {
     const double size = std::fabs(truth) + rms_;
     return sides_ * ((stored_ ? p_.storage_unit * std::max(std::fabs(truth), p_.storage_smallest) : 0) +
-                     harder_ * (64 * p_.real_unit + 4 * between_ * p_.storage_unit) * size);
+                     tolerance_factor_ * (64 * p_.real_unit + 4 * intermediate_roundings_ * p_.storage_unit) * size);
   }
 
  private:
   const OpPrecision& p_;
-  int between_;
-  double harder_;
+  int intermediate_roundings_;
+  double tolerance_factor_;
   bool stored_;
   double sides_, rms_;
 };
 
-// What the norm may be off by where elements may lie on the other side of a kink; 0: none does.
+// The relative bound of the norm of errors if elements may be on the other side of a kink; 0 if none may.
 double kink(const OpPrecision& p, const OpName& op, int least) {
-  const double share = op.between * p.storage_unit;
-  return op.between >= least && share > 1e-6 ? 2 * std::sqrt(share) : 0;
+  const double fraction = op.intermediate_roundings * p.storage_unit;  // of the elements
+  return op.intermediate_roundings >= least && fraction > 1e-6 ? 2 * std::sqrt(fraction) : 0;
 }
 
 // Compares one tensor element by element and as a whole.
@@ -106,11 +109,11 @@ struct Options {
 };
 
 struct Verdict {
-  Worst same, exact;  // against the same precision, against double
+  Worst same, exact;  // against the same precision, and against double
   std::string failure;
 };
 
-// First place where the bits differ; empty: none.
+// The first element whose bits differ, as text; empty if there is none.
 std::string first_difference(const OpResults& a, const OpResults& b) {
   for (size_t t = 0; t < a.size(); t++)
     for (size_t i = 0; i < a[t].values.size(); i++)
@@ -119,10 +122,10 @@ std::string first_difference(const OpResults& a, const OpResults& b) {
   return {};
 }
 
-Verdict check(const OpPrecision& p, size_t place, const OpName& op, const Options& o) {
+Verdict check(const OpPrecision& p, size_t index, const OpName& op, const Options& o) {
   Verdict verdict;
   const auto run = [&](const OpPrecision& precision, Device device) {
-    return precision.run(place, device, p.rounding, o.guards);
+    return precision.run(index, device, p.rounding, o.guards);
   };
   try {
     simt::set_seed(0);
@@ -142,8 +145,8 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, const Option
     }
     for (const Worst& worst : {verdict.same, verdict.exact})
       if (!worst.within() && verdict.failure.empty()) verdict.failure = worst.where;
-    // A whole network takes its time, and each of its kernels has cases of its own.
-    const int runs = op.between < 10 ? o.seeds : std::min(o.seeds, 3);
+    // A whole network is slow, and each of its kernels has cases of its own: fewer runs.
+    const int runs = op.intermediate_roundings < 10 ? o.seeds : std::min(o.seeds, 3);
     for (int seed = 1; seed < runs && verdict.failure.empty(); seed++) {
       simt::set_seed(static_cast<uint32_t>(seed));
       const std::string difference = first_difference(got, run(p, o.device));
@@ -158,7 +161,7 @@ Verdict check(const OpPrecision& p, size_t place, const OpName& op, const Option
 int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Options& o) {
   const std::vector<OpName> all = p.names();
   int failed = 0;
-  fmt::print("{} on {}, {} run{} of each case: worst share of the tolerance against {}double\n", p.name,
+  fmt::print("{} on {}, {} run{} of each case: worst fraction of the tolerance against {}double\n", p.name,
              name_of(o.device), o.seeds, o.seeds == 1 ? "" : "s",
              o.device == Device(Backend::cpu) ? "" : "the cpu and ");
   for (size_t i = 0; i < chosen.size();) {
@@ -175,15 +178,15 @@ int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Opt
       failed++;
       fmt::print("FAILED {} {}: {}\n", op, name.shapes, verdict.failure);
     }
-    fmt::print("{:20} {:3} cases, cpu {:.2f}, double {:.2f} at {}\n", op, count, same.share, exact.share,
-               same.share > exact.share ? same.where : exact.where);
+    fmt::print("{:20} {:3} cases, cpu {:.2f}, double {:.2f} at {}\n", op, count, same.ratio, exact.ratio,
+               same.ratio > exact.ratio ? same.where : exact.where);
     std::fflush(stdout);
   }
   fmt::print("{} of {} cases failed\n", failed, chosen.size());
   return failed == 0 ? 0 : 1;
 }
 
-// The places of the cases that `filter` chooses, one op's together, in the order of its first.
+// The indices of the cases that `filter` selects, grouped by op, in the order of each op's first case.
 std::vector<size_t> choose(const std::vector<OpName>& all, const std::string& filter) {
   std::vector<size_t> chosen;
   for (size_t i = 0; i < all.size(); i++)

@@ -1,6 +1,6 @@
-// traincheck: some training steps on a device, on made-up pictures, beside the same ones
+// traincheck: compares training steps on a device, with random pictures, with the same steps
 //   of the cpu backend in double      loss terms after every step, parameters after the last, within a tolerance
-//   of the same device, unrecorded    all of them, the optimiser's state too, bit for bit (--against unrecorded)
+//   of the same device, unrecorded    all of these and the optimiser's state, bit for bit (--against unrecorded)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,12 +23,12 @@ struct Options {
   int steps = 3, batch = 8, height = 96, width = 48;
 };
 
-// Of the optimiser. Small: Adam's first steps are signs of gradients, and what rounding does to those must not grow.
+// Small, because Adam's first steps are signs of gradients, and rounding changes the signs of tiny ones.
 constexpr double kRate = 1e-5;
 
-// How far sums in another order, and storage's rounding, take a loss term after a few steps, relative to it (terms
-// below 0.1: to 0.1). Parameters are compared in f64 alone: Adam's first steps are signs of gradients, so elsewhere a
-// gradient near zero moves a parameter either way.
+// Bound of a loss term's relative error after a few steps (terms below 0.1: relative to 0.1), from sums in another
+// order and the rounding of storage. Parameters are compared in f64 only: Adam's first steps are signs of gradients, so
+// in other precisions a gradient near zero can change a parameter in either direction.
 double tolerance_of(Precision precision) {
   switch (precision) {
     case Precision::f64:
@@ -71,7 +71,7 @@ std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Opti
   return engine;
 }
 
-// Distance of two tensors over the length of the second.
+// Norm of the difference of two tensors / norm of the second.
 double distance(const Engine& got, const Engine& expected, const TensorInfo& tensor) {
   std::vector<double> a(static_cast<size_t>(tensor.count())), b(a.size());
   got.read(tensor.name, Slot::Value, a.data());
@@ -84,14 +84,14 @@ double distance(const Engine& got, const Engine& expected, const TensorInfo& ten
   return std::sqrt(gap / std::max(length, 1e-300));
 }
 
-// The worst difference so far; a NaN is worse than any.
+// The worst difference so far. NaN is worse than any number.
 struct Worst {
   double value = 0;
   std::string where = "nothing";
-  void take(double candidate, const std::string& place) {
+  void take(double candidate, const std::string& location) {
     if (candidate <= value) return;
     value = std::isnan(candidate) ? INFINITY : candidate;
-    where = place;
+    where = location;
   }
 };
 
@@ -109,7 +109,7 @@ int check_against_cpu(const Options& o, Device device, Precision precision) {
     for (size_t i = 0; i < expected.size(); i++)
       losses.take(std::abs(got.at(i).second - expected[i].second) / std::max(std::abs(expected[i].second), 0.1),
                   fmt::format("{} of step {}", expected[i].first, step + 1));
-    // f16 leaves out steps until its loss scale fits; the other follows.
+    // f16 skips steps until its loss scale fits; the reference skips the same ones.
     if (updated) truth->update(kRate);
   }
   if (precision == Precision::f64)
@@ -123,7 +123,7 @@ int check_against_cpu(const Options& o, Device device, Precision precision) {
   return same ? 0 : 1;
 }
 
-// What differs in its bits after the same steps, empty: nothing.
+// The first difference in bits after the same steps; empty if there is none.
 std::string first_difference(const Engine& a, const Engine& b) {
   for (const TensorInfo& tensor : a.tensors()) {
     for (const Slot slot : {Slot::Value, Slot::Gradient, Slot::First, Slot::Second}) {
@@ -150,11 +150,11 @@ int check_against_unrecorded(const Options& o, Device device, Precision precisio
     const Losses got = recorded->result().losses, expected = plain->result().losses;
     for (size_t i = 0; i < expected.size(); i++)
       if (std::memcmp(&got.at(i).second, &expected[i].second, sizeof(double)) != 0) different = expected[i].first;
-    // NaN equals NaN whatever was computed before.
+    // Two NaNs would be equal, so they prove nothing.
     if (!std::isfinite(expected.back().second)) different = "a total that is not finite";
   }
   if (different.empty()) different = first_difference(*recorded, *plain);
-  // The first step is never recorded, and f16 records anew when its loss scale has changed.
+  // The first step is not recorded, and f16 records again when its loss scale changes.
   const bool replayed = recorded->replays() == o.steps - 1 && plain->replays() == 0;
   if (different.empty() && !replayed)
     different = fmt::format("the number of replays ({}, {})", recorded->replays(), plain->replays());

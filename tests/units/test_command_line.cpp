@@ -1,4 +1,4 @@
-// Numbers on command lines: decimal, whole where they should be, in range, or refused.
+// Numbers on command lines: decimal, integers if required, in range, or refused.
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -15,7 +15,7 @@ struct Values {
   double seconds = 0.3;
 };
 
-// What the command line makes of the arguments; what is wrong with them in `error`.
+// The parsed arguments, or an error text in `error`.
 Values parse(const std::vector<std::string>& arguments, std::string* error = nullptr) {
   CLI::App app("about", "program");
   Values values;
