@@ -1,6 +1,7 @@
 // Configuration files: defaults, names, ranges, and errors with their texts.
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/base/error.h"
