@@ -30,7 +30,7 @@ constexpr struct {
                {Dtype::BF16, "BF16", 2},
                {Dtype::I64, "I64", 8}};
 
-// Through Narrow, since bfloat16 and float16 convert to float alone.
+// Converts to Narrow first, because bfloat16 and float16 convert only to float.
 template <class From, class Narrow = From>
 void widen(const std::vector<uint8_t>& raw, size_t count, double* out) {
   for (size_t i = 0; i < count; i++) {
