@@ -83,6 +83,12 @@ struct OpPrecision {
   }
 MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
 #undef DECLARE_OP_PRECISION
+// The f64 ops rounded where another precision stores (tests/support/rounded.h): its run() alone, on the cpu backend.
+// In programs that link op_cases_rounded.
+namespace rounded {
+extern const OpPrecision op_precision;
+void set_rounding(Rounding rounding);
+}  // namespace rounded
 
 // UserError when the program was built without it.
 inline const OpPrecision& op_precision_of(const std::string& name) {
