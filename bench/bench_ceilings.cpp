@@ -7,6 +7,7 @@
 #include "bench/stopwatch.h"
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
@@ -95,7 +96,7 @@ void run(Device device, const Options& o) {
 int bench_ceilings(int argc, char** argv) {
   Options o;
   std::string device_name = "auto", why;
-  CLI::App app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
+  CommandLine app("Measures what a device can do at best: copies and large matrix products", "bench-ceilings");
   app.add_option("--device", device_name, kDeviceHelp)->capture_default_str();
   add_whole_number(app, "--mebibytes", o.mebibytes, 1, 65536, "a copy's");
   add_whole_number(app, "--size", o.size, 16, 32768, "of the square matrices (8192; 3072 on a CPU)")->default_str("");

@@ -11,8 +11,11 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/temporary.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/loading/loader.h"
 
@@ -36,20 +39,6 @@ double cpu_seconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// A folder that goes away with the object.
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "bench-data-XXXXXX").string();
-    if (!mkdtemp(pattern.data())) fail("{}: cannot make a temporary folder", pattern);
-    path = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
-
 // A crop such as a detector cuts: about 300x130, smooth shapes, a sensor's noise, JPEG quality 90.
 Image draw_crop(uint32_t index) {
   Random random(1, Purpose::Test, 0, index);
@@ -68,10 +57,14 @@ Image draw_crop(uint32_t index) {
   return image;
 }
 
-std::vector<std::string> draw_crops(const fs::path& folder) {
+// In a folder of their own.
+std::vector<std::string> draw_crops(MadeFiles& made) {
+  const fs::path folder = fs::temp_directory_path() / temporary_name("bench-data");
+  if (!made.make_folder(folder.string())) fail("{}: cannot make the folder: it exists", folder.string());
   std::vector<std::string> paths;
   for (uint32_t i = 0; i < 256; i++) {
     paths.push_back((folder / fmt::format("{:04}.jpg", i)).string());
+    made.add_file(paths.back());
     write_jpeg(paths.back(), draw_crop(i), 90);
   }
   return paths;
@@ -158,17 +151,18 @@ void run(const Options& options) {
   std::tie(config.height, config.width) = *size;
   config.threads = options.threads;
   config.train = true;
-  TemporaryFolder folder;
+  MadeFiles made;  // goes away at the end
   const auto count = static_cast<size_t>(options.images);
-  const auto paths = options.data.empty() ? draw_crops(folder.path) : find_pictures(options.data, count);
+  const auto paths = options.data.empty() ? draw_crops(made) : find_pictures(options.data, count);
   time_stages(paths, config, std::min(paths.size(), count));  // files into the system's cache
   const Stages stages = time_stages(paths, config, count);
   const Rate rate = time_loader(paths, config, count);
 
   const auto share = [&](double seconds) { return seconds / stages.total(); };
-  fmt::print("{} images from {} files ({}) to {}x{}, training augmentation, {} thread{}\n", options.images,
-             paths.size(), options.data.empty() ? "drawn JPEG crops of about 300x130" : printable(options.data),
-             config.height, config.width, config.threads, config.threads == 1 ? "" : "s");
+  fmt::print("{} images from {} ({}) to {}x{}, training augmentation, {}\n", options.images,
+             counted(paths.size(), "file"),
+             options.data.empty() ? "drawn JPEG crops of about 300x130" : printable(options.data), config.height,
+             config.width, counted(config.threads, "thread"));
   fmt::print("{:.0f} images/s/core\n", rate.core);
   fmt::print("{:.0f} images/s\n", rate.wall);
   fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.decode), 1e6 * stages.decode);
@@ -193,7 +187,8 @@ void run(const Options& options) {
 
 int bench_data(int argc, char** argv) {
   Options options;
-  CLI::App app("Measures the loader: training pictures a second and core, and the shares of its stages.", "bench-data");
+  CommandLine app("Measures the loader: training pictures a second and core, and the shares of its stages.",
+                  "bench-data");
   app.add_option("--data", options.data, "folder with pictures, searched through (default: draws its own JPEG crops)");
   add_whole_number(app, "--threads", options.threads, 1, 256, "loader threads");
   app.add_option("--size", options.size, "HEIGHTxWIDTH of the network's input")->capture_default_str();

@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/sets/matfile.h"
 #include "mpanet/evaluation/ranking.h"
@@ -74,8 +75,9 @@ double time_product(const Embeddings& embeddings, const Sizes& sizes) {
 }
 
 void run(const Sizes& sizes, int repeat, OutputFile* json_file) {
-  fmt::print("{} queries, {} gallery images, {} numbers, {} identities, {} threads\n", sizes.queries, sizes.gallery,
-             sizes.dimension, sizes.identities, omp_get_max_threads());
+  fmt::print("{} queries, {} gallery images, {}, {}, {}\n", sizes.queries, sizes.gallery,
+             counted(sizes.dimension, "number"), counted(sizes.identities, "identity", "identities"),
+             counted(omp_get_max_threads(), "thread"));
   const EvaluationPlan plan = make_plan(sizes);
   const Embeddings embeddings = make_embeddings(plan, sizes);
   std::vector<double> products, evaluations;
@@ -104,7 +106,7 @@ int bench_eval(int argc, char** argv) {
   Sizes sizes;
   int repeat = 3, threads = 0;
   std::string json_path;
-  CLI::App app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
+  CommandLine app("The time of a whole SYSU-MM01 evaluation beside one matrix product of its size", "bench-eval");
   add_whole_number(app, "--queries", sizes.queries, 4, 1000000, "query images");
   add_whole_number(app, "--gallery", sizes.gallery, 4, 1000000, "gallery images");
   add_whole_number(app, "--dimension", sizes.dimension, 1, 1000000, "numbers in an embedding");

@@ -11,9 +11,11 @@
 #include "bench/op_report.h"
 #include "bench/pass_timer.h"
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 
 using namespace mpanet;
@@ -75,7 +77,7 @@ ordered_json rehearse(Device device, const std::string& precision, const Options
     for (const auto& [kernel, statistics] : context.take_profile()) kernels.push_back(kernel);
     json["passes"].push_back({{"op", all[place].op}, {"shape", all[place].shapes}, {"kernels", kernels}});
   }
-  fmt::print("{}: {} ops ran, none was timed\n", precision, places.size());
+  fmt::print("{}: {} ran, none was timed\n", precision, counted(places.size(), "op"));
   return json;
 }
 
@@ -102,13 +104,13 @@ void run(const Options& o) {
   if (rehearsal) sizes = kRehearsal;
   if (cpu) sizes.batch = 2;
   if (o.batch > 0) sizes.batch = o.batch;
-  fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {} rows\n", why, sizes.batch, sizes.height,
-             sizes.width, sizes.samples);
+  fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {}\n", why, sizes.batch, sizes.height,
+             sizes.width, counted(sizes.samples, "row"));
   if (rehearsal) fmt::print("a rehearsal at small sizes, nothing is timed\n");
   if (cpu && !rehearsal) {
     fmt::print("no GPU is timed here: these are the CPU backend's kernels, held against oneDNN and memcpy\n");
-    fmt::print("{} threads; in f32 with oneDNN the CPU backend's convolutions and products are oneDNN's own\n",
-               omp_get_max_threads());
+    fmt::print("{}; in f32 with oneDNN the CPU backend's convolutions and products are oneDNN's own\n",
+               counted(omp_get_max_threads(), "thread"));
   }
   ordered_json json = {{"device", name_of(device)},       {"timed", !rehearsal},  {"batch", sizes.batch},
                        {"height", sizes.height},          {"width", sizes.width}, {"samples", sizes.samples},
@@ -124,11 +126,11 @@ void run(const Options& o) {
 
 int bench_kernels(int argc, char** argv) {
   Options o;
-  CLI::App app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
+  CommandLine app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", o.precisions, "f64, f32, bf16, f16, or several: f32,bf16")
       ->delimiter(',')
-      ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
+      ->one_of({"f64", "f32", "bf16", "f16"})
       ->capture_default_str();
   app.add_option("--filter", o.filter, "only ops whose name or shape holds this");
   add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")

@@ -9,11 +9,13 @@
 
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
@@ -134,10 +136,10 @@ void print_profile(const Result& r) {
 void run(const Options& o) {
   const auto json_file = output_for_later(o.json_path);
   fmt::print(
-      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {} threads; median of {} steps after {} that {} not "
+      "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {}; median of {} after {} that {} not "
       "counted\n",
       o.what == "train" ? "training step" : "embedding", o.model.depth, o.batch, o.size, o.precision, name_of(o.device),
-      o.threads, o.steps, warm_up(o), warm_up(o) == 1 ? "is" : "are");
+      counted(o.threads, "thread"), counted(o.steps, "step"), warm_up(o), warm_up(o) == 1 ? "is" : "are");
   const Result r = measure(o);
   const bool cpu = o.device.backend == Backend::cpu;
   const double gflops = r.flops * 1e-9 / r.seconds, product = cpu ? product_gflops() : 0;
@@ -176,8 +178,8 @@ void run(const Options& o) {
 
 int bench_step(int argc, char** argv) {
   Options o;
-  CLI::App app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
-  app.add_option("--what", o.what, "train or embed")->check(CLI::IsMember({"train", "embed"}))->capture_default_str();
+  CommandLine app("Times MPANet's training step or embedding on made-up pictures", "bench-step");
+  app.add_option("--what", o.what, "train or embed")->one_of({"train", "embed"})->capture_default_str();
   add_whole_number(app, "--batch", o.batch, 2, 4096, "pictures a step");
   app.add_option("--size", o.size, "pictures' HEIGHTxWIDTH")->capture_default_str();
   app.add_option("--depth", o.model.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();

@@ -1,7 +1,7 @@
 // What bench-kernels says: a table while it runs, and a JSON file.
 #pragma once
 #include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>

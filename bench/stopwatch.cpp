@@ -12,6 +12,7 @@
 #  include "bench/cuda_bench.h"
 #endif
 #include "bench/yardstick.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace {
@@ -53,7 +54,7 @@ double measured_product_flops() {
 
 DeviceRates cpu_rates(const std::string& precision) {
   DeviceRates rates;
-  rates.name = fmt::format("CPU, {} threads", omp_get_max_threads());
+  rates.name = fmt::format("CPU, {}", counted(omp_get_max_threads(), "thread"));
   const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
   rates.cache = cache > 0 ? static_cast<size_t>(cache) : size_t{32} << 20;
   if (precision != "f64") {

@@ -1,13 +1,13 @@
 #include "core/context.h"
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/output.h"
 #include "core/guarded_memory.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/memory.h"
@@ -80,7 +80,7 @@ Context::~Context() {
   if (guarded_ == nullptr) return;
   const std::string damage = guarded_->damage();
   if (damage.empty()) return;
-  fmt::print(stderr, "{}: {}\n", name_of(device_), damage);
+  note(fmt::format("{}: {}", name_of(device_), damage));
   if (std::uncaught_exceptions() == 0) std::abort();
 }
 

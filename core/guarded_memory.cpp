@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/guard.h"
+#include "core/base/text.h"
 #include "kernels/memory.h"
 
 namespace mpanet {
@@ -57,8 +58,10 @@ std::string GuardedMemory::damage_of(char* memory, const Block& block) {
   ON_BACKEND(backend_, copy_to_device(stream_, memory - kBefore, whole, kBefore));
   ON_BACKEND(backend_, copy_to_device(stream_, memory + block.bytes, whole + kBefore, kBehind));
   const auto at = static_cast<size_t>(found - zones);
-  return at < kBefore ? fmt::format("written {} bytes before a block of {} bytes", kBefore - at, block.bytes)
-                      : fmt::format("written {} bytes behind a block of {} bytes", at - kBefore, block.bytes);
+  return at < kBefore ? fmt::format("written {} before a block of {}", counted(kBefore - at, "byte"),
+                                    counted(block.bytes, "byte"))
+                      : fmt::format("written {} behind a block of {}", counted(at - kBefore, "byte"),
+                                    counted(block.bytes, "byte"));
 }
 
 void GuardedMemory::give_back(void* memory) noexcept {

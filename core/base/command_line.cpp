@@ -1,10 +1,10 @@
 #include "core/base/command_line.h"
 
-#include <fmt/format.h>
-
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "core/base/output.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 
 namespace mpanet {
@@ -28,17 +28,69 @@ std::string unexpected(const CLI::App& app, const UnknownOption& hint) {
 
 }  // namespace
 
-std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv, const UnknownOption& hint) {
+using Option = CommandLine::Option;
+
+Option* Option::required() { return option_.required(), this; }
+Option* Option::one_of(const std::vector<std::string>& words) { return option_.check(CLI::IsMember(words)), this; }
+Option* Option::delimiter(char separator) { return option_.delimiter(separator), this; }
+Option* Option::take_all() { return option_.multi_option_policy(CLI::MultiOptionPolicy::TakeAll), this; }
+Option* Option::needs(const Option* other) { return option_.needs(&other->option_), this; }
+Option* Option::type_name(const std::string& name) { return option_.type_name(name), this; }
+Option* Option::default_str(const std::string& text) { return option_.default_str(text), this; }
+Option* Option::capture_default_str() { return option_.capture_default_str(), this; }
+
+CommandLine::CommandLine(const std::string& about, const std::string& name)
+    : app_(std::make_shared<CLI::App>(about, name)) {}
+
+Option* CommandLine::add_option(const std::string& name, std::string& value, const std::string& help) {
+  return keep(app_->add_option(name, value, help));
+}
+
+Option* CommandLine::add_option(const std::string& name, std::vector<std::string>& values, const std::string& help) {
+  return keep(app_->add_option(name, values, help));
+}
+
+Option* CommandLine::add_flag(const std::string& name, bool& value, const std::string& help) {
+  return keep(app_->add_flag(name, value, help));
+}
+
+Option* CommandLine::add_checked(const std::string& name, const std::string& allowed, const std::string& help,
+                                 std::function<bool(const std::string&)> take) {
+  const auto checked = [name, allowed, take = std::move(take)](const std::string& word) {
+    if (!take(word)) throw CLI::ValidationError(name, fmt::format("expected {}, got {}", allowed, quote(word)));
+  };
+  return keep(app_->add_option_function<std::string>(name, checked, help));
+}
+
+CommandLine* CommandLine::add_subcommand(const std::string& name, const std::string& about) {
+  commands_.push_back(CommandLine(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, about))));
+  return &commands_.back();
+}
+
+void CommandLine::require_subcommand() { app_->require_subcommand(1); }
+bool CommandLine::parsed() const { return app_->parsed(); }
+void CommandLine::take_last() { app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast); }
+void CommandLine::footer(const std::string& text) { app_->footer(text); }
+void CommandLine::column_width(size_t columns) { app_->get_formatter()->column_width(columns); }
+std::string CommandLine::help() const { return app_->help(); }
+
+std::optional<std::string> CommandLine::given(const std::string& name) const {
+  const CLI::Option* option = app_->get_option(name);
+  return option->count() > 0 ? std::optional(option->as<std::string>()) : std::nullopt;
+}
+
+std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, const UnknownOption& hint) {
+  CLI::App& all = *app.app_;
   try {
-    app.parse(argc, argv);
+    all.parse(argc, argv);
     return {};
   } catch (const CLI::Success& e) {  // --help
-    return app.exit(e);
+    return all.exit(e);
   } catch (const CLI::ExtrasError&) {
-    note(fmt::format("{}: {} (see --help)", app.get_name(), unexpected(app, hint)));
+    note(fmt::format("{}: {} (see --help)", all.get_name(), unexpected(all, hint)));
     return 2;
   } catch (const CLI::ParseError& e) {
-    note(fmt::format("{}: {} (see --help)", app.get_name(), e.what()));
+    note(fmt::format("{}: {} (see --help)", all.get_name(), e.what()));
     return 2;
   }
 }

@@ -1,15 +1,24 @@
-// Command lines of all programs: --help exits with 0, an error prints one line on stderr and exits with 2.
+// Command lines of all programs: --help exits with 0, an error prints one line on stderr and exits with 2. A thin layer
+// over CLI11, with its names: its header takes seconds to compile, so that only command_line.cpp includes it.
 #pragma once
-#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
 #include <functional>
 #include <limits>
+#include <list>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
-#include "core/base/error.h"
 #include "core/base/number.h"
-#include "core/base/quote.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace mpanet {
 
@@ -17,8 +26,63 @@ namespace mpanet {
 // hint.
 using UnknownOption = std::function<std::string(const std::string& name, const std::string& value)>;
 
+// The options of a program or of a subcommand. The variables that they are read into must outlive it.
+class CommandLine {
+ public:
+  class Option {
+   public:
+    explicit Option(CLI::Option& option) : option_(option) {}
+    Option* required();
+    Option* one_of(const std::vector<std::string>& words);  // other words are refused
+    Option* delimiter(char separator);                      // between several values in one word
+    Option* take_all();                                     // a repeated option adds its values
+    Option* needs(const Option* other);
+    // For --help: the kind of value, and the default.
+    Option* type_name(const std::string& name);
+    Option* default_str(const std::string& text);
+    Option* capture_default_str();  // the variable's value now
+
+   private:
+    CLI::Option& option_;
+  };
+
+  CommandLine(const std::string& about, const std::string& name);
+  CommandLine(CommandLine&&) noexcept = default;
+  CommandLine& operator=(CommandLine&&) = delete;
+
+  // An option "--x", or a positional argument "X".
+  Option* add_option(const std::string& name, std::string& value, const std::string& help);
+  Option* add_option(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  // "--x", or "--x,!--no-x" for a flag that can be turned off.
+  Option* add_flag(const std::string& name, bool& value, const std::string& help);
+  // `take` is called with the word. When it returns false, the error is "NAME: expected ALLOWED, got ...".
+  Option* add_checked(const std::string& name, const std::string& allowed, const std::string& help,
+                      std::function<bool(const std::string& word)> take);
+
+  CommandLine* add_subcommand(const std::string& name, const std::string& about);
+  void require_subcommand();
+  bool parsed() const;  // whether this subcommand was given
+
+  void take_last();  // a repeated option overwrites; for options added afterwards
+  void footer(const std::string& text);
+  void column_width(size_t columns);  // of the left column in --help
+  std::string help() const;
+
+  // The value of an option as it was typed; nullopt when the option was not given.
+  std::optional<std::string> given(const std::string& name) const;
+
+ private:
+  friend std::optional<int> parse_command_line(CommandLine&, int, char**, const UnknownOption&);
+  explicit CommandLine(std::shared_ptr<CLI::App> app) : app_(std::move(app)) {}
+  Option* keep(CLI::Option* option) { return &options_.emplace_back(*option); }
+
+  std::shared_ptr<CLI::App> app_;
+  std::list<Option> options_;
+  std::list<CommandLine> commands_;
+};
+
 // Returns the exit code when the program has to end now, after --help or an error; else nullopt.
-std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv, const UnknownOption& hint = {});
+std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, const UnknownOption& hint = {});
 
 namespace command_line {
 
@@ -31,20 +95,20 @@ struct Plain<std::optional<T>> {
   using type = T;
 };
 
-// `parse` returns the number in a text, or nullopt when it is none or out of range.
-template <class Value, class Parse>
-CLI::Option* number(CLI::App& app, const std::string& name, Value& value, const std::string& allowed,
-                    const std::string& help, Parse parse) {
-  auto* option = app.add_option_function<std::string>(
-      name,
-      [&value, name, allowed, parse](const std::string& text) {
-        const auto number = parse(text);
-        if (!number) throw CLI::ValidationError(name, fmt::format("expected {}, got {}", allowed, quote(text)));
-        value = *number;
-      },
-      help);
+// `parse` returns the number in a word, or nullopt when it is none.
+template <class Number, class Value>
+CommandLine::Option* add(CommandLine& app, const std::string& name, Value& value, Number low, Number high,
+                         const char* kind, const std::string& help,
+                         std::optional<Number> (*parse)(std::string_view word)) {
+  auto* option = app.add_checked(name, fmt::format("{} in {}..{}", kind, low, high), help,
+                                 [&value, low, high, parse](const std::string& word) {
+                                   const auto number = parse(word);
+                                   if (!number || *number < low || *number > high) return false;
+                                   value = *number;
+                                   return true;
+                                 });
   if constexpr (std::is_arithmetic_v<Value>) option->default_str(fmt::format("{}", value));
-  return option;
+  return option->type_name(high < std::numeric_limits<Number>::max() ? fmt::format("{}..{}", low, high) : "N");
 }
 
 }  // namespace command_line
@@ -52,27 +116,16 @@ CLI::Option* number(CLI::App& app, const std::string& name, Value& value, const 
 // An option that takes a whole number in low..high. CLI11's own conversion would also accept 0x10, 010 for 8, spaces
 // and words such as true. `value` may be a std::optional; otherwise --help shows its value as the default.
 template <class Value, class Int = typename command_line::Plain<Value>::type>
-CLI::Option* add_whole_number(CLI::App& app, const std::string& name, Value& value, std::type_identity_t<Int> low,
-                              std::type_identity_t<Int> high, const std::string& help) {
-  const std::string range = fmt::format("{}..{}", low, high);
-  return command_line::number(app, name, value, "a whole number in " + range, help,
-                              [low, high](const std::string& text) -> std::optional<Int> {
-                                const auto number = parse_whole<Int>(text);
-                                return number && *number >= low && *number <= high ? number : std::nullopt;
-                              })
-      ->type_name(high < std::numeric_limits<Int>::max() ? range : "N");
+CommandLine::Option* add_whole_number(CommandLine& app, const std::string& name, Value& value,
+                                      std::type_identity_t<Int> low, std::type_identity_t<Int> high,
+                                      const std::string& help) {
+  return command_line::add<Int>(app, name, value, low, high, "a whole number", help, parse_whole<Int>);
 }
 
 // The same for a real number: 0.5, 1e-3. inf and nan are errors.
-inline CLI::Option* add_number(CLI::App& app, const std::string& name, double& value, double low, double high,
-                               const std::string& help) {
-  const std::string range = fmt::format("{}..{}", low, high);
-  return command_line::number(app, name, value, "a number in " + range, help,
-                              [low, high](const std::string& text) -> std::optional<double> {
-                                const auto number = parse_number(text);
-                                return number && *number >= low && *number <= high ? number : std::nullopt;
-                              })
-      ->type_name(range);
+inline CommandLine::Option* add_number(CommandLine& app, const std::string& name, double& value, double low,
+                                       double high, const std::string& help) {
+  return command_line::add<double>(app, name, value, low, high, "a number", help, parse_number);
 }
 
 }  // namespace mpanet

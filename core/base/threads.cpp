@@ -17,6 +17,7 @@
 #include "core/base/cgroup.h"
 #include "core/base/error.h"
 #include "core/base/output.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace {
@@ -62,16 +63,12 @@ void try_threads(int count) {
       failed = true;
     }
     all_started.notify_all();
-    fail("cannot start {} threads: {}", count, error.code().message());
+    fail("cannot start {}: {}", counted(count, "thread"), error.code().message());
   }
 }
 
-std::string plural(int count, const std::string& noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 std::string limits_text(double quota) {
-  std::string text = plural(affine_processors(), "processor");
+  std::string text = counted(affine_processors(), "processor");
   if (quota > 0) text += fmt::format(", a cgroup's quota of {:.4g}", quota);
   if (std::getenv("OMP_NUM_THREADS") != nullptr) text += fmt::format(", OMP_NUM_THREADS {}", initial_max_threads());
   if (omp_get_thread_limit() < kNoLimit) text += fmt::format(", OMP_THREAD_LIMIT {}", omp_get_thread_limit());
@@ -118,8 +115,8 @@ ThreadChoice choose_threads(int given, const std::string& root) {
   if (given > 0 && size != given) fail("--threads {}: OpenMP gives {}{}", given, size, openmp_limits());
   omp_set_num_threads(size);
   chosen_team = size;
-  ThreadChoice choice{size, fmt::format("{}: {}", plural(size, "thread"), limits_text(quota)), ""};
-  if (given > 0) choice.text = plural(size, "thread");
+  ThreadChoice choice{size, fmt::format("{}: {}", counted(size, "thread"), limits_text(quota)), ""};
+  if (given > 0) choice.text = counted(size, "thread");
   choice.warning = quota_warning(given, root);
   return choice;
 }
@@ -136,7 +133,8 @@ void check_team() {
   int expected = 0;
   if (chosen_team.compare_exchange_strong(expected, size)) return;
   if (size != expected)
-    fail("OpenMP's team had {} threads and now has {}; results would be wrong{}", expected, size, openmp_limits());
+    fail("OpenMP's team had {} and now has {}; results would be wrong{}", counted(expected, "thread"), size,
+         openmp_limits());
 }
 
 std::jthread start_thread(std::function<void()> work) {

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/text.h"
 #ifdef MPANET_HAS_ZLIB
 #  include "data/sets/mat_elements.h"
 #endif
@@ -98,7 +99,8 @@ bool check_header(const std::string& path, mat::Bytes bytes) {
   if (begins("\x89HDF") || begins("MATLAB 7.3"))
     fail("{}: expected a MATLAB v5 trial file, got v7.3 (HDF5); save it with -v7 in MATLAB", path);
   if (!begins("MATLAB 5.0")) fail("{}: expected a MATLAB v5 trial file, got a file of another kind", path);
-  if (bytes.size() < kHeaderBytes + 8) fail("{}: truncated: the file ends after {} bytes", path, bytes.size());
+  if (bytes.size() < kHeaderBytes + 8)
+    fail("{}: truncated: the file ends after {}", path, counted(bytes.size(), "byte"));
   const bool swapped = bytes[126] == 'M' && bytes[127] == 'I';
   if (!swapped && !(bytes[126] == 'I' && bytes[127] == 'M'))
     fail("{}: expected a MATLAB v5 trial file, got a damaged header", path);

@@ -26,7 +26,7 @@ std::vector<std::string> decode_all(const std::vector<std::string>& images, int 
   std::vector<std::string> errors(images.size());
   std::mutex mutex;  // guards `progress`
   if (threads == 0) threads = usable_processors();
-  Progress progress(fmt::format("decoding, {} thread{}", threads, threads == 1 ? "" : "s"), "images", images.size());
+  Progress progress("decoding, " + counted(threads, "thread"), "images", images.size());
   struct Scratch {
     ImageDecoder decoder;
     Image image;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "data/sets/matfile.h"
 #include "data/sets/picture_names.h"
 #include "data/sets/sysu.h"
@@ -81,8 +82,7 @@ std::string wrong_names(const std::vector<std::string>& have, int want) {
       others.push_back(name);
   }
   if (missing.empty() && others.empty() && doubled.empty()) return "";
-  std::string text =
-      fmt::format("expected {} image{} as in the trial file, got {}", want, want == 1 ? "" : "s", have.size());
+  std::string text = fmt::format("expected {} as in the trial file, got {}", counted(want, "image"), have.size());
   std::vector<std::string> names;
   for (const std::string& stem : missing) names.push_back(stem + ".jpg");
   if (!names.empty()) text += fmt::format("; missing: {}", some_of(names));

@@ -15,6 +15,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/temporary.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
@@ -143,7 +144,7 @@ bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const st
       }
   std::mutex mutex;  // guards `progress`
   const int threads = config.threads > 0 ? config.threads : usable_processors();
-  Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", total);
+  Progress progress("drawing, " + counted(threads, "thread"), "images", total);
   parallel_for(threads, jobs.size(), [&](size_t i, int) {
     const auto [camera, identity] = jobs[i];
     folder.make_folder(folder_of(sysu_path(camera, identity, 1)));

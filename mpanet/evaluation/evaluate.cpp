@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace {
@@ -84,8 +85,8 @@ Embeddings chance_embeddings(const EvaluationPlan& plan, uint64_t seed) {
 
 std::string results_table(const EvaluationPlan& plan, const std::vector<SettingResult>& results,
                           const std::string& feature, bool per_trial) {
-  std::string table =
-      fmt::format("protocol {}: {}; mean of {} trials, percent\n", plan.protocol, plan.direction, plan.trials);
+  std::string table = fmt::format("protocol {}: {}; mean of {}, percent\n", plan.protocol, plan.direction,
+                                  counted(plan.trials, "trial"));
   table += fmt::format("distance {}; feature {}\n", kDistance, feature);
   table += fmt::format("{:<7} {:<8}", "mode", "shots");
   for (const auto& metric : kMetrics) table += fmt::format(" {:>7}", metric.key);

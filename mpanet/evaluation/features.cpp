@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/folder.h"
 #include "core/base/quote.h"
+#include "core/base/text.h"
 #include "data/sets/npy.h"
 #include "mpanet/files/safetensors.h"
 
@@ -126,7 +127,7 @@ Embeddings read_features(const std::string& folder, const EvaluationPlan& plan) 
   if (numbers.shape.size() != 2 || numbers.shape[1] < 1)
     fail("{}: expected the shape (images, numbers), got {}", npy, shape_text(numbers.shape));
   if (static_cast<size_t>(numbers.shape[0]) != images.size())
-    fail("{}: expected {} rows, one per line of images.csv, got {}", npy, images.size(), numbers.shape[0]);
+    fail("{}: expected {}, one per line of images.csv, got {}", npy, counted(images.size(), "row"), numbers.shape[0]);
   check_finite(numbers, images, npy);
 
   const size_t dimension = numbers.shape[1];

@@ -106,7 +106,7 @@ void TensorFile::read_at(void* to, size_t bytes, uint64_t offset) const {
 void TensorFile::read_header() {
   const uint64_t size = file_.size();
   uint64_t length = 0;
-  if (size < sizeof length + 2) fail("{}: expected a safetensors file, got {} bytes", path_, size);
+  if (size < sizeof length + 2) fail("{}: expected a safetensors file, got {}", path_, counted(size, "byte"));
   read_at(&length, sizeof length, 0);
   if (length > size - sizeof length || length > kLongestHeader)
     fail("{}: expected a safetensors file, but its header would have {} bytes and the file has {}{}", path_, length,

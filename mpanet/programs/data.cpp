@@ -77,9 +77,9 @@ int verify(const std::string& root, const std::string& kind_name, const std::str
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+  CommandLine app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
+  app.require_subcommand();
+  app.column_width(34);
 
   SynthConfig config;
   std::string out, sheet;

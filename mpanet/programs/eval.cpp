@@ -59,7 +59,7 @@ struct Options {
   int batch = 64, threads = 0;
 };
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
                  "safetensors: last or best of a run, or other weights with the authors' names");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
@@ -145,9 +145,11 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
 
 std::string feature_of(const Options& options, const Embeddings& embeddings) {
   const std::string file = std::filesystem::path(options.checkpoint).filename().string();
-  if (options.chance) return fmt::format("{} random numbers, seed {}", embeddings.dimension, *options.chance);
-  if (!options.features.empty()) return fmt::format("{} numbers of {}", embeddings.dimension, options.features);
-  return fmt::format("BN neck output, {} numbers, {}", embeddings.dimension, file);
+  if (options.chance)
+    return fmt::format("{}, seed {}", counted(embeddings.dimension, "random number"), *options.chance);
+  if (!options.features.empty())
+    return fmt::format("{} of {}", counted(embeddings.dimension, "number"), options.features);
+  return fmt::format("BN neck output, {}, {}", counted(embeddings.dimension, "number"), file);
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
@@ -168,9 +170,9 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(kAbout, kProgram);
+  CommandLine app(kAbout, kProgram);
   app.footer(kMore);
-  app.get_formatter()->column_width(34);
+  app.column_width(34);
   Options options;
   bool version = false;
   add_options(app, options);

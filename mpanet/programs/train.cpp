@@ -57,10 +57,10 @@ std::string about_key(const std::string& option, const std::string& value) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app(kAbout, kProgram);
+  CommandLine app(kAbout, kProgram);
   app.footer(kMore);
-  app.get_formatter()->column_width(34);
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.column_width(34);
+  app.take_last();
   TrainOptions options;
   std::string device = "auto", precision, seed;
   bool help_config = false, markdown = false, version = false;
@@ -78,7 +78,7 @@ int run(int argc, char** argv) {
                  "initial weights: safetensors with torchvision's names of a ResNet, or with the authors' names");
   app.add_option("--set", options.settings, "changes the configuration; takes several, and may be given again")
       ->type_name("KEY=VALUE")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->take_all();
   app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
   add_whole_number(app, "--max-steps", options.max_steps, 0, std::numeric_limits<int64_t>::max(),
                    "stop after this step, counted from the run's first; 0 writes the initial network");
@@ -88,7 +88,7 @@ int run(int argc, char** argv) {
   app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
-  CLI::Option* const help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
+  const auto* help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv, about_key)) return *code;
@@ -97,11 +97,11 @@ int run(int argc, char** argv) {
   if (options.data.empty() && !options.resume) fail("--data is needed (see --help)");
   if (options.out.empty()) fail("--out is needed (see --help)");
   if (!options.config.empty()) options.config = find_config(options.config);
-  if (!precision.empty()) options.settings.push_back("precision=" + precision);
-  if (!seed.empty()) options.settings.push_back("seed=" + seed);
+  for (const char* key : {"precision", "seed"})
+    if (const auto text = app.given(std::string("--") + key)) options.keys.emplace_back(key, *text);
   options.program = argv[0];
   for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
-    if (app.count(name) > 0) options.repeated.insert(options.repeated.end(), {name, app[name]->as<std::string>()});
+    if (const auto text = app.given(name)) options.repeated.insert(options.repeated.end(), {name, *text});
   std::string why;
   options.device = choose_device(device, &why);
   say(stdout, "device: " + why + "\n");

@@ -20,8 +20,18 @@ using nlohmann::ordered_json;
   fail("{}: unknown key {} (mpanet-train --help-config lists all keys)", source, quote(path));
 }
 
-void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& source) {
-  if (!key.set(config, value)) fail("{}: {}: expected {}, got {}", source, key.path, key.allowed, shown(value));
+// `where` begins the message: the source and the key.
+void apply(TrainConfig& config, const ConfigKey& key, const json& value, const std::string& where) {
+  if (!key.set(config, value)) fail("{}: expected {}, got {}", where, key.allowed, shown(value));
+}
+
+// The value that a word of the command line stands for.
+json value_of(const ConfigKey& key, const std::string& text) {
+  const bool bare_list = key.list && (text.empty() || text.front() != '[');
+  // JSON allows spaces around a number, a command line does not.
+  const bool spaced = text.starts_with(' ') || text.ends_with(' ');
+  const auto value = spaced ? std::nullopt : try_parse_json(bare_list ? "[" + text + "]" : text);
+  return value.value_or(json(text));
 }
 
 bool is_group(const std::string& path) {
@@ -35,7 +45,7 @@ void apply_object(TrainConfig& config, const json& object, const std::string& pr
     const std::string path = prefix + name;
     const ConfigKey* key = name.find('.') == name.npos ? find_config_key(path) : nullptr;
     if (key) {
-      apply(config, *key, value, source);
+      apply(config, *key, value, source + ": " + path);
     } else if (is_group(path)) {
       if (!value.is_object()) fail("{}: {}: expected an object, got {}", source, path, shown(value));
       apply_object(config, value, path + ".", source);
@@ -101,11 +111,13 @@ void set_config(TrainConfig& config, const std::string& assignment) {
   const ConfigKey* key = find_config_key(path);
   if (!key && is_group(path)) fail("--set: {} is a group of keys; expected {}.KEY=VALUE", path, path);
   if (!key) fail_unknown("--set", path);
-  const bool bare_list = key->list && (text.empty() || text.front() != '[');
-  // JSON allows spaces around a number, a command line does not.
-  const bool spaced = text.starts_with(' ') || text.ends_with(' ');
-  const auto value = spaced ? std::nullopt : try_parse_json(bare_list ? "[" + text + "]" : text);
-  apply(config, *key, value.value_or(json(text)), "--set");
+  apply(config, *key, value_of(*key, text), "--set: " + path);
+}
+
+void set_config_key(TrainConfig& config, const std::string& path, const std::string& text) {
+  const ConfigKey* key = find_config_key(path);
+  MPANET_CHECK(key != nullptr, "no key {}", path);
+  apply(config, *key, value_of(*key, text), "--" + path);
 }
 
 void check_config(const TrainConfig& config, const std::string& source) {

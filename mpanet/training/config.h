@@ -53,6 +53,8 @@ TrainConfig parse_config(std::string_view text, const std::string& source);
 
 // Applies "key=value" with the same checks. The value is JSON; a bare word is a string, and 80,120 is a list.
 void set_config(TrainConfig& config, const std::string& assignment);
+// The same for a key that has an option of its own: errors name "--key".
+void set_config_key(TrainConfig& config, const std::string& path, const std::string& text);
 
 // Checks conditions on several keys: a picture size that the network allows, and a term of the loss that is left.
 // read_config() does not call it, because --set may follow. UserError, which begins with `source` and names the keys.

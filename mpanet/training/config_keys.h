@@ -2,7 +2,7 @@
 // checks, --set, --help-config and the written configuration use it.
 #pragma once
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -52,6 +52,7 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
     fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
   TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config);
   for (const std::string& setting : options.settings) set_config(config, setting);
+  for (const auto& [key, text] : options.keys) set_config_key(config, key, text);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
   if (!checkpoint) return config;
   const auto changed = fixed_differences(*checkpoint->config(), config);

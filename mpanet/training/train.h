@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mpanet/network/engine.h"
@@ -17,6 +18,8 @@ struct TrainOptions {
   std::string trials;                 // trial file; empty: as in inputs.json, else searched in the data set
   std::string out;                    // run folder
   std::string init;                   // initial weights; empty: random
+  // Options named after a key, applied after `settings`: {"seed", "3"}.
+  std::vector<std::pair<std::string, std::string>> keys;
   bool resume = false;
   Device device;
   std::string conv, gemm;            // see vendors.h

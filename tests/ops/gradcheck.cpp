@@ -265,7 +265,7 @@ int run_cases(const std::vector<OpCase>& cases, Device device) {
 }
 
 int gradcheck(int argc, char** argv) {
-  CLI::App app(
+  CommandLine app(
       "Checks the gradients of every op and loss against central differences in double. Exit code 0: all within "
       "tolerance, 1: some are not.",
       "gradcheck");

@@ -27,6 +27,7 @@
 #include <limits>
 
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/program.h"
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"
@@ -196,7 +197,7 @@ std::vector<size_t> choose(const std::vector<OpName>& all, const std::string& fi
 }
 
 int opcheck(int argc, char** argv) {
-  CLI::App app(
+  CommandLine app(
       "Runs every op and loss on a device and compares outputs and gradients with the cpu backend in the same "
       "precision and in double. Exit code 0: all within tolerance, 1: some are not.",
       "opcheck");
@@ -205,7 +206,7 @@ int opcheck(int argc, char** argv) {
   bool list = false, bare = false;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", precision, "f64, f32, bf16 or f16")
-      ->check(CLI::IsMember({"f64", "f32", "bf16", "f16"}))
+      ->one_of({"f64", "f32", "bf16", "f16"})
       ->capture_default_str();
   add_whole_number(app, "--seeds", o.seeds, 1, 1000,
                    "runs of each case, on emu each under a schedule of its own; all bits must agree");

@@ -210,14 +210,15 @@ Worst run(const Fixture& f) {
 }
 
 int parity(int argc, char** argv) {
-  CLI::App app("Compares the engine with result fixtures of the PyTorch reference. Exit code 0: all within tolerance.",
-               "parity");
+  mpanet::CommandLine app(
+      "Compares the engine with result fixtures of the PyTorch reference. Exit code 0: all within tolerance.",
+      "parity");
   std::vector<std::string> paths;
   std::string precision = "f64", device = "cpu";
   app.add_option("FIXTURE", paths, "JSON files")->required();
   app.add_option("--precision", precision,
                  "f64 (every number to 1e-6) or f32 (step 0: losses to 1e-4, in ResNet-101 and 152 to 4e-4)")
-      ->check(CLI::IsMember({"f32", "f64"}))
+      ->one_of({"f32", "f64"})
       ->capture_default_str();
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;

@@ -209,8 +209,11 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({"--data", folder / "absent"}, folder / "absent");
     refused({"--trials", folder / "absent.mat"}, "absent.mat");
     refused({"--init", folder / "absent.safetensors"}, "absent.safetensors: cannot open");
-    refused({"--precision", "f8"}, "precision: expected one of \"f32\", \"f64\", \"bf16\", \"f16\", got \"f8\"");
-    refused({"--seed", "-1"}, "seed: expected an integer in 0..9223372036854775807, got -1");
+    refused({"--precision", "f8"},
+            "mpanet-train: --precision: expected one of \"f32\", \"f64\", \"bf16\", \"f16\", got \"f8\"");
+    for (const auto& [seed, shown] : {std::pair("-1", "-1"), std::pair("0x10", "\"0x10\""), std::pair("", "\"\"")})
+      refused({"--seed", seed},
+              std::string("mpanet-train: --seed: expected an integer in 0..9223372036854775807, got ") + shown);
     refused({"--device", "tpu"}, "device tpu: expected cpu, emu, cuda, cuda:N or auto");
     refused({"--conv", "fast"}, "--conv: expected native, cudnn or auto, got fast");
     refused({"--device", "cpu", "--gemm", "cublas"}, "--gemm cublas: expected a GPU, got cpu");

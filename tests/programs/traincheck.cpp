@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/base/command_line.h"
+#include "core/base/error.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/threads.h"
@@ -174,7 +175,7 @@ int traincheck(const Options& o) {
 
 int run(int argc, char** argv) {
   Options o;
-  CLI::App app(
+  CommandLine app(
       "Compares some training steps on a device with the cpu backend's in double, or those that a GPU replays from a "
       "recording with unrecorded ones. Exit code 0: the same, 1: different.",
       "traincheck");
@@ -182,7 +183,7 @@ int run(int argc, char** argv) {
   app.add_option("--precision", o.precision, "f64, f32, bf16 or f16")->capture_default_str();
   app.add_option("--depth", o.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
   app.add_option("--against", o.against, "cpu, in double, or unrecorded: the same device, bit for bit")
-      ->check(CLI::IsMember({"cpu", "unrecorded"}))
+      ->one_of({"cpu", "unrecorded"})
       ->capture_default_str();
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);

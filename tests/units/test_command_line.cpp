@@ -1,9 +1,13 @@
 // Numbers on command lines: decimal, whole where they should be, in range, or refused.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <limits>
 
 #include "core/base/command_line.h"
+#include "core/base/file.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace mpanet;
 
@@ -15,27 +19,44 @@ struct Values {
   double seconds = 0.3;
 };
 
-// What the command line makes of the arguments; what is wrong with them in `error`.
-Values parse(const std::vector<std::string>& arguments, std::string* error = nullptr) {
-  CLI::App app("about", "program");
-  Values values;
+// What the command line makes of the arguments, with the exit code that it asks for.
+std::optional<int> parse(Values& values, std::vector<std::string> arguments) {
+  CommandLine app("about", "program");
   add_whole_number(app, "--count", values.count, 1, 4096, "how many");
   add_whole_number(app, "--seed", values.seed, 0, std::numeric_limits<uint64_t>::max(), "of the numbers");
   add_number(app, "--seconds", values.seconds, 0.001, 60, "how long");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    if (error) error->clear();
-  } catch (const CLI::ParseError& e) {
-    REQUIRE(error);
-    *error = e.what();
-  }
+  arguments.insert(arguments.begin(), "program");
+  std::vector<char*> words;
+  for (std::string& argument : arguments) words.push_back(argument.data());
+  return parse_command_line(app, static_cast<int>(words.size()), words.data());
+}
+
+Values parse(const std::vector<std::string>& arguments) {
+  Values values;
+  REQUIRE(!parse(values, arguments));
   return values;
 }
 
+// What `call` writes to stderr.
+template <class Call>
+std::string said(const Call& call) {
+  const TemporaryFolder folder;
+  const Descriptor before(dup(STDERR_FILENO)), file(open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600));
+  dup2(file.get(), STDERR_FILENO);
+  call();
+  dup2(before.get(), STDERR_FILENO);
+  return read_text(folder / "err");
+}
+
 std::string refusal(const std::string& option, const std::string& value) {
-  std::string error;
-  parse({option, value}, &error);
-  return error;
+  const std::string before = "program: ", after = " (see --help)\n";
+  Values values;
+  std::optional<int> code;
+  const std::string line = said([&] { code = parse(values, {option, value}); });
+  CHECK(code == 2);
+  CHECK(line.starts_with(before));
+  CHECK(line.ends_with(after));
+  return line.substr(before.size(), line.size() - before.size() - after.size());
 }
 
 }  // namespace
@@ -81,14 +102,14 @@ TEST_CASE("and refuse the rest by name") {
        {"0", "4097", "-1", "0x10", "1e3", " 7", "7 ", "+7", "7.0", "true", "many", "99999999999999999999"})
     CHECK(refusal("--count", value) == fmt::format("--count: expected a whole number in 1..4096, got \"{}\"", value));
   CHECK(refusal("--seed", "-1") == "--seed: expected a whole number in 0..18446744073709551615, got \"-1\"");
-  CHECK(refusal("--seed", "18446744073709551616") != "");
+  CHECK(refusal("--seed", "18446744073709551616").starts_with("--seed: expected a whole number"));
   for (const char* value : {"nan", "inf", "0", "60.1", "0x1p-3", "1e999"})
     CHECK(refusal("--seconds", value) == fmt::format("--seconds: expected a number in 0.001..60, got \"{}\"", value));
   CHECK(refusal("--count", "\x1b[31m\n") == "--count: expected a whole number in 1..4096, got \"\\x1b[31m\\n\"");
 }
 
 TEST_CASE("help shows the range and the default") {
-  CLI::App app("about", "program");
+  CommandLine app("about", "program");
   int count = 5;
   uint64_t seed = 1;
   add_whole_number(app, "--count", count, 1, 4096, "how many");
@@ -96,4 +117,49 @@ TEST_CASE("help shows the range and the default") {
   const std::string help = app.help();
   CHECK(help.find("--count 1..4096=5 ") != std::string::npos);
   CHECK(help.find("--seed N=1 ") != std::string::npos);
+}
+
+TEST_CASE("words, flags, several values, commands") {
+  CommandLine app("about", "program");
+  std::string word = "cpu";
+  std::vector<std::string> set, list = {"a"};
+  bool flag = true, other = false;
+  app.take_last();
+  app.add_option("--word", word, "one")->one_of({"cpu", "emu"})->capture_default_str();
+  app.add_option("--set", set, "several")->type_name("KEY=VALUE")->take_all();
+  app.add_option("--list", list, "in one word")->delimiter(',')->capture_default_str();
+  const auto* needed = app.add_flag("--flag,!--no-flag", flag, "can be turned off");
+  app.add_flag("--other", other, "needs the flag")->needs(needed);
+  std::string file;
+  CommandLine* command = app.add_subcommand("command", "of its own");
+  command->add_option("FILE", file, "to read")->required();
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "program");
+    std::vector<char*> words;
+    for (std::string& argument : arguments) words.push_back(argument.data());
+    std::optional<int> code;
+    const std::string line =
+        said([&] { code = parse_command_line(app, static_cast<int>(words.size()), words.data()); });
+    CHECK(line.empty() == !code);
+    return line;
+  };
+  CHECK(app.help().find("--word TEXT:{cpu,emu}=cpu ") != std::string::npos);
+  CHECK(app.help().find("--set KEY=VALUE ... ") != std::string::npos);
+  CHECK(app.help().find("--list TEXT=[a] ...") != std::string::npos);
+  CHECK(run({"--word", "emu", "--set", "a=1", "b=2", "--set", "c=3", "--list", "x,y", "--no-flag", "--word", "cpu"}) ==
+        "");
+  CHECK(word == "cpu");
+  CHECK(set == std::vector<std::string>{"a=1", "b=2", "c=3"});
+  CHECK(list == std::vector<std::string>{"x", "y"});
+  CHECK(!flag);
+  CHECK(app.given("--word") == "cpu");
+  CHECK(!app.given("--other"));
+  CHECK(!command->parsed());
+  CHECK(run({"--word", "tpu"}) == "program: --word: tpu not in {cpu,emu} (see --help)\n");
+  CHECK(run({"--wrod", "cpu"}) == "program: unknown option --wrod, the nearest is --word (see --help)\n");
+  CHECK(run({"--other"}) == "program: --other requires --flag (see --help)\n");
+  CHECK(run({"command"}) == "program: FILE is required (see --help)\n");
+  CHECK(run({"command", "path"}) == "");
+  CHECK(command->parsed());
+  CHECK(file == "path");
 }

@@ -1,6 +1,7 @@
 // Configuration files: defaults, names, ranges, what is refused and in which words.
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/base/error.h"

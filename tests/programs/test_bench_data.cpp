@@ -1,0 +1,35 @@
+// bench-data's folder of drawn pictures: it goes at the end, what others put into it stays.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "core/base/file.h"
+#include "tests/support/process.h"
+
+using namespace mpanet;
+namespace fs = std::filesystem;
+
+namespace {
+
+Process bench_data(const TemporaryFolder& folder) {
+  return Process({"/usr/bin/env", "TMPDIR=" + folder.path(), PROGRAMS "/bench-data", "--images", "256"});
+}
+
+}  // namespace
+
+TEST_CASE("drawn pictures go, and nothing else does") {
+  const TemporaryFolder folder;
+  Process alone = bench_data(folder);
+  REQUIRE_MESSAGE(alone.wait() == 0, alone.err());
+  CHECK(
+      alone.out().starts_with("256 images from 256 files (drawn JPEG crops of about 300x130) to 384x128, "
+                              "training augmentation, 1 thread\n"));
+  CHECK(names_in(folder.path()).empty());
+
+  Process watched = bench_data(folder);
+  REQUIRE(watched.wait_until([&] { return !names_in(folder.path()).empty(); }));
+  const std::string made = *names_in(folder.path()).begin();
+  write_file(folder / made + "/theirs", "x");
+  REQUIRE(watched.wait() == 0);
+  CHECK(names_in(folder / made) == std::set<std::string>{"theirs"});
+}
