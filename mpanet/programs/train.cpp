@@ -64,10 +64,10 @@ int run(int argc, char** argv) {
   TrainOptions options;
   std::string device = "auto", precision, seed;
   bool help_config = false, markdown = false, version = false;
-  app.add_option(
-      "--config", options.config,
-      "JSON file (see --help-config), or the name of one that comes with the program: sysu, demo, ablation/base "
-      "(+ /mam, /pam, /mutual, /center_cluster, /all); not needed with --resume");
+  app.add_option("--config", options.config,
+                 "JSON file (see --help-config), YAML file of the authors' code, or the name of one that comes with "
+                 "the program: sysu, demo, ablation/base "
+                 "(+ /mam, /pam, /mutual, /center_cluster, /all); not needed with --resume");
   app.add_option("--data", options.data,
                  "the data set's folder, with cam1..cam6 and exp; not needed with --resume while it lies where it did");
   app.add_option("--out", options.out, "run folder to make, or with --resume to go on in");

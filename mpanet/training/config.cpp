@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/quote.h"
+#include "mpanet/training/authors_config.h"
 #include "mpanet/training/config_keys.h"
 
 namespace mpanet {
@@ -14,7 +15,19 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+bool is_yaml(const std::string& path, std::string_view text) {
+  if (path.ends_with(".yml") || path.ends_with(".yaml")) return true;
+  if (path.ends_with(".json")) return false;
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == text.npos) return false;
+  const char c = text[first];
+  return c == '#' || c == '-' || c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 [[noreturn]] void fail_unknown(const std::string& source, const std::string& path) {
+  if (const std::string here = about_authors_key(path); !here.empty())
+    fail("{}: {} is a key of the authors' files (.yml); mpanet has {}", source, path, here);
   if (const ConfigKey* similar = similar_config_key(path))
     fail("{}: unknown key {}, the nearest known key is \"{}\"", source, quote(path), similar->path);
   fail("{}: unknown key {} (mpanet-train --help-config lists all keys)", source, quote(path));
@@ -102,7 +115,12 @@ TrainConfig parse_config(std::string_view text, const std::string& source) {
   return config;
 }
 
-TrainConfig read_config(const std::string& path) { return parse_config(read_text(path), path); }
+TrainConfig read_config(const std::string& path, std::vector<std::string>* remarks) {
+  const std::string text = read_text(path);
+  if (!is_yaml(path, text)) return parse_config(text, path);
+  std::vector<std::string> unheard;
+  return parse_authors_config(text, path, remarks != nullptr ? *remarks : unheard);
+}
 
 void set_config(TrainConfig& config, const std::string& assignment) {
   const size_t equals = assignment.find('=');

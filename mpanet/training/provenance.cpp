@@ -22,6 +22,9 @@
 #ifdef MPANET_HAS_ZLIB
 #  include <zlib.h>
 #endif
+#ifdef MPANET_HAS_YAML
+#  include <yaml.h>
+#endif
 
 namespace mpanet {
 namespace {
@@ -100,6 +103,11 @@ ordered_json libraries() {
   versions["zlib"] = zlibVersion();
 #else
   versions["zlib"] = nullptr;
+#endif
+#ifdef MPANET_HAS_YAML
+  versions["libyaml"] = yaml_get_version_string();
+#else
+  versions["libyaml"] = nullptr;
 #endif
   versions["fmt"] = fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100);
   versions["nlohmann_json"] =
