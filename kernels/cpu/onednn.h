@@ -1,11 +1,10 @@
-// Convolutions of oneDNN 2 and 3, which spell their descriptions differently (3 has no operation descriptors and no
-// output scales).
+// Convolution descriptors for oneDNN 2 and 3. Version 3 has neither operation descriptors nor output scales.
 #pragma once
 #include <oneapi/dnnl/dnnl.hpp>
 
 namespace mpanet::onednn {
 
-// What a convolution is asked for. A default `bias` is none.
+// A default-constructed `bias` means no bias.
 struct Convolution {
   dnnl::memory::desc x, w, bias, y;
   dnnl::memory::dims stride, pad;
@@ -31,7 +30,7 @@ inline BackwardWeights backward_weights(const dnnl::engine& engine, const Convol
 inline void append_relu(dnnl::post_ops& operations) {
   operations.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
 }
-// A reorder that multiplies index i of the first dimension by element i of the argument kScales.
+// A reorder with set_scales() multiplies slice i of the first dimension by element i of its argument kScales.
 constexpr int kScales = DNNL_ARG_ATTR_SCALES | DNNL_ARG_SRC;
 inline void set_scales(dnnl::primitive_attr& attr) { attr.set_scales_mask(DNNL_ARG_SRC, 1); }
 #else

@@ -1,0 +1,38 @@
+// The f64 network, rounded at the tensors that an engine stores in fewer bits. Its errors of loss terms and gradients
+// are those of rounding only. A check allows an engine of 16 bits errors of about this size.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mpanet/network/engine.h"
+
+namespace mpanet {
+
+// A function that rounds to the precision's storage type.
+double (*rounding_of(Precision precision))(double);
+
+class RoundedNetwork {
+ public:
+  // Uses config's model and sizes of batches. All objects of a process round to the newest one's config.precision.
+  explicit RoundedNetwork(const EngineConfig& config);
+  ~RoundedNetwork();
+  RoundedNetwork(const RoundedNetwork&) = delete;
+  RoundedNetwork& operator=(const RoundedNetwork&) = delete;
+
+  void copy_values(const EngineState& from);  // every parameter and buffer
+  struct Step {
+    Losses losses;
+    std::map<std::string, std::vector<double>> tensors;  // gradients, in PyTorch's order; of buffers the new values
+  };
+  // Forward and backward pass of one batch. The loss is multiplied by loss_scale before the backward pass, and the
+  // gradients are divided by it.
+  Step run(const Batch& batch, int epoch, double loss_scale = 1);
+
+ private:
+  struct Body;
+  std::unique_ptr<Body> body_;
+};
+
+}  // namespace mpanet
