@@ -61,7 +61,7 @@ struct Options {
 
 void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
-                 "safetensors: last or best of a run, or other weights with the authors' names");
+                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
   add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
                    "SEED: random embeddings, instead of --checkpoint")
@@ -116,7 +116,11 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
                      counted(others, "test picture is", "test pictures are")));
   EngineConfig config;
   config.model = checkpoint.embedding_model();
-  if (!options.size.empty()) set_size(options.size, config.model);
+  if (!options.size.empty())
+    set_size(options.size, config.model);
+  else if (!checkpoint.config())
+    note(fmt::format("{}: warning: {} does not say for which pictures it was trained: {}x{} is assumed; --size sets it",
+                     kProgram, options.checkpoint, config.model.height, config.model.width));
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
@@ -134,7 +138,8 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
     fail("the network needs {}, free are {}: take a smaller --batch", format_bytes(static_cast<double>(needed)),
          format_bytes(static_cast<double>(available)));
   const auto engine = make_engine(config);
-  checkpoint.load_embedding(*engine);
+  const WeightsReport weights = checkpoint.load_embedding(*engine);
+  note(fmt::format("{}: {}", options.checkpoint, report_line(weights)));
   EmbedOptions how;
   how.height = config.model.height;
   how.width = config.model.width;
