@@ -8,7 +8,7 @@
 // The first two take the weights packed into panels of kTileColumns columns (conv_prepare_weights). Every sum's order
 // is fixed by the shape alone, so results do not depend on the number of threads.
 #include "core/base/error.h"
-#include "kernels/cpu/tile.h"
+#include "kernels/cpu/product.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -85,8 +85,8 @@ void tile_of_pixels(const ConvShape& s, const Gather& gather, const Pixel* pixel
     for (int first = 0; first < depth; first += kChunk) {
       const storage* rows[kTileRows];
       for (int m = 0; m < kTileRows; m++) rows[m] = source[m] != nullptr ? source[m] + first : kZeros;
-      multiply_add(rows, 1, panel + (int64_t{tap} * depth + first) * kTileColumns, std::min(kChunk, depth - first),
-                   tile);
+      tile.multiply_add(rows_of(rows, 1), panel + (int64_t{tap} * depth + first) * kTileColumns,
+                        std::min(kChunk, depth - first));
     }
   }
 }

@@ -11,7 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/threads.h"
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 #include "tests/support/engine_helpers.h"
 #include "tests/support/temporary_folder.h"
 
