@@ -2,8 +2,8 @@
 //
 //   sum[m][j] += sum over i of left(m, i) * panel[i][j]      m < kTileRows, j < kColumns, i < length
 //
-// `panel` (length, kColumns) is a packed slice of the right factor: its loads are contiguous whatever the layout that
-// it was packed from. Each sum is added in order of i, so its bits do not depend on its position or on the threads.
+// `panel` (length, kColumns) is a slice of the right factor, packed so that its loads are contiguous. Each sum is added
+// in order of i, so its bits do not depend on its position or on the threads.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace mpanet::cpu {
 
-// 32 vector registers hold the sums of 8 rows x 3 vectors, 16 hold 4 x 3, with the vectors of a panel's row.
+// The sums of 8 rows x 3 vectors and a panel's row fit into 32 vector registers, those of 4 x 3 into 16.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64, kTileRows = 8;
 #elif defined(__AVX__)
@@ -33,7 +33,7 @@ struct Tile {
   // left(m, i) returns a Real.
   template <class Left>
   void multiply_add(const Left& left, const Real* panel, int64_t length) {
-    Vector sums[kTileRows][kVectors];  // copied one by one: as a block they would stay in memory
+    Vector sums[kTileRows][kVectors];  // copied one by one: an array copy would keep the sums in memory
 #pragma GCC unroll 8
     for (int m = 0; m < kTileRows; m++)
 #pragma GCC unroll 8
