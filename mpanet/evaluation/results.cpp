@@ -43,7 +43,7 @@ std::string count_range(const SettingResult& result, int TrialResult::*count) {
 std::string rerank_words(const EvaluationPlan& plan) {
   if (!plan.rerank) return "none";
   return fmt::format("k-reciprocal, k1 {}, k2 {}, lambda {}, neighbours among {}", kRerankNeighbours, kRerankExpansion,
-                     kRerankOriginalShare, plan.gallery_neighbours ? "all images" : "queries");
+                     kRerankOriginalWeight, plan.gallery_neighbours ? "all images" : "queries");
 }
 
 const char* cmc_words(CmcUnit unit) {

@@ -2,8 +2,7 @@
 //
 //   zip      since PyTorch 1.6: NAME/data.pkl is a pickle, NAME/data/KEY are the storages
 //   stream   older: five pickles (a magic number, a version, the machine's byte order, the object, the storages'
-//   keys),
-//            then each storage as its length and its bytes
+//            keys), then each storage as its length and its bytes
 //
 // A tensor's name is its path in the dictionaries: {"model": {"conv1.weight": ...}, "epoch": 3} has
 // "model.conv1.weight".
