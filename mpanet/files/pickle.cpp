@@ -247,9 +247,7 @@ class Machine {
     if (!known)
       fail("{}: refused: its pickle asks for {}, which builds no tensor, number, text, list or dictionary{}",
            source_.name, quote(module + "." + name),
-           module.starts_with("_") || module == "builtins" || module == "os"
-               ? ""
-               : "; if a whole module was saved, save its state_dict()");
+           module.find('.') == module.npos ? "" : "; if a whole module was saved, save its state_dict()");
     push_new({Kind::Global, 0, 0, known});
   }
   // function(arguments); nothing is called.
