@@ -17,6 +17,7 @@
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/rerank.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
@@ -351,6 +352,10 @@ int train(const TrainOptions& given) {
     protocol.root = options.data;
     protocol.trial_file = options.trials;
     evaluated = plan_evaluations(protocol).plans;
+    for (EvaluationPlan& plan : evaluated) {
+      plan.rerank = config.rerank;
+      if (plan.rerank) check_rerank(plan);
+    }
     check_pictures(data, images_of(evaluated));
   }
   say(stdout, threads.text + "\n");
