@@ -55,11 +55,11 @@ ConfigKey number(std::string path, Field at, double low, double high, std::strin
 }
 
 template <class Field>
-ConfigKey boolean(std::string path, Field at, std::string meaning, bool changeable = false) {
+ConfigKey boolean(std::string path, Field at, std::string meaning) {
   return {std::move(path),
           "true or false",
           std::move(meaning),
-          changeable,
+          false,
           false,
           [at](TrainConfig c) -> json { return at(c); },
           [at](TrainConfig& c, const json& value) {
@@ -234,7 +234,7 @@ std::vector<ConfigKey> training_keys() {
           kChangeable),
       boolean(
           "rerank", [](C& c) -> bool& { return c.rerank; },
-          "evaluations re-rank their lists (k-reciprocal encoding, docs/method.md, section 5)", kChangeable),
+          "evaluations re-rank their lists (k-reciprocal encoding, docs/method.md, section 5)"),
       integer(
           "log_period", [](C& c) -> int& { return c.log_period; }, 1, 1000000,
           "steps from one line of log.jsonl to the next", kChangeable),
