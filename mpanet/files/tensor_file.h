@@ -63,7 +63,7 @@ class TensorFile {
   std::vector<double> read(const std::string& name) const;
   // The elements' own bytes, little endian, in C order.
   std::vector<uint8_t> read_raw(const std::string& name) const;
-  // The whole file from `offset` on; fewer bytes only where it ends.
+  // Bytes of the file from `offset` on, whatever they mean; fewer only at its end.
   size_t read_file(void* to, size_t bytes, uint64_t offset) const { return file_.read(to, bytes, offset); }
 
  private:
