@@ -20,11 +20,11 @@
 
 namespace mpanet {
 
-// How far a run has come. The random numbers of sampler and augmentation depend on (seed, epoch, position) alone, so
+// The progress of a run. The random numbers of sampler and augmentation depend only on (seed, epoch, position), so
 // neither has further state.
 struct Progression {
   int epoch = 1;           // the current epoch, from 1
-  int batch = 0;           // batches of it that are done; when all are, its evaluation is still due
+  int batch = 0;           // completed batches of it; if all are, its evaluation is still to be done
   int64_t step = 0;        // steps since the start of the run
   uint64_t data = 0;       // data_fingerprint() of the training images
   Losses loss_sums;        // of the epoch's batches so far
@@ -51,7 +51,7 @@ inline constexpr const char* kProgressKey = "mpanet.progress";
 class Checkpoint {
  public:
   // Reads the header and infers the network. UserError, one line: see TensorFile; also invalid metadata, and a foreign
-  // file that is no MPANet.
+  // file that is not an MPANet.
   explicit Checkpoint(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
@@ -61,7 +61,7 @@ class Checkpoint {
   // nullopt unless training can be resumed from this file.
   const std::optional<Progression>& progression() const { return progression_; }
 
-  // The network that computes embeddings: no losses, no modality classifiers, one class. A foreign file does not hold
+  // The network that computes embeddings: no losses, no modality classifiers, one class. A foreign file does not have
   // the picture size and layer4's stride; the authors' values for SYSU-MM01 are used, 384x128 and 1.
   ModelConfig embedding_model() const;
   // Writes the weights that embeddings need into an engine of embedding_model(), whose height and width may differ.

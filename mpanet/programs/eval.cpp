@@ -83,7 +83,7 @@ struct Options {
   int batch = 64, threads = 0;
 };
 
-// "2,50"; nothing for what is no list of ranks.
+// Parses "2,50"; empty if the text is not a list of ranks.
 std::vector<int> parse_ranks(std::string_view text) {
   std::vector<int> ranks;
   for (size_t begin = 0; begin <= text.size();) {
@@ -145,7 +145,7 @@ void add_options(CommandLine& app, Options& options) {
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
-// "512M", "2G", "2GiB", "1000000".
+// Parses "512M", "2G", "2GiB", "1000000".
 size_t parse_bytes(const std::string& text) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -158,7 +158,7 @@ size_t parse_bytes(const std::string& text) {
   return number;
 }
 
-// What only a network can do.
+// Options that need a network.
 void check_network_options(const Options& options) {
   if (!options.checkpoint.empty()) return;
   if (!options.size.empty()) fail("--size: only with --checkpoint");
@@ -193,7 +193,7 @@ void set_size(const std::string& text, ModelConfig& model) {
   std::tie(model.height, model.width) = *size;
 }
 
-// The picture size: as asked for, as in training, or the authors' for the data set (docs/method.md, section 1).
+// The picture size: --size, that of the training, or the authors' for the data set (docs/method.md, section 1).
 void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConfig& model) {
   if (!options.size.empty()) return set_size(options.size, model);
   if (checkpoint.config()) return;
@@ -202,7 +202,7 @@ void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConf
                    kProgram, options.checkpoint, model.height, model.width));
 }
 
-// The plans as the options want them.
+// Makes the plans that the options select.
 PlannedEvaluation make_plans(const Options& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
@@ -230,7 +230,7 @@ void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
 
 struct Embedded {
   Embeddings embeddings;
-  std::string feature;  // what they are
+  std::string feature;  // a description
   std::string checkpoint;
 };
 
@@ -285,11 +285,11 @@ Embedded chance(const Options& options, size_t images) {
 
 using Results = std::vector<std::vector<SettingResult>>;  // of each plan
 
-// What is known of the embeddings, and the results.
+// The results, with facts about the embeddings.
 struct Ranked {
   Results results;
   ResultFacts facts;
-  Embeddings sheet;  // of the first plan, where a sheet is wanted
+  Embeddings sheet;  // of the first plan, if there is a --sheet
 };
 
 Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<ImageRecord>& images,
@@ -301,7 +301,7 @@ Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<Ima
   return results;
 }
 
-// Bytes that this ranking may take: what --memory allows beside what the program holds already, or what is free.
+// Memory for the ranking in bytes: --memory minus the memory that the program already uses, or the free memory.
 size_t memory_left(const Options& options) {
   if (options.memory.empty()) {
     const size_t free = free_memory();
