@@ -18,20 +18,20 @@ namespace mpanet {
 namespace {
 
 constexpr std::string_view kBackbone = "backbone.";
-// Tensors by which a ResNet is known; the first that a file has tells the prefix.
+// Tensors that identify a ResNet; the first one in a file determines the prefix.
 constexpr std::string_view kAnchors[] = {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight",
                                          "layer4.0.conv1.weight"};
-// How the SHA-256 of torchvision's IMAGENET1K_V2 files begins (depths 50, 101, 152). Their names carry it.
+// The first digits of the SHA-256 of torchvision's IMAGENET1K_V2 files (depths 50, 101, 152). The file names have them.
 constexpr std::string_view kVersion2[] = {"11ad3fa6", "cd907fc2", "f82ba261"};
 // Elements of conv1.weight in torchvision's ResNet-50, IMAGENET1K_V1, to the five digits that PyTorch prints.
 constexpr std::pair<size_t, double> kVersion1Stem[] = {{0, 1.3335e-02},  {1, 1.4664e-02},  {2, -1.5351e-02},
                                                        {4, -4.0896e-02}, {5, -4.3034e-02}, {6, -7.0755e-02},
                                                        {7, 4.1205e-03},  {8, 5.8477e-03},  {9, 1.4948e-02}};
-// Of several networks in a file the one in the first of these.
+// If a file has several networks, the one in the first of these is used.
 constexpr std::string_view kDictionaries[] = {"", "model.", "state_dict.", "net.", "module."};
 
-// What stands before an anchor, without "backbone."; none where the name is no such tensor. conv1 and bn1 are names in
-// every block too, behind its number.
+// The prefix of an anchor, without "backbone."; nullopt if the name is another tensor's. conv1 and bn1 are also names
+// in every block, after its number.
 std::optional<std::string> prefix_before(std::string_view name, std::string_view anchor) {
   if (!name.ends_with(anchor)) return std::nullopt;
   std::string_view before = name.substr(0, name.size() - anchor.size());
@@ -207,6 +207,7 @@ bool is_version2_file(const TensorFile& file, const StateDict& state) {
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (name.find("imagenet1k_v2") != name.npos) return true;
+  // Only torchvision's own files have ImageNet's classifier with its size. The checksum of other files is not needed.
   const TensorEntry* classifier = state.find(file, "fc.bias");
   const bool original = file.format() != TensorFile::Format::Safetensors && classifier && classifier->count() == 1000;
   const std::string sum = original ? sum_of(file) : "";
