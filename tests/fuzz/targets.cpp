@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -32,18 +33,6 @@ std::string put(const std::string& path, std::string_view bytes) {
   return path;
 }
 
-// Runs both calls even if the first one throws.
-template <class First, class Second>
-void both(First first, Second second) {
-  try {
-    first();
-  } catch (const UserError&) {
-    second();
-    throw;
-  }
-  second();
-}
-
 // A network that takes weights of any shape that fits: --init.
 EngineState& small_network() {
   static const std::unique_ptr<Engine> engine = [] {
@@ -58,8 +47,21 @@ EngineState& small_network() {
   return *engine;
 }
 
+// --init, --checkpoint, and every number of the file. Each is tried, whatever the others say.
 void read_weights(const std::string& path) {
-  both([&] { load_weights(path, small_network()); }, [&] { Checkpoint checkpoint(path); });
+  std::optional<UserError> refused;
+  const auto attempt = [&](auto call) {
+    try {
+      call();
+    } catch (const UserError& e) {
+      refused = e;
+    }
+  };
+  attempt([&] { load_weights(path, small_network()); });
+  attempt([&] { Checkpoint checkpoint(path); });
+  const TensorFile file(path);
+  for (const auto& [name, entry] : file.tensors()) attempt([&, &tensor = name] { file.read(tensor); });
+  if (refused) throw UserError(*refused);
 }
 
 // A configuration that is taken is written and read back to the same.
@@ -92,6 +94,7 @@ std::vector<Target> make_targets() {
   };
   return {
       {"safetensors", weights, {"dtypes.safetensors", "fuzz/safetensors"}, ".safetensors"},
+      {"pth", weights, {"pth/1.13", "pth/2.15", "pth/1.13/refused", "pth/2.15/refused"}, ".pth"},
       {"mat",
        [](const std::string& folder, std::string_view bytes) { read_trial_file(put(folder + "/trials.mat", bytes)); },
        {"sysu"},

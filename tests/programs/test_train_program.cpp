@@ -299,9 +299,12 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     write_file(last, before.substr(0, before.size() / 2));
     refused({}, last + ": ");
     write_file(last, std::string(8, '\xff') + before.substr(8));
-    refused({}, last + ": expected a safetensors file, but its header would have 18446744073709551615 bytes");
+    refused(
+        {},
+        last +
+            ": expected a safetensors or .pth file; as safetensors its header would have 18446744073709551615 bytes");
     write_file(last, "");
-    refused({}, last + ": expected a safetensors file, got 0 bytes");
+    refused({}, last + ": expected a safetensors or .pth file, got 0 bytes");
   }
 
   TEST_CASE("configuration, trial file and weights through pipes") {
