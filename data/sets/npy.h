@@ -1,24 +1,57 @@
-// NumPy's .npy files, version 1.0, C order, little endian
-// (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
+// NumPy's .npy files (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/file.h"
 
 namespace mpanet {
 
-// Write an array of dtype float32 or uint8, values in C order. The caller calls commit(). UserError as OutputFile.
+// Writes version 1.0, C order, little endian, without commit(). dtype float32 or uint8, `shape` of any length.
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const float* values);
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_t* values);
+
+// What stands before the numbers of a float32 array, which the caller writes.
+void write_npy_header(OutputFile& file, const std::vector<int64_t>& shape);
+
+// An array of float16, float32 or float64 in either byte order, C or Fortran order (this one with at most two
+// dimensions), versions 1.0 to 3.0. Opening reads the header alone.
+class NpyFile {
+ public:
+  // UserError of one line naming the file for anything else, and for a file that is not as long as its shape says.
+  explicit NpyFile(const std::string& path);
+
+  const std::string& path() const { return file_.path(); }
+  const std::vector<int64_t>& shape() const { return shape_; }
+  // Rows (along the first dimension) first..first + count - 1, as float32 in C order: `out` has room for them. What
+  // float32 cannot hold becomes infinite.
+  void read_rows(int64_t first, int64_t count, float* out) const;
+  // Numbers in a row.
+  int64_t row_size() const;
+
+ private:
+  enum class Order { C, Fortran };
+  void read_header();
+  void read_dtype(std::string_view dtype);
+  void check_length() const;
+  void read_run(int64_t first, int64_t count, std::vector<uint8_t>& raw) const;
+
+  InputFile file_;
+  std::vector<int64_t> shape_;
+  Order order_ = Order::C;
+  int item_ = 4;          // bytes of a number
+  bool swapped_ = false;  // in the other byte order
+  uint64_t start_ = 0;    // of the numbers
+};
 
 struct NpyFloats {
   std::vector<int64_t> shape;
   std::vector<float> values;  // C order
 };
 
-// Reads a float32 array. UserError, one line with the path, for another version, dtype or order, or a wrong length.
+// The whole array. UserError as above.
 NpyFloats read_npy(const std::string& path);
 
 }  // namespace mpanet

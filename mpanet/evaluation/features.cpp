@@ -13,13 +13,13 @@
 #include "core/base/folder.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
-#include "data/sets/npy.h"
-#include "mpanet/files/safetensors.h"
+#include "mpanet/files/tensor_file.h"
 
 namespace mpanet {
 namespace {
 
 namespace fs = std::filesystem;
+constexpr int64_t kLongestEmbedding = 1 << 24;
 constexpr std::string_view kHeader = "path,identity,camera,modality";
 
 std::string numbers_path(const std::string& folder) { return (fs::path(folder) / "features.npy").string(); }
@@ -86,15 +86,6 @@ std::string describe(const ImageRecord& image) {
                      image.infrared ? "infrared" : "visible");
 }
 
-void check_finite(const NpyFloats& numbers, const std::vector<ImageRecord>& images, const std::string& path) {
-  const auto bad =
-      std::find_if(numbers.values.begin(), numbers.values.end(), [](float value) { return !std::isfinite(value); });
-  if (bad == numbers.values.end()) return;
-  const size_t at = bad - numbers.values.begin(), dimension = numbers.shape[1];
-  fail("{}: row {} ({}), column {} is {}, expected finite numbers", path, at / dimension,
-       quote(images[at / dimension].path), at % dimension, *bad);
-}
-
 }  // namespace
 
 void check_features_writable(const std::string& folder) {
@@ -103,48 +94,81 @@ void check_features_writable(const std::string& folder) {
   for (const std::string& path : {numbers_path(folder), images_path(folder)}) OutputFile(path, OutputFile::Open::Later);
 }
 
-void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings) {
+std::string images_text(const std::vector<ImageRecord>& images) {
+  std::string text = fmt::format("{}\n", kHeader);
+  for (const ImageRecord& image : images)
+    text +=
+        fmt::format("{},{},{},{}\n", image.path, image.identity, image.camera, image.infrared ? "infrared" : "visible");
+  return text;
+}
+
+void write_features(const std::string& folder, const std::vector<ImageRecord>& images, const Embeddings& embeddings) {
   MadeFiles made;
   made.make_folders(folder);
-  std::string images = fmt::format("{}\n", kHeader);
-  for (const auto* part : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *part)
-      images += fmt::format("{},{},{},{}\n", image.path, image.identity, image.camera,
-                            image.infrared ? "infrared" : "visible");
   OutputFile list(images_path(folder)), numbers(numbers_path(folder));
-  list.write(images);
-  const int64_t count = static_cast<int64_t>(plan.queries.size() + plan.gallery.size());
-  write_npy(numbers, {count, embeddings.dimension}, embeddings.values.data());
+  list.write(images_text(images));
+  write_npy(numbers, {static_cast<int64_t>(images.size()), embeddings.dimension}, embeddings.values.data());
   OutputFile::commit_together(list, numbers);
   made.keep();
 }
 
-Embeddings read_features(const std::string& folder, const EvaluationPlan& plan) {
-  const std::string csv = images_path(folder), npy = numbers_path(folder);
-  const std::vector<ImageRecord> images = read_images(csv);
-  const auto rows = rows_by_path(images, csv);
-  NpyFloats numbers = read_npy(npy);
-  if (numbers.shape.size() != 2 || numbers.shape[1] < 1)
-    fail("{}: expected the shape (images, numbers), got {}", npy, shape_text(numbers.shape));
-  if (static_cast<size_t>(numbers.shape[0]) != images.size())
-    fail("{}: expected {}, one per line of images.csv, got {}", npy, counted(images.size(), "row"), numbers.shape[0]);
-  check_finite(numbers, images, npy);
+std::vector<ImageRecord> read_feature_images(const std::string& folder) { return read_images(images_path(folder)); }
 
-  const size_t dimension = numbers.shape[1];
-  Embeddings embeddings;
-  embeddings.dimension = static_cast<int>(dimension);
-  embeddings.values.reserve((plan.queries.size() + plan.gallery.size()) * dimension);
-  for (const auto* list : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *list) {
-      const auto found = rows.find(image.path);
-      if (found == rows.end()) fail("{}: {} is missing, which the protocol needs", csv, image.path);
-      const ImageRecord& given = images[found->second];
-      if (given.identity != image.identity || given.camera != image.camera || given.infrared != image.infrared)
-        fail("{} line {}: expected {} for {}, got {}", csv, found->second + 2, describe(image), image.path,
-             describe(given));
-      const auto row = numbers.values.begin() + found->second * dimension;
-      embeddings.values.insert(embeddings.values.end(), row, row + dimension);
-    }
+FeatureFolder::FeatureFolder(const std::string& folder)
+    : csv_(images_path(folder)), images_(read_images(csv_)), numbers_(numbers_path(folder)) {
+  rows_ = rows_by_path(images_, csv_);
+  const std::vector<int64_t>& shape = numbers_.shape();
+  if (shape.size() != 2 || shape[1] < 1 || shape[1] > kLongestEmbedding)
+    fail("{}: expected the shape (images, numbers), got {}", numbers_.path(), shape_text(shape));
+  if (static_cast<size_t>(shape[0]) != images_.size())
+    fail("{}: expected {}, one per line of images.csv, got {}", numbers_.path(), counted(images_.size(), "row"),
+         shape[0]);
+}
+
+std::vector<size_t> FeatureFolder::rows_of(const std::vector<ImageRecord>& images) const {
+  std::vector<size_t> rows;
+  rows.reserve(images.size());
+  for (const ImageRecord& image : images) {
+    const auto found = rows_.find(image.path);
+    if (found == rows_.end()) fail("{}: {} is missing, which the protocol needs", csv_, image.path);
+    const ImageRecord& given = images_[found->second];
+    if (given.identity != image.identity || given.camera != image.camera || given.infrared != image.infrared)
+      fail("{} line {}: expected {} for {}, got {}", csv_, found->second + 2, describe(image), image.path,
+           describe(given));
+    rows.push_back(found->second);
+  }
+  return rows;
+}
+
+void FeatureFolder::read(size_t first, size_t count, float* out) const {
+  numbers_.read_rows(static_cast<int64_t>(first), static_cast<int64_t>(count), out);
+  const size_t dimension = numbers_.row_size();
+  const float* end = out + count * dimension;
+  const float* bad = std::find_if<const float*>(out, end, [](float value) { return !std::isfinite(value); });
+  if (bad == end) return;
+  const size_t at = bad - out, row = first + at / dimension;
+  fail("{}: row {} ({}), column {} is {}, expected finite numbers", numbers_.path(), row, quote(images_[row].path),
+       at % dimension, *bad);
+}
+
+Embeddings read_features(const FeatureFolder& folder, const std::vector<ImageRecord>& images) {
+  constexpr size_t kNumbers = size_t{1} << 22;  // that are read at a time
+  const size_t dimension = folder.dimension();
+  Embeddings embeddings{folder.dimension(), std::vector<float>(images.size() * dimension)};
+  std::vector<std::pair<size_t, size_t>> places;  // row, place among the images
+  for (const size_t row : folder.rows_of(images)) places.emplace_back(row, places.size());
+  std::sort(places.begin(), places.end());
+  const size_t block = std::max<size_t>(1, kNumbers / dimension);
+  std::vector<float> rows;
+  auto place = places.begin();
+  for (size_t first = 0; first < folder.rows(); first += block) {
+    const size_t count = std::min(block, folder.rows() - first);
+    rows.resize(count * dimension);
+    folder.read(first, count, rows.data());
+    for (; place != places.end() && place->first < first + count; ++place)
+      std::copy_n(rows.data() + (place->first - first) * dimension, dimension,
+                  embeddings.values.data() + place->second * dimension);
+  }
   return embeddings;
 }
 

@@ -5,22 +5,52 @@
 //   cam1/0006/0001.jpg,6,1,visible
 #pragma once
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
-#include "mpanet/evaluation/ranking.h"
+#include "data/sets/npy.h"
+#include "mpanet/evaluation/similarity.h"
 
 namespace mpanet {
 
 // UserError unless write_features() could write there now. Creates nothing that stays.
 void check_features_writable(const std::string& folder);
 
-// Writes both files: queries first, then the gallery. Creates a missing folder. After an error (UserError) the folder
-// is as it was.
-void write_features(const std::string& folder, const EvaluationPlan& plan, const Embeddings& embeddings);
+// Writes both files, a row per image, making the folder if it is missing. After an error the folder is as it was.
+void write_features(const std::string& folder, const std::vector<ImageRecord>& images, const Embeddings& embeddings);
 
-// Reads the plan's embeddings. Rows may be in any order, and rows that the plan does not need are ignored. UserError,
-// one line naming the file, for: row counts of the two files that differ, a malformed header or line, a path given
-// twice, a number that is not finite, a missing image of the plan, and an identity, camera or modality that contradicts
-// the data set.
-Embeddings read_features(const std::string& folder, const EvaluationPlan& plan);
+// A folder opened for reading: images.csv in memory, features.npy (float16, float32 or float64, see data/sets/npy.h) on
+// disk. UserError, one line naming the file, for: another number of rows in the two files, a malformed line or header,
+// a path given twice.
+class FeatureFolder {
+ public:
+  explicit FeatureFolder(const std::string& folder);
+  FeatureFolder(FeatureFolder&&) = delete;
+
+  size_t rows() const { return images_.size(); }
+  int dimension() const { return static_cast<int>(numbers_.row_size()); }
+  // The row of each image. UserError for one that is missing, and for an identity, camera or modality that contradicts
+  // the data set's.
+  std::vector<size_t> rows_of(const std::vector<ImageRecord>& images) const;
+  // Rows first..first + count - 1: (count, dimension). UserError for a number that is not finite.
+  void read(size_t first, size_t count, float* out) const;
+
+ private:
+  std::string csv_;
+  std::vector<ImageRecord> images_;
+  NpyFile numbers_;
+  std::unordered_map<std::string_view, size_t> rows_;
+};
+
+// The images' embeddings, a row each. Rows of the folder may stand in any order, those of other images are left out.
+// UserError as above.
+Embeddings read_features(const FeatureFolder& folder, const std::vector<ImageRecord>& images);
+
+// images.csv with a line per image.
+std::string images_text(const std::vector<ImageRecord>& images);
+
+// What images.csv of a folder lists, in its order.
+std::vector<ImageRecord> read_feature_images(const std::string& folder);
 
 }  // namespace mpanet

@@ -22,8 +22,9 @@ std::vector<int> chosen_queries(const EvaluationPlan& plan) {
   std::vector<int> findable;
   for (size_t q = 0; q < plan.queries.size(); q++) {
     const ImageRecord& query = plan.queries[q];
+    if (!(plan.asked_in(q) & 1)) continue;
     for (auto at = shown.lower_bound({query.identity, 0}); at != shown.end() && at->first == query.identity; ++at)
-      if (!plan.skips || !plan.skips(query.camera, at->second)) {
+      if (!plan.skips || !plan.skips({query.identity, query.camera}, {at->first, at->second})) {
         findable.push_back(static_cast<int>(q));
         break;
       }

@@ -1,55 +1,85 @@
-// Evaluation protocols: the queries, the gallery, and the part of the gallery that each trial draws (docs/method.md,
-// section 5). A protocol becomes an EvaluationPlan, plain values that ranking.h works on without knowing a data set. A
-// new protocol needs a new planning function here and no change elsewhere.
+// Evaluation protocols by name (docs/method.md, section 5): from a data set's test images to a plan.
+//
+//   sysu            SYSU-MM01's official one, with the trial file
+//   agw             SYSU-MM01 as the AGW code base evaluates it: galleries drawn by Python's generator, no trial file
+//   regdb           both directions, the whole gallery
+//   llcm            both directions, galleries drawn as in agw
+//   llcm-released   the same, but visible to infrared the queries are drawn and not the gallery, as the released script
+//                   does it
+//   csv             query and gallery by the manifest
 #pragma once
-#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/sets/dataset.h"
 #include "data/sets/matfile.h"
+#include "mpanet/evaluation/plan.h"
 
 namespace mpanet {
 
-// One line of a result table: a kind of gallery, drawn in every trial.
-struct Setting {
-  std::string mode;   // "all" or "indoor"
-  std::string shots;  // "single" or "multi"
-  bool operator==(const Setting&) const = default;
-};
-
-struct EvaluationPlan {
-  std::string protocol;              // "sysu"
-  std::string direction;             // for people: "infrared queries, visible gallery"
-  std::vector<ImageRecord> queries;  // by ascending path
-  std::vector<ImageRecord> gallery;  // every image that a trial may draw, by ascending path; ties rank in this order
-  std::vector<Setting> settings;     // at least one; settings.size() * trials <= 64
-  int trials = 0;                    // per setting
-  std::vector<uint64_t> drawn;       // per gallery image: bit (setting * trials + trial) is set when the trial draws it
-  // Returns true when a query of the one camera ignores gallery images of the other. Null: no query ignores any.
-  bool (*skips)(int query_camera, int gallery_camera) = nullptr;
-};
-
-// Restricts a protocol to one mode or one kind of shots. An empty text restricts nothing.
+// What of a protocol to evaluate; empty: all of it.
 struct SettingFilter {
   std::string mode, shots;
 };
 
-// SYSU-MM01 (docs/method.md, section 5). The images are those that the trial file lists for `test_ids`; the disk is not
-// read. All infrared ones are queries. The gallery has visible images of cameras 1, 2, 4, 5 (all search) or 1, 2
-// (indoor search): the first 1 (single shot) or 10 (multi shot) of each identity and camera in the trial's permutation.
-// Queries of camera 3 ignore camera 2, which has the same location. UserError when there is no query or no gallery
-// image.
+enum class Direction { InfraredToVisible, VisibleToInfrared };
+// "infrared-to-visible"; in words: "infrared queries, visible gallery".
+const char* name_of(Direction direction);
+const char* words_of(Direction direction);
+
+// SYSU-MM01: all infrared test images query; the gallery is visible, of cameras 1, 2, 4, 5 (all search) or 1, 2
+// (indoor), the first 1 (single shot) or 10 (multi shot) images of each identity and camera in the trial's permutation.
+// Camera 3's queries skip camera 2, which has the same location. The images are those that the trial file lists for
+// `test_ids`; no picture is looked for on disk. UserError when there is no query or no gallery image at all.
 EvaluationPlan plan_sysu(const std::vector<int>& test_ids, const TrialFile& trials, const SettingFilter& filter = {});
 
-// Plans a protocol by name ("sysu") for the data set in `root`. Reads exp/ and the trial file, which is searched in the
-// data set when `trial_file` is empty. UserError for an unknown name (it lists the known ones) and for a bad file.
-EvaluationPlan plan_evaluation(std::string_view protocol, const std::string& root, const std::string& trial_file = "",
-                               const SettingFilter& filter = {});
+// The others take the test images by ascending path. UserError when there is no query or no gallery image.
+//
+// AGW: trial t seeds Python's generator with t, anew for every mode, and draws one image of each identity and camera,
+// identities and then cameras ascending, from its images by ascending path. Camera 3's queries skip camera 2. Single
+// shot alone.
+EvaluationPlan plan_agw(const std::vector<ImageRecord>& test, const SettingFilter& filter = {});
+// RegDB: all images of one modality query all of the other. Nothing is skipped; one trial.
+EvaluationPlan plan_regdb(const std::vector<ImageRecord>& test, Direction direction);
+// LLCM: one image of each identity and camera of the gallery's modality, drawn as in plan_agw(), ten trials; pairs of
+// equal identity and equal camera are skipped. `released`: see above.
+EvaluationPlan plan_llcm(const std::vector<ImageRecord>& test, Direction direction, bool released);
 
-// UserError when images of the plan are missing from `on_disk`: it names the first by ascending path and their number.
-// Returns how many test images on disk are not in the plan. The evaluation ignores those.
-size_t check_images(const EvaluationPlan& plan, const std::vector<ImageRecord>& on_disk);
+struct CsvOptions {
+  std::optional<Direction> direction;  // without it all queries and the whole gallery, whatever their modality
+  bool skip_same_camera = false;       // a query does not see its identity's gallery images of its own camera
+  bool single_shot = false;            // ten trials, galleries drawn as in plan_agw(); else one with the whole gallery
+};
+// A manifest: images by their role.
+EvaluationPlan plan_csv(const std::vector<ImageRecord>& test, const CsvOptions& options = {});
+
+struct ProtocolOptions {
+  std::string protocol = "sysu";
+  std::string root;                                    // the data set's folder; csv: or the manifest
+  std::string trial_file;                              // sysu: if it stands elsewhere
+  SettingFilter filter;                                // sysu, agw
+  std::string direction;                               // a name, or empty for all that the protocol has
+  int split = 0;                                       // regdb: 1..10; 0: the first
+  bool skip_same_camera = false, single_shot = false;  // csv
+  // sysu, agw and llcm without any picture on disk: another list of images, asked for where it is needed.
+  std::function<std::vector<ImageRecord>()> listed;
+};
+
+struct PlannedEvaluation {
+  std::vector<EvaluationPlan> plans;  // one per direction
+  Dataset data;                       // its root and notes; the lists stay empty
+};
+
+// UserError that lists the known protocols; for an option that the protocol does not have; for a picture that the trial
+// file lists and that is not on disk; else what reading the data set says.
+PlannedEvaluation plan_evaluations(const ProtocolOptions& options);
+
+// Gives the plan's images the names that they have in `present`, which may end otherwise (.JPG for .jpg). UserError
+// when images of the plan are missing there: it names the first by ascending path and their number. Returns how many of
+// `present` are not in the plan; the evaluation ignores those.
+size_t match_images(EvaluationPlan& plan, const std::vector<ImageRecord>& present);
 
 }  // namespace mpanet

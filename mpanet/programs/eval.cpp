@@ -1,4 +1,5 @@
-// mpanet-eval: the official evaluation of a network, of a folder of embeddings, or of random embeddings.
+// mpanet-eval: evaluation by a published protocol of a network, of a folder of embeddings, or of random embeddings.
+#include <charconv>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -12,13 +13,22 @@
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
+#include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/evaluation/compare.h"
 #include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/feature_choice.h"
 #include "mpanet/evaluation/features.h"
 #include "mpanet/evaluation/match_sheet.h"
+#include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/rerank.h"
+#include "mpanet/evaluation/results.h"
+#include "mpanet/evaluation/streamed_ranking.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/training/free_memory.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/train_plan.h"
 
@@ -27,37 +37,64 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-eval";
 
-constexpr const char* kAbout = R"(Evaluates on SYSU-MM01's protocol: infrared queries, visible gallery.
+constexpr const char* kAbout = R"(Evaluates by a published protocol.
 
   mpanet-eval --checkpoint runs/first/best.safetensors --data SYSU-MM01
   mpanet-eval --features FOLDER --data SYSU-MM01      (no picture needed, only exp/)
-  mpanet-eval --chance 1 --data SYSU-MM01)";
+  mpanet-eval --chance 1 --data SYSU-MM01 --protocol agw
+  mpanet-eval --compare a.json b.json                 (files of --json))";
 
 constexpr const char* kMore = R"(
-Prints the mean over ten trials of rank-1, 5, 10 and 20, mAP and mINP in percent, with the numbers of queries, gallery
-images and queries without a right image (left out), for all and indoor search, single and multi shot.
+Protocols:
+  sysu           SYSU-MM01's official one: all and indoor search, single and multi shot, ten trials of the trial file
+                 rand_perm_cam.mat, looked for in exp/ and evaluation/data_split/ of the data set
+  agw            SYSU-MM01 as the AGW code base evaluates it: single shot, ten trials drawn by Python's generator; needs
+                 no trial file
+  regdb          both directions of a split, squared Euclidean distance without normalisation; as AGW's code does it:
+                 --distance cosine --cmc images
+  llcm           both directions, ten trials with one gallery picture per identity and camera
+  llcm-released  the same as the released script does it: visible to infrared it draws the queries
+  csv            queries and gallery of a manifest
 
-Embeddings are L2-normalised, the distance is the squared Euclidean one; equal distances rank by ascending path, and an
-embedding of zeros stays zero. Classifiers in the checkpoint are ignored: it may have been trained on any number of
-identities.
+Prints rank-1, 5, 10 and 20, mAP and mINP in percent, mean and standard deviation (n - 1) over the trials, with the
+numbers of queries, gallery images and queries without a right image (left out).
 
-A features folder holds features.npy, (N, D) float32, and images.csv with a line per row:
+Without options distance, feature and the rest are what the protocol's authors take. Equal distances rank by ascending
+path. Classifiers in the checkpoint are ignored: it may have been trained on any number of identities.
+
+A features folder holds features.npy, (N, D) float16, float32 or float64, and images.csv with a line per row:
   path,identity,camera,modality
   cam1/0006/0001.jpg,6,1,visible
-Rows may stand in any order; rows that the protocol does not need are left out.
-
-The trial file rand_perm_cam.mat is looked for in exp/ and evaluation/data_split/ of the data set.
+Rows may stand in any order; rows that the protocol does not need are left out. --list prints such a list of what it
+needs.
 
 Exit code 0: done; 2: bad input (one line on stderr says what).)";
 
 struct Options {
-  std::string checkpoint, features, data, protocol = "sysu", trials, json, save_features, sheet, size;
+  std::string checkpoint, features, data, json, save_features, sheet, size;
   std::optional<uint64_t> chance;
-  SettingFilter filter;
-  bool per_trial = false;
+  ProtocolOptions protocol;
+  std::string distance, feature = "bn", parts = "all", cmc;
+  std::vector<int> ranks;
+  std::vector<std::string> compared;
+  std::string memory;
+  bool per_trial = false, flip = false, rerank = false, list = false;
   std::string device = "auto", precision = "f32", conv, gemm;
   int batch = 64, threads = 0;
 };
+
+// "2,50"; nothing for what is no list of ranks.
+std::vector<int> parse_ranks(std::string_view text) {
+  std::vector<int> ranks;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t comma = std::min(text.find(',', begin), text.size());
+    const auto rank = parse_whole<int>(text.substr(begin, comma - begin));
+    if (!rank || *rank < 1) return {};
+    ranks.push_back(*rank);
+    begin = comma + 1;
+  }
+  return ranks;
+}
 
 void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
@@ -66,11 +103,33 @@ void add_options(CommandLine& app, Options& options) {
   add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
                    "SEED: random embeddings, instead of --checkpoint")
       ->type_name("SEED");
-  app.add_option("--data", options.data, "the data set's folder, with cam1..cam6 and exp");
-  app.add_option("--protocol", options.protocol, "sysu")->capture_default_str();
-  app.add_option("--mode", options.filter.mode, "all or indoor; without it both");
-  app.add_option("--shots", options.filter.shots, "single or multi; without it both");
-  app.add_option("--trials", options.trials, "trial file, if it stands elsewhere");
+  app.add_option("--data", options.data, "the data set's folder; csv: or the manifest");
+  app.add_option("--protocol", options.protocol.protocol, "see below")->capture_default_str();
+  app.add_option("--mode", options.protocol.filter.mode, "all or indoor; without it both");
+  app.add_option("--shots", options.protocol.filter.shots, "single or multi; without it all that the protocol has");
+  add_whole_number(app, "--split", options.protocol.split, 1, kRegDbSplits, "regdb: 1 to 10")->default_str("1");
+  app.add_flag("--camera-filter", options.protocol.skip_same_camera,
+               "csv: a query does not see its identity's pictures of its own camera");
+  app.add_flag("--single-shot", options.protocol.single_shot,
+               "csv: ten trials, each with one gallery picture per identity and camera, drawn as in agw");
+  app.add_option("--direction", options.protocol.direction,
+                 "infrared-to-visible or visible-to-infrared; without it all that the protocol has");
+  app.add_option("--trials", options.protocol.trial_file, "trial file, if it stands elsewhere");
+  app.add_option("--distance", options.distance,
+                 "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine");
+  app.add_option("--feature", options.feature, "bn or before-bn: the BN neck's output or its input")
+      ->capture_default_str();
+  app.add_option("--parts", options.parts, "all, or some of the feature's pieces: 1,3,global")->capture_default_str();
+  app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
+  app.add_flag("--rerank", options.rerank, "k-reciprocal re-ranking (k1 20, k2 6, lambda 0.3)");
+  app.add_option("--cmc", options.cmc, "identities or images: what CMC counts");
+  app.add_checked("--ranks", "ranks such as 2,50", "further ranks of CMC: 2,50", [&](const std::string& word) {
+    options.ranks = parse_ranks(word);
+    return !options.ranks.empty();
+  });
+  app.add_option("--memory", options.memory, "of --features at most: 512M, 2G; more is ranked in blocks from disk");
+  app.add_option("--compare", options.compared, "result files of --json, side by side");
+  app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
   app.add_option("--json", options.json, "write the results to this file");
   app.add_option("--save-features", options.save_features, "write the embeddings to this folder");
@@ -85,14 +144,40 @@ void add_options(CommandLine& app, Options& options) {
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
+// "512M", "2G", "2GiB", "1000000".
+size_t parse_bytes(const std::string& text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(end, text.data() + text.size() - end);
+  for (const auto& [letter, shift] : {std::pair("K", 10), std::pair("M", 20), std::pair("G", 30), std::pair("T", 40)})
+    if (error == std::errc() && (unit == letter || unit == letter + std::string("iB")) && number < uint64_t{1} << 20)
+      return number << shift;
+  if (error != std::errc() || !unit.empty() || text.empty())
+    fail("--memory: expected a size such as 512M or 2G, got {}", quote(text));
+  return number;
+}
+
+// What only a network can do.
+void check_network_options(const Options& options) {
+  if (!options.checkpoint.empty()) return;
+  if (!options.size.empty()) fail("--size: only with --checkpoint");
+  if (options.flip) fail("--flip: only with --checkpoint");
+  if (options.feature != "bn") fail("--feature: only with --checkpoint");
+  if (options.parts != "all") fail("--parts: only with --checkpoint");
+}
+
 void check_options(const Options& options) {
+  if (options.list && options.data.empty()) fail("--data is needed (see --help)");
+  if (options.list) return;
   const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
   if (sources != 1)
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
   choose_vendors(options.conv, options.gemm, choose_device(options.device));
   parse_precision(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
-  if (!options.size.empty() && options.checkpoint.empty()) fail("--size: only with --checkpoint");
+  check_network_options(options);
+  if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
+  if (!options.memory.empty()) parse_bytes(options.memory);
   // These names become part of the results.
   for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
     if (!options.json.empty() && !is_utf8(name))
@@ -107,15 +192,46 @@ void set_size(const std::string& text, ModelConfig& model) {
   std::tie(model.height, model.width) = *size;
 }
 
-Embeddings embed(const Options& options, const EvaluationPlan& plan, const ThreadChoice& threads) {
+// The plans as the options want them.
+PlannedEvaluation make_plans(const Options& options) {
+  ProtocolOptions wanted = options.protocol;
+  wanted.root = options.data;
+  if (!options.features.empty()) wanted.listed = [&] { return read_feature_images(options.features); };
+  PlannedEvaluation planned = plan_evaluations(wanted);
+  for (const std::string& line : planned.data.notes) note(line);
+  for (EvaluationPlan& plan : planned.plans) {
+    if (!options.distance.empty()) plan.distance = parse_distance(options.distance);
+    if (!options.cmc.empty()) plan.cmc = parse_cmc(options.cmc);
+    plan.more_ranks = options.ranks;
+    plan.rerank = options.rerank;
+    if (options.rerank) check_rerank(plan);
+  }
+  return planned;
+}
+
+void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
+  for (const EvaluationPlan& plan : plans) {
+    const size_t needed = plan.rerank ? rerank_bytes(plan) : 0, free = free_memory();
+    if (free > 0 && needed > free)
+      fail("--rerank: the distances of {} images need {}, free are {}", plan.queries.size() + plan.gallery.size(),
+           format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(free)));
+  }
+}
+
+struct Embedded {
+  Embeddings embeddings;
+  std::string feature;  // what they are
+  std::string checkpoint;
+};
+
+Embedded embed(const Options& options, const Dataset& data, const std::vector<ImageRecord>& images,
+               const ThreadChoice& threads) {
   const Checkpoint checkpoint(options.checkpoint);
-  const Dataset data = read_dataset(parse_dataset_kind(options.protocol), options.data, Split::Test);
-  const size_t others = check_images(plan, data.test);
-  if (others > 0)
-    note(fmt::format("note: {} not in the trial file or in no camera of the protocol",
-                     counted(others, "test picture is", "test pictures are")));
+  check_pictures(data, images);
   EngineConfig config;
   config.model = checkpoint.embedding_model();
+  const int parts = config.model.parts;
+  const FeatureChoice choice = parse_feature(options.feature, options.parts, parts);
   if (!options.size.empty()) set_size(options.size, config.model);
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
@@ -123,7 +239,7 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
   note("device: " + why);
   note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
-  config.embed_batch = std::min(options.batch, static_cast<int>(plan.queries.size() + plan.gallery.size()));
+  config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
   check_image_size(config.model);
   const size_t needed = plan_memory(config).total();
   const FreeMemory free = find_free_memory(config.device);
@@ -135,38 +251,124 @@ Embeddings embed(const Options& options, const EvaluationPlan& plan, const Threa
          format_bytes(static_cast<double>(available)));
   const auto engine = make_engine(config);
   checkpoint.load_embedding(*engine);
+  if (choice.before_neck) bypass_neck(*engine);
   EmbedOptions how;
   how.height = config.model.height;
   how.width = config.model.width;
   how.batch = config.embed_batch;
   how.threads = usable_processors();
-  return embed_images(*engine, plan, options.data, how);
+  how.flip = options.flip;
+  Embedded made{embed_images(*engine, images, data.root, how), describe(choice, parts),
+                sha256_of_file(options.checkpoint)};
+  keep_pieces(choice, parts, made.embeddings);
+  made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"),
+                              std::filesystem::path(options.checkpoint).filename().string());
+  return made;
 }
 
-std::string feature_of(const Options& options, const Embeddings& embeddings) {
-  const std::string file = std::filesystem::path(options.checkpoint).filename().string();
-  if (options.chance)
-    return fmt::format("{}, seed {}", counted(embeddings.dimension, "random number"), *options.chance);
-  if (!options.features.empty())
-    return fmt::format("{} of {}", counted(embeddings.dimension, "number"), options.features);
-  return fmt::format("BN neck output, {}, {}", counted(embeddings.dimension, "number"), file);
+Embedded chance(const Options& options, size_t images) {
+  Embedded made;
+  made.embeddings = chance_embeddings(images, *options.chance);
+  made.feature = fmt::format("{}, seed {}", counted(made.embeddings.dimension, "random number"), *options.chance);
+  return made;
+}
+
+using Results = std::vector<std::vector<SettingResult>>;  // of each plan
+
+// What is known of the embeddings, and the results.
+struct Ranked {
+  Results results;
+  ResultFacts facts;
+  Embeddings sheet;  // of the first plan, where a sheet is wanted
+};
+
+Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<ImageRecord>& images,
+                 const Embeddings& embeddings) {
+  Results results;
+  for (const EvaluationPlan& plan : plans)
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+  return results;
+}
+
+// Bytes that this ranking may take: what --memory allows beside what the program holds already, or what is free.
+size_t memory_left(const Options& options) {
+  if (options.memory.empty()) {
+    const size_t free = free_memory();
+    return free > 0 ? free : SIZE_MAX;
+  }
+  const size_t wanted = parse_bytes(options.memory), held = resident_memory();
+  if (wanted <= held)
+    fail("--memory: {} are less than the {} that the lists of images take", format_bytes(static_cast<double>(wanted)),
+         format_bytes(static_cast<double>(held)));
+  return wanted - held;
+}
+
+Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
+  const FeatureFolder folder(options.features);
+  Ranked ranked;
+  ranked.facts.feature = fmt::format("{} of {}", counted(folder.dimension(), "number"), options.features);
+  size_t needed = 0;
+  for (const EvaluationPlan& plan : plans) needed = std::max(needed, ranking_bytes(plan, folder.dimension()));
+  const size_t left = memory_left(options);
+  const bool whole = options.rerank || !options.save_features.empty() || !options.sheet.empty();
+  if (needed <= left || (whole && options.memory.empty())) {
+    const std::vector<ImageRecord> images = images_of(plans);
+    const Embeddings embeddings = read_features(folder, images);
+    if (!options.save_features.empty()) write_features(options.save_features, images, embeddings);
+    note(threads.text);
+    ranked.results = rank_all(plans, images, embeddings);
+    if (!options.sheet.empty()) ranked.sheet = embeddings_of(plans.front(), images, embeddings);
+    return ranked;
+  }
+  if (whole)
+    fail("--memory: --rerank, --sheet and --save-features need the embeddings in memory, {}",
+         format_bytes(static_cast<double>(needed)));
+  note(fmt::format("the embeddings are ranked in blocks from disk: {} are needed in memory, {} are there",
+                   format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(left))));
+  note(threads.text);
+  for (const EvaluationPlan& plan : plans) {
+    EmbeddingRows rows;
+    rows.rows = folder.rows();
+    rows.dimension = folder.dimension();
+    rows.read = [&](size_t first, size_t count, float* out) { folder.read(first, count, out); };
+    for (const auto* images : {&plan.queries, &plan.gallery}) {
+      const std::vector<size_t> own = folder.rows_of(*images);
+      rows.images.insert(rows.images.end(), own.begin(), own.end());
+    }
+    ranked.results.push_back(rank_streamed(plan, rows, left));
+  }
+  return ranked;
+}
+
+Ranked rank_network(const Options& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
+  const std::vector<ImageRecord> images = images_of(planned.plans);
+  const Embedded all = options.chance ? chance(options, images.size()) : embed(options, planned.data, images, threads);
+  if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
+  if (options.chance) note(threads.text);
+  Ranked ranked{rank_all(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
+  return ranked;
 }
 
 void evaluate(const Options& options, const ThreadChoice& threads) {
   // Output paths are checked before the pictures are embedded.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
-  const EvaluationPlan plan = plan_evaluation(options.protocol, options.data, options.trials, options.filter);
-  const Embeddings embeddings = options.chance             ? chance_embeddings(plan, *options.chance)
-                                : options.features.empty() ? embed(options, plan, threads)
-                                                           : read_features(options.features, plan);
-  const std::string feature = feature_of(options, embeddings);
-  if (!options.save_features.empty()) write_features(options.save_features, plan, embeddings);
-  if (options.checkpoint.empty()) note(threads.text);
-  const auto results = rank_embeddings(plan, embeddings);
-  fmt::print("{}", results_table(plan, results, printable(feature), options.per_trial));
-  if (json) write_file(*json, results_json(plan, results, feature).dump(2) + "\n");
-  if (sheet) write_match_sheet(*sheet, options.data, plan, embeddings);
+  const PlannedEvaluation planned = make_plans(options);
+  const std::vector<EvaluationPlan>& plans = planned.plans;
+  check_rerank_memory(plans);
+  const Ranked ranked =
+      options.features.empty() ? rank_network(options, planned, threads) : rank_features(options, plans, threads);
+  ResultFacts printed = ranked.facts;
+  printed.feature = printable(printed.feature);
+  std::vector<Evaluation> evaluations;
+  for (size_t i = 0; i < plans.size(); i++) {
+    evaluations.push_back({plans[i], ranked.results[i]});
+    fmt::print("{}", results_table(evaluations.back(), printed, options.per_trial));
+  }
+  if (json) write_file(*json, json_text(results_json(evaluations, ranked.facts)));
+  if (sheet) write_match_sheet(*sheet, planned.data.root, plans.front(), ranked.sheet);
 }
 
 int run(int argc, char** argv) {
@@ -179,7 +381,9 @@ int run(int argc, char** argv) {
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
   check_options(options);
+  if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
   evaluate(options, threads);

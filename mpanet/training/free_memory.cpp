@@ -67,4 +67,6 @@ size_t free_memory(const std::string& root) {
   return std::min(available, left_in_groups(root));
 }
 
+size_t resident_memory() { return field_in("/proc/self/status", "VmRSS:") * 1024; }
+
 }  // namespace mpanet

@@ -9,4 +9,7 @@ namespace mpanet {
 // known. Tests pass a prefix of /proc and /sys as `root`.
 size_t free_memory(const std::string& root = "");
 
+// Bytes of memory that this process holds now; 0 when it is not known.
+size_t resident_memory();
+
 }  // namespace mpanet

@@ -15,6 +15,9 @@
 #include "core/base/threads.h"
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "mpanet/network/vendors.h"
@@ -100,8 +103,9 @@ void record_provenance(const RunFolder& folder, const ordered_json& now, int64_t
 // The loop over epochs and batches. train() owns the objects that it refers to.
 class Trainer {
  public:
-  Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler, const EvaluationPlan* evaluated,
-          Engine& engine, RunFolder& folder, Progression progression, bool resumed, std::optional<int64_t> max_steps)
+  Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
+          const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder, Progression progression,
+          bool resumed, std::optional<int64_t> max_steps)
       : config_(config),
         data_(data),
         sampler_(sampler),
@@ -126,6 +130,7 @@ class Trainer {
     }
   }
   void say(const std::string& line) { report_.say(line); }
+  const TrainConfig& config() const { return config_; }
   const Progression& progression() const { return p_; }
   void save() {
     if (saved_) return;
@@ -205,7 +210,7 @@ class Trainer {
   // Evaluates if an evaluation is due, then saves at the beginning of the next epoch. The checkpoint saved before the
   // evaluation says that it is due, so a run killed during it evaluates after resuming.
   void finish_epoch() {
-    if (evaluated_ && config_.evaluates_after(p_.epoch)) {
+    if (!evaluated_.empty() && config_.evaluates_after(p_.epoch)) {
       save();
       evaluate();
     }
@@ -225,15 +230,22 @@ class Trainer {
     options.after_batch = [] {
       if (interrupted()) throw Interrupted{};
     };
-    const auto results = rank_embeddings(*evaluated_, embed_images(engine_, *evaluated_, data_.root, options));
-    const double rank1 = metric(results, "all", "single", "rank1");  // NaN without any match, which is never the best
+    const std::vector<ImageRecord> images = images_of(evaluated_);
+    const Embeddings embeddings = embed_images(engine_, images, data_.root, options);
+    std::vector<std::vector<SettingResult>> results;
+    for (const EvaluationPlan& plan : evaluated_)
+      results.push_back(evaluated_.size() == 1 ? rank_embeddings(plan, embeddings)
+                                               : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+    std::vector<Evaluation> evaluations;
+    for (size_t i = 0; i < results.size(); i++) evaluations.push_back({evaluated_[i], results[i]});
+    const double rank1 = selection_rank1(evaluations);  // NaN without any match, which is never the best
     const bool best = rank1 > p_.best_rank1;
     if (best) {
       refusing_not_finite([&] { save_model(folder_.best(), engine_, config_, p_.step); });
       p_.best_rank1 = rank1;
       p_.best_epoch = p_.epoch;
     }
-    report_.evaluation(p_, *evaluated_, results, best);
+    report_.evaluation(p_, evaluations, best);
   }
 
   void stop_if_interrupted() {
@@ -245,7 +257,7 @@ class Trainer {
   const TrainConfig& config_;
   const Dataset& data_;
   const Sampler& sampler_;
-  const EvaluationPlan* evaluated_;
+  const std::vector<EvaluationPlan>& evaluated_;
   Engine& engine_;
   RunFolder& folder_;
   Progression p_;
@@ -301,10 +313,8 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
   const bool done = p.batch == 0 && p.best_epoch > 0;
   trainer.say(fmt::format("{} holds step {}", folder.last(), p.step));
   if (done)
-    trainer.say(
-        fmt::format("{} is the model after epoch {}: all-search single-shot rank-1 {:.2f} %, chosen on the "
-                    "test set",
-                    folder.best(), p.best_epoch, p.best_rank1));
+    trainer.say(fmt::format("{} is the model after epoch {}: {} {:.2f} %, chosen on the test set", folder.best(),
+                            p.best_epoch, selection_name(trainer.config().dataset), p.best_rank1));
   return 0;
 }
 
@@ -334,16 +344,21 @@ int train(const TrainOptions& given) {
   const Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train);
   config.model.classes = data.classes;
   const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
-  std::optional<EvaluationPlan> evaluated;
+  std::vector<EvaluationPlan> evaluated;
   if (evaluates) {
-    evaluated = plan_evaluation("sysu", options.data, options.trials);
-    check_images(*evaluated, data.test);
+    ProtocolOptions protocol;
+    protocol.protocol = name_of(config.dataset);
+    protocol.root = options.data;
+    protocol.trial_file = options.trials;
+    evaluated = plan_evaluations(protocol).plans;
+    check_pictures(data, images_of(evaluated));
   }
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
 
-  const Workload workload = {options.device, data.train.size(), evaluated ? evaluated->queries.size() : 0,
-                             evaluated ? evaluated->gallery.size() : 0};
+  const Workload workload = {options.device, data.train.size(),
+                             evaluated.empty() ? 0 : evaluated.front().queries.size(),
+                             evaluated.empty() ? 0 : evaluated.front().gallery.size()};
   const FreeMemory free = find_free_memory(options.device);
   say(stdout, memory_text(plan_train_memory(config, workload), options.device, free));
   check_memory(config, workload, free);
@@ -369,8 +384,7 @@ int train(const TrainOptions& given) {
     say(stdout, fmt::format("going on from {}, step {}\n", printable(folder->last()), progression.step));
   else if (options.resume)
     say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", printable(options.out)));
-  const EvaluationPlan* plan = evaluated ? &*evaluated : nullptr;
-  Trainer trainer(config, data, sampler, plan, *engine, *folder, progression, checkpoint.has_value(),
+  Trainer trainer(config, data, sampler, evaluated, *engine, *folder, progression, checkpoint.has_value(),
                   options.max_steps);
   if (!checkpoint) trainer.save();
   folder->keep();

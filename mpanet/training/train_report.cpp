@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/base/error.h"
 #include "core/base/output.h"
 #include "core/base/progress.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
-#include "mpanet/evaluation/evaluate.h"
 
 namespace mpanet {
 namespace {
@@ -30,6 +30,26 @@ std::vector<std::string> terms_text(const Losses& terms, double divisor) {
 }
 
 }  // namespace
+
+const char* selection_name(DatasetKind dataset) {
+  switch (dataset) {
+    case DatasetKind::Sysu:
+      return "all-search single-shot rank-1";
+    case DatasetKind::RegDb:
+    case DatasetKind::Llcm:
+      return "rank-1 (mean of both directions)";
+    case DatasetKind::Csv:
+      return "rank-1";
+  }
+  MPANET_CHECK(false, "unknown data set kind");
+  return "";
+}
+
+double selection_rank1(const std::vector<Evaluation>& evaluations) {
+  double sum = 0;
+  for (const Evaluation& evaluation : evaluations) sum += evaluation.results.front().mean.rank1;
+  return sum / static_cast<double>(evaluations.size());
+}
 
 TrainReport::TrainReport(const TrainConfig& config, const std::string& log_path, const Progression& progression,
                          bool evaluation_due, int64_t last_step)
@@ -103,18 +123,22 @@ void TrainReport::epoch(const Progression& progression) {
                   join(terms_text(progression.loss_sums, progression.batch))));
 }
 
-void TrainReport::evaluation(const Progression& progression, const EvaluationPlan& plan,
-                             const std::vector<SettingResult>& results, bool best) {
-  ordered_json all = results_json(plan, results, "BN neck output")["results"];
-  for (auto& result : all) result.erase("per_trial");
+void TrainReport::evaluation(const Progression& progression, const std::vector<Evaluation>& evaluations, bool best) {
+  ordered_json all = results_json(evaluations, {"BN neck output", false, ""})["results"];
+  for (auto& result : all)
+    for (const char* key : {"per_trial", "per_query"}) result.erase(key);
+  const char* name = selection_name(config_.dataset);
+  double mean_precision = 0;
+  for (const Evaluation& evaluation : evaluations)
+    mean_precision += evaluation.results.front().mean.mAP / static_cast<double>(evaluations.size());
   log_.append({{"kind", "evaluation"},
                {"step", progression.step},
                {"epoch", progression.epoch},
                {"best", best},
-               {"best_is", "the highest all-search single-shot rank-1 so far, chosen on the test set"},
+               {"best_is", fmt::format("the highest {} so far, chosen on the test set", name)},
                {"results", all}});
-  say(fmt::format("evaluation after epoch {}: all-search single-shot rank-1 {:.2f} %, mAP {:.2f} %{}",
-                  progression.epoch, metric(results, "all", "single", "rank1"), metric(results, "all", "single", "mAP"),
+  say(fmt::format("evaluation after epoch {}: {} {:.2f} %, mAP {:.2f} %{}", progression.epoch, name,
+                  selection_rank1(evaluations), mean_precision,
                   best ? "; the best so far (chosen on the test set, as the authors do)" : ""));
 }
 

@@ -4,12 +4,17 @@
 #include <vector>
 
 #include "core/base/progress.h"
-#include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/training/config.h"
 #include "mpanet/training/run_folder.h"
 
 namespace mpanet {
+
+// What the best model is chosen by: rank-1 of the protocol's first setting (SYSU-MM01: all search, single shot), the
+// mean over its directions. In words, and the number.
+const char* selection_name(DatasetKind dataset);
+double selection_rank1(const std::vector<Evaluation>& evaluations);
 
 class TrainReport {
  public:
@@ -21,8 +26,7 @@ class TrainReport {
   void step(const Progression& progression, size_t batches, const Losses& losses, double seconds);
   // To be called after an epoch's last step.
   void epoch(const Progression& progression);
-  void evaluation(const Progression& progression, const EvaluationPlan& plan, const std::vector<SettingResult>& results,
-                  bool best);
+  void evaluation(const Progression& progression, const std::vector<Evaluation>& evaluations, bool best);
   // Prints a line. A progress line that is being redrawn continues below it.
   void say(const std::string& line) { line_.say(line); }
 

@@ -23,7 +23,7 @@ OpCase batch_norm_2d_case(const Shape& shape, Mode mode, bool relu, bool residua
               {((mode == Mode::Train ? 3 : 2) + residual) * pass},
               {(5 + 2 * relu + residual) * pass}};
   if (shape[0] * shape[1] * shape[2] < 5)
-    made.harder = 4;  // what is left of so few rows' gradient is a small difference
+    made.tolerance_factor = 4;  // what is left of so few rows' gradient is a small difference
   return made;
 }
 

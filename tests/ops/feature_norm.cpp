@@ -17,7 +17,7 @@ OpCase batch_norm_1d_case(const Shape& shape, Mode mode, bool frozen) {
               make,
               {2 * pass},
               {3 * pass}};
-  if (shape[0] < 5) made.harder = 4;  // what is left of so few rows' gradient is a small difference
+  if (shape[0] < 5) made.tolerance_factor = 4;  // what is left of so few rows' gradient is a small difference
   return made;
 }
 

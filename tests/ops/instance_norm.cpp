@@ -34,7 +34,7 @@ OpCase modality_alleviation_case(const Shape& shape, int hidden) {
               {3 * pass + weights},
               {5 * pass + 2 * weights}};
   // The norm of a single pixel lets no gradient through: 0 as a difference, times 1 / sqrt(eps) = 316.
-  if (shape[1] * shape[2] == 1) made.harder = 16;
+  if (shape[1] * shape[2] == 1) made.tolerance_factor = 16;
   return made;
 }
 

@@ -36,8 +36,8 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
   // Looser than one op: fifty of them lie between a weight and the loss.
   made.tolerance = 1e-6;
   made.samples = 3;
-  made.between = 40;
-  made.harder = 200;
+  made.intermediate_roundings = 40;
+  made.tolerance_factor = 200;
   return made;
 }
 

@@ -108,8 +108,8 @@ struct OpCase {
   bool differences = true;  // false: so large a sum that it rounds by more than its slopes; backends are compared
   double tolerance = 1e-7;  // of a gradient against central differences in double (tests/ops/gradcheck.cpp)
   int samples = 48;         // elements of each leaf that are checked one by one, beside directions through all
-  int between = 0;          // tensors that it rounds to storage on the way: a ReLU after one may take its other side
-  double harder = 1;        // times more rounding than usual: sums that cancel, ops in a row that magnify
+  int intermediate_roundings = 0;  // tensors between inputs and results that it rounds to storage
+  double tolerance_factor = 1;     // times more rounding than usual: sums that cancel, ops in a row that magnify
 };
 
 std::string text(const Shape& shape);  // "2x3x5x7"
@@ -121,8 +121,8 @@ inline OpCase without_backward(OpCase c) {
 }
 
 // A case whose op rounds so many tensors to storage on its way.
-inline OpCase rounding(OpCase c, int between) {
-  c.between = between;
+inline OpCase rounding(OpCase c, int intermediate_roundings) {
+  c.intermediate_roundings = intermediate_roundings;
   return c;
 }
 

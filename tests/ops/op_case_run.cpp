@@ -39,7 +39,9 @@ const std::vector<OpCase>& all_cases() {
   return cases;
 }
 
-OpName name_of(const OpCase& c) { return {c.op, c.shapes, c.forward, c.backward, c.recording, c.between, c.harder}; }
+OpName name_of(const OpCase& c) {
+  return {c.op, c.shapes, c.forward, c.backward, c.recording, c.intermediate_roundings, c.tolerance_factor};
+}
 
 std::vector<OpName> names() {
   std::vector<OpName> names;

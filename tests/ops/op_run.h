@@ -43,9 +43,9 @@ struct OpCost {
 struct OpName {
   std::string op, shapes;
   OpCost forward, backward;
-  bool recording = true;  // whether there is a backward pass
-  int between = 0;        // OpCase's
-  double harder = 1;
+  bool recording = true;           // whether there is a backward pass
+  int intermediate_roundings = 0;  // OpCase's
+  double tolerance_factor = 1;
 };
 
 using Rounding = double (*)(double);
@@ -82,6 +82,12 @@ struct OpPrecision {
   }
 MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
 #undef DECLARE_OP_PRECISION
+// The f64 ops rounded where another precision stores (tests/support/rounded.h): its run() alone, on the cpu backend.
+// In programs that link op_cases_rounded.
+namespace rounded {
+extern const OpPrecision op_precision;
+void set_rounding(Rounding rounding);
+}  // namespace rounded
 
 // UserError when the program was built without it.
 inline const OpPrecision& op_precision_of(const std::string& name) {

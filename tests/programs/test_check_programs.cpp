@@ -64,6 +64,21 @@ TEST_CASE("opcheck lists, filters and checks in every precision") {
   }
 }
 
+TEST_CASE("opcheck compares every gradient of a network in every precision, and says how many") {
+  std::string counts;
+  for (const char* precision : {"f32", "bf16", "f16"}) {
+    const Result checked = run({"opcheck", "--precision", precision, "--filter", "network"});
+    CHECK(checked.code == 0);
+    const size_t at = checked.out.find(" tensors compared, ");
+    REQUIRE(at != std::string::npos);
+    const size_t line = checked.out.rfind('\n', at) + 1;
+    const std::string said = checked.out.substr(line, checked.out.find('\n', at) - line);
+    if (counts.empty()) counts = said;
+    CHECK(said == counts);  // no precision leaves one out
+    CHECK(!has(said, " 0 of them gradients"));
+  }
+}
+
 TEST_CASE("opcheck refuses what it does not know") {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"opcheck", "--precision", "f8"},
                                                     {"opcheck", "--device", "tpu"},

@@ -86,7 +86,7 @@ TEST_CASE("a folder gives the authors' numbers of the small data set") {
   write_file(folder / "data/exp/test_id.txt", ids + "\n");
   write_trial_file(folder / "data/exp/rand_perm_cam.mat", trials);
   const EvaluationPlan plan = plan_sysu(data["test_ids"], trials);
-  write_features(folder / "features", plan, made_up_embeddings(plan, data));
+  write_features(folder / "features", images_of({plan}), made_up_embeddings(plan, data));
   const Result result = run("--features '" + (folder / "features") + "' --data '" + (folder / "data") + "' --json '" +
                             (folder / "result.json") + "'");
   REQUIRE(result.code == 0);
@@ -128,7 +128,8 @@ TEST_CASE("options that make no sense") {
   check_refused("--checkpoint a --data b --fast", "--fast");
   check_refused("--features a --data b --json no/such/folder/f.json",
                 "f.json: cannot write: there is no folder no/such/folder");
-  check_refused("--features a --data b --protocol market", "unknown protocol 'market', expected one of: sysu");
+  check_refused("--features a --data b --protocol market",
+                "unknown protocol 'market', expected one of: sysu, agw, regdb");
   check_refused("--features a --data '" + (folder / "none") + "'", "none");
   const Result help = run("--help");
   CHECK(help.code == 0);

@@ -1,5 +1,8 @@
 // traincheck: some training steps on a device, on made-up pictures, beside the same ones
-//   of the cpu backend in double      loss terms after every step, parameters after the last, within a tolerance
+//   of the cpu backend in double      f64: loss terms after every step, parameters after the last
+//                                     else, each step from the device's own values: loss terms, every gradient and
+//                                     every buffer, as far off as rounding is (tests/support/step_check.h); the
+//                                     optimiser's update of them
 //   of the same device, unrecorded    all of them, the optimiser's state too, bit for bit (--against unrecorded)
 #include <fmt/format.h>
 
@@ -14,6 +17,7 @@
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
+#include "tests/support/step_check.h"
 
 using namespace mpanet;
 
@@ -26,22 +30,9 @@ struct Options {
 
 // Of the optimiser. Small: Adam's first steps are signs of gradients, and what rounding does to those must not grow.
 constexpr double kRate = 1e-5;
+constexpr int kClasses = 9, kMostLeftOut = 30;
 
-// How far sums in another order, and storage's rounding, take a loss term after a few steps, relative to it (terms
-// below 0.1: to 0.1). Parameters are compared in f64 alone: Adam's first steps are signs of gradients, so elsewhere a
-// gradient near zero moves a parameter either way.
-double tolerance_of(Precision precision) {
-  switch (precision) {
-    case Precision::f64:
-      return 1e-9;
-    case Precision::f32:
-      return 1e-3;
-    default:
-      return 0.05;
-  }
-}
-
-Batch make_batch(const Options& o, const ModelConfig& model, int step) {
+Batch make_batch(const Options& o, int step) {
   Batch batch;
   batch.count = o.batch;
   batch.height = o.height;
@@ -50,16 +41,16 @@ Batch make_batch(const Options& o, const ModelConfig& model, int step) {
   Random random(1, Purpose::Test, 0, static_cast<uint32_t>(step));
   for (float& v : batch.images) v = static_cast<float>(random.uniform(-2, 2));
   for (int i = 0; i < o.batch; i++) {
-    batch.labels.push_back(i / 4 % model.classes);
+    batch.labels.push_back(i / 4 % kClasses);
     batch.infrared.push_back(i % 2 == 0);
   }
   return batch;
 }
 
-std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o, bool record = true) {
+EngineConfig config_on(Device device, Precision precision, const Options& o, bool record = true) {
   EngineConfig config;
   config.model.depth = o.depth;
-  config.model.classes = 9;
+  config.model.classes = kClasses;
   config.model.height = o.height;
   config.model.width = o.width;
   config.precision = precision;
@@ -67,16 +58,24 @@ std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Opti
   config.train_batch = o.batch;
   config.record_steps = record;
   if (device.backend == Backend::cuda) config.vendors = choose_vendors(o.conv, o.gemm, device);
-  std::unique_ptr<Engine> engine = make_engine(config);
+  return config;
+}
+
+std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o, bool record = true) {
+  std::unique_ptr<Engine> engine = make_engine(config_on(device, precision, o, record));
   engine->initialize(1);
   return engine;
 }
 
+std::vector<double> read(const Engine& engine, const TensorInfo& tensor, Slot slot) {
+  std::vector<double> values(static_cast<size_t>(tensor.count()));
+  engine.read(tensor.name, slot, values.data());
+  return values;
+}
+
 // Distance of two tensors over the length of the second.
-double distance(const Engine& got, const Engine& expected, const TensorInfo& tensor) {
-  std::vector<double> a(static_cast<size_t>(tensor.count())), b(a.size());
-  got.read(tensor.name, Slot::Value, a.data());
-  expected.read(tensor.name, Slot::Value, b.data());
+double distance(const Engine& got, const Engine& expected, const TensorInfo& tensor, Slot slot) {
+  const std::vector<double> a = read(got, tensor, slot), b = read(expected, tensor, slot);
   double gap = 0, length = 0;
   for (size_t i = 0; i < a.size(); i++) {
     gap += (a[i] - b[i]) * (a[i] - b[i]);
@@ -85,43 +84,84 @@ double distance(const Engine& got, const Engine& expected, const TensorInfo& ten
   return std::sqrt(gap / std::max(length, 1e-300));
 }
 
-// The worst difference so far; a NaN is worse than any.
-struct Worst {
-  double value = 0;
-  std::string where = "nothing";
-  void take(double candidate, const std::string& place) {
-    if (candidate <= value) return;
-    value = std::isnan(candidate) ? INFINITY : candidate;
-    where = place;
-  }
-};
-
-int check_against_cpu(const Options& o, Device device, Precision precision) {
-  const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
+// Steps one after the other on both sides.
+int check_in_double(const Options& o, Device device) {
+  // Sums in another order, after some steps.
+  constexpr double kTolerance = 1e-9;
+  const std::unique_ptr<Engine> tested = engine_on(device, Precision::f64, o);
   const std::unique_ptr<Engine> truth = engine_on(Backend::cpu, Precision::f64, o);
-  const ModelConfig model{.classes = 9};
   Worst losses, parameters;
   for (int step = 0; step < o.steps; step++) {
-    const Batch batch = make_batch(o, model, step);
+    const Batch batch = make_batch(o, step);
     tested->step(batch, kRate, 1);
-    truth->forward_backward(batch, 1);
-    const auto [got, updated] = tested->result();
-    const Losses expected = truth->result().losses;
+    truth->step(batch, kRate, 1);
+    const Losses got = tested->result().losses, expected = truth->result().losses;
     for (size_t i = 0; i < expected.size(); i++)
-      losses.take(std::abs(got.at(i).second - expected[i].second) / std::max(std::abs(expected[i].second), 0.1),
-                  fmt::format("{} of step {}", expected[i].first, step + 1));
-    // f16 leaves out steps until its loss scale fits; the other follows.
-    if (updated) truth->update(kRate);
+      losses.see(std::abs(got.at(i).second - expected[i].second) / std::max(std::abs(expected[i].second), 0.1),
+                 kTolerance, fmt::format("{} of step {}", expected[i].first, step + 1));
   }
-  if (precision == Precision::f64)
-    for (const TensorInfo& tensor : truth->tensors()) parameters.take(distance(*tested, *truth, tensor), tensor.name);
-  const double tolerance = tolerance_of(precision);
-  const bool same = losses.value <= tolerance && parameters.value <= tolerance;
-  fmt::print("{} steps of {} in {}: losses within {:.2e} ({})", o.steps, o.depth, o.precision, losses.value,
-             losses.where);
-  if (precision == Precision::f64) fmt::print(", tensors within {:.2e} ({})", parameters.value, parameters.where);
-  fmt::print("; allowed {:.0e}: {}\n", tolerance, same ? "the same" : "DIFFERENT");
+  for (const TensorInfo& tensor : truth->tensors())
+    parameters.see(distance(*tested, *truth, tensor, Slot::Value), kTolerance, tensor.name);
+  const bool same = losses.within() && parameters.within();
+  fmt::print("{} steps of {} in f64: losses within {:.2e} ({}), tensors within {:.2e} ({}); allowed {:.0e}: {}\n",
+             o.steps, o.depth, losses.error, losses.where, parameters.error, parameters.where, kTolerance,
+             same ? "the same" : "DIFFERENT");
   return same ? 0 : 1;
+}
+
+// Values and the optimiser's moments.
+void copy_state(const Engine& from, Engine& to) {
+  for (const TensorInfo& tensor : from.tensors()) {
+    to.write(tensor.name, Slot::Value, read(from, tensor, Slot::Value).data());
+    if (!tensor.trainable) continue;
+    for (const Slot slot : {Slot::First, Slot::Second}) to.write(tensor.name, slot, read(from, tensor, slot).data());
+  }
+}
+
+// Each step from the device's own values: its gradients, and what the optimiser makes of them.
+int check_by_rounding(const Options& o, Device device, Precision precision) {
+  // Of a tensor's norm: an update is a dozen roundings of float.
+  constexpr double kUpdate = 1e-6;
+  const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
+  const std::unique_ptr<Engine> optimizer = engine_on(Backend::cpu, Precision::f64, o);
+  StepCheck check(config_on(device, precision, o));
+  Worst updates;
+  int left_out = 0;
+  for (int step = 0; step < o.steps;) {
+    const Batch batch = make_batch(o, step);
+    check.begin(*tested);
+    copy_state(*tested, *optimizer);
+    const OptimizerProgress progress = tested->optimizer_progress();
+    optimizer->set_optimizer_progress(progress);
+    tested->step(batch, kRate, 1);
+    if (!tested->result().updated) {  // f16 leaves out steps until its loss scale fits
+      if (++left_out > kMostLeftOut) fail("{} steps were left out: no loss scale fits", left_out);
+      continue;
+    }
+    step++;
+    check.compare(*tested, batch, 1, progress.loss_scale);
+    for (const TensorInfo& tensor : tested->tensors())
+      if (tensor.trainable) optimizer->write(tensor.name, Slot::Gradient, read(*tested, tensor, Slot::Gradient).data());
+    optimizer->update(kRate);
+    for (const TensorInfo& tensor : tested->tensors())
+      for (const Slot slot : {Slot::Value, Slot::First, Slot::Second})
+        if (tensor.trainable) updates.see(distance(*tested, *optimizer, tensor, slot), kUpdate, tensor.name);
+  }
+  const StepCheck::Result result = check.result();
+  const bool same = result.within() && updates.within();
+  for (const std::string& name : result.wrong) fmt::print("off: {}\n", name);
+  fmt::print(
+      "{} steps of {} in {}: losses within {:.2e} ({}); {} gradients and {} buffers, all gradients off by {:.2e}, "
+      "rounded "
+      "double by {:.2e}; worst {:.2f} of what is allowed ({}); updates within {:.1e} ({}): {}\n",
+      o.steps, o.depth, o.precision, result.losses.error, result.losses.where, result.gradients, result.buffers,
+      result.all.error(), result.all.rounding_error(), result.tensors.share, result.tensors.where, updates.error,
+      updates.where, same ? "the same" : "DIFFERENT");
+  return same ? 0 : 1;
+}
+
+int check_against_cpu(const Options& o, Device device, Precision precision) {
+  return precision == Precision::f64 ? check_in_double(o, device) : check_by_rounding(o, device, precision);
 }
 
 // What differs in its bits after the same steps, empty: nothing.
@@ -129,9 +169,7 @@ std::string first_difference(const Engine& a, const Engine& b) {
   for (const TensorInfo& tensor : a.tensors()) {
     for (const Slot slot : {Slot::Value, Slot::Gradient, Slot::First, Slot::Second}) {
       if (slot != Slot::Value && !tensor.trainable) continue;
-      std::vector<double> left(static_cast<size_t>(tensor.count())), right(left.size());
-      a.read(tensor.name, slot, left.data());
-      b.read(tensor.name, slot, right.data());
+      const std::vector<double> left = read(a, tensor, slot), right = read(b, tensor, slot);
       if (std::memcmp(left.data(), right.data(), left.size() * sizeof(double)) != 0) return tensor.name;
     }
   }
@@ -142,11 +180,10 @@ int check_against_unrecorded(const Options& o, Device device, Precision precisio
   if (device.backend != Backend::cuda) fail("--against unrecorded: expected a GPU, got {}", name_of(device));
   const std::unique_ptr<Engine> recorded = engine_on(device, precision, o),
                                 plain = engine_on(device, precision, o, false);
-  const ModelConfig model{.classes = 9};
   std::string different;
   int step = 0;
   for (; step < o.steps && different.empty(); step++) {
-    const Batch batch = make_batch(o, model, step);
+    const Batch batch = make_batch(o, step);
     for (Engine* engine : {recorded.get(), plain.get()}) engine->step(batch, kRate / (1 + step), 1 + step);
     const Losses got = recorded->result().losses, expected = plain->result().losses;
     for (size_t i = 0; i < expected.size(); i++)

@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "data/sets/matfile.h"
+#include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
 #include "tests/support/reference_fill.h"
 

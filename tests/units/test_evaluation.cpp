@@ -17,7 +17,9 @@
 #include "data/sets/sysu.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/gemm_f32.h"
+#include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/results.h"
 #include "tests/support/evaluation_fixture.h"
 #include "tests/support/temporary_folder.h"
 
@@ -43,8 +45,10 @@ void compare(const std::vector<SettingResult>& results, const json& expected, do
       CAPTURE(name);
       CAPTURE(key);
       if (key == "gallery" || key == "queries_without_match") {
-        const int ours = key == "gallery" ? result.gallery : result.queries_without_match;
-        CHECK(value.get<std::vector<int>>() == std::vector<int>(kSysuTrials, ours));
+        std::vector<int> ours;
+        for (const TrialResult& trial : result.trials)
+          ours.push_back(key == "gallery" ? trial.gallery : trial.queries_without_match);
+        CHECK(value.get<std::vector<int>>() == ours);
       } else {
         const double ours = metric(results, result.setting.mode, result.setting.shots, names.at(key));
         CHECK(std::abs(ours - value.get<double>()) <= tolerance);
@@ -60,7 +64,7 @@ bool same_bits(const std::vector<SettingResult>& a, const std::vector<SettingRes
   for (size_t s = 0; s < a.size(); s++)
     for (size_t t = 0; t < a[s].trials.size(); t++)
       for (const auto& metric : kMetrics)
-        if (a[s].trials[t].*metric.value != b[s].trials[t].*metric.value) return false;
+        if (a[s].trials[t].metrics.*metric.value != b[s].trials[t].metrics.*metric.value) return false;
   return true;
 }
 
@@ -71,7 +75,7 @@ struct Case {
   Case() {
     plan.settings = {{"all", "multi"}};
     plan.trials = 1;
-    plan.skips = [](int query, int gallery) { return query == 3 && gallery == 2; };
+    plan.skips = [](Sighting query, Sighting gallery) { return query.camera == 3 && gallery.camera == 2; };
   }
   static void add(std::vector<float>& rows, double degrees, double length) {
     rows.push_back(static_cast<float>(length * std::cos(degrees * M_PI / 180)));
@@ -138,12 +142,12 @@ TEST_CASE("the real test set's lists give the authors' numbers" * doctest::skip(
   // 25 million float32 distances have near ties. A swap moves one query in one trial: 100 / (2,208 * 10) = 0.0045.
   compare(results, data["results"], 0.01);
   // docs/method.md, section 5.
-  CHECK(find(results, "all/1").gallery == 301);
-  CHECK(find(results, "all/10").gallery == 3010);
-  CHECK(find(results, "indoor/1").gallery == 112);
-  CHECK(find(results, "indoor/10").gallery == 1120);
-  CHECK(find(results, "all/1").queries_without_match == 0);
-  CHECK(find(results, "indoor/10").queries_without_match == 1595);
+  CHECK(find(results, "all/1").trials[9].gallery == 301);
+  CHECK(find(results, "all/10").trials[9].gallery == 3010);
+  CHECK(find(results, "indoor/1").trials[9].gallery == 112);
+  CHECK(find(results, "indoor/10").trials[9].gallery == 1120);
+  CHECK(find(results, "all/1").trials[9].queries_without_match == 0);
+  CHECK(find(results, "indoor/10").trials[9].queries_without_match == 1595);
 }
 
 TEST_CASE("CMC, mAP and mINP of a list worked out by hand") {
@@ -175,17 +179,17 @@ TEST_CASE("CMC, mAP and mINP of a list worked out by hand") {
     hand.query(3, 3, 0);   // its only image stands in the camera that it does not see
     hand.query(9, 6, 0);   // an identity that the gallery does not have
     const SettingResult result = hand.run();
-    CHECK(result.queries == 3);
-    CHECK(result.gallery == 5);
-    CHECK(result.queries_without_match == 2);
+    CHECK(result.trials[0].queries == 3);
+    CHECK(result.trials[0].gallery == 5);
+    CHECK(result.trials[0].queries_without_match == 2);
     CHECK(result.mean.rank1 == 100);
   }
   SUBCASE("no query has a right image") {
     hand.query(9, 6, 0);
     const auto results = rank_embeddings(hand.plan, hand.embeddings());
     CHECK(std::isnan(results[0].mean.rank1));
-    CHECK(results_json(hand.plan, results, "f")["results"][0]["mAP"].dump() == "null");
-    CHECK(results_table(hand.plan, results, "f", false).find("nan") == std::string::npos);
+    CHECK(results_json({{hand.plan, results}}, {"f", false, ""})["results"][0]["mAP"].dump() == "null");
+    CHECK(results_table({hand.plan, results}, {"f", false, ""}, false).find("nan") == std::string::npos);
   }
 }
 
@@ -212,16 +216,17 @@ TEST_CASE("only what a trial draws is ranked in it") {
   hand.plan.drawn = {0b0101, 0b1010, 0b0101};  // columns: all 0, all 1, indoor 0, indoor 1
   hand.query(1, 6, 0);
   hand.plan.drawn = {0b0111, 0b1011, 0b0100};
-  // all: g0 g1 in both trials. indoor: g0 g2, then g1 alone; so the gallery's size differs, which no protocol does.
-  CHECK_THROWS_AS(rank_embeddings(hand.plan, hand.embeddings()), CheckError);
+  // all: g0 g1 in both trials. indoor: g0 g2, then g1 alone.
+  CHECK(rank_embeddings(hand.plan, hand.embeddings())[1].trials[0].gallery == 2);
+  CHECK(rank_embeddings(hand.plan, hand.embeddings())[1].trials[1].gallery == 1);
   hand.plan.drawn = {0b0101, 0b1011, 0b1110};
   const auto results = rank_embeddings(hand.plan, hand.embeddings());
-  CHECK(results[0].trials[0].rank1 == 0);    // g0 g1
-  CHECK(results[0].trials[1].rank1 == 100);  // g1 g2
-  CHECK(results[0].trials[1].mAP == 100);
+  CHECK(results[0].trials[0].metrics.rank1 == 0);    // g0 g1
+  CHECK(results[0].trials[1].metrics.rank1 == 100);  // g1 g2
+  CHECK(results[0].trials[1].metrics.mAP == 100);
   CHECK(results[0].mean.rank1 == 50);
-  CHECK(results[1].trials[0].mAP == 50);  // g0 g2
-  CHECK(results[1].trials[1].mAP == 100);
+  CHECK(results[1].trials[0].metrics.mAP == 50);  // g0 g2
+  CHECK(results[1].trials[1].metrics.mAP == 100);
 }
 
 TEST_CASE("ties rank in gallery order wherever the images stand") {
@@ -317,20 +322,27 @@ TEST_CASE("what the protocol refuses") {
   CHECK_THROWS_WITH_AS(plan_sysu(ids, trials, {"outdoor", ""}), "mode: expected all or indoor, got 'outdoor'",
                        UserError);
   CHECK_THROWS_WITH_AS(plan_sysu(ids, trials, {"", "1"}), "shots: expected single or multi, got '1'", UserError);
-  CHECK_THROWS_WITH_AS(plan_evaluation("market", "."), "unknown protocol 'market', expected one of: sysu", UserError);
+  ProtocolOptions unknown;
+  unknown.protocol = "market";
+  CHECK_THROWS_WITH_AS(plan_evaluations(unknown),
+                       "unknown protocol 'market', expected one of: sysu, agw, regdb, llcm, llcm-released, csv",
+                       UserError);
   for (const auto& [camera, words] : {std::pair(1, "no infrared image"), std::pair(3, "no visible image")}) {
     TrialFile one;
     for (int c = 1; c <= kSysuCameras; c++) one.resize(c, 1);
     one.set(camera, 1, 1, std::vector<int32_t>(kSysuTrials, 1));
     CHECK(error_of([&] { plan_sysu({1}, one); }).find(words) != std::string::npos);
   }
-  const EvaluationPlan plan = plan_sysu(ids, trials);
+  EvaluationPlan plan = plan_sysu(ids, trials);
   auto on_disk = sysu_test_images(ids, trials);
-  CHECK(check_images(plan, on_disk) == 0);
+  CHECK(match_images(plan, on_disk) == 0);
   on_disk.push_back({"cam6/9999/0001.jpg", 9999, 6, true, -1});
-  CHECK(check_images(plan, on_disk) == 1);
+  on_disk[2].path.replace(on_disk[2].path.size() - 3, 3, "JPG");
+  CHECK(match_images(plan, on_disk) == 1);
+  const auto images = images_of({plan});
+  CHECK(std::count_if(images.begin(), images.end(), [](const auto& i) { return i.path.ends_with(".JPG"); }) == 1);
   on_disk.erase(on_disk.begin(), on_disk.begin() + 2);
-  CHECK_THROWS_WITH_AS(check_images(plan, on_disk),
+  CHECK_THROWS_WITH_AS(match_images(plan, on_disk),
                        "cam1/0002/0001.jpg: no such picture, but the trial file lists it (2 of the 1119 that the "
                        "protocol needs are missing)",
                        UserError);
@@ -339,9 +351,9 @@ TEST_CASE("what the protocol refuses") {
 TEST_CASE("random embeddings give chance") {
   const json data = evaluation_fixture("eval_small.json");
   const EvaluationPlan plan = plan_sysu(data["test_ids"], small_trials(data));
-  const auto a = rank_embeddings(plan, chance_embeddings(plan, 1));
-  CHECK(same_bits(a, rank_embeddings(plan, chance_embeddings(plan, 1))));
-  CHECK(!same_bits(a, rank_embeddings(plan, chance_embeddings(plan, 2))));
+  const auto a = rank_embeddings(plan, chance_embeddings(images_of({plan}).size(), 1));
+  CHECK(same_bits(a, rank_embeddings(plan, chance_embeddings(images_of({plan}).size(), 1))));
+  CHECK(!same_bits(a, rank_embeddings(plan, chance_embeddings(images_of({plan}).size(), 2))));
   // The share of right images in the gallery (4 % here); ten trials of 385 queries scatter by far less than half of it.
   CHECK(metric(a, "all", "single", "rank1") > 1);
   CHECK(metric(a, "all", "single", "rank1") < 7);

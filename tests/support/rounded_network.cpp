@@ -1,0 +1,103 @@
+#include "tests/support/rounded_network.h"
+
+#include <algorithm>
+
+#include "core/base/real.h"
+#include "mpanet/network/network.h"
+
+namespace mpanet {
+namespace {
+
+template <class T>
+double rounded_to(double value) {
+  return static_cast<double>(static_cast<float>(static_cast<T>(static_cast<float>(value))));
+}
+
+// Calls body(index in PyTorch's order, index in memory): OIHW against OHWI.
+template <class Body>
+void each_element(const rounded::Parameter& p, const Body& body) {
+  const bool filter = p.shape.size() == 4;
+  const int64_t c = filter ? p.shape[1] : 1, area = filter ? p.shape[2] * p.shape[3] : 1;
+  for (int64_t i = 0; i < p.count; i++) {
+    const int64_t a = i % area, j = i / area % c, k = i / area / c;
+    body(static_cast<size_t>(i), static_cast<size_t>((k * area + a) * c + j));
+  }
+}
+
+}  // namespace
+
+void rounded::set_rounding(Rounding rounding) { storage_format::rounding = rounding; }
+
+double (*rounding_of(Precision precision))(double) {
+  switch (precision) {
+    case Precision::bf16:
+      return rounded_to<bfloat16>;
+    case Precision::f16:
+      return rounded_to<float16>;
+    case Precision::f32:
+      return rounded_to<float>;
+    case Precision::f64:
+      break;
+  }
+  return [](double value) { return value; };
+}
+
+struct RoundedNetwork::Body {
+  explicit Body(const EngineConfig& given) : config(given), context(Backend::cpu), network(context, given) {}
+  EngineConfig config;
+  Context context;
+  rounded::Network network;
+
+  std::vector<double> read(const rounded::Parameter& p, const double* memory) {
+    std::vector<double> values(static_cast<size_t>(p.count)), out(values.size());
+    context.to_host(values.data(), memory, values.size() * sizeof(double));
+    each_element(p, [&](size_t outside, size_t inside) { out[outside] = values[inside]; });
+    return out;
+  }
+};
+
+RoundedNetwork::RoundedNetwork(const EngineConfig& config) {
+  rounded::set_rounding(rounding_of(config.precision));
+  EngineConfig own = config;
+  own.device = Backend::cpu;
+  own.vendors = {};
+  body_ = std::make_unique<Body>(own);
+}
+RoundedNetwork::~RoundedNetwork() = default;
+
+void RoundedNetwork::copy_values(const EngineState& from) {
+  for (rounded::Parameter& p : body_->network.store.list()) {
+    std::vector<double> values(static_cast<size_t>(p.count)), inside(values.size());
+    from.read(p.name, Slot::Value, values.data());
+    each_element(p, [&](size_t out, size_t in) { inside[in] = values[out]; });
+    body_->context.to_device(p.value, inside.data(), inside.size() * sizeof(double));
+  }
+  body_->network.store.changed(body_->context);
+}
+
+RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double loss_scale) {
+  Context& context = body_->context;
+  rounded::Network& network = body_->network;
+  const int n = body_->config.train_batch;
+  MPANET_CHECK(batch.count == n, "expected {} pictures, got {}", n, batch.count);
+  StepState state;
+  state.teacher_rate = body_->config.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
+  context.to_device(network.state.as<void>(), &state, sizeof state);
+  context.to_device(network.labels.as<int32_t>(), batch.labels.data(), batch.labels.size() * sizeof(int32_t));
+  context.to_device(network.infrared.as<uint8_t>(), batch.infrared.data(), batch.infrared.size());
+  rounded::upload_images(context, network, batch.images);
+  rounded::take_images(context, network, body_->config.model, n, n);
+  const std::vector<std::string> terms = rounded::run_training(context, network, body_->config, loss_scale);
+  std::vector<double> values(terms.size());
+  context.to_host(values.data(), network.terms.as<double>(), values.size() * sizeof(double));
+  Step step;
+  for (size_t i = 0; i < terms.size(); i++) step.losses.emplace_back(terms[i], values[i]);
+  for (const rounded::Parameter& p : network.store.list()) {
+    std::vector<double>& tensor = step.tensors[p.name] = body_->read(p, p.trainable ? p.gradient : p.value);
+    if (p.trainable)
+      for (double& v : tensor) v /= loss_scale;
+  }
+  return step;
+}
+
+}  // namespace mpanet

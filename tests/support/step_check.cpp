@@ -1,0 +1,78 @@
+#include "tests/support/step_check.h"
+
+#include "core/base/error.h"
+
+namespace mpanet {
+namespace {
+
+EngineConfig in_double(EngineConfig config) {
+  config.precision = Precision::f64;
+  config.device = Backend::cpu;
+  config.vendors = {};
+  return config;
+}
+
+std::vector<double> read(const EngineState& engine, const TensorInfo& tensor, Slot slot) {
+  std::vector<double> values(static_cast<size_t>(tensor.count()));
+  engine.read(tensor.name, slot, values.data());
+  return values;
+}
+
+// Of a loss term, relative to it (terms below 0.1: to 0.1). By ten pairs of seeds and sizes 4e-6 was the most in f32,
+// 0.015 in bf16: sums in another order, and what the roundings of storage leave in the features.
+double loss_tolerance(Precision precision) { return precision == Precision::f32 ? 1e-4 : 0.05; }
+
+}  // namespace
+
+StepCheck::StepCheck(const EngineConfig& config)
+    : config_(config), exact_(make_engine(in_double(config))), rounded_(config) {}
+
+void StepCheck::begin(const EngineState& engine) {
+  for (const TensorInfo& tensor : engine.tensors())
+    exact_->write(tensor.name, Slot::Value, read(engine, tensor, Slot::Value).data());
+  rounded_.copy_values(engine);
+}
+
+void StepCheck::compare(const Engine& engine, const Batch& batch, int epoch, double loss_scale) {
+  exact_->forward_backward(batch, epoch);
+  const RoundedNetwork::Step rounded = rounded_.run(batch, epoch, loss_scale);
+  const Losses got = engine.result().losses, expected = exact_->result().losses;
+  MPANET_CHECK(got.size() == expected.size(), "{} loss terms, expected {}", got.size(), expected.size());
+  for (size_t i = 0; i < expected.size(); i++)
+    losses_.see(std::fabs(got[i].second - expected[i].second) / std::max(std::fabs(expected[i].second), 0.1),
+                loss_tolerance(config_.precision), expected[i].first);
+  for (const TensorInfo& tensor : engine.tensors()) {
+    const Slot slot = tensor.trainable ? Slot::Gradient : Slot::Value;
+    if (!tensor.trainable && tensor.name.ends_with(".bias")) continue;  // frozen: no gradient, and it stays
+    (tensor.trainable ? gradients_ : buffers_)[tensor.name].add(read(engine, tensor, slot), read(*exact_, tensor, slot),
+                                                                rounded.tensors.at(tensor.name));
+  }
+}
+
+StepCheck::Result StepCheck::result() const {
+  Result result;
+  result.losses = losses_;
+  // Relative to a tensor's norm: sums of hundreds of floats in another order. A mean may be small against its values.
+  constexpr double kSums = 64 * 0x1p-24, kMeans = 256 * 0x1p-24;
+  const auto rounding =
+      config_.precision == Precision::f32 ? RoundedError::Rounding::Sums : RoundedError::Rounding::Storage;
+  const auto see = [&](const std::string& name, const RoundedError& error, double floor) {
+    Worst worst;
+    error.see(rounding, floor, name, worst);
+    if (!worst.within()) result.wrong.push_back(name);
+    result.tensors.see(worst);
+  };
+  for (const auto& [name, error] : gradients_) {
+    see(name, error, kSums);
+    result.all.add(error);
+    result.gradients++;
+  }
+  for (const auto& [name, error] : buffers_) {
+    see(name, error, kMeans);
+    result.buffers++;
+  }
+  if (result.gradients > 0) result.all.see(rounding, kSums, "all gradients", result.tensors);
+  return result;
+}
+
+}  // namespace mpanet
