@@ -18,6 +18,7 @@
 #include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/results.h"
+#include "mpanet/evaluation/rerank.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "mpanet/network/vendors.h"
@@ -351,14 +352,21 @@ int train(const TrainOptions& given) {
     protocol.root = options.data;
     protocol.trial_file = options.trials;
     evaluated = plan_evaluations(protocol).plans;
+    for (EvaluationPlan& plan : evaluated) {
+      plan.rerank = config.rerank;
+      if (plan.rerank) check_rerank(plan);
+    }
     check_pictures(data, images_of(evaluated));
   }
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
 
-  const Workload workload = {options.device, data.train.size(),
-                             evaluated.empty() ? 0 : evaluated.front().queries.size(),
-                             evaluated.empty() ? 0 : evaluated.front().gallery.size()};
+  Workload workload = {.device = options.device, .train_images = data.train.size()};
+  if (!evaluated.empty()) {
+    workload.queries = evaluated.front().queries.size();
+    workload.gallery = evaluated.front().gallery.size();
+    if (config.rerank) workload.rerank_bytes = rerank_bytes(evaluated.front());
+  }
   const FreeMemory free = find_free_memory(options.device);
   say(stdout, memory_text(plan_train_memory(config, workload), options.device, free));
   check_memory(config, workload, free);

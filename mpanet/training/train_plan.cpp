@@ -65,7 +65,8 @@ TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workloa
   LoaderConfig loader = train_loader_config(config);
   loader.queue = LoaderConfig{}.queue;
   memory.evaluation =
-      (evaluated + workload.gallery) * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch);
+      (evaluated + workload.gallery) * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch) +
+      workload.rerank_bytes;
   return memory;
 }
 

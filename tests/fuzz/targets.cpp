@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -47,21 +46,18 @@ EngineState& small_network() {
   return *engine;
 }
 
-// --init, --checkpoint, and every number of the file. Each is tried, whatever the others say.
+// Every number of the file, --init and --checkpoint. The last two may refuse a file that is right for others.
 void read_weights(const std::string& path) {
-  std::optional<UserError> refused;
-  const auto attempt = [&](auto call) {
+  const auto attempt = [](auto call) {
     try {
       call();
-    } catch (const UserError& e) {
-      refused = e;
+    } catch (const UserError&) {
     }
   };
-  attempt([&] { load_weights(path, small_network()); });
-  attempt([&] { Checkpoint checkpoint(path); });
   const TensorFile file(path);
   for (const auto& [name, entry] : file.tensors()) attempt([&, &tensor = name] { file.read(tensor); });
-  if (refused) throw UserError(*refused);
+  attempt([&] { load_weights(path, small_network()); });
+  attempt([&] { Checkpoint checkpoint(path); });
 }
 
 // A configuration that is taken is written and read back to the same.
