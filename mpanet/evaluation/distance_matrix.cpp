@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 
 namespace mpanet {
 

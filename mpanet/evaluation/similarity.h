@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 #include "mpanet/evaluation/plan.h"
 
 namespace mpanet {

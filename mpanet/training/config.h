@@ -59,7 +59,7 @@ void set_config(TrainConfig& config, const std::string& assignment);
 // The same for a key that has an option of its own: errors name "--key".
 void set_config_key(TrainConfig& config, const std::string& path, const std::string& text);
 
-// Checks conditions on several keys: a picture size that the network allows, and a term of the loss that is left.
+// Checks conditions on several keys: a picture size that the network allows, and at least one term of the loss.
 // read_config() does not call it, because --set may follow. UserError, which begins with `source` and names the keys.
 void check_config(const TrainConfig& config, const std::string& source);
 

@@ -1,4 +1,4 @@
-// What the files of test_cuda_runtime share.
+// Common parts of the files of test_cuda_runtime.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -12,13 +12,13 @@
 #include "core/context.h"
 #include "core/device.h"
 
-// The GPU that MPANET_TEST_DEVICE names; then there must be one.
+// The GPU that MPANET_TEST_DEVICE names (an error if there is none), or any GPU; nullopt if there is none.
 inline std::optional<mpanet::Device> gpu() {
   if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return mpanet::choose_device(name);
   try {
     return mpanet::choose_device("cuda");
   } catch (const mpanet::UserError& error) {
-    if (std::getenv("MPANET_TEST_DEVICE") != nullptr) throw;  // somebody counts on it
+    if (std::getenv("MPANET_TEST_DEVICE") != nullptr) throw;
     const std::string text = error.what();
     MESSAGE("skipped: " << text);
     return {};

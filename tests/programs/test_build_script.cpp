@@ -1,5 +1,5 @@
-// scripts/card and scripts/build on machines with and without an NVIDIA card, which stand-ins for NVIDIA's tools and
-// for cmake play.
+// scripts/card and scripts/build on simulated machines with and without an NVIDIA card: shell scripts replace NVIDIA's
+// tools and cmake.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -24,7 +24,7 @@ struct Run {
   std::string out, err;
 };
 
-// A script with the machine's tools before all others.
+// Runs a script with the simulated machine's tools first in PATH.
 Run run(const Machine& machine, const std::string& script, const std::vector<std::string>& arguments = {},
         const std::string& werror = "") {
   std::vector<std::string> all = {"/usr/bin/env",

@@ -1,6 +1,6 @@
-// scripts/gpu-check with stand-ins for a build's programs and for NVIDIA's tools that pass, fail, hang and are missing:
-// every step is listed with what became of it, and the exit code says what was found.
-// That the real ones pass under the emulation is another test's matter (gpu_check_emu).
+// scripts/gpu-check with shell scripts in place of a build's programs and of NVIDIA's tools. They pass, fail, hang or
+// are missing. Every step is listed with its outcome, and the exit code is right. The test gpu_check_emu runs the real
+// programs under the emulation.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Machine : StandIns {
     tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
     tool("compute-sanitizer", "exit 0");
     tool("ncu", "echo Duration 1 us");
-    tool("python3", "exit 1");  // it has neither torch nor NVIDIA's packages
+    tool("python3", "exit 1");  // a Python without torch and NVIDIA's packages
   }
   void program(const std::string& name, const std::string& script) const { write("bin/" + name, script); }
   void tool(const std::string& name, const std::string& script) const { write("tools/" + name, script); }

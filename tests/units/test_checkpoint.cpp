@@ -1,5 +1,5 @@
-// Checkpoints: the names and shapes of the authors' state_dict (listed by PyTorch), values that come back, refusals;
-// initial weights from other files.
+// Checkpoints: the names and shapes of the authors' state_dict (listed by PyTorch), values after saving and loading,
+// errors, and initial weights from other files.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -60,7 +60,7 @@ std::vector<double> values(const Engine& engine, const TensorInfo& tensor, Slot 
   return out;
 }
 
-// A whole file in memory, to be changed and written again.
+// A safetensors file in memory, which a test changes and writes again.
 struct Tensors {
   std::map<std::string, TensorSource> sources;
   std::map<std::string, std::string> metadata;
@@ -209,7 +209,7 @@ TEST_CASE("what a file without metadata is follows from its names") {
   const ModelConfig plain = depth_of("18", "num_parts=0");
   CHECK(plain.depth == "18");
   CHECK(plain.parts == 0);
-  CHECK(plain.classes == 1);  // no classifier takes memory in an evaluation
+  CHECK(plain.classes == 1);  // an evaluation needs no memory for classifiers
   CHECK(!plain.mutual);
   CHECK(depth_of("34", "num_parts=5").parts == 5);
   CHECK(depth_of("tiny", "modality_attention=1").mam == 1);
@@ -322,7 +322,7 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   const auto source = trained(config, 1);
   save_model(folder / "whole", *source, config, 1);
 
-  Tensors vision(folder / "whole");  // the backbone alone, as torchvision names it, with its classifier
+  Tensors vision(folder / "whole");  // the backbone and its classifier, with torchvision's names
   vision.metadata.clear();
   std::map<std::string, TensorSource> renamed;
   for (const auto& [name, tensor] : vision.sources)
