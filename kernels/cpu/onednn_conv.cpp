@@ -8,13 +8,13 @@
 
 #include <map>
 #include <new>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/onednn.h"
 #include "kernels/cpu/stream.h"
 #include "kernels/kernels.h"
 
@@ -24,7 +24,6 @@ namespace {
 using Desc = dnnl::memory::desc;
 using Tag = dnnl::memory::format_tag;
 constexpr auto kFloat = dnnl::memory::data_type::f32;
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 // The parts of a forward primitive's epilogue.
 struct Epilogue {
@@ -64,25 +63,23 @@ dnnl::primitive_attr attributes(const dnnl::post_ops& after = {}) {
   return attr;
 }
 
-dnnl::convolution_forward::primitive_desc forward(Library& lib, const ConvShape& s, const Epilogue& epilogue,
-                                                  const Desc& w) {
+onednn::Forward forward(Library& lib, const ConvShape& s, const Epilogue& epilogue, const Desc& w) {
   dnnl::post_ops after;
   if (epilogue.residual) after.append_sum(1.0F);  // of y; a binary operation would use oneDNN's slow reference code
-  if (epilogue.relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  if (epilogue.relu) onednn::append_relu(after);
   const Desc bias = epilogue.shift ? Desc{{s.k}, kFloat, Tag::a} : Desc{};
-  const auto kind = dnnl::prop_kind::forward_training;
-  return {{kind, kDirect, input(s), w, bias, output(s), stride(s), pad(s), pad(s)}, attributes(after), lib.engine};
+  return onednn::forward(lib.engine, {input(s), w, bias, output(s), stride(s), pad(s)}, attributes(after));
 }
 
-dnnl::convolution_backward_data::primitive_desc backward_data(Library& lib, const ConvShape& s, const Desc& w) {
+onednn::BackwardData backward_data(Library& lib, const ConvShape& s, const Desc& w) {
   const auto hint = forward(lib, s, {}, weights(s, Tag::any));
-  return {{kDirect, input(s), w, output(s), stride(s), pad(s), pad(s)}, attributes(), lib.engine, hint};
+  return onednn::backward_data(lib.engine, {input(s), w, {}, output(s), stride(s), pad(s)}, attributes(), hint);
 }
 
-dnnl::convolution_backward_weights::primitive_desc backward_weights(Library& lib, const ConvShape& s) {
+onednn::BackwardWeights backward_weights(Library& lib, const ConvShape& s) {
   const auto any = weights(s, Tag::any);
   const auto hint = forward(lib, s, {}, any);
-  return {{kDirect, input(s), any, output(s), stride(s), pad(s), pad(s)}, attributes(), lib.engine, hint};
+  return onednn::backward_weights(lib.engine, {input(s), any, {}, output(s), stride(s), pad(s)}, attributes(), hint);
 }
 
 dnnl::reorder reorder(Library& lib, const Desc& from, const Desc& to, const dnnl::primitive_attr& attr = {}) {
@@ -202,10 +199,10 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
     // cache.
     if (!plan.to_scaled_layout) {
       dnnl::primitive_attr attr;
-      attr.set_output_scales(1, {DNNL_RUNTIME_F32_VAL});
+      onednn::set_scales(attr);
       plan.to_scaled_layout = reorder(lib, from, plan.weights, attr);
     }
-    const Arguments scales{{DNNL_ARG_ATTR_OUTPUT_SCALES, memory(lib, {{s.k}, kFloat, Tag::a}, scale)}};
+    const Arguments scales{{onednn::kScales, memory(lib, {{s.k}, kFloat, Tag::a}, scale)}};
     run(lib, plan.to_scaled_layout, from, w, plan.weights, prepared, scales);
     return;
   }

@@ -7,7 +7,7 @@
 namespace mpanet {
 
 namespace {
-// Images that are rearranged for the product at a time.
+// Images that are packed for the product at a time.
 constexpr size_t kLeftBlock = 480, kRightBlock = 2016;
 }  // namespace
 
