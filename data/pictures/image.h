@@ -52,6 +52,7 @@ Image decode_image(const std::string& path);
 // both directions (4:2:0). UserError when the file cannot be written or this build lacks the format.
 void write_jpeg(const std::string& path, const Image& image, int quality);
 void write_png(const std::string& path, const Image& image);
+void write_bmp(OutputFile& file, const Image& image);  // 24 bits a pixel; without commit()
 void write_png(OutputFile& file, const Image& image);  // the caller calls commit()
 
 // Whether this build reads and writes JPEG (MPANET_JPEG).

@@ -148,6 +148,15 @@ void check_config(const TrainConfig& config, const std::string& source) {
   } catch (const UserError& e) {
     fail("{}: {}", source, e.what());
   }
+  if (config.split > splits_of(config.dataset))
+    fail("{}: split: expected 1, as {} has one split, got {}", source, name_of(config.dataset), config.split);
+}
+
+void check_unseen(const TrainConfig& trained, DatasetKind test, int split, const std::string& source) {
+  if (trained.dataset != DatasetKind::RegDb || test != DatasetKind::RegDb || trained.split == split) return;
+  fail(
+      "{}: expected a model trained on split {} of RegDB, got one trained on split {}: it has seen people of this test",
+      source, split, trained.split);
 }
 
 std::string config_file_text(const TrainConfig& config) { return to_json<ordered_json>(config).dump(2) + "\n"; }

@@ -7,6 +7,9 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/context.h"
+#include "data/sets/matfile.h"
+#include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/rerank.h"
 #include "mpanet/training/free_memory.h"
 
 namespace mpanet {
@@ -43,6 +46,26 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
       samples[b].push_back({data.root + "/" + image.path, image.label, image.infrared, position++});
     }
   return samples;
+}
+
+std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
+                                                const std::string& trials) {
+  ProtocolOptions options;
+  options.protocol = name_of(config.dataset);
+  options.root = root;
+  options.trial_file = trials;
+  if (config.dataset == DatasetKind::RegDb) options.split = config.split;
+  if (config.dataset == DatasetKind::Sysu && trials.empty() && !has_trial_file(root)) {
+    options.protocol = "agw";
+    data.notes.emplace_back("there is no trial file, so evaluations are by the protocol agw, which needs none");
+  }
+  std::vector<EvaluationPlan> plans = plan_evaluations(options).plans;
+  for (EvaluationPlan& plan : plans) {
+    plan.rerank = config.rerank;
+    if (plan.rerank) check_rerank(plan);
+  }
+  check_pictures(data, images_of(plans));
+  return plans;
 }
 
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {

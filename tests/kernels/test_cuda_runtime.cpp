@@ -1,6 +1,6 @@
 // The cuda backend's memory, copies and captured work on a device: a GPU, or a CUDA runtime library that executes PTX
-// on the CPU. Without a device every case prints that it was skipped, or fails if MPANET_TEST_DEVICE is in the
-// environment.
+// on the CPU. Without a device every case prints that it was skipped. A device that MPANET_TEST_DEVICE names and that
+// cannot be used ends the program with exit code 2.
 #include <doctest/doctest.h>
 
 #include <cstring>
