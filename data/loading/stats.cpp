@@ -53,9 +53,9 @@ struct Group {
   std::vector<int> heights, widths;
 };
 
-// The rows of one part: by modality and camera, then all of it.
+// The rows of one part: by modality and camera, then the sum.
 std::string part_rows(const char* part, const std::vector<ImageRecord>& images, const std::vector<Size>& sizes) {
-  std::map<std::tuple<int, bool, int>, Group> groups;  // the last one sums up
+  std::map<std::tuple<int, bool, int>, Group> groups;  // the last one is the sum
   for (size_t i = 0; i < images.size(); i++)
     for (const auto& key : {std::tuple(0, images[i].infrared, images[i].camera), std::tuple(1, false, 0)}) {
       Group& group = groups[key];

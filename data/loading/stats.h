@@ -1,5 +1,5 @@
-// What a data set consists of, as a table: identities and images by part, modality and camera, sizes of the pictures,
-// and the batches that the identity sampler makes of it.
+// Statistics of a data set as a table: identities and images by part, modality and camera, sizes of the pictures, and
+// the number of batches of the identity sampler.
 #pragma once
 #include <string>
 
@@ -9,10 +9,10 @@ namespace mpanet {
 
 struct StatsOptions {
   int p_size = 16, k_size = 8;  // of a batch, for the number of batches
-  int threads = 0;              // that decode; 0: one a core
+  int threads = 0;              // for decoding; 0: one per core
 };
 
-// Decodes every picture for its size. UserError for one that cannot be decoded.
+// Decodes every picture to get its size. UserError for a picture that cannot be decoded.
 std::string dataset_stats(const Dataset& data, const StatsOptions& options);
 
 }  // namespace mpanet

@@ -10,7 +10,7 @@
 //   BMP   uncompressed, palette (1, 4, 8 bits), 24 and 32 bits. Refused: 16 bits, run-length encoding.
 //
 // Everything else (empty, truncated, damaged or huge files, folders, other formats) is a UserError: one line that
-// begins with the path. The memory for decoding depends on the picture's size alone: at most 64 bytes a pixel and 8
+// begins with the path. The memory for decoding depends only on the picture's size: at most 64 bytes a pixel and 8
 // MiB.
 #pragma once
 #include <cstdint>

@@ -23,7 +23,7 @@ namespace {
 constexpr int kLargestNumber = 999999999;
 
 struct Picture {
-  std::string path;  // below the tree's folder
+  std::string path;  // relative to the tree's folder
   PathParts parts;
   bool infrared = false;
   int identity = 0, camera = 0;
@@ -99,7 +99,7 @@ class Importer {
   }
 
  private:
-  // Paths in the manifest are relative to its folder, which therefore is the tree's or above it.
+  // Paths in the manifest are relative to its folder, so this must be the tree's folder or contain it.
   void find_output() {
     report_.manifest = options_.out.empty() ? (fs::path(options_.root) / kManifestName).string() : options_.out;
     std::error_code error;
@@ -210,7 +210,7 @@ class Importer {
       picture.split = test.count(picture.identity) ? test_split(picture.infrared) : "train";
   }
 
-  // A manifest with an identity in both parts would be refused.
+  // A manifest must not have an identity in both parts.
   void check_parts() const {
     std::map<int, const Picture*> first;
     for (const Picture& picture : pictures_) {

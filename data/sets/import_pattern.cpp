@@ -33,7 +33,7 @@ PathPattern::PathPattern(const std::string& pattern) {
       if (end == pattern.npos) fail("--pattern: a brace is not closed in {}", quote(pattern));
       names_.push_back(pattern.substr(i + 1, end - i - 1));
       find_placeholder(names_.back());
-      // A camera is a number, so that c{camera}* ends it where the digits end.
+      // A camera is a number, so in c{camera}* it ends with the digits.
       text += names_.back() == "camera" ? "([0-9]+)" : "([^/]+)";
       i = end;
     } else if (c == '*') {

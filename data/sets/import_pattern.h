@@ -8,7 +8,7 @@
 
 namespace mpanet {
 
-// What the placeholders of a path stand for; empty for those that the pattern does not have.
+// The values of a path's placeholders; empty for those that the pattern does not have.
 struct PathParts {
   std::string identity, camera, modality, split;
 };
@@ -21,10 +21,10 @@ class PathPattern {
   PathPattern(const PathPattern&) = delete;
   PathPattern& operator=(const PathPattern&) = delete;
 
-  // Nothing for a path that does not fit.
+  // nullopt if the path does not match.
   std::optional<PathParts> match(const std::string& path) const;
   bool has(const std::string& placeholder) const;
-  // Folders above the file in every path that fits.
+  // Number of folders in every matching path.
   int depth() const { return depth_; }
 
  private:

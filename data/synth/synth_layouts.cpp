@@ -33,7 +33,7 @@ struct Parts {
   std::vector<int> train, test;  // identities, in random order
 };
 
-// Draws who is for training and who for the test; another `split`, another division.
+// Draws the identities for training and test; each `split` is another division.
 Parts divide(const SynthConfig& config, int split) {
   std::vector<int> ids(static_cast<size_t>(total_ids(config)));
   std::iota(ids.begin(), ids.end(), 1);
@@ -50,7 +50,7 @@ std::vector<bool> in_test(const SynthConfig& config) {
   return test;
 }
 
-// Between three quarters and all of what the configuration says for this part.
+// Between three quarters and all of the configuration's number for this part.
 int draw_count(const SynthConfig& config, int camera, int identity, bool test) {
   const int images = test && config.test_images > 0 ? config.test_images : config.images;
   Random random(config.seed, Purpose::Synth, kCountEpoch + static_cast<uint32_t>(camera),
@@ -75,9 +75,9 @@ Layout plan_sysu(const SynthConfig& config) {
   return layout;
 }
 
-// As in the real one, all identities have pictures of the same number, and each split divides them anew.
+// As in the real data set, all identities have the same number of pictures, and each split is another division.
 Layout plan_regdb(const SynthConfig& config) {
-  constexpr int kVisible = 4, kThermal = 6;  // the outdoor cameras that draw
+  constexpr int kVisible = 4, kThermal = 6;  // synth_scene.h's outdoor cameras
   Layout layout;
   std::vector<std::vector<std::string>> paths[2];  // by modality and identity - 1
   for (const bool infrared : {false, true})
@@ -106,7 +106,7 @@ Layout plan_regdb(const SynthConfig& config) {
 }
 
 Layout plan_llcm(const SynthConfig& config) {
-  constexpr int kVisible[] = {1, 2, 4, 5}, kInfrared[] = {3, 6};  // the cameras that draw
+  constexpr int kVisible[] = {1, 2, 4, 5}, kInfrared[] = {3, 6};  // synth_scene.h's cameras
   const std::vector<bool> test = in_test(config);
   Layout layout;
   std::string lists[2];

@@ -1,4 +1,4 @@
-// What a synthetic data set consists of, before anything is drawn: its pictures and its lists.
+// The pictures and lists of a synthetic data set, planned before anything is drawn.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,7 +11,7 @@ namespace mpanet::synth {
 struct Picture {
   std::string path;  // in the data set
   int identity = 1;  // from 1
-  int camera = 1;    // 1..6, that draws it (synth_scene.h)
+  int camera = 1;    // 1..6, of synth_scene.h
   int number = 1;    // of this identity and camera, 1..999: the stream of its random numbers
 };
 
@@ -20,20 +20,20 @@ struct TextFile {
 };
 
 struct Layout {
-  std::vector<Picture> pictures;  // those of one folder one after another
+  std::vector<Picture> pictures;  // grouped by folder
   std::vector<TextFile> files;
   bool trials = false;               // with exp/rand_perm_cam.mat
-  std::vector<std::string> folders;  // those that have to be there even when they are empty
+  std::vector<std::string> folders;  // must exist even if they are empty
 };
 
-// UserError for numbers that the layout has no room for.
+// UserError for numbers that are too large for the layout.
 Layout plan_layout(const SynthConfig& config);
 
-// How many pictures an identity has by each camera in SYSU-MM01's layout.
+// The number of pictures of an identity by each camera in SYSU-MM01's layout.
 class SysuCounts {
  public:
   explicit SysuCounts(const SynthConfig& config);
-  // 0 for one who is never seen there.
+  // 0 if the camera has no pictures of the identity.
   int of(int camera, int identity) const;
 
  private:

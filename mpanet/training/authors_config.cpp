@@ -46,8 +46,8 @@ const std::vector<std::pair<std::string, json>>& same_keys() {
       {"num_parts", 6},
       {"eval_interval", -1},
       {"start_eval", 60},
-      {"rerank", false},
       {"log_period", 10},
+      {"rerank", false},
   };
   return keys;
 }

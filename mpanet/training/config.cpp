@@ -38,7 +38,7 @@ void apply(TrainConfig& config, const ConfigKey& key, const json& value, const s
   if (!key.set(config, value)) fail("{}: expected {}, got {}", where, key.allowed, shown(value));
 }
 
-// The value that a word of the command line stands for.
+// Parses a value from the command line.
 json value_of(const ConfigKey& key, const std::string& text) {
   const bool bare_list = key.list && (text.empty() || text.front() != '[');
   // JSON allows spaces around a number, a command line does not.

@@ -234,7 +234,7 @@ std::vector<ConfigKey> training_keys() {
           kChangeable),
       boolean(
           "rerank", [](C& c) -> bool& { return c.rerank; },
-          "k-reciprocal re-ranking in these evaluations, which also choose best"),
+          "evaluations re-rank their lists (k-reciprocal encoding, docs/method.md, section 5)"),
       integer(
           "log_period", [](C& c) -> int& { return c.log_period; }, 1, 1000000,
           "steps from one line of log.jsonl to the next", kChangeable),

@@ -28,7 +28,7 @@ struct Choice {
 };
 using Axis = std::vector<Choice>;
 
-// A value as --set takes it, and as a part of a folder's name.
+// A value's text for --set, and for a folder's name.
 std::string setting_text(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 std::string folder_text(std::string text) {
@@ -77,7 +77,7 @@ std::vector<Axis> sweep_axes(const ExperimentOptions& options) {
   return axes;
 }
 
-// Every run gets every choice of the axis, in the axis' order.
+// All combinations of the runs with the axis's values, in the axis's order.
 std::vector<PlannedRun> times(const std::vector<PlannedRun>& runs, const Axis& axis, bool grouping) {
   if (axis.empty()) return runs;
   std::vector<PlannedRun> all;
@@ -92,7 +92,7 @@ std::vector<PlannedRun> times(const std::vector<PlannedRun>& runs, const Axis& a
   return all;
 }
 
-// Names that a file system takes, each once.
+// Makes the names valid for a file system, and distinct.
 void shorten_names(std::vector<PlannedRun>& runs) {
   constexpr size_t kLongest = 150;
   std::set<std::string> seen;
@@ -113,7 +113,7 @@ TrainOptions options_of(const TrainOptions& options, const ExperimentOptions& ex
   return one;
 }
 
-// What is wrong with run 7 should not cost the six before it.
+// Checks all runs first, so that an error in a later run is found before the first one trains.
 void check_runs(const TrainOptions& options, const ExperimentOptions& experiment, const std::vector<PlannedRun>& runs) {
   std::set<std::pair<DatasetKind, int>> read;
   for (const PlannedRun& run : runs) {
@@ -129,7 +129,7 @@ void check_runs(const TrainOptions& options, const ExperimentOptions& experiment
   }
 }
 
-// Whether the run has done all its epochs under this configuration.
+// Whether the run has completed all its epochs with this configuration.
 bool is_complete(const std::string& folder, const TrainConfig& wanted) {
   const std::string last = folder + "/last.safetensors";
   std::error_code error;

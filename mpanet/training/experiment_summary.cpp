@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kMetricKeys[] = {"rank1", "rank5", "rank10", "rank20", "mAP", "mINP"};
-// What the table shows.
+// The metrics in the table.
 constexpr std::pair<const char*, const char*> kShown[] = {{"rank1", "rank-1"}, {"mAP", "mAP"}, {"mINP", "mINP"}};
 
 LoggedEvaluation parse_evaluation(const json& line) {
@@ -36,7 +36,7 @@ struct Statistics {
   double mean = kNone, deviation = kNone;
 };
 
-// Of one metric over runs.
+// Mean and deviation of one metric over runs.
 template <class Value>
 Statistics statistics(size_t count, Value value) {
   Statistics s;

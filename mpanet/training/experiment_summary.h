@@ -1,4 +1,4 @@
-// The results of an experiment's runs, out of their logs: a table and summary.json.
+// The results of an experiment's runs, from their logs: a table and summary.json.
 #pragma once
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -10,19 +10,19 @@
 
 namespace mpanet {
 
-// One line of a result table of one run: a direction and a setting, percent by metric (NaN for none).
+// One line of a result table of one run: a direction and a setting, percent by metric (NaN if undefined).
 struct RunScores {
   std::string direction, mode, shots;
   std::map<std::string, double> values;  // rank1, rank5, rank10, rank20, mAP, mINP
 };
 
-// An evaluation out of a run's log.
+// An evaluation from a run's log.
 struct LoggedEvaluation {
   int epoch = 0;
   std::vector<RunScores> scores;
 };
 
-// The evaluation that chose the best model, and the last one. UserError when the log has none.
+// The evaluation that chose the best model, and the last one. UserError if the log has none.
 struct RunResult {
   LoggedEvaluation best, last;
 };
@@ -36,8 +36,8 @@ class ExperimentSummary {
 
   // "split-1: after epoch 120, infrared to visible: rank-1 82.80, mAP 80.70; ..."
   std::string last_line() const;
-  // A line a run; for each group of several runs their mean and standard deviation (n - 1). Of the best evaluations,
-  // which were chosen on the test set.
+  // One line per run; for each group of several runs their mean and standard deviation (n - 1). All values are those of
+  // the best evaluations, which were chosen on the test set.
   std::string table() const;
   // {"data", "planned", "runs": [{"name", "split", "seed", "set", "best": {"epoch", "results"}, "last": ...}],
   // "groups": [{"set", "runs": [names], "best": [{"direction", "mode", "shots", "rank1": {"mean", "deviation"}, ...}],

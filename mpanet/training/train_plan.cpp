@@ -131,7 +131,7 @@ std::string shortage(const TrainMemory& memory, Device device, const FreeMemory&
 }  // namespace
 
 std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
-  // The plan depends on the number of images p * k alone, and grows with it.
+  // The plan depends only on the number of images p * k, and grows with it.
   const auto fits = [&](int images) {
     TrainConfig smaller = config;
     smaller.p_size = images;

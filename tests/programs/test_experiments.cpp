@@ -64,7 +64,7 @@ TEST_CASE("every data set trains and evaluates itself" * doctest::skip(kLacking)
                        folder / std::string(name) + "/best.safetensors", "--data", layout(name)});
     CHECK_MESSAGE(evaluated.wait() == 0, evaluated.err());
   }
-  // A manifest by its own name.
+  // --data is the manifest itself.
   Arguments by_file = run_of(folder, "csv", folder / "by_file");
   by_file[4] += "/manifest.csv";
   check_works(by_file);
@@ -122,7 +122,7 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
       CHECK(summary["runs"][run]["best"]["results"][direction]["mAP"] == best["results"][direction]["mAP"]);
   }
 
-  // Stopped after every step: killed at another place each time.
+  // Killed after every step.
   Arguments stopped = run_of(folder, "regdb", parts, splits);
   stopped.insert(stopped.end(), {"--max-steps", "1"});
   check_works(stopped);
@@ -134,7 +134,7 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
     CHECK(read_text(parts + "/" + file) == read_text(whole + "/" + file));
   CHECK(json::parse(read_text(parts + "/summary.json"))["groups"] == summary["groups"]);
 
-  // What is complete is not touched; another configuration is refused and not mixed in.
+  // A complete run is not changed; another configuration is an error.
   const auto written = fs::last_write_time(parts + "/split-1/last.safetensors");
   check_works(run_of(folder, "regdb", parts, splits));
   CHECK(fs::last_write_time(parts + "/split-1/last.safetensors") == written);
@@ -168,7 +168,7 @@ TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
   refused({"--splits", "1..2"}, "--splits: expected the data set regdb", "csv");
   refused({"--splits", "1..2", "--set", "eval_interval=0"}, "eval_interval: expected at least 1");
   refused({"--sweep", folder / "absent.json"}, "absent.json: cannot open");
-  // What is wrong with the last run is known before the first one.
+  // An error in the last run is found before the first one starts.
   fs::copy(layout("regdb"), folder / "data", fs::copy_options::recursive);
   fs::remove(folder / "data/idx/test_thermal_9.txt");
   Arguments broken = run_of(folder, "regdb", folder / "x", {"--splits", "8..9"});

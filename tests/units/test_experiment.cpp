@@ -1,4 +1,4 @@
-// Experiments of several runs: which runs a command means, and what their summary says.
+// Experiments of several runs: the runs of a command, and their summary.
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
