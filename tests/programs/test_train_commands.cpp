@@ -119,7 +119,8 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     CHECK(unknown.err() ==
           "mpanet-train: --config \"sisu\": no such file; the configurations that come with the program "
           "are demo, llcm, regdb, sysu, ablation/all, ablation/base, ablation/center_cluster, ablation/mam, "
-          "ablation/mutual, ablation/pam\n");
+          "ablation/mutual, "
+          "ablation/pam\n");
     check_refused({kTrain, "--config", "ablation/mum", "--data", data_set(), "--out", folder / "run"},
                   "--config \"ablation/mum\": no such file; the configurations that come with the program are demo, ");
     check_refused({kTrain, "--config", "elsewhere/base.json", "--data", data_set(), "--out", folder / "run"},
