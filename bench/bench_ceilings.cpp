@@ -1,5 +1,5 @@
-// bench-ceilings: what this device can do at best, as measured: copies of its memory, copies from the host, and large
-// matrix products of random values by the vendor's library. The times of kernels and steps are to be read beside these.
+// bench-ceilings: measured upper bounds of this device's rates: copies of its memory, copies from the host, and large
+// matrix products of random values by the vendor's library. They are the reference for times of kernels and steps.
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -31,7 +31,7 @@ double seconds_of_call(Context& context, const std::function<void()>& call, cons
   return time_rounds(context, {{}, call, 1}, o.seconds).median;
 }
 
-// Bytes per second; a copy within the device reads and writes each byte.
+// Bytes per second, where each byte counts twice: it is read and written.
 double copy_rate(Context& context, const Options& o) {
   const size_t bytes = static_cast<size_t>(o.mebibytes) << 20;
   const Buffer from(context, bytes), to(context, bytes);
@@ -39,7 +39,7 @@ double copy_rate(Context& context, const Options& o) {
   return 2 * static_cast<double>(bytes) / seconds_of_call(context, copy, o);
 }
 
-// From pinned memory, as batches are sent.
+// Bytes per second from pinned host memory, as for batches.
 double upload_rate(Context& context, const Options& o) {
   const size_t bytes = static_cast<size_t>(std::min(o.mebibytes, 256)) << 20;
   const HostBuffer from(context, bytes);

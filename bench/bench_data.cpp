@@ -1,5 +1,5 @@
-// How many training pictures a second and core the loader makes (decode, resize, augment, normalise), and where the
-// time goes. A core's second is a second of the process's CPU time, so a busy machine does not change the answer.
+// bench-data: training pictures per second and core of the loader (decode, resize, augment, normalise), and the time of
+// each stage. A core's second is a second of CPU time of the process, so other work on the machine does not count.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -39,7 +39,7 @@ double cpu_seconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// A crop such as a detector cuts: about 300x130, smooth shapes, a sensor's noise, JPEG quality 90.
+// A picture like a detector's crop: about 300x130, smooth shapes, sensor noise, JPEG quality 90.
 Image draw_crop(uint32_t index) {
   Random random(1, Purpose::Test, 0, index);
   Image image;
@@ -81,7 +81,7 @@ std::vector<std::string> find_pictures(const std::string& folder, size_t most) {
   if (paths.empty()) fail("{}: expected pictures (.jpg, .jpeg, .png, .bmp), got none", folder);
   std::sort(paths.begin(), paths.end());
   if (paths.size() <= most) return paths;
-  // Spread over the folder: cameras and identities differ.
+  // Chosen at equal distances in the list, so that cameras and identities differ.
   std::vector<std::string> chosen;
   for (size_t i = 0; i < most; i++) chosen.push_back(paths[i * paths.size() / most]);
   return chosen;
@@ -92,13 +92,13 @@ struct Stages {
   double total() const { return decode + resize + augment; }
 };
 
-// One thread, stage by stage.
+// Times each stage on one thread.
 Stages time_stages(const std::vector<std::string>& paths, const LoaderConfig& config, size_t count) {
   ImageDecoder decoder;
   Resizer resizer;
   Image decoded, resized;
   const PixelTable table(config.normalization);
-  // As large as a batch, so that the writes leave the cache as they do in training.
+  // As large as a batch, so that the writes exceed the cache as in training.
   const size_t picture = static_cast<size_t>(config.height) * static_cast<size_t>(config.width) * 3;
   std::vector<float> out(64 * picture);
   Stages sum;
@@ -125,7 +125,7 @@ struct Rate {
 };
 
 Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& config, size_t count) {
-  constexpr size_t kBatch = 64, kWarm = 4;  // batches before the clock starts: every buffer has been written once
+  constexpr size_t kBatch = 64, kWarm = 4;  // untimed batches, until every buffer has been written once
   std::vector<std::vector<Sample>> batches(kWarm + (count + kBatch - 1) / kBatch);
   uint32_t index = 0;
   for (auto& batch : batches)
@@ -134,7 +134,8 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
   Loader loader(config, std::move(batches));
   Batch batch;
   for (size_t i = 0; i < kWarm; i++) loader.next(batch);
-  // What is ready ahead of the first measured batch is made up for by what is not yet made after the last but `queue`.
+  // The queue is full at the start and at the end of the measurement, because the last `queue` batches are not
+  // measured.
   const double wall = wall_seconds(), cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
   const size_t measured = total - kWarm - static_cast<size_t>(config.queue);
   for (size_t i = 0; i < measured; i++) loader.next(batch);
@@ -151,23 +152,23 @@ void run(const Options& options) {
   std::tie(config.height, config.width) = *size;
   config.threads = options.threads;
   config.train = true;
-  MadeFiles made;  // goes away at the end
+  MadeFiles made;  // removed at the end
   const auto count = static_cast<size_t>(options.images);
   const auto paths = options.data.empty() ? draw_crops(made) : find_pictures(options.data, count);
-  time_stages(paths, config, std::min(paths.size(), count));  // files into the system's cache
+  time_stages(paths, config, std::min(paths.size(), count));  // brings the files into the page cache
   const Stages stages = time_stages(paths, config, count);
   const Rate rate = time_loader(paths, config, count);
 
-  const auto share = [&](double seconds) { return seconds / stages.total(); };
+  const auto fraction = [&](double seconds) { return seconds / stages.total(); };
   fmt::print("{} images from {} ({}) to {}x{}, training augmentation, {}\n", options.images,
              counted(paths.size(), "file"),
              options.data.empty() ? "drawn JPEG crops of about 300x130" : printable(options.data), config.height,
              config.width, counted(config.threads, "thread"));
   fmt::print("{:.0f} images/s/core\n", rate.core);
   fmt::print("{:.0f} images/s\n", rate.wall);
-  fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.decode), 1e6 * stages.decode);
-  fmt::print("resize  {:4.1f} %  {:6.1f} us\n", 100 * share(stages.resize), 1e6 * stages.resize);
-  fmt::print("augment {:4.1f} %  {:6.1f} us\n", 100 * share(stages.augment), 1e6 * stages.augment);
+  fmt::print("decode  {:4.1f} %  {:6.1f} us\n", 100 * fraction(stages.decode), 1e6 * stages.decode);
+  fmt::print("resize  {:4.1f} %  {:6.1f} us\n", 100 * fraction(stages.resize), 1e6 * stages.resize);
+  fmt::print("augment {:4.1f} %  {:6.1f} us\n", 100 * fraction(stages.augment), 1e6 * stages.augment);
   if (!json) return;
   const nlohmann::json result = {{"images_per_second_per_core", rate.core},
                                  {"images_per_second", rate.wall},
@@ -176,9 +177,9 @@ void run(const Options& options) {
                                  {"files", paths.size()},
                                  {"height", config.height},
                                  {"width", config.width},
-                                 {"decode_share", share(stages.decode)},
-                                 {"resize_share", share(stages.resize)},
-                                 {"augment_share", share(stages.augment)},
+                                 {"decode_share", fraction(stages.decode)},
+                                 {"resize_share", fraction(stages.resize)},
+                                 {"augment_share", fraction(stages.augment)},
                                  {"decode_seconds", stages.decode},
                                  {"resize_seconds", stages.resize},
                                  {"augment_seconds", stages.augment}};

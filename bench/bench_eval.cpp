@@ -1,5 +1,5 @@
-// bench-eval: what the whole evaluation (normalisation, distances, ranking, CMC, mAP, mINP of four modes and ten
-// trials) costs beside one matrix product of all queries with all gallery images. Default sizes are SYSU-MM01's.
+// bench-eval: time of the whole evaluation (normalisation, distances, ranking, CMC, mAP, mINP of four modes and ten
+// trials) relative to one matrix product of all queries with all gallery images. Default sizes are SYSU-MM01's.
 #include <omp.h>
 
 #include <algorithm>
@@ -29,12 +29,12 @@ struct Sizes {
   int queries = 3803, gallery = 6775, dimension = 14336, identities = 96;
 };
 
-// `total` images spread evenly over identities and cameras, in ten random permutations.
+// Distributes `total` images evenly over identities and cameras, in ten random permutations.
 void spread(TrialFile& trials, const std::vector<int>& cameras, int total, int identities) {
-  const int places = identities * static_cast<int>(cameras.size());
-  for (int place = 0; place < places; place++) {
-    const int camera = cameras[place % cameras.size()], identity = place / static_cast<int>(cameras.size()) + 1;
-    const int count = total / places + (place < total % places);
+  const int cells = identities * static_cast<int>(cameras.size());
+  for (int cell = 0; cell < cells; cell++) {
+    const int camera = cameras[cell % cameras.size()], identity = cell / static_cast<int>(cameras.size()) + 1;
+    const int count = total / cells + (cell < total % cells);
     std::vector<int32_t> numbers;
     for (int trial = 0; trial < kSysuTrials && count > 0; trial++) {
       std::vector<int32_t> order(count);
@@ -48,7 +48,7 @@ void spread(TrialFile& trials, const std::vector<int>& cameras, int total, int i
 
 EvaluationPlan make_plan(Sizes sizes) {
   TrialFile trials;
-  // Everybody is seen by every camera.
+  // Every camera has every identity.
   sizes.identities = std::min({sizes.identities, sizes.queries / 2, sizes.gallery / 4});
   for (int camera = 1; camera <= kSysuCameras; camera++) trials.resize(camera, sizes.identities);
   spread(trials, {1, 2, 4, 5}, sizes.gallery, sizes.identities);
@@ -58,7 +58,7 @@ EvaluationPlan make_plan(Sizes sizes) {
   return plan_sysu(ids, trials);
 }
 
-// Noise round a direction per identity, so that lists look like those of a trained network.
+// Noise around one direction per identity, so that ranked lists are similar to those of a trained network.
 Embeddings make_embeddings(const EvaluationPlan& plan, const Sizes& sizes) {
   const int64_t rows = sizes.queries + sizes.gallery;
   Embeddings embeddings{sizes.dimension, std::vector<float>(rows * sizes.dimension)};
@@ -91,7 +91,7 @@ void run(const Sizes& sizes, int repeat, OutputFile* json_file) {
     evaluations.push_back(seconds_of([&] { rank1 = rank_embeddings(plan, embeddings)[0].mean.rank1; }));
     fmt::print("run {}: product {:.3f} s, evaluation {:.3f} s\n", i + 1, products.back(), evaluations.back());
   }
-  // The fastest of each: what disturbs a run only ever slows it down.
+  // The fastest of each: other work on the machine can only slow a run down.
   const double product = *std::min_element(products.begin(), products.end());
   const double evaluation = *std::min_element(evaluations.begin(), evaluations.end());
   const double gflops = 2e-9 * sizes.queries * sizes.gallery * sizes.dimension / product;

@@ -1,6 +1,6 @@
-// bench-kernels: the forward and backward pass of every op (tests/ops) at the sizes of MPANet's training step: time,
-// bytes and operations per second, the share of what the device could do, and of what its own copy and the vendor's
-// library do in the same run; and which kernels a pass spends its time in.
+// bench-kernels: the forward and backward pass of every op (tests/ops) at the sizes of MPANet's training step. It
+// reports time, bytes and operations per second, the fraction of the device's peak, the time relative to the device's
+// copy and to the vendor's library in the same run, and the time of each kernel in a pass.
 #include <omp.h>
 
 #include <algorithm>
@@ -33,13 +33,13 @@ struct Options {
 
 constexpr NetworkSizes kRehearsal{.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
 
-// The places of the benchmarks that --filter chooses.
+// The indices of the benchmarks that --filter selects.
 std::vector<size_t> chosen(const Options& o, const std::vector<OpName>& all) {
-  std::vector<size_t> places;
+  std::vector<size_t> indices;
   for (size_t i = 0; i < all.size(); i++)
-    if ((all[i].op + " " + all[i].shapes).find(o.filter) != std::string::npos) places.push_back(i);
-  if (places.empty()) fail("--filter: expected a part of an op's name or shape, got {}", quote(o.filter));
-  return places;
+    if ((all[i].op + " " + all[i].shapes).find(o.filter) != std::string::npos) indices.push_back(i);
+  if (indices.empty()) fail("--filter: expected a part of an op's name or shape, got {}", quote(o.filter));
+  return indices;
 }
 
 ordered_json measure(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
@@ -48,40 +48,40 @@ ordered_json measure(Device device, const std::string& precision, const Options&
   print_heading(precision, timer.rates(), device.backend == Backend::cpu ? "oneDNN" : "vendor");
   ordered_json json = {{"precision", precision}, {"rates", to_json(timer.rates())}};
   const std::vector<OpName> all = p.benchmarks(sizes);
-  for (const size_t place : chosen(o, all))
-    for (const PassResult& result : timer.time(place, all[place])) {
+  for (const size_t index : chosen(o, all))
+    for (const PassResult& result : timer.time(index, all[index])) {
       print_result(result, timer.rates());
       json["passes"].push_back(to_json(result, timer.rates()));
     }
   return json;
 }
 
-// Each pass once on sizes that the emulation can afford: that it runs and which kernels it calls, no more.
+// Runs each pass once, at sizes that are small enough for the emulation, and reports which kernels it calls.
 ordered_json rehearse(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
   const OpPrecision& p = op_precision_of(precision);
   ordered_json json = {{"precision", precision}};
   const auto stream = std::make_shared<StreamHandle>(device);
   const std::vector<OpName> all = p.benchmarks(sizes);
-  const std::vector<size_t> places = chosen(o, all);
-  for (const size_t place : places) {
-    const auto instance = p.instance(sizes, place, stream, InstanceMode::Run);
+  const std::vector<size_t> indices = chosen(o, all);
+  for (const size_t index : indices) {
+    const auto instance = p.instance(sizes, index, stream, InstanceMode::Run);
     Context& context = instance->context();
     context.set_profiling(true);
     instance->forward();
-    if (all[place].recording) {
+    if (all[index].recording) {
       instance->prepare_backward();
       instance->backward();
     }
     context.synchronize();
     ordered_json kernels = ordered_json::array();
     for (const auto& [kernel, statistics] : context.take_profile()) kernels.push_back(kernel);
-    json["passes"].push_back({{"op", all[place].op}, {"shape", all[place].shapes}, {"kernels", kernels}});
+    json["passes"].push_back({{"op", all[index].op}, {"shape", all[index].shapes}, {"kernels", kernels}});
   }
-  fmt::print("{}: {} ran, none was timed\n", precision, counted(places.size(), "op"));
+  fmt::print("{}: {} ran, none was timed\n", precision, counted(indices.size(), "op"));
   return json;
 }
 
-// Small and odd sizes too: kernels have variants for them.
+// Lists launches at the network's sizes, and at small and odd sizes, for which kernels have variants.
 void list_launches(const Options& o) {
   NetworkSizes network, odd = kRehearsal;
   if (o.batch > 0) network.batch = o.batch;

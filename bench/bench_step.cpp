@@ -1,5 +1,5 @@
-// bench-step: seconds an image of a training step or an embedding of MPANet on made-up pictures, GFLOP/s beside what a
-// large matrix product reaches in the same run, peak resident memory, and where the time goes by kind of op.
+// bench-step: seconds per image of a training step or an embedding of MPANet on random pictures, its GFLOP/s relative
+// to those of a large matrix product in the same run, peak resident memory, and the time of each op.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -33,9 +33,9 @@ struct Options {
 };
 
 struct Result {
-  double seconds = 0, flops = 0, peak_bytes = 0, gpu_bytes = 0;  // a step's
-  std::vector<double> laps;                                      // of all steps
-  double host_seconds = 0;                                       // of a step, until the device had been given it all
+  double seconds = 0, flops = 0, peak_bytes = 0, gpu_bytes = 0;  // per step
+  std::vector<double> laps;                                      // seconds of each step
+  double host_seconds = 0;                                       // of a step, until all its work was launched
   std::vector<OpTime> profile;
 };
 
@@ -60,10 +60,10 @@ Batch make_batch(const Options& o) {
   return b;
 }
 
-// Steps that only bring things up: primitives and memory, on a GPU the recording too.
+// Number of untimed steps, which prepare primitives and memory, and on a GPU the recording.
 int warm_up(const Options& o) { return o.device.backend == Backend::cuda ? 5 : 1; }
 
-// Runs `count` steps and marks each one's end. A batch waits on the device before each, as in training.
+// Runs `count` steps and marks the end of each. As in training, the batch of a step is uploaded during the step before.
 void run_steps(Engine& engine, const Options& o, const Batch& batch, std::vector<float>& features, int count) {
   for (int i = 0; i < count; i++) {
     if (o.what == "train") {
@@ -113,7 +113,7 @@ Result measure(const Options& o) {
   return result;
 }
 
-// GFLOP/s of a square product that is large enough to be limited by arithmetic alone: the best of five.
+// GFLOP/s of a square product, large enough to be bound by arithmetic: the best of five.
 double product_gflops() {
   constexpr int kSize = 3072;
   const std::vector<float> a(size_t{kSize} * kSize, 1.0F);

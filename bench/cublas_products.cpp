@@ -14,7 +14,7 @@ void check(cublasStatus_t status, const char* call) {
   if (status != CUBLAS_STATUS_SUCCESS) throw CheckError(fmt::format("{}: {}", call, cublasGetStatusString(status)));
 }
 
-// Zeros would run faster than data does. A block of random values is repeated; its length is odd, so that rows differ.
+// Random values: with zeros a GPU runs faster. A block of values is repeated; its length is odd, so that rows differ.
 template <class T>
 std::vector<T> random_matrix(int n) {
   std::vector<T> block(1000003), matrix(static_cast<size_t>(n) * n);

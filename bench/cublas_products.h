@@ -1,4 +1,4 @@
-// Large square products by cuBLAS, the ceiling of a GPU's arithmetic.
+// Large square products by cuBLAS, as an upper bound of a GPU's arithmetic rate.
 #pragma once
 #include <functional>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace mpanet {
 
-// By type (f32, tf32, bf16, f16) a call that multiplies two matrices of n x n random values. Sums are in float. The
-// calls must not outlive the context.
+// For each type (f32, tf32, bf16, f16) a function that multiplies two n x n matrices of random values, with sums in
+// float. The functions must not outlive the context.
 std::vector<std::pair<std::string, std::function<void()>>> cublas_products(Context& context, int n);
 
 }  // namespace mpanet

@@ -7,8 +7,8 @@
 namespace mpanet {
 namespace {
 
-// Multiply-adds per clock and SM, by compute capability: CUDA Programming Guide, arithmetic instructions; tensor cores
-// (products of 16-bit values, sums in float, dense) from the published peaks of the architecture's first cards.
+// Multiply-adds per clock and multiprocessor, by compute capability. Source: CUDA Programming Guide, arithmetic
+// instructions; for tensor cores (16-bit products, float sums, dense) the published peaks of the first cards.
 struct Throughput {
   int capability;
   int f32, f64, tensor16;
@@ -34,7 +34,7 @@ DeviceRates gpu_rates(int device, const std::string& precision) {
   DeviceRates rates;
   rates.name = properties.name;
   rates.cache = static_cast<size_t>(properties.l2CacheSize);
-  // Kilohertz and bits; two transfers a clock.
+  // The attributes are in kilohertz and bits; there are two transfers per clock.
   const double memory_clock = attribute(cudaDevAttrMemoryClockRate, device) * 1e3;
   rates.bandwidth = 2 * memory_clock * attribute(cudaDevAttrGlobalMemoryBusWidth, device) / 8;
   rates.bandwidth_source = "memory clock and bus width";

@@ -18,13 +18,13 @@ namespace mpanet {
 
 namespace {
 
-// Where the system put the program; 0 for one that cannot be moved.
+// The program's load address; 0 for a program that is not position-independent.
 uintptr_t load_address() {
   uintptr_t address = 0;
   dl_iterate_phdr(
       [](dl_phdr_info* info, size_t, void* data) {
         *static_cast<uintptr_t*>(data) = info->dlpi_addr;
-        return 1;  // the program comes first
+        return 1;  // stops after the first entry, the program
       },
       &address);
   return address;
@@ -43,10 +43,10 @@ void write_launches(const std::string& path, const std::vector<LaunchedOps>& lis
   const auto stream = std::make_shared<StreamHandle>(Backend::emu);
   for (const LaunchedOps& list : lists) {
     const std::vector<OpName> names = list.precision->benchmarks(list.sizes);
-    for (const size_t place : list.places) {
-      const auto instance = list.precision->instance(list.sizes, place, stream, InstanceMode::Launch);
+    for (const size_t index : list.indices) {
+      const auto instance = list.precision->instance(list.sizes, index, stream, InstanceMode::Launch);
       instance->forward();
-      if (!names[place].recording) continue;
+      if (!names[index].recording) continue;
       instance->prepare_backward();
       instance->backward();
     }

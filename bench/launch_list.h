@@ -1,5 +1,5 @@
-// What each kernel's launch looks like at the network's sizes, without running it: the emulation's launchers are the
-// GPU's. scripts/kernel-report puts it beside what the compiler says of registers.
+// Lists each kernel's launches at the network's sizes without running them. It uses the emulation, whose launchers are
+// those of the GPU. scripts/kernel-report combines the list with the compiler's report on registers.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,16 +8,16 @@
 
 namespace mpanet {
 
-// The passes of one precision's ops at some sizes; `place`: of its benchmarks.
+// Benchmarks of one precision at some sizes; `indices` are those in its list of benchmarks.
 struct LaunchedOps {
   const OpPrecision* precision;
   NetworkSizes sizes;
-  std::vector<size_t> places;
+  std::vector<size_t> indices;
 };
 
-// Calls every pass on addresses without memory and writes one line per different launch: the kernel's address in the
-// program as `nm` has it (hex), blocks, threads of a block, bytes of dynamic shared memory. UserError in a build
-// without the emulation.
+// Calls every pass on addresses without memory and writes one line per distinct launch: the kernel's address in the
+// program (hex, as in `nm`), blocks, threads per block, bytes of dynamic shared memory. UserError in a build without
+// the emulation.
 void write_launches(const std::string& path, const std::vector<LaunchedOps>& lists);
 
 }  // namespace mpanet

@@ -4,15 +4,15 @@
 #  include <oneapi/dnnl/dnnl.h>
 
 #  include <memory>
-#  include <oneapi/dnnl/dnnl.hpp>
 #  include <unordered_map>
 #  include <vector>
+
+#  include "kernels/cpu/onednn.h"
 
 namespace mpanet {
 namespace {
 
 using dnnl::memory;
-using dnnl::prop_kind;
 
 struct Primitive {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
@@ -29,43 +29,30 @@ struct Primitive {
   }
 };
 
-struct Descriptions {
-  memory::desc x, w, y;
-  memory::dims strides, padding;
-};
-
-Descriptions describe_for_onednn(const ConvShape& s) {
+onednn::Convolution describe_for_onednn(const ConvShape& s) {
   const auto any = [](memory::dims dims) {
     return memory::desc(dims, memory::data_type::f32, memory::format_tag::any);
   };
-  return {any({s.n, s.c, s.h, s.w}),
-          any({s.k, s.c, s.kh, s.kw}),
-          any({s.n, s.k, s.oh(), s.ow()}),
-          {s.stride, s.stride},
-          {s.pad, s.pad}};
+  return {any({s.n, s.c, s.h, s.w}),       any({s.k, s.c, s.kh, s.kw}), {},
+          any({s.n, s.k, s.oh(), s.ow()}), {s.stride, s.stride},        {s.pad, s.pad}};
 }
 
 void make_primitive(Primitive& p, const ConvShape& s, ConvPass pass) {
-  const Descriptions d = describe_for_onednn(s);
-  const dnnl::convolution_forward::primitive_desc forward(
-      {prop_kind::forward_training, dnnl::algorithm::convolution_direct, d.x, d.w, d.y, d.strides, d.padding,
-       d.padding},
-      p.engine);
+  const onednn::Convolution convolution = describe_for_onednn(s);
+  const onednn::Forward forward = onednn::forward(p.engine, convolution, {});
   if (pass == ConvPass::Forward) {
     p.primitive = dnnl::convolution_forward(forward);
     p.give(DNNL_ARG_SRC, forward.src_desc());
     p.give(DNNL_ARG_WEIGHTS, forward.weights_desc());
     p.give(DNNL_ARG_DST, forward.dst_desc());
   } else if (pass == ConvPass::BackwardData) {
-    const dnnl::convolution_backward_data::primitive_desc backward(
-        {dnnl::algorithm::convolution_direct, d.x, d.w, d.y, d.strides, d.padding, d.padding}, p.engine, forward);
+    const auto backward = onednn::backward_data(p.engine, convolution, {}, forward);
     p.primitive = dnnl::convolution_backward_data(backward);
     p.give(DNNL_ARG_DIFF_DST, backward.diff_dst_desc());
     p.give(DNNL_ARG_WEIGHTS, backward.weights_desc());
     p.give(DNNL_ARG_DIFF_SRC, backward.diff_src_desc());
   } else {
-    const dnnl::convolution_backward_weights::primitive_desc backward(
-        {dnnl::algorithm::convolution_direct, d.x, d.w, d.y, d.strides, d.padding, d.padding}, p.engine, forward);
+    const auto backward = onednn::backward_weights(p.engine, convolution, {}, forward);
     p.primitive = dnnl::convolution_backward_weights(backward);
     p.give(DNNL_ARG_DIFF_DST, backward.diff_dst_desc());
     p.give(DNNL_ARG_SRC, backward.src_desc());

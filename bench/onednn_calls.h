@@ -1,4 +1,4 @@
-// The CPU's vendor library at the ops' shapes, in float and in the layouts that it likes best.
+// oneDNN's calls for the ops' shapes, in float and in the layouts that it prefers.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -7,7 +7,7 @@
 
 namespace mpanet {
 
-// A call with memory of its own; the memory's contents do not matter to its time.
+// A call with its own memory. Its time does not depend on the memory's contents.
 struct VendorCall {
   std::function<void()> run;  // empty in a build without oneDNN
   size_t bytes = 0;

@@ -28,14 +28,14 @@ nlohmann::ordered_json json(const std::optional<double>& value) {
 
 }  // namespace
 
-std::optional<double> roofline_share(const PassResult& result, const DeviceRates& rates) {
+std::optional<double> roofline_fraction(const PassResult& result, const DeviceRates& rates) {
   const double peak = result.storage ? rates.storage_flops : rates.real_flops;
   if (!result.time || rates.bandwidth == 0 || (result.flops > 0 && peak == 0)) return {};
   const double arithmetic = result.flops > 0 ? result.flops / peak : 0;
   return std::max(result.bytes / rates.bandwidth, arithmetic) / result.time->median;
 }
 
-std::optional<double> share_of(const std::optional<double>& seconds, const PassResult& result) {
+std::optional<double> fraction_of(const std::optional<double>& seconds, const PassResult& result) {
   if (!seconds || !result.time) return {};
   return *seconds / result.time->median;
 }
@@ -57,12 +57,12 @@ void print_result(const PassResult& r, const DeviceRates& rates) {
     return;
   }
   const double spread = (r.time->high - r.time->low) / r.time->median;
-  fmt::print("{:<29} {:<56} {:>10.1f} {:>6.1f}% {:>7} {:>8} {:>6} {:>6} {:>7}  {}\n", name, r.shape,
-             r.time->median * 1e6, 100 * spread, number(scaled(rate(r.bytes, r), 1e-9), "{:.1f}"),
-             number(scaled(rate(r.flops, r), 1e-12), "{:.3f}"),
-             number(scaled(roofline_share(r, rates), 100), "{:.0f}%"), number(share_of(r.copy_seconds, r), "{:.2f}"),
-             number(share_of(r.vendor_seconds, r), "{:.2f}"), r.note);
-  for (const auto& [kernel, share] : r.kernels) fmt::print("    {:<40} {:>4.0f}%\n", kernel, 100 * share);
+  fmt::print(
+      "{:<29} {:<56} {:>10.1f} {:>6.1f}% {:>7} {:>8} {:>6} {:>6} {:>7}  {}\n", name, r.shape, r.time->median * 1e6,
+      100 * spread, number(scaled(rate(r.bytes, r), 1e-9), "{:.1f}"), number(scaled(rate(r.flops, r), 1e-12), "{:.3f}"),
+      number(scaled(roofline_fraction(r, rates), 100), "{:.0f}%"), number(fraction_of(r.copy_seconds, r), "{:.2f}"),
+      number(fraction_of(r.vendor_seconds, r), "{:.2f}"), r.note);
+  for (const auto& [kernel, fraction] : r.kernels) fmt::print("    {:<40} {:>4.0f}%\n", kernel, 100 * fraction);
   std::fflush(stdout);
 }
 
@@ -78,13 +78,13 @@ nlohmann::ordered_json to_json(const PassResult& r, const DeviceRates& rates) {
   j["calls_per_sample"] = r.time->calls;
   j["bytes_per_second"] = json(rate(r.bytes, r));
   j["flops_per_second"] = json(rate(r.flops, r));
-  j["roofline_share"] = json(roofline_share(r, rates));
+  j["roofline_share"] = json(roofline_fraction(r, rates));
   j["copy_seconds"] = json(r.copy_seconds);
-  j["copy_share"] = json(share_of(r.copy_seconds, r));
+  j["copy_share"] = json(fraction_of(r.copy_seconds, r));
   if (!r.vendor_seconds) return j;
   j["vendor"] = r.vendor;
   j["vendor_seconds"] = *r.vendor_seconds;
-  j["vendor_share"] = json(share_of(r.vendor_seconds, r));
+  j["vendor_share"] = json(fraction_of(r.vendor_seconds, r));
   return j;
 }
 

@@ -1,4 +1,4 @@
-// What bench-kernels says: a table while it runs, and a JSON file.
+// The output of bench-kernels: a table while it runs, and a JSON file.
 #pragma once
 #include <map>
 #include <nlohmann/json_fwd.hpp>
@@ -10,21 +10,21 @@
 
 namespace mpanet {
 
-// What was measured of one pass of an op; nothing where it was not.
+// The measurements of one pass of an op; nullopt for those that were not made.
 struct PassResult {
   std::string op, pass, shape, note;  // pass: forward or backward
   double bytes = 0, flops = 0;
-  bool storage = false;  // flops are of products of storage values, else of real ones
+  bool storage = false;  // true: flops of products of storage values, false: of real values
   std::optional<Timing> time;
   std::optional<double> copy_seconds, vendor_seconds;
   std::string vendor;
-  std::map<std::string, double> kernels;  // each kernel's share of the pass's time; empty: nobody asked
+  std::map<std::string, double> kernels;  // fraction of the pass's time per kernel; empty without --kernels
 };
 
-// Shares of 1: the time that the device needs at best, for bytes or for arithmetic whichever takes longer, and the
-// yardsticks' times, over ours. Nothing where a part was neither measured nor known.
-std::optional<double> roofline_share(const PassResult& result, const DeviceRates& rates);
-std::optional<double> share_of(const std::optional<double>& seconds, const PassResult& result);
+// roofline_fraction: minimum time of the device (the longer of bytes / bandwidth and flops / peak) / time of the pass.
+// fraction_of: `seconds` of a reference / time of the pass. nullopt if a part is unknown.
+std::optional<double> roofline_fraction(const PassResult& result, const DeviceRates& rates);
+std::optional<double> fraction_of(const std::optional<double>& seconds, const PassResult& result);
 
 void print_heading(const std::string& precision, const DeviceRates& rates, const std::string& vendor);
 void print_result(const PassResult& result, const DeviceRates& rates);

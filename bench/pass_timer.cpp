@@ -8,7 +8,7 @@
 namespace mpanet {
 namespace {
 
-// Instances enough that together they are several times the last cache: each finds its memory outside of it.
+// Enough instances that their memory exceeds the last-level cache several times, so that each call misses it.
 constexpr size_t kMostInstances = 48, kCaches = 4;
 
 Rounds rounds_of(const std::vector<std::unique_ptr<OpInstance>>& instances, Pass pass) {
@@ -29,7 +29,7 @@ Rounds rounds_of(const std::vector<std::unique_ptr<OpInstance>>& instances, Pass
   return rounds;
 }
 
-// Seconds of one call of a library, on instances of it that reach beyond the cache.
+// Seconds of one call of oneDNN, on enough instances to exceed the cache.
 template <class Description>
 double seconds_of_onednn(Context& context, const Description& description, size_t cache, double seconds) {
   std::vector<VendorCall> calls;
@@ -58,10 +58,10 @@ PassTimer::PassTimer(Device device, const OpPrecision& precision, const NetworkS
       context_(device, stream_, Arena::Mode::Loose),
       rates_(device_rates(context_, precision.name)) {}
 
-PassTimer::Instances PassTimer::make_instances(size_t place) const {
+PassTimer::Instances PassTimer::make_instances(size_t index) const {
   Instances instances;
   do {
-    instances.push_back(precision_.instance(sizes_, place, stream_, InstanceMode::Run));
+    instances.push_back(precision_.instance(sizes_, index, stream_, InstanceMode::Run));
   } while (instances.size() < kMostInstances && instances.size() * instances[0]->bytes() < kCaches * rates_.cache);
   return instances;
 }
@@ -70,7 +70,8 @@ Timing PassTimer::time_pass(const Instances& instances, Pass pass) {
   return time_rounds(context_, rounds_of(instances, pass), seconds_);
 }
 
-// The device's copy of the same bytes in all: half of them read, half written. Equal sizes are timed once.
+// Seconds of the device's copy of the same number of bytes: half of them read, half written. Equal sizes are timed
+// once.
 double PassTimer::copy_seconds(double bytes) {
   const auto half = static_cast<size_t>(bytes / 2);
   const auto known = copies_.find(half);
@@ -95,7 +96,7 @@ double PassTimer::onednn_seconds(const OpCost& cost) {
   return seconds;
 }
 
-void PassTimer::time_vendor(size_t place, const OpCost& cost, Pass pass, PassResult& result) {
+void PassTimer::time_vendor(size_t index, const OpCost& cost, Pass pass, PassResult& result) {
   const bool convolution = !cost.convolutions.empty(), product = !cost.products.empty();
   if (!convolution && !product) return;
   const std::string precision = precision_.name;
@@ -108,18 +109,18 @@ void PassTimer::time_vendor(size_t place, const OpCost& cost, Pass pass, PassRes
   if (convolution ? !cuda::has_cudnn() || precision == "f64" : !cuda::has_cublas()) return;
   const char* name = convolution ? "cuDNN" : "cuBLAS";
   try {
-    // The same pass of ours, passed on to the library.
+    // The same pass, with the library as provider.
     Vendors vendors;
     (convolution ? vendors.convolution : vendors.product) = Provider::Vendor;
     cuda::set_vendors(stream_->get(), vendors);
-    result.vendor_seconds = time_pass(make_instances(place), pass).median;
+    result.vendor_seconds = time_pass(make_instances(index), pass).median;
     result.vendor = name;
-  } catch (const UserError& error) {  // the library cannot do it, or memory is too small
+  } catch (const UserError& error) {  // the library does not support it, or memory is too small
     result.note = fmt::format("{}: {}", name, error.what());
   }
   cuda::set_vendors(stream_->get(), {});
 #else
-  static_cast<void>(place);
+  static_cast<void>(index);
   static_cast<void>(pass);
 #endif
 }
@@ -136,7 +137,7 @@ void PassTimer::note_kernels(OpInstance& instance, Pass pass, PassResult& result
   for (const auto& [kernel, statistics] : profile) result.kernels[kernel] = statistics.seconds / total;
 }
 
-std::vector<PassResult> PassTimer::time(size_t place, const OpName& op) {
+std::vector<PassResult> PassTimer::time(size_t index, const OpName& op) {
   std::vector<PassResult> results;
   Instances instances;
   for (const Pass pass : {Pass::Forward, Pass::Backward}) {
@@ -150,16 +151,16 @@ std::vector<PassResult> PassTimer::time(size_t place, const OpName& op) {
     result.flops = cost.flops;
     result.storage = cost.products.empty();
     try {
-      if (instances.empty()) instances = make_instances(place);
+      if (instances.empty()) instances = make_instances(index);
       result.time = time_pass(instances, pass);
       if (with_kernels_) note_kernels(*instances[0], pass, result);
-    } catch (const UserError& error) {  // the card's memory is too small for this one
+    } catch (const UserError& error) {  // the card's memory is too small
       result.note = error.what();
       results.push_back(result);
       break;
     }
     result.copy_seconds = copy_seconds(cost.bytes);
-    time_vendor(place, cost, pass, result);
+    time_vendor(index, cost, pass, result);
     results.push_back(result);
   }
   return results;

@@ -1,4 +1,4 @@
-// Times the passes of an op's case, and what they are held against in the same run.
+// Times the passes of an op's case, and their references (copy, vendor's library) in the same run.
 #pragma once
 #include <map>
 #include <memory>
@@ -18,18 +18,18 @@ enum class Pass { Forward, Backward };
 
 class PassTimer {
  public:
-  // seconds: given to each pass. with_kernels: also each kernel's share of a pass.
+  // seconds: time for each pass. with_kernels: also measures each kernel's fraction of a pass.
   PassTimer(Device device, const OpPrecision& precision, const NetworkSizes& sizes, double seconds, bool with_kernels);
   const DeviceRates& rates() const { return rates_; }
-  // The forward pass, and the backward pass where there is one.
-  std::vector<PassResult> time(size_t place, const OpName& op);
+  // Times the forward pass, and the backward pass if there is one.
+  std::vector<PassResult> time(size_t index, const OpName& op);
 
  private:
   using Instances = std::vector<std::unique_ptr<OpInstance>>;
-  Instances make_instances(size_t place) const;
+  Instances make_instances(size_t index) const;
   Timing time_pass(const Instances& instances, Pass pass);
   double copy_seconds(double bytes);
-  void time_vendor(size_t place, const OpCost& cost, Pass pass, PassResult& result);
+  void time_vendor(size_t index, const OpCost& cost, Pass pass, PassResult& result);
   double onednn_seconds(const OpCost& cost);
   void note_kernels(OpInstance& instance, Pass pass, PassResult& result) const;
 
@@ -38,7 +38,7 @@ class PassTimer {
   double seconds_;
   bool with_kernels_;
   std::shared_ptr<StreamHandle> stream_;
-  Context context_;  // of copies and yardsticks
+  Context context_;  // of copies and library calls
   DeviceRates rates_;
   std::map<size_t, double> copies_;  // seconds by bytes
 };

@@ -2,8 +2,8 @@
 """MPANet's training step in PyTorch, as a user of PyTorch would write and time it; for scripts/compare-peers.
 
 Eager and compiled, with automatic mixed precision for bf16 and f16, channels_last, a fused Adam and uploads ahead of
-the step on a GPU. --check FIXTURE runs the steps of a fixture of tests/fixtures in double instead and compares every
-loss term: that this is the same method. Exit code 0: done, 1: --check found a difference, 77: there is no torch here, or no numpy.
+the step on a GPU. --check FIXTURE instead runs the steps of a fixture of tests/fixtures in double and compares every
+loss term, to prove that this is the same method. Exit code 0: done, 1: --check found a difference, 77: torch or numpy is missing.
 """
 import argparse
 import json
@@ -202,7 +202,7 @@ AUTOCAST = {"f32": None, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 class Batches:
-    """Two batches in turn; on a GPU each is sent from pinned memory beside the step before."""
+    """Alternates two batches; on a GPU each is copied from pinned memory during the step before."""
 
     def __init__(self, args, device, classes):
         self.device, self.next = device, 0
@@ -236,7 +236,7 @@ class Batches:
 
 
 def clock(device):
-    """Now, and the seconds from one such moment to another."""
+    """Returns a time stamp, and a function that returns the seconds between two of them."""
     if device.type != "cuda":
         return time.perf_counter(), lambda begin, end: end - begin
     event = torch.cuda.Event(enable_timing=True)
@@ -288,7 +288,7 @@ def run(args):
     device = torch.device(args.device)
     rows = []
     for name in args.variants.split(","):
-        # A card multiplies f32 by TF32 where that is allowed, as PyTorch's users mostly do.
+        # f32 with and without TF32, which most users of PyTorch allow.
         for tf32 in [False, True] if args.precision == "f32" and device.type == "cuda" else [False]:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
             torch.backends.cudnn.benchmark = True
@@ -296,7 +296,7 @@ def run(args):
                    "precision": args.precision}
             try:
                 row.update(time_steps(args, device, name == "compiled"))
-            except Exception as error:  # one variant that cannot run here keeps no other from its numbers
+            except Exception as error:  # the other variants still run
                 row["error"] = " ".join(str(error).split())[:300] or type(error).__name__
             if device.type == "cuda":
                 torch.cuda.empty_cache()

@@ -24,15 +24,15 @@ double elapsed(Context& context, const std::function<void()>& work) {
   return context.take_laps()[0];
 }
 
-// At a share of sorted values, between neighbours linearly.
-double quantile(const std::vector<double>& sorted, double share) {
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(place);
+// The quantile of sorted values at `fraction`, 0..1, with linear interpolation.
+double quantile(const std::vector<double>& sorted, double fraction) {
+  const double position = fraction * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(position);
   const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+  return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-// Copies of 64 MiB and, where it is large, of the cache's multiple: bytes moved per second, the best of a few.
+// Bytes moved per second by copies of 64 MiB, or of four times a large cache: the best of seven.
 double measured_bandwidth(Context& context, size_t cache) {
   const size_t bytes = std::max<size_t>(size_t{64} << 20, 4 * cache);
   const Buffer from(context, bytes), to(context, bytes);

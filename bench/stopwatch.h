@@ -1,4 +1,4 @@
-// Times of calls on a backend's stream, and what the device could do at best.
+// Times of calls on a backend's stream, and the device's peak rates.
 #pragma once
 #include <functional>
 #include <string>
@@ -14,18 +14,18 @@ struct Timing {
   int samples = 0, calls = 0;
 };
 
-// One round of work on the stream, `calls` calls of the thing that is timed, and what comes before each round untimed.
+// A round is timed; it has `calls` calls. `prepare` runs before each round and is not timed.
 struct Rounds {
   std::function<void()> prepare, round;
   int calls = 1;
 };
-// The first two rounds are not counted. Rounds go on until `seconds` have passed, at least five.
+// Times rounds until `seconds` have passed, at least five, after two rounds that are not counted.
 Timing time_rounds(Context& context, const Rounds& rounds, double seconds);
 
-// The device's own copy of memory, the yardstick for kernels that are bound by it; on a CPU memcpy on all threads.
+// The device's copy of memory, as a reference for kernels that are bound by memory; on a CPU memcpy on all threads.
 void copy_memory(Context& context, void* to, const void* from, size_t bytes);
 
-// What the device could reach; 0 where it is not known. From the card's attributes, else measured here: `source` says.
+// The device's peak rates; 0 if unknown. They come from the card's attributes or are measured: see the sources.
 struct DeviceRates {
   std::string name, bandwidth_source, arithmetic_source;
   double bandwidth = 0;                      // bytes per second

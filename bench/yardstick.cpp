@@ -6,7 +6,7 @@
 #ifdef MPANET_HAS_ONEDNN
 #  include <oneapi/dnnl/dnnl.h>
 #else
-#  include "mpanet/evaluation/gemm_f32.h"
+#  include "kernels/cpu/packed_rows.h"
 #endif
 
 namespace mpanet {

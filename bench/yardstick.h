@@ -1,4 +1,4 @@
-// What the benchmarks share: a clock, and the matrix product that other times are held against.
+// Common parts of the benchmarks: a clock, and a matrix product as reference for other times.
 #pragma once
 #include <functional>
 
@@ -6,8 +6,8 @@ namespace mpanet {
 
 double seconds_of(const std::function<void()>& work);
 
-// Seconds of one product a (m, k) * b (n, k)^T in float on all threads: oneDNN's where the build has it, else ours.
+// Seconds of one product a (m, k) * b (n, k)^T in float on all threads: oneDNN's if the build has it, else ours.
 double seconds_of_product(int m, int n, int k, const float* a, const float* b);
-const char* product_yardstick();  // whose product that is
+const char* product_yardstick();  // the name of that product's library
 
 }  // namespace mpanet

@@ -1,12 +1,12 @@
-// The kernel interface: kernels.inc once per backend, in the engine's precision, and RUN_ON to call it.
+// The kernel interface: kernels.inc once per backend, in the precision PRECISION, and RUN_ON to call a kernel.
 #pragma once
 #include "core/base/real.h"
 #include "kernels/types.h"
 
 namespace mpanet::PRECISION {
 
-// What a convolution does with its sums before it writes them: y = act(scale * conv(x, w) + shift + residual).
-// A backend that folds `scale` into its prepared weights gets it there (conv_prepare_weights) and ignores it here.
+// The epilogue of a convolution: y = act(scale * conv(x, w) + shift + residual). A backend whose prepared weights
+// contain `scale` (conv_prepare_weights) ignores it here.
 struct ConvEpilogue {
   const real* scale = nullptr;        // (k), null: 1
   const real* shift = nullptr;        // (k), bias or a folded batch norm's, null: 0
@@ -14,7 +14,7 @@ struct ConvEpilogue {
   bool relu = false;
 };
 
-// Up to eight scalars in device memory with their weights, in the order they are added.
+// Up to eight scalars in device memory with their weights, in the order of addition.
 struct Terms {
   const real* value[8] = {};
   real weight[8] = {};
@@ -34,7 +34,7 @@ namespace cuda {
 }  // namespace mpanet::PRECISION
 
 // RUN_ON(context, kernel(context.stream(), ...)) runs a kernel of the context's backend, unless the context only plans
-// memory; its errors name the op. ASK_BACKEND is for the queries (sizes), which are answered in either case.
+// memory. Errors of the kernel name the op. ASK_BACKEND calls a query (a size in bytes) in every context.
 #define RUN_ON(context, call)                        \
   do {                                               \
     if ((context).launching()) {                     \

@@ -1,4 +1,4 @@
-// kernels/memory.inc per backend, in namespace mpanet: no precision.
+// kernels/memory.inc once per backend. It has no precision.
 #pragma once
 #include "kernels/types.h"
 

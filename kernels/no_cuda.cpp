@@ -1,4 +1,4 @@
-// A program without the cuda backend: definitions of what kernels/cuda has beside the list of kernels.
+// Definitions for a program without the cuda backend: the functions of kernels/cuda that are no kernels.
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/vendor.h"
 #include "kernels/survey.h"

@@ -11,11 +11,11 @@ namespace {
 
 std::string version(int cuda) { return fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10); }
 
-// One of the architectures that the kernels were compiled for: 90-real is machine code, 90-virtual is PTX, 90 is both.
+// An architecture that the kernels were compiled for: 90-real is machine code, 90-virtual is PTX, 90 is both.
 struct Compiled {
   int capability = 0;
   bool code = true, ptx = true;
-  bool exact = false;  // 90a: runs on this architecture only
+  bool exact = false;  // 90a: for this architecture only
 };
 
 std::vector<Compiled> parse_architectures(const std::string& text) {

@@ -1,4 +1,4 @@
-// The plain types of the kernel interface that no precision changes.
+// The types of the kernel interface that do not depend on the precision.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,21 +8,21 @@ namespace mpanet {
 // cpu: plain loops. cuda: the handwritten kernels on a GPU. emu: the same kernels under the emulation of kernels/emu.
 enum class Backend { cpu, emu, cuda };
 
-// CheckError: what was called was not built in.
+// CheckError: this build does not have the backend `what`.
 [[noreturn]] void no_backend(const char* what);
-// A promise of a kernel's caller was broken: CheckError. The way of the .cu files, which leave fmt to host code.
+// Throws CheckError for a violated precondition of a launcher. For .cu files, which do not include fmt.
 [[noreturn]] void kernel_check_failed(const char* function, const char* expected, const char* condition);
 
-// One opaque stream type in every translation unit; each backend knows what it points at. A stream orders its work;
-// the cpu backend's runs at once and keeps what calls share (oneDNN's engine and compiled primitives).
+// An opaque stream; each backend defines the type that it points to. Work on a stream runs in order. The cpu backend
+// runs it immediately; its stream holds oneDNN's engine and compiled primitives.
 struct StreamBody;
 using Stream = StreamBody*;
 
-// A device's memory, in bytes; all 0 where a backend does not count.
+// A device's memory, in bytes; all 0 for a backend that does not count.
 struct MemoryUse {
-  size_t in_use = 0, peak = 0;  // of this stream's allocations, now and at most
+  size_t in_use = 0, peak = 0;  // allocated on this stream: now, and the maximum so far
   size_t held = 0;              // in use or kept for reuse
-  size_t free = 0, total = 0;   // on the device, other programs' included
+  size_t free = 0, total = 0;   // of the device; other programs count as used
 };
 
 // A convolution's geometry. Activations NHWC, weights OHWI. Padding is symmetric, stride equal in both directions.
@@ -51,13 +51,13 @@ struct PoolShape {
   int64_t output_count() const { return int64_t{n} * oh() * ow() * c; }
 };
 
-// What changes from step to step; lives in device memory so that a captured step can be replayed.
+// The values that change from step to step. The host sends them before it launches a step. They are in device memory,
+// so that a captured step can be replayed.
 struct StepState {
   double learning_rate = 0;
   double teacher_rate = 0;  // r of docs/method.md, section 2
-  int64_t step = 0;         // optimiser steps done, this one included: from 1
-  double loss_scale =
-      1;  // f16: what the loss is multiplied by before the backward pass, its gradients divided by after
+  int64_t step = 0;         // number of this optimiser step, from 1
+  double loss_scale = 1;    // f16: factor of the loss; no kernel reads it, run_training() has it as an argument
 };
 
 struct AdamSettings {
@@ -68,14 +68,14 @@ struct SgdSettings {
   double momentum = 0.9, weight_decay = 0;
 };
 
-// The local rows of a batch that is shared by several processes: losses read all rows, gradients are written for these.
+// A range of a batch's rows. Losses read all rows; their gradients are written for this range (of one process).
 struct Rows {
   int begin = 0, count = 0;
 };
 
 }  // namespace mpanet
 
-// ON_BACKEND(backend, f(x)) is cpu::f(x), emu::f(x) or cuda::f(x), of the namespaces that are in sight.
+// ON_BACKEND(backend, f(x)) is cpu::f(x), emu::f(x) or cuda::f(x), looked up in the current namespace.
 #if defined(MPANET_HAS_EMU)
 #  define ON_EMU(call) emu::call
 #else

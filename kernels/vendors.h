@@ -1,4 +1,4 @@
-// Whose convolutions and matrix products a GPU runs: our kernels or NVIDIA's libraries.
+// The choice between our kernels and NVIDIA's libraries for a GPU's convolutions and matrix products.
 #pragma once
 #include <map>
 #include <string>
@@ -10,9 +10,9 @@ enum class Provider { Native, Vendor, Auto };
 
 struct Vendors {
   Provider convolution = Provider::Native, product = Provider::Native;
-  // What Auto took, from a shape in words to native, cudnn or cublas; with Vendor, the shapes that the library cannot
-  // do and our kernels did. What is in it is not timed again: a run keeps it in its folder and, gone on with, computes
-  // what it would have computed.
+  // Maps a shape as text to "native", "cudnn" or "cublas". With Auto these are the choices; with Vendor, the shapes
+  // that the library does not support. A shape in the map is not timed again: a run stores the map in its folder, so
+  // that it computes the same bits after a resume.
   std::map<std::string, std::string> choices;
 };
 

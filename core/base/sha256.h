@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), by which results name the file that they come from: what sha256sum prints.
+// SHA-256 (FIPS 180-4), as sha256sum prints it. Results identify their checkpoint with it.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace mpanet {
 class Sha256 {
  public:
   void add(const void* data, size_t bytes);
-  // 64 hexadecimal digits. Ends the sum.
+  // 64 hexadecimal digits. No bytes can be added afterwards.
   std::string hex();
 
  private:
@@ -19,12 +19,12 @@ class Sha256 {
 
   std::array<uint32_t, 8> state_ = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::array<uint8_t, 64> rest_{};  // what does not fill a block yet
+  std::array<uint8_t, 64> rest_{};  // bytes of an incomplete block
   uint64_t bytes_ = 0;
 };
 
 std::string sha256(std::string_view text);
-// The file's, read in pieces. UserError as InputFile.
+// The hash of a file, which is read in pieces. UserError: see InputFile.
 std::string sha256_of_file(const std::string& path);
 
 }  // namespace mpanet

@@ -41,7 +41,7 @@ class CsvReader {
     line_++;
   }
 
-  // Up to the comma or the line's end after it.
+  // Reads one field, up to the next comma or line end.
   std::string field() {
     skip_spaces();
     if (take('"')) return quoted();

@@ -1,6 +1,6 @@
-// Comma-separated values as RFC 4180 and spreadsheets write them: fields in double quotes may hold commas, doubled
-// quotes and line ends; lines end with LF or CR LF; a byte order mark, blank lines and empty fields at a line's end are
-// harmless.
+// Comma-separated values (RFC 4180, and as spreadsheets write them). Fields in double quotes may contain commas,
+// doubled quotes and line ends. Lines end with LF or CR LF. A byte order mark, blank lines and empty fields at a line's
+// end are ignored.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -10,15 +10,15 @@
 namespace mpanet {
 
 struct CsvRow {
-  size_t line = 0;                  // from 1: where it begins
-  std::vector<std::string> fields;  // without spaces around a field that is not quoted; no empty ones at the end
+  size_t line = 0;                  // number of its first line, from 1
+  std::vector<std::string> fields;  // unquoted fields without surrounding spaces; no empty fields at the end
 };
 
-// The rows that are not blank. UserError with the line's number: a quote that is not closed, text after a closing
-// quote; and what read_list_text() refuses.
+// The rows that are not blank. UserError, with the line's number, for a quote that is not closed and for text after a
+// closing quote; also the errors of read_list_text().
 std::vector<CsvRow> read_csv(const std::string& path);
 
-// The field as it stands in a file, in quotes where it has to be.
+// A field's text for a file, in quotes if necessary.
 std::string csv_field(std::string_view text);
 
 }  // namespace mpanet

@@ -9,13 +9,13 @@
 
 namespace mpanet {
 
-// What a test image is for. Any: the protocol decides, by modality.
+// The role of a test image. Any: the protocol chooses it by modality.
 enum class Role : uint8_t { Any, Query, Gallery };
 
 struct ImageRecord {
   std::string path;  // relative to the data set's root, with '/': cam1/0006/0001.jpg
   int identity = 0;  // the person's number in the data set
-  int camera = 0;    // from 1; 0 where it is not known
+  int camera = 0;    // from 1; 0: unknown
   bool infrared = false;
   int label = -1;         // training: class index 0..classes-1; test: -1
   Role role = Role::Any;  // of a test image
@@ -27,8 +27,8 @@ struct Dataset {
   int classes = 0;                 // training identities
   std::vector<ImageRecord> train;  // by label, then camera, then path
   std::vector<ImageRecord> test;   // by ascending path
-  // What the reader left aside, a line each: files that are no pictures, columns that nobody asked for. A program says
-  // them once.
+  // One line each about ignored input: files that are no pictures, unknown columns. A program prints each note
+  // once.
   std::vector<std::string> notes;
 };
 
@@ -40,21 +40,21 @@ const char* name_of(DatasetKind kind);
 // UserError that lists the known names.
 DatasetKind parse_dataset_kind(std::string_view name);
 
-// RegDB comes with ten divisions of its identities into training and test; the other data sets have one.
+// RegDB has ten divisions of its identities into training and test; the other data sets have one.
 constexpr int kRegDbSplits = 10;
 constexpr int splits_of(DatasetKind kind) { return kind == DatasetKind::RegDb ? kRegDbSplits : 1; }
 
 enum class Split { Train, Test, Both };
 
-// Lists the pictures of the wanted part (the other stays empty) without opening them; `split`, 1..splits_of(kind), is
-// RegDB's. `root` is the data set's folder; for csv also the manifest itself. Layouts that have lists are read from
-// these alone: whether a listed picture is there, check_pictures() says.
+// Lists the pictures of a part without opening them; the list of the other part stays empty. regdb_split: 1..10. `root`
+// is the data set's folder; for csv it may be the manifest. Layouts with lists are read from these only;
+// check_pictures() checks that the pictures exist.
 //
 // UserError, one line, when a folder or list is missing or malformed (with the line's number), an identity has no
 // image, training has no identity in both modalities, or no query has its identity in the gallery.
 Dataset read_dataset(DatasetKind kind, const std::string& root, Split split = Split::Both, int regdb_split = 1);
 
-// UserError that names the first of the images that is not on disk and says how many are not.
+// UserError if images are not on disk: it names the first, and their number.
 void check_pictures(const Dataset& data, const std::vector<ImageRecord>& images);
 
 // Draws the batches of an epoch. They depend on (seed, epoch) alone, so a run can be resumed from (epoch, batch).

@@ -15,7 +15,7 @@ namespace {
 
 std::string in(const std::string& root, const std::string& relative) { return (fs::path(root) / relative).string(); }
 
-// The number after `mark`, of one or two digits with no digit or letter behind; 0 for none.
+// The number of one or two digits after `mark`, if '/', '_' or the end of the path follows; else 0.
 int number_after(const std::string& path, std::string_view mark) {
   for (size_t at = path.find(mark); at != path.npos; at = path.find(mark, at + 1)) {
     const size_t begin = at + mark.size();
@@ -89,7 +89,7 @@ Dataset read_llcm(const std::string& root, Split split) {
     number_classes(data);
     require_training_pairs(root, data.train);
   }
-  // Training labels number the classes and are not the test's identities, so the two may meet.
+  // Training labels number the classes and are not identities of the test, so both may have the same numbers.
   if (split != Split::Train) {
     LeftOut left_out;
     data.test = read_test(root, left_out);

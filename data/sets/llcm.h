@@ -14,8 +14,8 @@ const std::vector<int>& llcm_cameras(bool infrared);
 // test_nir/cam4/0007
 std::string llcm_test_folder(bool infrared, int camera, int identity);
 
-// A training picture's identity is its label, its camera the number in "cam4/" or "_c04" of its path, if there is one.
-// UserError with the line's number for a picture in both lists, and what read_dataset() says.
+// A training picture's identity is its label. Its camera is the number in "cam4/" or "_c04" of its path, or 0.
+// UserError, with the line's number, for a picture in both lists; also the errors of read_dataset().
 Dataset read_llcm(const std::string& root, Split split);
 // idx/test_id.txt
 std::vector<int> read_llcm_test_ids(const std::string& root);

@@ -50,12 +50,12 @@ class ManifestReader {
         others.push_back(quote(header.fields[at]));
         continue;
       }
-      auto& place = places_[static_cast<size_t>(known - kColumns.begin())];
-      if (place) fail("{}: the column {} stands twice in the header", at_line(path_, header.line), name);
-      place = at;
+      auto& index = indices_[static_cast<size_t>(known - kColumns.begin())];
+      if (index) fail("{}: the column {} stands twice in the header", at_line(path_, header.line), name);
+      index = at;
     }
     for (size_t c = 0; c < kColumns.size(); c++)
-      if (!places_[c])
+      if (!indices_[c])
         fail("{}: expected a header with the columns {}, got no column {}", at_line(path_, header.line),
              kManifestHeader, kColumns[c]);
     if (!others.empty())
@@ -68,10 +68,10 @@ class ManifestReader {
     if (row.fields.size() > columns_)
       fail("{}: expected {} as in the header, got {}", where, counted(columns_, "field"), row.fields.size());
     const auto field = [&](Column column) -> const std::string& {
-      const size_t place = *places_[column];
-      if (place >= row.fields.size() || row.fields[place].empty())
+      const size_t index = *indices_[column];
+      if (index >= row.fields.size() || row.fields[index].empty())
         fail("{}: the field {} is empty", where, kColumns[column]);
-      return row.fields[place];
+      return row.fields[index];
     };
     const auto number = [&](Column column) {
       const auto value = parse_whole<int>(field(column));
@@ -105,9 +105,9 @@ class ManifestReader {
   const std::string path_;
   Dataset data_;
   size_t columns_ = 0;
-  std::array<std::optional<size_t>, 5> places_;             // of kColumns in a row
+  std::array<std::optional<size_t>, 5> indices_;            // index in a row of each of kColumns
   std::unordered_map<std::string, size_t> lines_;           // path -> its line
-  std::unordered_map<int, std::pair<bool, size_t>> parts_;  // identity -> whether for training, first line
+  std::unordered_map<int, std::pair<bool, size_t>> parts_;  // identity -> (in training, first line)
 };
 
 }  // namespace

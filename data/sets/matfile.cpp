@@ -31,7 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The first of the places that holds one; else empty.
+// The path of the trial file in the data set; empty if there is none.
 std::string kept_trial_file(const std::string& root) {
   std::error_code ignored;
   for (const char* folder : {"exp", "evaluation/data_split"}) {

@@ -38,7 +38,7 @@ class TrialFile {
 // Returns `given` if it is not empty, else the first that exists of ROOT/exp/rand_perm_cam.mat and
 // ROOT/evaluation/data_split/rand_perm_cam.mat. UserError, which says where to get the file, when there is none.
 std::string find_trial_file(const std::string& root, const std::string& given = "");
-// Whether the data set keeps one in either place.
+// Whether the data set has one of these two files.
 bool has_trial_file(const std::string& root);
 
 // Reads the file. Every cell must be a matrix of a numeric class (10 x images, or empty) whose rows are permutations,

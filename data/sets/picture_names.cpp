@@ -47,7 +47,7 @@ std::vector<std::string> picture_names(const std::string& root, const std::strin
   std::vector<std::string> names;
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
     std::string name = entries->path().filename().string();
-    std::error_code ignored;  // a link that leads nowhere is a picture that is missing
+    std::error_code ignored;  // a link without a target counts as a (missing) picture
     if (is_picture_name(name) && !entries->is_directory(ignored))
       names.push_back(std::move(name));
     else

@@ -1,6 +1,6 @@
-// Which files of a folder are pictures of a data set: one rule for training, evaluation and verification. A picture is
-// a file (or a link to one) that is not hidden and whose name ends in .jpg, .jpeg, .png or .bmp, in capitals or not.
-// How it is decoded follows from its content (data/pictures/image.h).
+// The rule for the names of pictures, for training, evaluation and verification. A picture is a file (or a link to one)
+// that is not hidden and whose name ends in .jpg, .jpeg, .png or .bmp, in upper or lower case. Its content determines
+// the decoder (data/pictures/image.h).
 #pragma once
 #include <cstddef>
 #include <string>
@@ -11,24 +11,24 @@ namespace mpanet {
 
 bool is_picture_name(std::string_view name);
 
-// The name without its ending: two of them with one stem are the same picture to a trial file.
+// The name without its extension. A trial file treats two names with one stem as the same picture.
 std::string_view picture_stem(std::string_view name);
 
-// Files and folders that a reader left aside.
+// Counts files and folders that a reader ignores.
 class LeftOut {
  public:
   void add(const std::string& path);
   size_t count() const { return count_; }
-  // "left aside 3 files that are no pictures, the first is cam1/0001/Thumbs.db"; nothing for none.
+  // Adds "left aside 3 files that are no pictures, the first is cam1/0001/Thumbs.db" to `notes` if there are any.
   void tell(std::vector<std::string>& notes) const;
 
  private:
   size_t count_ = 0;
-  std::string first_;  // in the order of paths
+  std::string first_;  // the first path in ascending order
 };
 
-// The names of the pictures in root/folder, ascending; none where there is no such folder. Others go to `left_out`.
-// UserError when the folder cannot be read.
+// The names of the pictures in root/folder, ascending; none if there is no such folder. Other files are added to
+// `left_out`. UserError when the folder cannot be read.
 std::vector<std::string> picture_names(const std::string& root, const std::string& folder, LeftOut& left_out);
 
 // UserError unless it is a folder: "no such folder (the data set)".

@@ -20,7 +20,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-// Reads the lists of one part, which have to agree with each other.
+// Reads the lists of one part and checks that they agree with each other.
 class PartReader {
  public:
   PartReader(const std::string& root, bool train, int split) : root_(root), train_(train), split_(split) {}
@@ -36,7 +36,7 @@ class PartReader {
     for (const LabelledPath& entry : read_labelled_paths(list)) {
       const std::string where = at_line(list, entry.line);
       check_folder(entry.path, infrared, where);
-      if (const auto [first, fresh] = places_.emplace(entry.path, where); !fresh)
+      if (const auto [first, fresh] = lines_.emplace(entry.path, where); !fresh)
         fail("{}: {} stands in {} already", where, quote(entry.path), first->second);
       const int identity = identity_of(entry.path, where);
       check_label(identity, entry.label, where);
@@ -44,7 +44,7 @@ class PartReader {
     }
   }
 
-  // A list of one modality that holds the other's pictures would be trained on without a sign.
+  // Without this check, training on a list with pictures of the other modality would give no error.
   static void check_folder(const std::string& path, bool infrared, const std::string& where) {
     const std::string folder = lower(path.substr(0, path.find('/')));
     if (folder == (infrared ? "visible" : "thermal"))
@@ -74,7 +74,7 @@ class PartReader {
   const bool train_;
   const int split_;
   std::vector<ImageRecord> images_;
-  std::unordered_map<std::string, std::string> places_;  // path -> list and line
+  std::unordered_map<std::string, std::string> lines_;  // path -> list and line
   std::unordered_map<int, int> labels_, identities_;
 };
 

@@ -13,9 +13,9 @@ constexpr int kRegDbVisibleCamera = 2, kRegDbThermalCamera = 3;
 // idx/train_visible_1.txt
 std::string regdb_list(bool train, bool infrared, int split);
 
-// The identity is the number that the picture's folder is named after; classes are by ascending identity. The lists'
-// labels are checked, not used: within training and within the test one label stands for one identity. UserError with
-// the line's number: also for a picture of the other modality's folder, and one that stands in two lists.
+// The identity is the number in the name of the picture's folder; classes are by ascending identity. The lists' labels
+// are not used but checked: within training and within the test a label must belong to one identity. UserError, with
+// the line's number, also for a picture in the other modality's folder and for a picture in two lists.
 Dataset read_regdb(const std::string& root, Split split, int regdb_split);
 
 }  // namespace mpanet

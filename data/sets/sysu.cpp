@@ -32,7 +32,7 @@ std::vector<ImageRecord> scan_identities(const std::string& root, const std::vec
   return images;
 }
 
-// An identity in two lists would leak training people into the test, or be two classes at once.
+// An identity in two lists would put a training person into the test set, or would be two classes.
 void require_disjoint_lists(const std::string& first_path, const std::vector<int>& first,
                             const std::string& second_path, const std::vector<int>& second) {
   const std::set<int> known(first.begin(), first.end());

@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kLongestList = uint64_t{256} << 20;
 constexpr size_t kLongestPath = 4096;
-constexpr int kMaxIdentity = 9999;  // four digits in the layouts
+constexpr int kMaxIdentity = 9999;  // folder names have four digits
 constexpr int kMaxLabel = 999999;
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }

@@ -45,7 +45,7 @@ std::vector<std::string> decode_all(const std::vector<std::string>& images, int 
   return errors;
 }
 
-// What the lists of a data set name, over all parts and splits.
+// The union of the pictures and identities in a data set's lists, over all parts and splits.
 class Lists {
  public:
   Lists(DatasetKind kind, const std::string& root, VerifyReport& report, const Problem& problem)
@@ -55,14 +55,14 @@ class Lists {
     const size_t before = report_.problems;
     for (const Split part : {Split::Train, Split::Test})
       if (const auto data = read_part(part, split)) take(*data);
-    // What concerns both parts together.
+    // Checks that concern both parts.
     if (report_.problems == before) read_part(Split::Both, split);
   }
 
-  // Everything counted; the pictures' paths, ascending.
+  // Fills the report's counts. Returns the pictures' paths, ascending.
   std::vector<std::string> finish() {
     report_.identities = train_.size() + test_.size();
-    if (kind_ != DatasetKind::Llcm) {  // its training labels are no identities of the test
+    if (kind_ != DatasetKind::Llcm) {  // LLCM's training labels are not identities of the test
       test_.insert(train_.begin(), train_.end());
       report_.identities = test_.size();
     }

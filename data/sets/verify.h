@@ -1,5 +1,5 @@
-// Checks a data set on disk before hours are spent on it: its lists can be read as training and evaluation read them,
-// every picture decodes, and the names are those that SYSU-MM01's trial file lists.
+// Checks a data set on disk before a long training: its lists can be read by the functions that training and evaluation
+// use, every picture can be decoded, and the names are those that SYSU-MM01's trial file lists.
 #pragma once
 #include <functional>
 #include <string>
@@ -10,26 +10,27 @@
 namespace mpanet {
 
 struct VerifyReport {
-  size_t identities = 0, visible = 0, infrared = 0;  // found
-  size_t other_files = 0;                            // beside the pictures: no pictures, left aside
+  size_t identities = 0, visible = 0, infrared = 0;  // numbers of identities and of pictures
+  size_t other_files = 0;                            // files that are no pictures; ignored
   size_t problems = 0;
   bool names_compared = false;     // with SYSU-MM01's trial file
-  std::vector<std::string> notes;  // what is no problem and should be known
+  std::vector<std::string> notes;  // information that is no problem
 };
 
 using Problem = std::function<void(const std::string&)>;
 
-// `problem` gets a line for each thing that is wrong, in the order of paths. UserError for what makes the rest
-// meaningless: no folder, no lists. Of RegDB all splits are checked whose lists are there. SYSU-MM01's trial file:
-// `trial_file`, else where the data set keeps it; without one the names are not compared. threads 0: one a core.
+// Calls `problem` with one line for each problem, in the order of paths. UserError when the folder or the lists are
+// missing. For RegDB all splits with lists are checked. SYSU-MM01's trial file is `trial_file`, or the one in the data
+// set; without one the names are not compared. threads: for decoding; 0 means usable_processors().
 VerifyReport verify_dataset(DatasetKind kind, const std::string& root, const std::string& trial_file, int threads,
                             const Problem& problem);
 
-// The layout that a folder (or manifest) has, by its lists. UserError that names what each layout must have.
+// The layout of a folder (or manifest), found by its lists. UserError, which names the files of each layout, if
+// unknown.
 DatasetKind find_dataset_kind(const std::string& root);
 
-// What the published data set holds, for comparison: "SYSU-MM01: 491 identities, 30,071 visible and 15,792 infrared
-// images"; empty where that is not known.
+// The size of the published data set, for comparison: "SYSU-MM01: 491 identities, 30,071 visible and 15,792 infrared
+// images"; empty if unknown.
 std::string published_counts(DatasetKind kind);
 
 }  // namespace mpanet

@@ -111,7 +111,7 @@ void compare_names(const fs::path& root, const Scan& scan, const TrialFile& tria
   }
 }
 
-// Where the trial file is; empty, with a note, where there is none and none was named.
+// The path of the trial file; empty, with a note, if there is none and none was given.
 std::string trial_file_or_note(const std::string& root, const std::string& given, VerifyReport& report) {
   if (!given.empty() || has_trial_file(root)) return find_trial_file(root, given);
   report.notes.push_back(

@@ -1,4 +1,4 @@
-// The part of verification that SYSU-MM01's layout alone has: folders by camera and identity, and a trial file.
+// The part of the verification for SYSU-MM01's layout: folders by camera and identity, and a trial file.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace mpanet {
 
-// Checks everything but decoding. Returns the paths of the pictures, ascending.
+// Checks everything except decoding. Returns the paths of the pictures, ascending.
 std::vector<std::string> verify_sysu_names(const std::string& root, const std::string& trial_file, VerifyReport& report,
                                            const Problem& problem);
 

@@ -1,10 +1,10 @@
-// Batch norm over the rows of (rows, c), c contiguous. Bound by memory, so each pass touches x once.
+// Batch norm over the rows of (rows, c), c contiguous. It is bound by memory, so each pass reads x once.
 //
-// Sums over rows run in tiles of whole rows that stay in the second-level cache; the tiles' size depends on (rows, c)
-// alone and they are merged in their order, in double, so results do not depend on the number of threads.
+// Sums over rows run in tiles of whole rows that fit in the L2 cache. The size of tiles depends on (rows, c) alone, and
+// tiles are merged in order, in double, so results do not depend on the number of threads.
 //   statistics   per tile two passes, m = mean and M2 = sum (x - m)^2; merged by Chan's formula:
 //                M2 = M2_a + M2_b + (m_b - m_a)^2 n_a n_b / (n_a + n_b)
-//                Means are kept as distances from row 0, or rounding them would spoil (m_b - m_a)^2 far from zero.
+//                Means are stored minus row 0: with means far from zero, rounding would dominate (m_b - m_a)^2.
 //   backward     per tile sum g and sum g (x - mean)
 #include <cmath>
 #include <type_traits>
@@ -17,9 +17,9 @@ namespace mpanet::PRECISION::cpu {
 namespace {
 
 constexpr int64_t kTileElements = 1 << 16;
-constexpr int64_t kMostRows = 256;  // of a tile: longer sums would gather more rounding errors
+constexpr int64_t kMostRows = 256;  // of a tile; longer sums have larger rounding errors
 constexpr int kSlice = 64;          // channels that are summed at once
-constexpr int kWide = 1024;         // channels whose coefficients stay in the first-level cache
+constexpr int kWide = 1024;         // channels whose coefficients fit in the L1 cache
 
 int64_t tile_rows(int c) { return std::clamp<int64_t>(kTileElements / c, 1, kMostRows); }
 int64_t tile_count(int64_t rows, int c) { return divide_up(rows, tile_rows(c)); }
@@ -34,8 +34,8 @@ void for_each_tile(int64_t rows, int c, const Body& body) {
       body(tile * height, std::min(height, rows - tile * height), first, std::min(kSlice, c - first), tile);
 }
 
-// Runs body(index of the first element, count, coefficients) for each row's run of up to kWide channels; each thread
-// has N coefficients per channel of its own, written by fill(first channel, count, coefficients).
+// Runs body(index of the first element, count, coefficients) for each row, up to kWide channels at a time. Each thread
+// has its own array of N coefficients per channel, which fill(first channel, count, coefficients) writes.
 template <int N, class Fill, class Body>
 void for_each_row(int64_t rows, int c, const Fill& fill, const Body& body) {
   constexpr int64_t kRows = 64;
@@ -53,16 +53,16 @@ void for_each_row(int64_t rows, int c, const Fill& fill, const Body& body) {
   }
 }
 
-// Mean and M2 of some channels, merged from those of tiles.
+// Mean and M2 of kSlice channels, merged from those of tiles.
 struct Moments {
   double count = 0, mean[kSlice] = {}, m2[kSlice] = {};
 
   void merge(int64_t rows, const real* tile_mean, const real* tile_m2, int width) {
     const auto n = static_cast<double>(rows);
-    const double share = n / (count + n), weight = count * share;
+    const double fraction = n / (count + n), weight = count * fraction;
     for (int j = 0; j < width; j++) {
       const double delta = tile_mean[j] - mean[j];
-      mean[j] += delta * share;
+      mean[j] += delta * fraction;
       m2[j] += tile_m2[j] + delta * delta * weight;
     }
     count += n;
@@ -203,20 +203,20 @@ void batch_norm_backward_apply(Stream, const storage* dy, const storage* x, cons
                                const real* mean, const real* variance, real eps, const real* weight, const real* sum_g,
                                const real* sum_gn, storage* dx, Write write, storage* dresidual,
                                Write dresidual_write) {
-  const real share = real{1} / static_cast<real>(rows);
+  const real inverse_rows = real{1} / static_cast<real>(rows);
   const auto fill = [&](int first, int count, real(*k)[kWide]) {
     for (int j = 0; j < count; j++) {
       const int channel = first + j;
       const real rstd = real{1} / std::sqrt(variance[channel] + eps);
       k[0][j] = weight[channel] * rstd;
-      k[1][j] = sum_g != nullptr ? sum_g[channel] * share : real{0};
+      k[1][j] = sum_g != nullptr ? sum_g[channel] * inverse_rows : real{0};
       k[2][j] = mean[channel];
-      k[3][j] = sum_gn != nullptr ? rstd * sum_gn[channel] * share : real{0};
+      k[3][j] = sum_gn != nullptr ? rstd * sum_gn[channel] * inverse_rows : real{0};
     }
   };
   with_constant(y != nullptr, [&](auto with_relu) {
     const auto g = [&](int64_t i) {
-      const real value = load(dy[i]);  // read in any case, so that the loops have no branch
+      const real value = load(dy[i]);  // read unconditionally, so that the loops have no branch
       if constexpr (with_relu) return load(y[i]) > 0 ? value : real{0};
       return value;
     };
@@ -227,7 +227,7 @@ void batch_norm_backward_apply(Stream, const storage* dy, const storage* x, cons
           const real value = k[0][j] * (g(at + j) - k[1][j] - (load(x[at + j]) - k[2][j]) * k[3][j]);
           put(dx[at + j], value, add ? Write::Add : Write::Set);
         }
-        if (dresidual == nullptr) return;  // after dx, because it may take dy's place
+        if (dresidual == nullptr) return;  // written after dx, because dresidual may be dy
 #pragma omp simd
         for (int j = 0; j < count; j++) put(dresidual[at + j], g(at + j), add_residual ? Write::Add : Write::Set);
       });

@@ -11,7 +11,7 @@
 namespace mpanet::PRECISION::cpu {
 namespace {
 
-// Below these squared distances two points count as one: no direction, no gradient.
+// Points with smaller squared distances count as equal: the gradient is 0.
 constexpr double kSamePull = 1e-24, kSameGap = 1e-12;
 
 real squared_distance(const real* a, const real* b, int d) {
@@ -37,8 +37,8 @@ void find_groups(const int32_t* labels, int n, int32_t* group, int32_t* size) {
   }
 }
 
-// Means are taken of the distances to the identity's first row: equal features give exactly that row as their center,
-// whatever their count, so that centers that coincide do so in every bit.
+// center = first row + mean of (row - first row). If an identity's features are equal, its center is exactly that row,
+// for every number of rows, so that coinciding centers are equal in every bit.
 void find_centers(const real* f, const int32_t* group, const int32_t* size, int n, int d, real* centers) {
 #pragma omp parallel for schedule(dynamic)
   for (int i = 0; i < n; i++) {
@@ -53,7 +53,7 @@ void find_centers(const real* f, const int32_t* group, const int32_t* size, int 
   }
 }
 
-// The share of the pairs' gradient that center k gets: dc_k, added to `to` times `factor`.
+// to += factor * dc_k, the gradient of the pairs with center k.
 void add_push_gradient(const int32_t* group, const real* centers, const real* gap, int n, int d, int k, real margin,
                        real factor, real* to) {
   for (int l = 0; l < n; l++) {
@@ -109,7 +109,7 @@ void center_cluster_backward(Stream, const real* dloss, const real* f, int n, in
     real* to = df + int64_t{j - rows.begin} * d;
     if (write == Write::Set)
       for (int e = 0; e < d; e++) to[e] = 0;
-    for (int i = 0; i < n; i++) {  // u_i reaches f_j directly (i = j) and through the mean
+    for (int i = 0; i < n; i++) {  // f_j is in u_i directly (i = j) and through the mean
       if (group[i] != k || pull[i] == 0) continue;
       const real* fi = f + int64_t{i} * d;
       const real weight = pull_factor / pull[i] * ((i == j ? 1 : 0) - 1 / static_cast<real>(size[j]));

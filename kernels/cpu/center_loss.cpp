@@ -1,4 +1,4 @@
-// Center loss on features f (n, d) with centers C (k, d): 1/(n k) sum_i |f_i - C_{y_i}|^2
+// Center loss on features f (n, d) with centers C (k, d): 1/(n k) sum_i |f_i - C_{y_i}|^2 (docs/method.md, section 2)
 #include <algorithm>
 
 #include "kernels/cpu/convert.h"

@@ -7,7 +7,7 @@
 
 namespace mpanet::PRECISION::cpu {
 
-// The products of this backend need no workspace of their own.
+// Space for da and dh. This backend's gemm() needs no workspace.
 size_t channel_attention_workspace_bytes(Stream, int n, int c, int h) {
   return static_cast<size_t>(n) * static_cast<size_t>(c + h) * sizeof(real);
 }

@@ -1,20 +1,20 @@
 // Convolution in plain loops: the reference, in every precision. All three passes are matrix products on tiles of
-// registers (tile.h) whose factors are gathered as they are needed; nothing is unfolded in memory.
+// registers (tile.h). They gather their factors from the activations, which are never unfolded in memory.
 //
 //   forward           y (pixels, k)       = x's pixels under each tap (c)       * weights (tap, c, k)
 //   backward data     dx (pixels, c)      = dy's pixels above each tap (k)      * weights (tap, k, c)
 //   backward weights  dw (k, taps * c)    = dy' (k, pixels)                     * x's pixels under each tap
 //
-// The first two take the weights packed into panels of kTileColumns columns (conv_prepare_weights). Every sum's order
-// is fixed by the shape alone, so results do not depend on the number of threads.
+// The first two read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone
+// determines the order of each sum, so results do not depend on the number of threads.
 #include "core/base/error.h"
-#include "kernels/cpu/tile.h"
+#include "kernels/cpu/product.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
 namespace {
 
-constexpr int kChunk = 512;  // longest run of channels handed to a tile at once
+constexpr int kChunk = 512;  // channels that a tile sums at once
 const storage kZeros[kChunk] = {};
 
 struct Pixel {
@@ -22,7 +22,7 @@ struct Pixel {
   int y, x;
 };
 
-// Output pixels in memory order; what a tap reads of the input.
+// Output pixels in memory order. source(): the input pixel under a tap.
 struct ForwardGather {
   const ConvShape& s;
   const storage* x;
@@ -39,8 +39,8 @@ struct ForwardGather {
   }
 };
 
-// Input pixels by their residues modulo the stride: pixels of one residue are reached by the same taps, so that a tile
-// of them skips all other taps.
+// Input pixels, ordered by their residues modulo the stride. The same taps read all pixels of a residue, so a tile of
+// them skips all other taps.
 struct BackwardGather {
   const ConvShape& s;
   const storage* dy;
@@ -85,8 +85,8 @@ void tile_of_pixels(const ConvShape& s, const Gather& gather, const Pixel* pixel
     for (int first = 0; first < depth; first += kChunk) {
       const storage* rows[kTileRows];
       for (int m = 0; m < kTileRows; m++) rows[m] = source[m] != nullptr ? source[m] + first : kZeros;
-      multiply_add(rows, 1, panel + (int64_t{tap} * depth + first) * kTileColumns, std::min(kChunk, depth - first),
-                   tile);
+      tile.multiply_add(rows_of(rows, 1), panel + (int64_t{tap} * depth + first) * kTileColumns,
+                        std::min(kChunk, depth - first));
     }
   }
 }
@@ -173,7 +173,7 @@ void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const sto
 void conv_backward_weights(Stream, const ConvShape& s, const storage* x, const storage* dy, real* dw, Write write,
                            void*) {
   const ForwardGather gather{s, x};
-  // Columns of the unfolded input are (tap, c); a panel may span taps where there are few channels.
+  // Columns of the unfolded input are (tap, c). With few channels a panel covers several taps.
   const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
     for (int64_t i = 0; i < length; i++) {
       const Pixel pixel = gather.locate(first + i);

@@ -1,4 +1,4 @@
-// Between storage and real, and what Write means: the only way that the cpu kernels read and write elements.
+// Conversion between storage and real, and put(), which implements Write, for all cpu kernels.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -19,10 +19,10 @@ void put(T& to, real value, Write write) {
   to = store<T>(write == Write::Add ? static_cast<real>(to) + value : value);
 }
 
-// ReLU; a NaN stays one.
+// ReLU; NaN for NaN.
 inline real rectify(real value) { return value < 0 ? real{0} : value; }
 
-// Below this many elements a loop is not worth waking other threads.
+// Loops with fewer elements run on one thread, because waking other threads would take longer.
 constexpr int64_t kSerialCount = 1 << 14;
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -1,4 +1,4 @@
-// Cross entropy on logits (n, k), over the selected rows:
+// Cross entropy on logits (n, k), over the selected rows (docs/method.md, section 2):
 //   mean of lse_i - logit_{i, y_i};  dlogit = (softmax - onehot) / selected
 #include <cmath>
 

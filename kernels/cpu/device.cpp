@@ -1,4 +1,4 @@
-// The cpu backend's memory: anonymous mappings, so that a released block goes back to the system at once.
+// The cpu backend's memory: anonymous mappings, so that a released block returns to the system immediately.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -15,8 +15,8 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// Whole small pages, even where huge ones back most of a block: rounding up to those would hold memory that no plan
-// counts.
+// Rounds up to small pages, even though huge pages back large blocks: rounding up to those would allocate memory that
+// the plan does not count.
 size_t mapped_bytes(size_t bytes) {
   constexpr size_t kPage = 4096;
   return (std::max<size_t>(bytes, 1) + kPage - 1) / kPage * kPage;
@@ -26,7 +26,7 @@ size_t mapped_bytes(size_t bytes) {
 
 void* allocate(Stream, size_t bytes) {
   const size_t size = mapped_bytes(bytes);
-  // A mapping aligned to huge pages: one page more, the ends given back.
+  // For alignment to huge pages, maps one huge page more and unmaps both ends.
   const size_t extra = bytes >= kHugePage ? kHugePage : 0;
   char* base =
       static_cast<char*>(mmap(nullptr, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));

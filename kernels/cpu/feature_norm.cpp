@@ -1,5 +1,5 @@
-// Batch norm of features (n, d) in real: few rows, many columns. Threads share the columns, each column's sums run over
-// the rows in order.
+// Batch norm of features (n, d) in real: few rows, many columns. Each thread takes some columns, and a column's sums
+// run over the rows in order.
 #include <cmath>
 
 #include "core/base/error.h"
@@ -74,7 +74,7 @@ void feature_norm_backward(Stream, const real* dg, const real* f, int n, int d, 
     for (int j = 0; j < width; j++) {
       if (dweight != nullptr) put(dweight[first + j], product[j], dweight_write);
       if (dbias != nullptr) put(dbias[first + j], sum[j], dbias_write);
-      // In eval mode the statistics are constants and nothing flows through them.
+      // In eval mode the statistics are constants, without gradient.
       sum[j] = training ? sum[j] / static_cast<real>(n) : real{0};
       product[j] = training ? product[j] / static_cast<real>(n) : real{0};
     }

@@ -1,7 +1,7 @@
 // Matrix product in plain loops: the reference, in every precision.
 #include "core/base/error.h"
 #include "kernels/cpu/bias.h"
-#include "kernels/cpu/tile.h"
+#include "kernels/cpu/product.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {

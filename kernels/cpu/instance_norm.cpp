@@ -1,5 +1,5 @@
 // Instance norm and the modality alleviation module's blend, per image and channel, over hw pixels of (n, hw, c).
-// A thread takes one image and a slice of channels that fits its cache lines, and walks the pixels: c is contiguous.
+// A thread takes one image and a slice of channels of whole cache lines, and loops over the pixels; c is contiguous.
 //   n = (x - mean) rstd
 //   y = m x + (1 - m) n
 //   dx = m dy + (1 - m) rstd (dy - avg(dy) - n avg(dy n)) + dpooled / hw
@@ -13,7 +13,7 @@
 namespace mpanet::PRECISION::cpu {
 namespace {
 
-constexpr int kSlice = 64;  // channels a thread handles at a time
+constexpr int kSlice = 64;  // channels that a thread computes at a time
 
 // Calls body(image, first channel, channels) for every slice of every image, in parallel; slices are independent.
 template <class Body>
@@ -85,7 +85,7 @@ void mam_backward_mask(Stream, int64_t count, const real* mean, const real* rstd
 void instance_norm_backward_apply(Stream, const storage* dy, const storage* x, int n, int hw, int c, const real* mean,
                                   const real* rstd, const real* mask, const real* sum_dy, const real* sum_dyn,
                                   const real* dpooled, storage* dx, Write write) {
-  const real share = 1 / static_cast<real>(hw);
+  const real inverse_hw = 1 / static_cast<real>(hw);
   for_slices(n, c, [=](int image, int first, int width) {
     const int64_t base = int64_t{image} * hw * c + first, at = int64_t{image} * c + first;
     for (int p = 0; p < hw; p++)
@@ -93,8 +93,8 @@ void instance_norm_backward_apply(Stream, const storage* dy, const storage* x, i
         const int64_t e = base + int64_t{p} * c + j, k = at + j;
         const real g = load(dy[e]), normalised = (load(x[e]) - mean[k]) * rstd[k];
         const real m = mask != nullptr ? mask[k] : 0;
-        real v = m * g + (1 - m) * rstd[k] * (g - share * sum_dy[k] - share * sum_dyn[k] * normalised);
-        if (dpooled != nullptr) v += share * dpooled[k];
+        real v = m * g + (1 - m) * rstd[k] * (g - inverse_hw * sum_dy[k] - inverse_hw * sum_dyn[k] * normalised);
+        if (dpooled != nullptr) v += inverse_hw * dpooled[k];
         put(dx[e], v, write);
       }
   });

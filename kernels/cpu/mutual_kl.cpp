@@ -1,6 +1,6 @@
 // Mutual mean learning on logits (n, k):
 //   1/n sum_i sum_k p_ik (log p_ik - log q_ik), p from the live classifier of row i's modality, q from the other
-//   modality's teacher;  dlogit_p = p (log p - log q - KL_i) / n, nothing through q
+//   modality's teacher;  dlogit_p = p (log p - log q - KL_i) / n, no gradient through q
 #include <cmath>
 
 #include "kernels/cpu/convert.h"

@@ -1,20 +1,20 @@
-// Convolution in float through oneDNN. Activations stay NHWC; weights are copied into the layout that oneDNN likes best
-// for the shape and pass (conv_prepare_weights), and their gradient comes back from it to OHWI. What oneDNN compiles is
-// kept in the stream, per shape and pass. Scratchpads are part of the caller's workspace:
+// Convolution in float through oneDNN. Activations stay NHWC. conv_prepare_weights copies the weights into the layout
+// that oneDNN prefers for the shape and pass, and the gradient of weights is copied from such a layout to OHWI. The
+// stream holds oneDNN's compiled primitives, per shape and pass. The caller's workspace contains:
 //   forward           scratchpad
 //   backward data     scratchpad, then dx of some pictures, for Write::Add
-//   backward weights  scratchpad, then dw in oneDNN's layout; none where dw is a matrix product
+//   backward weights  scratchpad, then dw in oneDNN's layout; nothing if dw is a matrix product
 #include <omp.h>
 
 #include <map>
 #include <new>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/base/error.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/onednn.h"
 #include "kernels/cpu/stream.h"
 #include "kernels/kernels.h"
 
@@ -24,9 +24,8 @@ namespace {
 using Desc = dnnl::memory::desc;
 using Tag = dnnl::memory::format_tag;
 constexpr auto kFloat = dnnl::memory::data_type::f32;
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
-// Which epilogue a forward primitive has.
+// The parts of a forward primitive's epilogue.
 struct Epilogue {
   bool shift = false, residual = false, relu = false;
   auto operator<=>(const Epilogue&) const = default;
@@ -35,7 +34,7 @@ struct Epilogue {
 struct Plan {
   Desc weights;           // layout of the prepared weights, or of their gradient
   size_t scratchpad = 0;  // bytes, enough for every primitive of the plan
-  int chunk = 0;          // backward data: pictures at once for Write::Add
+  int chunk = 0;          // backward data with Write::Add: pictures per call
   std::map<Epilogue, dnnl::primitive> forward;
   dnnl::primitive whole, part;                // backward: the batch; a chunk of it
   dnnl::reorder to_layout, to_scaled_layout;  // OHWI to weights
@@ -49,7 +48,7 @@ struct Library {
   int threads = omp_get_max_threads();
 };
 
-// ---- What oneDNN is asked for.
+// ---- Descriptors.
 
 Desc input(const ConvShape& s) { return {{s.n, s.c, s.h, s.w}, kFloat, Tag::nhwc}; }
 Desc output(const ConvShape& s) { return {{s.n, s.k, s.oh(), s.ow()}, kFloat, Tag::nhwc}; }
@@ -64,25 +63,23 @@ dnnl::primitive_attr attributes(const dnnl::post_ops& after = {}) {
   return attr;
 }
 
-dnnl::convolution_forward::primitive_desc forward(Library& lib, const ConvShape& s, const Epilogue& epilogue,
-                                                  const Desc& w) {
+onednn::Forward forward(Library& lib, const ConvShape& s, const Epilogue& epilogue, const Desc& w) {
   dnnl::post_ops after;
-  if (epilogue.residual) after.append_sum(1.0F);  // y holds it; as a binary operation it would fall back to ref
-  if (epilogue.relu) after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  if (epilogue.residual) after.append_sum(1.0F);  // of y; a binary operation would use oneDNN's slow reference code
+  if (epilogue.relu) onednn::append_relu(after);
   const Desc bias = epilogue.shift ? Desc{{s.k}, kFloat, Tag::a} : Desc{};
-  const auto kind = dnnl::prop_kind::forward_training;
-  return {{kind, kDirect, input(s), w, bias, output(s), stride(s), pad(s), pad(s)}, attributes(after), lib.engine};
+  return onednn::forward(lib.engine, {input(s), w, bias, output(s), stride(s), pad(s)}, attributes(after));
 }
 
-dnnl::convolution_backward_data::primitive_desc backward_data(Library& lib, const ConvShape& s, const Desc& w) {
+onednn::BackwardData backward_data(Library& lib, const ConvShape& s, const Desc& w) {
   const auto hint = forward(lib, s, {}, weights(s, Tag::any));
-  return {{kDirect, input(s), w, output(s), stride(s), pad(s), pad(s)}, attributes(), lib.engine, hint};
+  return onednn::backward_data(lib.engine, {input(s), w, {}, output(s), stride(s), pad(s)}, attributes(), hint);
 }
 
-dnnl::convolution_backward_weights::primitive_desc backward_weights(Library& lib, const ConvShape& s) {
+onednn::BackwardWeights backward_weights(Library& lib, const ConvShape& s) {
   const auto any = weights(s, Tag::any);
   const auto hint = forward(lib, s, {}, any);
-  return {{kDirect, input(s), any, output(s), stride(s), pad(s), pad(s)}, attributes(), lib.engine, hint};
+  return onednn::backward_weights(lib.engine, {input(s), any, {}, output(s), stride(s), pad(s)}, attributes(), hint);
 }
 
 dnnl::reorder reorder(Library& lib, const Desc& from, const Desc& to, const dnnl::primitive_attr& attr = {}) {
@@ -91,7 +88,7 @@ dnnl::reorder reorder(Library& lib, const Desc& from, const Desc& to, const dnnl
 
 // ---- Plans.
 
-// A chunk of dx stays in the cache between being computed and being added: the largest divisor of n that fits.
+// The largest divisor of n for which dx fits in the cache, where it stays until it is added.
 int pictures_at_once(const ConvShape& s) {
   constexpr int64_t kCacheBytes = int64_t{4} << 20;
   const int64_t picture = int64_t{s.h} * s.w * s.c * static_cast<int64_t>(sizeof(storage));
@@ -130,7 +127,7 @@ Plan make_plan(Library& lib, const ConvShape& s, ConvPass pass) {
   return plan;
 }
 
-// Scratchpads and layouts depend on the number of threads, so a stream's first convolution fixes it.
+// Scratchpads and layouts depend on the number of threads, so it must not change after a stream's first convolution.
 Library& library(Stream stream) {
   static const char tag = 0;
   Library& lib = stream->get<Library>(&tag);
@@ -173,10 +170,10 @@ void run(Library& lib, const dnnl::reorder& copy, const Desc& from, const void* 
   lib.stream.wait();
 }
 
-// Then dw (k, c) = dy' (k, rows) x (rows, c), which oneDNN does faster as a product than as a convolution.
+// If true, dw (k, c) = dy' (k, rows) x (rows, c). oneDNN computes this faster as a product than as a convolution.
 bool is_product(const ConvShape& s) { return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.pad == 0; }
 
-// The workspace behind the scratchpad.
+// Offset of the workspace's second part.
 size_t scratchpad_end(const Plan& plan) {
   return static_cast<size_t>(divide_up(static_cast<int64_t>(plan.scratchpad), 64) * 64);
 }
@@ -198,13 +195,14 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
   Plan& plan = plan_for(lib, s, pass);
   const Desc from = weights(s, Tag::ohwi);
   if (scale != nullptr) {
-    // The scales are an argument. As constants each evaluation would leave a reorder a convolution in oneDNN's cache.
+    // The scales are an argument. With constant scales every evaluation would add a reorder per convolution to oneDNN's
+    // cache.
     if (!plan.to_scaled_layout) {
       dnnl::primitive_attr attr;
-      attr.set_output_scales(1, {DNNL_RUNTIME_F32_VAL});
+      onednn::set_scales(attr);
       plan.to_scaled_layout = reorder(lib, from, plan.weights, attr);
     }
-    const Arguments scales{{DNNL_ARG_ATTR_OUTPUT_SCALES, memory(lib, {{s.k}, kFloat, Tag::a}, scale)}};
+    const Arguments scales{{onednn::kScales, memory(lib, {{s.k}, kFloat, Tag::a}, scale)}};
     run(lib, plan.to_scaled_layout, from, w, plan.weights, prepared, scales);
     return;
   }

@@ -1,8 +1,8 @@
-// Parameter updates as PyTorch 2 makes them, weight decay added to the gradient:
+// Parameter updates like PyTorch 2's, with weight decay added to the gradient (docs/method.md, section 3):
 //   Adam   m += (1 - b1) (g - m),  v = b2 v + (1 - b2) g^2,
 //          value -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 //   SGD    u = g on the first step, then momentum u + g;  value -= lr u
-// The scalars are worked out in double, whatever real is.
+// Scalars are computed in double in every precision.
 #include <cmath>
 
 #include "core/base/error.h"

@@ -8,7 +8,7 @@
 namespace mpanet::PRECISION::cpu {
 namespace {
 
-constexpr int64_t kTile = 256;  // rows whose weight gradient is summed before tiles are added in order
+constexpr int64_t kTile = 256;  // rows of a tile; the tiles' weight gradients are added in order
 
 }  // namespace
 
@@ -26,7 +26,7 @@ void pattern_maps_forward(Stream, const storage* x, const real* w, const real* b
     }
 }
 
-// Per tile of rows: a (p, c) weight gradient and a (p) bias gradient; and the maps' gradient before the sigmoid (rows,
+// A weight gradient (p, c) and a bias gradient (p) per tile of rows, and the maps' gradient before the sigmoid (rows,
 // p).
 size_t pattern_maps_workspace_bytes(int64_t rows, int c, int p) {
   const int64_t tiles = (rows + kTile - 1) / kTile;
@@ -38,7 +38,7 @@ void pattern_maps_backward(Stream, const real* dmasks, const real* masks, const 
                            Write db_write, void* workspace) {
   const int64_t tiles = (rows + kTile - 1) / kTile;
   real* ds = static_cast<real*>(workspace);  // (rows, p)
-  real* partial = ds + rows * p;             // (tiles, p, c + 1), the last column is the bias's
+  real* partial = ds + rows * p;             // (tiles, p, c + 1); the last column is for the bias
 #pragma omp parallel for schedule(static)
   for (int64_t t = 0; t < tiles; t++) {
     real* sums = partial + t * p * (c + 1);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kSlice = 64;
 
-// The range of window positions that lie inside 0..size-1 when the window begins at `start`.
+// The range begin..end of positions in a window that are inside 0..size-1, for a window that begins at `start`.
 struct Window {
   int begin, end;
   Window(int start, int window, int size) : begin(std::max(0, -start)), end(std::min(window, size - start)) {}
@@ -34,7 +34,7 @@ void max_pool_forward(Stream, const PoolShape& s, const storage* x, storage* y, 
         for (int first = 0; first < s.c; first += kSlice) {
           const int width = std::min(kSlice, s.c - first);
           real best[kSlice];
-          int32_t place[kSlice];
+          int32_t best_position[kSlice];
           for (int i = vertical.begin; i < vertical.end; i++) {
             for (int j = horizontal.begin; j < horizontal.end; j++) {
               const storage* from = x + ((int64_t{n} * s.h + top + i) * s.w + left + j) * s.c + first;
@@ -43,15 +43,15 @@ void max_pool_forward(Stream, const PoolShape& s, const storage* x, storage* y, 
 #pragma omp simd
               for (int c = 0; c < width; c++) {
                 const real value = load(from[c]);
-                const bool better = start || value > best[c] || value != value;  // a NaN wins
+                const bool better = start || value > best[c] || value != value;  // NaN is larger than all numbers
                 best[c] = better ? value : best[c];
-                place[c] = better ? position : place[c];
+                best_position[c] = better ? position : best_position[c];
               }
             }
           }
           for (int c = 0; c < width; c++) {
             y[out + first + c] = store<storage>(best[c]);
-            winner[out + first + c] = static_cast<uint8_t>(place[c]);
+            winner[out + first + c] = static_cast<uint8_t>(best_position[c]);
           }
         }
       }
@@ -61,7 +61,7 @@ void max_pool_forward(Stream, const PoolShape& s, const storage* x, storage* y, 
 
 void max_pool_backward(Stream, const PoolShape& s, const storage* dy, const uint8_t* winner, storage* dx, Write write) {
   const int oh = s.oh(), ow = s.ow();
-  // Gathers: the windows that cover an input pixel, in output order.
+  // Each input pixel gathers from the windows that cover it, in output order.
   const auto first_window = [&](int at) {
     return std::max(0, (at + s.pad - s.size) / s.stride + (at + s.pad >= s.size));
   };
@@ -110,12 +110,12 @@ void mean_pool_forward(Stream, const storage* x, int n, int hw, int c, real* y) 
 }
 
 void mean_pool_backward(Stream, const real* dy, int n, int hw, int c, storage* dx, Write write) {
-  const real share = real{1} / static_cast<real>(hw);
+  const real inverse_hw = real{1} / static_cast<real>(hw);
 #pragma omp parallel for collapse(2) schedule(static) if (int64_t{n} * hw * c > kSerialCount)
   for (int i = 0; i < n; i++)
     for (int p = 0; p < hw; p++)
 #pragma omp simd
-      for (int j = 0; j < c; j++) put(dx[(int64_t{i} * hw + p) * c + j], dy[int64_t{i} * c + j] * share, write);
+      for (int j = 0; j < c; j++) put(dx[(int64_t{i} * hw + p) * c + j], dy[int64_t{i} * c + j] * inverse_hw, write);
 }
 
 }  // namespace mpanet::PRECISION::cpu

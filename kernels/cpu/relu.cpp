@@ -1,4 +1,4 @@
-// y = max(x, 0), a NaN stays one;  dx = dy where y > 0, else 0
+// y = max(x, 0), NaN for NaN;  dx = dy where y > 0, else 0
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 

@@ -7,7 +7,8 @@
 namespace mpanet::PRECISION::cpu {
 namespace {
 
-// to (k) = sum over the rows of from (rows, k): blocks of rows, added in order. Threads share the columns.
+// to (k) = sum over the rows of from (rows, k). Blocks of rows are summed, then added in order. Each thread takes some
+// columns.
 template <class T>
 void sum_rows(const T* from, int64_t rows, int k, real* to, Write write) {
   constexpr int kSlice = 32;

@@ -10,7 +10,7 @@ namespace mpanet::PRECISION::cpu {
 
 size_t separation_workspace_bytes(int, int, int) { return 0; }
 
-// Blocks of positions are summed by themselves: one float sum over everything would lose digits.
+// Sums blocks of positions first: one float sum over all positions would have larger rounding errors.
 void separation_forward(Stream, const real* masks, int n, int hw, int p, real* loss, void*) {
   constexpr int64_t kBlock = 256;
   const int64_t positions = int64_t{n} * hw;

@@ -1,4 +1,4 @@
-// What the losses on logits share.
+// Common part of the losses on logits.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 namespace mpanet::PRECISION::cpu {
 
-// log sum_j exp(row_j), with the row's maximum taken out first.
+// log sum_j exp(row_j), computed as max + log sum_j exp(row_j - max).
 inline real log_sum_exp(const real* row, int k) {
   const real top = *std::max_element(row, row + k);
   real s = 0;

@@ -1,5 +1,5 @@
-// What a stream of the cpu backend is: a place for things that calls share and that live as long as the stream, each
-// kept under the address of a tag of its owner (oneDNN's engine and compiled primitives).
+// A stream of the cpu backend. It owns objects with the stream's lifetime, such as oneDNN's engine and compiled
+// primitives. The key of an object is the address of a tag in the source file that uses it.
 #pragma once
 #include <map>
 #include <memory>

@@ -1,14 +1,17 @@
-// The inner loop of every plain matrix product: a tile of kTileRows x kTileColumns sums that stays in registers.
+// The micro-kernel of all matrix products in C++: a tile of sums in registers.
 //
-//   tile[m][j] += sum over i of rows[m][i * step] * panel[i][j]
+//   sum[m][j] += sum over i of left(m, i) * panel[i][j]      m < kTileRows, j < kColumns, i < length
 //
-// `panel` (length, kTileColumns) is a packed slice of the right factor, so that its loads are contiguous whatever the
-// layout it came from; the left factor is read where it lies, one pointer per row. Each sum runs in order of i.
+// `panel` (length, kColumns) is a slice of the right factor, packed so that its loads are contiguous. Each sum is added
+// in order of i, so its bits do not depend on its position or on the threads.
 #pragma once
-#include "kernels/cpu/convert.h"
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 
-namespace mpanet::PRECISION::cpu {
+namespace mpanet::cpu {
 
+// The sums of 8 rows x 3 vectors and a panel's row fit into 32 vector registers, those of 4 x 3 into 16.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64, kTileRows = 8;
 #elif defined(__AVX__)
@@ -16,73 +19,60 @@ constexpr int kVectorBytes = 32, kTileRows = 4;
 #else
 constexpr int kVectorBytes = 16, kTileRows = 4;
 #endif
-constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(real));
-constexpr int kTileColumns = 2 * kLanes;
 
-using Vector __attribute__((vector_size(kVectorBytes))) = real;
-using LooseVector __attribute__((vector_size(kVectorBytes), aligned(sizeof(real)), may_alias)) = real;
-
+template <class Real, int kVectors>
 struct Tile {
-  Vector sum[kTileRows][2] = {};
+  static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(Real));
+  static constexpr int kColumns = kVectors * kLanes;
+  typedef Real Vector __attribute__((vector_size(kVectorBytes)));
 
-  real at(int row, int column) const { return sum[row][column / kLanes][column % kLanes]; }
-};
+  Vector sum[kTileRows][kVectors] = {};
 
-template <class T>
-void multiply_add(const T* const (&rows)[kTileRows], int64_t step, const real* panel, int64_t length, Tile& tile) {
-  Vector sum[kTileRows][2];  // copied one by one: as a block they would stay in memory
-#pragma GCC unroll 8
-  for (int m = 0; m < kTileRows; m++) {
-    sum[m][0] = tile.sum[m][0];
-    sum[m][1] = tile.sum[m][1];
-  }
-  for (int64_t i = 0; i < length; i++) {
-    const LooseVector* b = reinterpret_cast<const LooseVector*>(panel + i * kTileColumns);
-    const Vector left = b[0], right = b[1];
-#pragma GCC unroll 8
-    for (int m = 0; m < kTileRows; m++) {
-      const real a = static_cast<real>(rows[m][i * step]);
-      sum[m][0] += a * left;
-      sum[m][1] += a * right;
-    }
-  }
-#pragma GCC unroll 8
-  for (int m = 0; m < kTileRows; m++) {
-    tile.sum[m][0] = sum[m][0];
-    tile.sum[m][1] = sum[m][1];
-  }
-}
+  Real at(int row, int column) const { return sum[row][column / kLanes][column % kLanes]; }
 
-// c (m, n) = A B, A's element (i, p) being a[i * row_step + p * depth_step], B (k, n) known only to
-// pack(first, length, column, width, panel), which writes B[first + i][column + j] to panel[i * kTileColumns + j] for
-// i < length and j < width. Slices of k are added to c in order, whatever the number of threads.
-template <class T, class Pack>
-void packed_product(int64_t m, int64_t n, int64_t k, const T* a, int64_t row_step, int64_t depth_step, const Pack& pack,
-                    real* c, Write write) {
-  constexpr int64_t kDepth = 128, kGroup = 64;  // a panel stays in the first-level cache over a group of rows
-  const int64_t panels = divide_up(n, kTileColumns), groups = divide_up(m, kGroup);
-#pragma omp parallel for collapse(2) schedule(static) if (m * n * k > kSerialCount)
-  for (int64_t p = 0; p < panels; p++) {
-    for (int64_t group = 0; group < groups; group++) {
-      alignas(64) real panel[kDepth * kTileColumns] = {};
-      const int64_t column = p * kTileColumns;
-      const int width = static_cast<int>(std::min<int64_t>(kTileColumns, n - column));
-      for (int64_t first = 0; first < k; first += kDepth) {
-        const int64_t length = std::min(kDepth, k - first);
-        pack(first, length, column, width, panel);
-        const Write slice_write = first == 0 ? write : Write::Add;
-        for (int64_t row = group * kGroup; row < std::min(m, (group + 1) * kGroup); row += kTileRows) {
-          const T* rows[kTileRows];
-          for (int i = 0; i < kTileRows; i++)
-            rows[i] = a + std::min(row + i, m - 1) * row_step + first * depth_step;  // rows past the end: not stored
-          Tile tile;
-          multiply_add(rows, depth_step, panel, length, tile);
-          for (int i = 0; i < kTileRows && row + i < m; i++)
-            for (int j = 0; j < width; j++) put(c[(row + i) * n + column + j], tile.at(i, j), slice_write);
-        }
+  // left(m, i) returns a Real.
+  template <class Left>
+  void multiply_add(const Left& left, const Real* panel, int64_t length) {
+    Vector sums[kTileRows][kVectors];  // copied one by one: an array copy would keep the sums in memory
+#pragma GCC unroll 8
+    for (int m = 0; m < kTileRows; m++)
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v++) sums[m][v] = sum[m][v];
+    for (int64_t i = 0; i < length; i++) {
+      Vector row[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v++) row[v] = load(panel + i * kColumns + v * kLanes);
+#pragma GCC unroll 8
+      for (int m = 0; m < kTileRows; m++) {
+        const Real a = left(m, i);
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; v++) sums[m][v] += a * row[v];
       }
     }
+#pragma GCC unroll 8
+    for (int m = 0; m < kTileRows; m++)
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v++) sum[m][v] = sums[m][v];
   }
-}
 
-}  // namespace mpanet::PRECISION::cpu
+  // to[m * stride + j] = sum[m][j], or += when `add`.
+  void store(Real* to, ptrdiff_t stride, bool add) const {
+#pragma GCC unroll 8
+    for (int m = 0; m < kTileRows; m++)
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v++) {
+        Real* const at = to + m * stride + v * kLanes;
+        const Vector value = add ? load(at) + sum[m][v] : sum[m][v];
+        std::memcpy(at, &value, sizeof value);
+      }
+  }
+
+ private:
+  static Vector load(const Real* from) {
+    Vector vector;
+    std::memcpy(&vector, from, sizeof vector);
+    return vector;
+  }
+};
+
+}  // namespace mpanet::cpu

@@ -1,4 +1,4 @@
-// What training needs around the network: norms, scaling, layouts.
+// Kernels for training besides the network: norms, scaling, the finite check, layouts.
 #include <algorithm>
 #include <cmath>
 #include <limits>

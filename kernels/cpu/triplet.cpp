@@ -56,7 +56,7 @@ void triplet_forward(Stream, const real* f, const int32_t* labels, int n, int d,
   *loss = sum / static_cast<real>(n);
 }
 
-// Row j collects from its own triplet and from every triplet that chose it, in the order of the rows.
+// Row j's gradient has a term from its own triplet and from every triplet in which it is p or n, added in row order.
 void triplet_backward(Stream, const real* dloss, const real* f, int n, int d, real margin, const real* distance,
                       const int32_t* hardest, Rows rows, real* df, Write write) {
   const real factor = *dloss / static_cast<real>(n);

@@ -7,8 +7,8 @@
 namespace mpanet::cuda {
 namespace {
 
-// Small sizes in steps of an eighth of their power of two, so that requests of nearly one size share blocks and at most
-// an eighth of one is wasted. Large ones to the byte: what a memory plan says is what is taken.
+// Small sizes are rounded up in steps of an eighth of their power of two, so that similar requests can reuse a block
+// and at most an eighth of it is wasted. Large sizes are not rounded, so that they equal the memory plan's.
 size_t size_class(size_t bytes) {
   constexpr size_t kSmallest = 256, kLarge = size_t{1} << 20;
   if (bytes >= kLarge) return bytes;
@@ -32,7 +32,7 @@ DeviceBlock Allocator::take(size_t bytes) {
 void* Allocator::allocate(size_t bytes, cudaStream_t stream) {
   const size_t size = size_class(bytes);
   Block block;
-  // Best fit, unless that would waste a quarter of the block.
+  // Best fit, unless more than a quarter of the request would be wasted.
   if (const auto fit = kept_.lower_bound(size); fit != kept_.end() && fit->first - size <= size / 4) {
     block = std::move(fit->second);
     kept_.erase(fit);

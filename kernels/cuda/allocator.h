@@ -1,6 +1,6 @@
-// Device memory of one stream. A block that is given back is kept and handed out again to a later request of about its
-// size: the stream orders the new owner's work behind the old one's, so nobody waits. Only when the device has no more
-// are the kept blocks returned to it.
+// Device memory of one stream. A released block is kept and reused for a later request of a similar size. This needs no
+// synchronisation, because the stream runs the new owner's work after the old owner's. The kept blocks are freed when
+// the device has no more memory.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -12,14 +12,14 @@ namespace mpanet::cuda {
 
 class Allocator {
  public:
-  // Null when the device has not that much, even after all kept blocks went back. Contents undefined.
+  // Undefined contents. Null when the device does not have `bytes`, even after all kept blocks were freed.
   void* allocate(size_t bytes, cudaStream_t stream);
   void release(void* memory);  // for later work of the same stream
   void clear() { kept_.clear(); }
 
-  size_t in_use() const { return in_use_; }  // bytes handed out now
-  size_t peak() const { return peak_; }      // and at most
-  size_t held() const { return held_; }      // bytes taken from the device now
+  size_t in_use() const { return in_use_; }  // allocated bytes
+  size_t peak() const { return peak_; }      // maximum of in_use() so far
+  size_t held() const { return held_; }      // bytes allocated from the device, in use or kept
 
  private:
   struct Block {

@@ -1,6 +1,6 @@
-# choose_architectures(KNOWN RESULT): what the kernels are compiled for by an nvcc whose --list-gpu-arch prints KNOWN.
-# Machine code for the usual cards. PTX for all others, which the driver compiles: the newest for cards still to come,
-# and 8.0's for those between.
+# choose_architectures(KNOWN RESULT): the architectures for an nvcc whose --list-gpu-arch prints KNOWN. Machine code for
+# the usual cards, and PTX, which the driver compiles for other cards: the newest for later cards, and 8.0's for those
+# between.
 function(choose_architectures known result)
   set(architectures)
   foreach(architecture 75 80 86 89 90 100 120)

@@ -6,18 +6,18 @@
 //               eval mode: dx = weight r g
 //
 // Mapping: the tiles of channels.cuh. The two reductions have a block per tile of channels and run of rows, about
-// kBusyBlocks in all; each leaves two partial values per channel in the workspace, (parts, 2, c), and a second kernel,
-// eight channels to a block, merges them in a fixed order. The sums' shape follows from (rows, c) alone, so a result
-// has the same bits in every run. The rest is elementwise: coefficients per channel are computed once per block.
+// kBusyBlocks in all. Each block writes two partial values per channel to the workspace (parts, 2, c), and a second
+// kernel, eight channels to a block, merges them in order. The shape of the sums depends on (rows, c) alone, so every
+// run gives the same bits. The rest is elementwise: coefficients per channel are computed once per block.
 //
-// Bytes that must move per element (s of storage); what moves besides; counted in 32-byte sectors from the compiled
-// code for layer3's widest norm in bf16 (24576 x 1024, 50.3 MB), distinct ones over the minimum:
+// Bytes that must move per element (s: bytes of storage); other bytes; bytes in 32-byte sectors, counted from the
+// compiled code for layer3's widest norm in bf16 (24576 x 1024, 50.3 MB), and their ratio to the minimum:
 //   statistics        s      partials written and read, 16 (f64: 32) bytes per channel and 192 rows     52.4 MB, 1.04
 //   apply             2 s    (+ s with a residual); coefficients, 16 (32) bytes per channel             100.7 MB, 1.00
 //   backward reduce   2 s    (+ s with ReLU); partials as above                                         153.1 MB, 1.01
 //   backward apply    3 s    (+ s with ReLU, for dresidual, per Write::Add); coefficients               201.3 MB, 1.00
-// Every block of an elementwise pass loads its coefficients again, from the second-level cache: 3 to 6 % on top of its
-// loads. All sectors are whole, shared memory has no bank conflicts.
+// Every block of an elementwise pass loads its coefficients again from the L2 cache, which adds 3 to 6 % to its loads.
+// All sectors are whole, and shared memory has no bank conflicts.
 #include <algorithm>
 #include <limits>
 
@@ -28,9 +28,9 @@ namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
 constexpr int kMergeColumns = 8;    // channels of a block that merges partial values: 32 bytes of float
-constexpr int kMergeThreads = 512;  // 64 of them to a channel
+constexpr int kMergeThreads = 512;  // 64 threads per channel
 
-// Long runs of rows make the partial values cheap, short ones make blocks enough; narrower tiles do where rows are few.
+// Longer runs of rows give fewer partial values, shorter ones give more blocks. With few rows tiles are narrower.
 Tiling sum_tiling(int64_t rows, int c, int lanes) {
   constexpr int64_t kFewestRows = 192;
   Tiling tiling;
@@ -49,10 +49,10 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const TileThread<N> own(t);
   Moments<N> moments;
   if (own.inside) {
-    real pivot[N];  // row 0 of all rows
+    real pivot[N];  // row 0 of x
     const Pack<storage, N> top = load_pack<N>(x + own.channel);
     for (int v = 0; v < N; v++) pivot[v] = load(top.lane[v]);
-    moments = walk_moments(t, own, x, pivot);
+    moments = thread_moments(t, own, x, pivot);
   }
   real* to = partial + int64_t{own.part} * 2 * t.c;
   merge_moments(shared, t, own, moments, [&](int channel, real mean, real m2) {
@@ -65,7 +65,7 @@ struct MergeMemory {
   real partial[kMergeThreads / kWarp][kMergeColumns];
 };
 
-// Where a thread of a merging block is: one channel, every 64th part.
+// The work of a thread in a merging block: one channel, every 64th part.
 struct MergeThread {
   int channel, group;
   static constexpr int kGroups = kMergeThreads / kMergeColumns;
@@ -79,7 +79,7 @@ __device__ void update_running(real* running, double value, real momentum) {
                                static_cast<double>(momentum) * value);
 }
 
-// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts, means about x's row 0.
+// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts; means minus row 0 of x.
 __global__ void __launch_bounds__(kMergeThreads)
     batch_norm_merge_moments_kernel(const real* partial, int parts, int height, const storage* x, int64_t rows, int c,
                                     real momentum, real* mean, real* variance, real* running_mean,
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kMergeThreads)
     update_running(running_variance + own.channel, static_cast<double>(m2) / static_cast<double>(rows - 1), momentum);
 }
 
-// y is not below `floor`: 0 with a ReLU, else -infinity.
+// y is at least `floor`: 0 with a ReLU, else -infinity.
 template <int N, bool kResidual>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     batch_norm_apply_kernel(Tiling t, const storage* x, const real* mean, const real* variance, real eps,
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   auto& shared = shared_memory<Coefficients<3, N>>();
   const TileThread<N> own(t);
   real k[3][N];
-  share_coefficients(
+  stage_coefficients(
       shared, own, t,
       [&](int channel, real(&values)[3]) {
         values[0] = mean[channel];
@@ -130,7 +130,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
       },
       k);
   if (!own.inside) return;
-  walk_rows<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
+  each_tile_row<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> xs[kRows], added[kRows];
     for (int i = 0; i < kRows; i++) {
       xs[i] = load_pack<N>(x + at + i * stride);
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
       for (int v = 0; v < N; v++) {
         real value = (load(xs[i].lane[v]) - k[0][v]) * k[1][v] + k[2][v];
         if (kResidual) value += load(added[i].lane[v]);
-        xs[i].lane[v] = store<storage>(value < floor ? floor : value);  // a NaN stays one
+        xs[i].lane[v] = store<storage>(value < floor ? floor : value);  // NaN for NaN
       }
       store_pack(y + at + i * stride, xs[i]);
     }
@@ -153,7 +153,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                 real* partial) {
   auto& shared = shared_memory<GradientMemory<N>>();
   const TileThread<N> own(t);
-  const GradientSums<N> sums = walk_gradients<kRelu>(shared.centers, t, own, dy, x, y, mean);
+  const GradientSums<N> sums = thread_gradients<kRelu>(shared.centers, t, own, dy, x, y, mean);
   real* to = partial + int64_t{own.part} * 2 * t.c;
   merge_gradients(shared.sums, t, own, sums, [&](int channel, real g, real gd) {
     to[channel] = g;
@@ -188,21 +188,21 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                      Write dresidual_write) {
   auto& shared = shared_memory<Coefficients<4, N>>();
   const TileThread<N> own(t);
-  const real share = real{1} / static_cast<real>(t.rows);
+  const real inverse_rows = real{1} / static_cast<real>(t.rows);
   real k[4][N];
-  share_coefficients(
+  stage_coefficients(
       shared, own, t,
       [&](int channel, real(&values)[4]) {
         const real rstd = real{1} / sqrt(variance[channel] + eps);
         values[0] = weight[channel] * rstd;
-        values[1] = sum_g != nullptr ? sum_g[channel] * share : real{0};
+        values[1] = sum_g != nullptr ? sum_g[channel] * inverse_rows : real{0};
         values[2] = mean[channel];
-        values[3] = sum_gn != nullptr ? rstd * sum_gn[channel] * share : real{0};
+        values[3] = sum_gn != nullptr ? rstd * sum_gn[channel] * inverse_rows : real{0};
       },
       k);
   if (!own.inside) return;
-  constexpr int kAtOnce = N < 8 ? 2 : 1;  // with eight channels a thread, two rows spill on some architectures
-  walk_rows<kAtOnce>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
+  constexpr int kAtOnce = N < 8 ? 2 : 1;  // with eight channels per thread, two rows spill on some architectures
+  each_tile_row<kAtOnce>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> dys[kRows], xs[kRows], ys[kRows];
     UNROLL
     for (int i = 0; i < kRows; i++) {
@@ -238,7 +238,7 @@ unsigned merge_blocks(int c) { return static_cast<unsigned>(divide_up(c, kMergeC
 
 }  // namespace
 
-// The tiling follows from whether packs fit c and the addresses; there is room for either.
+// The tiling depends on whether packs fit c and the addresses. The workspace is large enough for both.
 size_t batch_norm_workspace_bytes(int64_t rows, int c) {
   int64_t parts = sum_tiling(rows, c, 1).parts;
   if (c % kFull<storage> == 0) parts = std::max<int64_t>(parts, sum_tiling(rows, c, kFull<storage>).parts);

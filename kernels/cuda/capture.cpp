@@ -1,4 +1,4 @@
-// A step recorded once as a CUDA graph and replayed: one launch by the host instead of hundreds.
+// Records a step as a CUDA graph and replays it: one launch by the host instead of hundreds.
 #include <cstring>
 
 #include "core/base/error.h"
@@ -10,7 +10,7 @@ namespace mpanet::cuda {
 void begin_capture(Stream stream) {
   on_device(stream, [](StreamState& state) {
     MPANET_CHECK(!state.capturing, "a capture inside a capture");
-    // Other threads (those that load pictures) may go on allocating pinned memory meanwhile.
+    // ThreadLocal: other threads, such as the loader's, may allocate pinned memory during the capture.
     CUDA_CALL(cudaStreamBeginCapture(state.handle.get(), cudaStreamCaptureModeThreadLocal));
     state.capturing = true;
   });
@@ -34,7 +34,7 @@ void abandon_capture(Stream stream) {
   cudaGraph_t graph = nullptr;
   cudaStreamEndCapture(state.handle.get(), &graph);
   if (graph != nullptr) cudaGraphDestroy(graph);
-  cudaGetLastError();  // that the capture was broken is known
+  cudaGetLastError();  // clears the error of the broken capture
 }
 
 void replay(Stream stream, void* captured) {
@@ -48,7 +48,7 @@ std::shared_ptr<void> allocate_pinned(Stream stream, size_t bytes) {
   return on_device(stream, [=](StreamState& state) -> std::shared_ptr<void> {
     PinnedBlock block = make_pinned(bytes);
     std::memset(block.get(), 0, bytes);
-    // The stream may still read it when its owner goes.
+    // The stream may still read the memory when its owner is destroyed.
     return {block.release(), [&state](void* memory) {
               static_cast<void>(cudaStreamSynchronize(state.handle.get()));
               static_cast<void>(cudaFreeHost(memory));

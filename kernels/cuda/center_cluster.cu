@@ -4,11 +4,11 @@
 //   df_j = (u_j - mean of u over j's identity) / n + dc_{y_j} / n_{y_j}
 //   dc_k = -2 / (K (K-1)) sum over l nearer than the margin of (c_k - c_l) / |c_k - c_l| (0 where they coincide)
 //
-// Which rows belong together is found on the device; every launch has blocks for n identities, and those of a row that
-// is not the first of its identity end at once.
+// The device finds the rows of each identity. Every launch has blocks for n identities, one per row; those of a row
+// that is not the first of its identity return immediately.
 //   centers    block = one identity, 128 packs of columns: the mean of its rows, and their squared distances to it
 //   gaps       all pairs of centers (features.cuh)
-//   loss       one block adds up everything in a fixed order
+//   loss       one block adds all parts in a fixed order
 //   backward   block = one identity, 128 packs of columns: sum of u and dc_k in registers, then a gradient per row
 //
 // Bytes, f (n, d) and K centers of real: must move forward f + K d, backward f + K d and the gradient.
@@ -21,11 +21,11 @@
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
-// Below these squared distances two points count as one: no direction, no gradient.
+// Points with smaller squared distances count as equal: the gradient is 0.
 constexpr double kSamePull = 1e-24, kSameGap = 1e-12;
 constexpr int kThreads = 128, kLossThreads = 512;
 
-// Columns of f that one warp sums up: the slices of the partial sums.
+// Number of slices of columns of f; each warp sums one slice to one partial sum.
 inline int pull_slices(int d, int lanes) {
   return static_cast<int>(divide_up(d, kThreads * lanes) * (kThreads / kWarp));
 }
@@ -36,8 +36,8 @@ struct GapOf {
   }
 };
 
-// Means are taken of the distances to the identity's first row: equal features give exactly that row as their center,
-// whatever their count, so that centers that coincide do so in every bit. pull_partial (slices, n).
+// center = first row + mean of (row - first row). If an identity's features are equal, its center is exactly that row,
+// for every number of rows, so that coinciding centers are equal in every bit. pull_partial (slices, n).
 template <int N>
 __global__ void __launch_bounds__(kThreads)
     centers_kernel(const real* f, const int32_t* labels, int n, int d, int32_t* group, int32_t* size, real* centers,
@@ -135,14 +135,14 @@ __global__ void __launch_bounds__(kThreads)
     return inside ? load_pack<N>(matrix + int64_t{row} * d + column) : Pack<real, N>{};
   };
   const Pack<real, N> center = columns_of(centers, k);
-  Pack<real, N> shared{};  // what every row of the identity gets
+  Pack<real, N> common{};  // the part of the gradient that is equal for all rows of the identity
   const auto moved = [&](int row, real& weight) {
     weight = -mean_factor / pull[row];
     return group[row] == k && pull[row] != 0;
   };
   each_weighted_row(k, n, s.list, moved, [&](int row, real weight) {
     const Pack<real, N> x = columns_of(f, row);
-    for (int j = 0; j < N; j++) shared.lane[j] += weight * (x.lane[j] - center.lane[j]);
+    for (int j = 0; j < N; j++) common.lane[j] += weight * (x.lane[j] - center.lane[j]);
   });
   const auto near = [&](int other, real& weight) {
     const real g = gap[int64_t{k} * n + other];
@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(kThreads)
   };
   each_weighted_row(0, n, s.list, near, [&](int other, real weight) {
     const Pack<real, N> x = columns_of(centers, other);
-    for (int j = 0; j < N; j++) shared.lane[j] += weight * (center.lane[j] - x.lane[j]);
+    for (int j = 0; j < N; j++) common.lane[j] += weight * (center.lane[j] - x.lane[j]);
   });
   const auto local = [&](int row, real& weight) {
     weight = pull[row] == 0 ? real{0} : pull_factor / pull[row];
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kThreads)
   };
   each_weighted_row(k, n, s.list, local, [&](int row, real weight) {
     if (!inside) return;
-    Pack<real, N> g = shared;
+    Pack<real, N> g = common;
     if (weight != 0) {
       const Pack<real, N> x = columns_of(f, row);
       for (int j = 0; j < N; j++) g.lane[j] += weight * (x.lane[j] - center.lane[j]);

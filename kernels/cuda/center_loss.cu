@@ -1,10 +1,10 @@
 // Center loss on features f (n, d) with learned centers C (k, d): 1/(n k) sum_i |f_i - C_{y_i}|^2;
 //   df_i = 2 (f_i - C_{y_i}) / (n k),  dC_c = -sum of df_i over the rows i of class c
 //   forward    block = one row, 128 packs of columns: a partial sum per warp; one block adds them in a fixed order
-//   backward   block = one class, 128 packs of columns: its rows one after the other, their sum in registers
-// Bytes: forward reads f and a row of C per row of f (a class's row comes from L2 from the second time on). Backward
-// reads f and the rows of C that the batch has, writes df, and dC in all k rows (adding: only the rows that the batch
-// has, read and written).
+//   backward   block = one class, 128 packs of columns: its rows in order, their sum in registers
+// Bytes: forward reads f, and a row of C per row of f; repeated reads of a row of C hit L2. Backward reads f and the
+// rows of C whose class is in the batch, and writes df and all k rows of dC. With Write::Add it reads and writes only
+// the rows of dC whose class is in the batch.
 #include "kernels/cuda/features.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {

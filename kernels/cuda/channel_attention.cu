@@ -1,12 +1,12 @@
-// Channel attention of the modality alleviation module, on pooled features (n, c), h channels between:
+// Channel attention of the modality alleviation module, on pooled features (n, c), with h hidden channels:
 //   forward     hidden = relu(pooled w1'), mask = sigmoid(hidden w2');  w1 (h, c), w2 (c, h)
 //   backward    da = dmask mask (1 - mask),  dw2 = da' hidden,  dh = da w2 where hidden > 0
 //               dw1 = dh' pooled,  dpooled = dh w1
 //
-// Mapping: the products are gemm's, in real, two forward and four backward; what is elementwise runs one thread per
-// element in place, on at most n c values. The module's work is small (n 128, c 2048, h 128: 34 MFLOP a product, 1 MB
-// an operand), so the launches count for more than the bytes: 2 n h + 3 n c reals beside the products' forward, 3 n h +
-// 3 n c backward, all of it fresh in the second-level cache.
+// Mapping: two products forward and four backward, by gemm() in real. Elementwise kernels run in place with one thread
+// per element, on at most n c values. The work is small (n 128, c 2048, h 128: 34 MFLOP per product, 1 MB per operand),
+// so the launches take longer than the bytes: besides the products' 2 n h + 3 n c reals forward and 3 n h + 3 n c
+// backward, which are all in the L2 cache.
 #include <algorithm>
 
 #include "kernels/cuda/numeric.cuh"
@@ -30,7 +30,7 @@ __global__ void channel_attention_gate_kernel(const real* hidden, real* dh, int6
 
 unsigned blocks_for(int64_t count) { return static_cast<unsigned>(divide_up(count, kThreads)); }
 
-// Of da (n, c) and dh (n, h) in the workspace, before the products' own.
+// Bytes of da (n, c) and dh (n, h), which precede gemm()'s workspace.
 size_t gradient_bytes(int n, int c, int h) {
   return static_cast<size_t>(divide_up(int64_t{n} * (c + h) * static_cast<int64_t>(sizeof(real)), 256) * 256);
 }

@@ -1,16 +1,16 @@
-// Statistics and sums over the rows that a block walks, per channel, in the tiling of channels.cuh.
+// Statistics and sums per channel over the rows of a block, in the tiling of channels.cuh.
 //
-// Moments: a thread reads a few rows at once, takes their mean and M2 = sum (x - mean)^2 in two passes over registers,
-// and merges them into what it has by Chan's formula: with n_a, n_b values, d = mean_b - mean_a,
+// Moments: a thread reads a few rows at once, computes their mean and M2 = sum (x - mean)^2 in two passes over
+// registers, and merges them into its moments by Chan's formula: with n_a, n_b values, d = mean_b - mean_a,
 //   mean = mean_a + d n_b / (n_a + n_b),   M2 = M2_a + M2_b + d^2 n_a n_b / (n_a + n_b)
-// All means are kept as distances from a pivot, one of the values, or rounding them would spoil d^2 far from zero.
-// Then the block's threads are merged in their order: mean = sum n_i mean_i / n, M2 = sum M2_i + n_i (mean_i - mean)^2.
+// All means are stored minus a pivot, one of the values: with means far from zero, rounding would dominate d^2.
+// Then the block's threads are merged in order: mean = sum n_i mean_i / n, M2 = sum M2_i + n_i (mean_i - mean)^2.
 #pragma once
 #include "kernels/cuda/channels.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// Two values per thread and lane, taken up per channel.
+// Two values per thread and lane, to be summed per channel.
 template <int N>
 struct SumMemory {
   real value[2][N][kTileThreads + kPadding<N>];
@@ -29,7 +29,7 @@ __device__ void add_moments(const storage* from, int64_t stride, const real (&pi
   for (int i = 0; i < kRows; i++) rows[i] = load_pack<N>(from + i * stride);
   const real before = static_cast<real>(moments.count);
   moments.count += kRows;
-  const real share = kRows / static_cast<real>(moments.count), weight = before * share;
+  const real fraction = kRows / static_cast<real>(moments.count), weight = before * fraction;
   for (int v = 0; v < N; v++) {
     real sum = 0, squares = 0;
     for (int i = 0; i < kRows; i++) sum += load(rows[i].lane[v]) - pivot[v];
@@ -39,18 +39,18 @@ __device__ void add_moments(const storage* from, int64_t stride, const real (&pi
       squares += d * d;
     }
     const real delta = center - moments.mean[v];
-    moments.mean[v] += delta * share;
+    moments.mean[v] += delta * fraction;
     moments.m2[v] += squares + delta * delta * weight;
   }
 }
 
-// Moments of this thread's rows, about `pivot`.
+// Moments of this thread's rows, means minus `pivot`.
 template <int N>
-__device__ Moments<N> walk_moments(const Tiling& t, const TileThread<N>& own, const storage* x,
-                                   const real (&pivot)[N]) {
+__device__ Moments<N> thread_moments(const Tiling& t, const TileThread<N>& own, const storage* x,
+                                     const real (&pivot)[N]) {
   Moments<N> moments;
-  walk_rows<4>(t, own,
-               [&]<int kRows>(int64_t at, int64_t stride) { add_moments<kRows>(x + at, stride, pivot, moments); });
+  each_tile_row<4>(t, own,
+                   [&]<int kRows>(int64_t at, int64_t stride) { add_moments<kRows>(x + at, stride, pivot, moments); });
   return moments;
 }
 
@@ -62,7 +62,7 @@ __device__ void keep_sums(SumMemory<N>& shared, const real (&a)[N], const real (
   }
 }
 
-// finish(channel, mean - pivot, M2) of the block's rows, for each channel of the tile by one thread. Has a barrier.
+// Calls finish(channel, mean - pivot, M2) of the block's rows, in one thread per channel of the tile. Has a barrier.
 template <int N, class Finish>
 __device__ void merge_moments(SumMemory<N>& shared, const Tiling& t, const TileThread<N>& own,
                               const Moments<N>& moments, const Finish& finish) {
@@ -72,11 +72,11 @@ __device__ void merge_moments(SumMemory<N>& shared, const Tiling& t, const TileT
   if (j >= N << t.shift || own.first + j >= t.c) return;
   const int step_shift = 8 - t.shift;  // log2 of own.step
   const auto rows_of = [&](int i) { return static_cast<real>((own.count - i + own.step - 1) >> step_shift); };
-  const int walkers = own.count < own.step ? own.count : own.step;  // threads that had a row
+  const int threads = own.count < own.step ? own.count : own.step;  // threads of a channel that have a row
   real mean = 0, m2 = 0;
-  for (int i = 0; i < walkers; i++) mean += rows_of(i) * shared.value[0][lane][(i << t.shift) + pack];
+  for (int i = 0; i < threads; i++) mean += rows_of(i) * shared.value[0][lane][(i << t.shift) + pack];
   mean /= static_cast<real>(own.count);
-  for (int i = 0; i < walkers; i++) {
+  for (int i = 0; i < threads; i++) {
     const real d = shared.value[0][lane][(i << t.shift) + pack] - mean;
     m2 += shared.value[1][lane][(i << t.shift) + pack] + rows_of(i) * d * d;
   }
@@ -94,7 +94,7 @@ struct GradientMemory {
   SumMemory<N> sums;
 };
 
-// Adds kRows rows, `stride` elements apart; g = dy where y > 0, without kRelu dy itself.
+// Adds kRows rows, `stride` elements apart. With kRelu g = dy where y > 0, else 0; without it g = dy.
 template <int kRows, bool kRelu, int N>
 __device__ void add_gradients(const storage* dy, const storage* x, const storage* y, int64_t at, int64_t stride,
                               const real (&center)[N], GradientSums<N>& sums) {
@@ -114,22 +114,22 @@ __device__ void add_gradients(const storage* dy, const storage* x, const storage
   }
 }
 
-// Sums of g and g (x - mean) over this thread's rows; mean points at the image's channel 0. Has a barrier.
+// Sums of g and g (x - mean) over this thread's rows. `mean` points to the image's channel 0. Has a barrier.
 template <bool kRelu, int N>
-__device__ GradientSums<N> walk_gradients(Coefficients<1, N>& centers, const Tiling& t, const TileThread<N>& own,
-                                          const storage* dy, const storage* x, const storage* y, const real* mean) {
+__device__ GradientSums<N> thread_gradients(Coefficients<1, N>& centers, const Tiling& t, const TileThread<N>& own,
+                                            const storage* dy, const storage* x, const storage* y, const real* mean) {
   GradientSums<N> sums;
   real center[1][N];
-  share_coefficients(
+  stage_coefficients(
       centers, own, t, [&](int channel, real(&values)[1]) { values[0] = mean[channel]; }, center);
   if (!own.inside) return sums;
-  walk_rows<N == 8 ? 2 : 4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
+  each_tile_row<N == 8 ? 2 : 4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     add_gradients<kRows, kRelu>(dy, x, y, at, stride, center[0], sums);
   });
   return sums;
 }
 
-// finish(channel, sum g, sum g (x - center)) of the block's rows, for each channel of the tile by one thread. Has a
+// Calls finish(channel, sum g, sum g (x - center)) of the block's rows, in one thread per channel of the tile. Has a
 // barrier.
 template <int N, class Finish>
 __device__ void merge_gradients(SumMemory<N>& shared, const Tiling& t, const TileThread<N>& own,

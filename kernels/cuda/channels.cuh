@@ -1,28 +1,29 @@
-// How the norms share (images, rows, c), c contiguous, among blocks and threads (batch norm: one image of all rows).
+// How the norms divide (images, rows, c), c contiguous, among blocks and threads. For batch norm all rows are one
+// image.
 //
-// A block of 256 threads takes a tile of 2^shift packs side by side, N channels each, and `height` rows of one image.
-// A thread keeps its pack's channels and takes every step-th row, step = 256 >> shift: what belongs to a channel stays
-// in registers, and a warp reads 128 to 512 bytes in one piece from each row. Fewer packs than 8 in a row: rows follow
-// each other without a gap, so a warp reads one piece all the same, with idle lanes where c is no power of two.
+// A block of 256 threads takes a tile: 2^shift adjacent packs of N channels, and `height` rows of one image. A thread
+// takes one pack of channels and every step-th row, step = 256 >> shift. So values per channel stay in registers, and a
+// warp reads 128 to 512 contiguous bytes of each row. With fewer than 8 packs per row, a warp reads several contiguous
+// rows; lanes are idle if c is no power of two.
 #pragma once
 #include "kernels/cuda/numeric.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
 constexpr int kTileThreads = 256;
-constexpr int kTileBlocks = 3;      // at once on a multiprocessor: leaves a thread 80 registers
+constexpr int kTileBlocks = 3;      // resident on a multiprocessor, which allows 80 registers per thread
 constexpr int kWidestShift = 5;     // 32 packs
-constexpr int kNarrowestShift = 3;  // 8 packs: 128 bytes, one line of the first-level cache
-// Blocks that keep the largest GPUs busy: eight for each of 132 multiprocessors.
+constexpr int kNarrowestShift = 3;  // 8 packs: 128 bytes, one line of the L1 cache
+// Enough blocks for the largest GPUs: eight for each of 132 multiprocessors.
 constexpr int kBusyBlocks = 1056;
 
 struct Tiling {
   int64_t rows;  // of an image
   int c;
-  int shift;   // log2 of the tile's packs
-  int tiles;   // side by side
+  int shift;   // log2 of the number of packs in a tile
+  int tiles;   // tiles per row
   int height;  // rows of a block
-  int parts;   // blocks on top of each other in an image
+  int parts;   // blocks per image and tile: ceil(rows / height)
   int64_t blocks;
 };
 
@@ -46,8 +47,8 @@ inline Tiling make_tiling(int64_t images, int64_t rows, int c, int lanes, int sh
           .blocks = images * parts * tiles};
 }
 
-// For kernels that handle each element by itself: about sixteen rows per thread, so that coefficients are loaded
-// rarely; less where blocks are few. An image's blocks are equally high.
+// For elementwise kernels: about sixteen rows per thread, so that coefficients are loaded rarely, and fewer rows if
+// there would be too few blocks. An image's blocks have equal heights.
 inline Tiling elementwise_tiling(int64_t images, int64_t rows, int c, int lanes) {
   const int shift = widest_shift(c, lanes), unit = 4 * (kTileThreads >> shift);  // four rows per thread
   Tiling tiling;
@@ -59,16 +60,16 @@ inline Tiling elementwise_tiling(int64_t images, int64_t rows, int c, int lanes)
   return tiling;
 }
 
-// What a thread of a block works on.
+// The part of a tile that a thread computes.
 template <int N>
 struct TileThread {
-  int column;     // its pack in the tile
-  int row, step;  // its first row in the block, and how far to the next
-  int count;      // the block's rows
-  int part;       // of the image
+  int column;     // index of its pack in the tile
+  int row, step;  // its first row in the block, and the distance to its next row
+  int count;      // number of the block's rows
+  int part;       // index of the block in the image
   int first;      // the tile's first channel
-  int channel;    // its own first channel
-  bool inside;    // whether there is such a channel
+  int channel;    // the thread's first channel
+  bool inside;    // channel < c
   int64_t image;
   int64_t at;  // index of the first element of its row 0, at its channel
 
@@ -90,9 +91,10 @@ struct TileThread {
   }
 };
 
-// body<rows>(index of an element, elements to the next) over this thread's rows: kRows at once, the last ones singly.
+// Calls body<rows>(index of an element, elements to the next row) for this thread's rows: kRows at once, then one by
+// one.
 template <int kRows, int N, class Body>
-__device__ void walk_rows(const Tiling& t, const TileThread<N>& own, const Body& body) {
+__device__ void each_tile_row(const Tiling& t, const TileThread<N>& own, const Body& body) {
   const int64_t stride = int64_t{own.step} * t.c;
   int64_t at = own.at + int64_t{own.row} * t.c;
   int row = own.row;
@@ -101,8 +103,8 @@ __device__ void walk_rows(const Tiling& t, const TileThread<N>& own, const Body&
   for (; row < own.count; row += own.step, at += stride) body.template operator()<1>(at, stride);
 }
 
-// Extra columns of tables in shared memory. Threads j, j + 1, ... write (lane j % N, pack j / N) or read it; with this
-// they meet different banks.
+// Extra columns of tables in shared memory. Threads j, j + 1, ... access (lane j % N, pack j / N); with the padding
+// these are in different banks.
 template <int N>
 constexpr int kPadding = N == 1 ? 0 : 128 / static_cast<int>(sizeof(real)) / N;
 
@@ -112,10 +114,10 @@ struct Coefficients {
   real value[K][N][(1 << kWidestShift) + kPadding<N>];
 };
 
-// Each channel's K values are computed once, by compute(channel, values), and taken by all threads of that channel.
-// Has a barrier: all threads of the block must call.
+// compute(channel, values) computes each channel's K values once, and all threads of the channel read them from shared
+// memory. Has a barrier: all threads of the block must call.
 template <int K, int N, class Compute>
-__device__ void share_coefficients(Coefficients<K, N>& shared, const TileThread<N>& own, const Tiling& t,
+__device__ void stage_coefficients(Coefficients<K, N>& shared, const TileThread<N>& own, const Tiling& t,
                                    const Compute& compute, real (&mine)[K][N]) {
   const int j = static_cast<int>(threadIdx.x), channel = own.first + j;
   if (j < N << t.shift && channel < t.c) {
@@ -131,7 +133,7 @@ __device__ void share_coefficients(Coefficients<K, N>& shared, const TileThread<
 
 inline unsigned tile_grid(const Tiling& tiling) { return static_cast<unsigned>(tiling.blocks); }
 
-// Calls body<lanes>(), body<lanes, flag>(): what a launcher knows becomes a constant of the kernel.
+// Call body<lanes>() or body<lanes, flag>(): they turn a launcher's variables into template arguments of a kernel.
 template <class Body>
 void with_lanes(bool packed, const Body& body) {
   if (packed) return body.template operator()<kFull<storage>>();

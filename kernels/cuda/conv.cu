@@ -1,25 +1,25 @@
-// Convolution, NHWC activations and OHWI weights, as matrix products on the tiles of tile.cuh; nothing is unfolded in
-// memory. With output pixels o, taps t = (i, j) and x(o, t) the input pixel under the tap:
+// Convolution, NHWC activations and OHWI weights, as matrix products on the tiles of tile.cuh, without unfolding in
+// memory. o: output pixels, t = (i, j): taps, x(o, t): the input pixel under the tap:
 //
 //   forward           y (o, k)         = sum over (t, c) of x(o, t)(c) w(k, t, c), then the epilogue of ConvEpilogue
 //   backward data     dx (p, c)        = sum over (t, k) of dy(o with p under t)(k) w(k, t, c)
 //   backward weights  dw (k, (t, c))   = sum over o of dy(o)(k) x(o, t)(c)
 //
-// Forward and data stream pixels as rows of the tile, contiguous along the depth, weights gradients as the depth. The
-// weights are read as they lie: forward along their depth (t, c), data along c. No prepared copy would make either load
-// wider, and the epilogue's scale costs one multiplication per output.
+// In forward and backward data, pixels are the rows of the tile, contiguous along the depth; in backward weights they
+// are the depth. The weights need no prepared copy: forward reads OHWI along the depth (t, c), backward data along c,
+// both in whole packs. The epilogue's scale costs one multiplication per output.
 //
-// Data with a stride: pixels of one residue of (y, x) modulo the stride are reached by the same taps and by no other;
-// each residue is a product of its own in the same launch (blockIdx.z), a convolution of stride 1 over those taps in
-// reverse. No multiplication is with a zero that a stride left, and a residue that no tap reaches only writes zeros.
+// Backward data with a stride: exactly the same taps reach all pixels of one residue of (y, x) modulo the stride. Each
+// residue is a product of its own in the same launch (blockIdx.z): a convolution of stride 1 over these taps, reversed.
+// So nothing is multiplied by a zero between strides, and a residue that no tap reaches only writes zeros.
 //
 // Blocks: one per tile and split of the depth. The plan (product.cuh) gives every shape of the network at batch 128
-// at least 256 blocks of 128 x 64 (64 x 64 where a side is 64), weight gradients through 2 to 456 splits.
+// at least 256 blocks of 128 x 64 (64 x 64 if a side is 64), with 2 to 456 splits for backward weights.
 //
-// Bytes: each activation must move once per pass; a row of tiles reads its pixels once per 64 columns and each tap
-// reads them again, from the L2 cache as neighbouring blocks run together. A multiply-add of a 128 x 64 tile takes 0.09
-// bytes (f32) from there, 21 flop a byte. Outputs are written once, or a split writes (splits, rows, columns) reals and
-// a second kernel reads them.
+// Bytes: each activation must move once per pass. A row of tiles reads its pixels once per 64 columns and once per tap;
+// repeated reads hit the L2 cache, because neighbouring blocks run at the same time. A multiply-add of a 128 x 64 tile
+// reads 0.09 bytes (f32) from L2: 21 flop a byte. Outputs are written once; or each split writes (rows, columns) reals
+// and a second kernel adds them.
 #include "kernels/cuda/conv.cuh"
 #include "kernels/cuda/vendor_calls.h"
 
@@ -30,7 +30,7 @@ struct TilePosition {
   int row, column, split, group, begin, end;
 };
 
-// A block's tile of a product with this depth; blockIdx.z counts (group, split).
+// A block's tile of a product with this depth. blockIdx.z is the index of (group, split).
 template <class Shape>
 __device__ TilePosition tile_position(int columns, int splits, int chunk, int depth) {
   const int column_tiles = (columns - 1) / Shape::kN + 1;
@@ -150,7 +150,7 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
           .by_taps_x = FastDivide(s.kw)};
 }
 
-// The launch of a pass: run<Shape, Lanes>(plan, grid), and the sum of its splits.
+// Launches a pass with run<Shape, Lanes>(plan, grid), then adds its splits.
 template <class T, class Run>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, Output<T>& output, void* workspace,
                  const Run& run) {

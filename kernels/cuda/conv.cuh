@@ -1,12 +1,12 @@
-// The factors of a convolution's matrix products, for tile.cuh. Index arithmetic: a pixel and a tap are each worked out
-// once (their divisions by FastDivide), and meeting costs one addition per coordinate pair and two comparisons.
+// The factors of a convolution's matrix products, for tile.cuh. A pixel and a tap are each computed once, with
+// FastDivide for the divisions. Combining them costs one addition of packed coordinates and two comparisons.
 #pragma once
 #include "kernels/cuda/product.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// Two coordinates in one word, y in the upper half, so that one addition adds both. Sizes are below kLargestSide, which
-// convolutions check, so that neither half overflows.
+// Two coordinates in one word, y in the upper half, so that one addition adds both. Convolutions check that sizes are
+// below kLargestSide, so neither half overflows.
 // kBias keeps a negative x from borrowing out of y.
 constexpr int kLargestSide = 1 << 13, kBias = 1 << 14;
 // A y of at least 0x4000 exceeds kLargestSide, alone or summed, so inside() rejects it.
@@ -30,7 +30,7 @@ struct PixelGrid {
   }
 };
 
-// Where the pixels of a grid read a picture (n, h, w, c) under a filter's taps: pixel (y, x) under tap (i, j) reads
+// Addresses of a picture (n, h, w, c) for the pixels of a grid and a filter's taps: pixel (y, x) under tap (i, j) reads
 // (y * stride - pad_y + i, x * stride - pad_x + j); zero outside. Columns are (i, j, c).
 struct Gather {
   const storage* picture;
@@ -101,8 +101,8 @@ struct PixelDepths {
   __device__ const storage* at(const Row& row, const Depth& depth) const { return gather.at(depth, row); }
 };
 
-// Weights (k, kh, kw, c) with depth (i, j, k) over some of their taps in reverse, i = first_y + stride * (taps_y - 1),
-// ..., first_y, and columns c.
+// Weights (k, kh, kw, c) with columns c and depth (i, j, k) over some of their taps in reverse: i = first_y +
+// stride * (taps_y - 1), ..., first_y.
 template <int Lanes>
 struct ReversedTaps {
   static constexpr bool kAlongDepth = false;

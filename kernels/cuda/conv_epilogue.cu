@@ -1,8 +1,8 @@
-// What a convolution by a library still lacks, in place.
+// The operations that a library's convolution does not do.
 //   finish_convolution   y = act(scale y + shift + residual) per channel
-//   widen                a gradient in storage to real: to (+)= from
-// One thread per pack of channels, or per element where an address or the number of channels is odd. Bytes: y (and the
-// residual) read, y written; the gradient read in storage and written in real.
+//   widen                converts a gradient from storage to real: to (+)= from
+// One thread per pack of channels, or per element if packs do not fit the addresses or the number of channels. Bytes: y
+// (and the residual) read, y written; the gradient read in storage and written in real.
 #include "kernels/cuda/conv_epilogue.h"
 #include "kernels/cuda/numeric.cuh"
 

@@ -1,4 +1,4 @@
-// What a convolution by a library still lacks (conv_epilogue.cu). emu is for its tests.
+// The operations that a library's convolution does not do (conv_epilogue.cu). emu is for tests.
 #pragma once
 #include "core/base/real.h"
 #include "kernels/kernels.h"

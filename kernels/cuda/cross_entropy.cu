@@ -1,10 +1,9 @@
 // Cross entropy on logits (n, k): the mean over the selected rows of lse_i - logit_{i, y_i};
 //   dlogit = (softmax - onehot) / selected
-// lse is the log-sum-exp, with the row's maximum taken out first.
-// A block per row, twice over it: maximum, then sum; the second time from L1. One block then adds the rows' losses in a
-// fixed order. Backward: a block per row again.
-// Bytes: forward reads the logits once from DRAM, backward reads them and writes dlogits (rows that are not selected:
-// only written, and not even that when adding).
+// lse is the log-sum-exp, computed as max + log sum exp(row - max). Forward: one block per row reads it twice, for the
+// maximum and for the sum; the second read hits L1. Then one block adds the rows' losses in a fixed order. Backward:
+// one block per row. Bytes: forward reads the logits once from DRAM; backward reads them and writes dlogits. Rows that
+// are not selected are only written (zeros), or with Write::Add not accessed.
 #include "kernels/cuda/softmax.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {

@@ -1,5 +1,5 @@
-// Matrix products by cuBLAS, which sees row-major matrices as their transposes: c' = op(b)' op(a)'. Plain float or
-// double arithmetic; cuBLAS takes TF32 only where it is told to. Products with a bias stay with our kernel.
+// Matrix products by cuBLAS. It reads row-major matrices as their transposes, so c' = op(b)' op(a)'. Arithmetic is
+// plain float or double; TF32 is not enabled. Products with a bias use our kernel.
 #include <cublas_v2.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ using runtime::on_device;
 using runtime::StreamState;
 using runtime::TrialMemory;
 
-constexpr size_t kWorkspace = size_t{32} << 20;  // what NVIDIA recommends for its largest cards
+constexpr size_t kWorkspace = size_t{32} << 20;  // NVIDIA's recommendation for its largest cards
 
 void check(cublasStatus_t status, const char* call) {
   if (status != CUBLAS_STATUS_SUCCESS) throw CheckError(fmt::format("{}: {}", call, cublasGetStatusString(status)));
@@ -42,7 +42,7 @@ struct Library {
 
 constexpr char kTag = 0;
 
-// With the stream's device current.
+// The stream's device must be the current one.
 Library& library_of(StreamState& state) {
   const bool made = state.shared.contains(&kTag);
   Library& library = state.get<Library>(&kTag);

@@ -1,6 +1,6 @@
-// Convolution by cuDNN 9, NHWC activations and OHWI filters as they are. What is asked of it is what our kernels do:
-// sums in float, no TF32 in f32, deterministic algorithms only. f64 it does not offer in this layout. Workspaces: the
-// algorithm's own; backward weights in 16 bits: then dw in storage, which widen() brings to real.
+// Convolution by cuDNN 9, with NHWC activations and OHWI filters. As in our kernels, sums are in float, f32 does not
+// use TF32, and only deterministic algorithms are allowed. cuDNN has no f64 in this layout. The workspace is the
+// algorithm's; backward weights in 16 bits has dw in storage after it, which widen() converts to real.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ using runtime::on_device;
 using runtime::StreamState;
 using runtime::TrialMemory;
 
-constexpr size_t kMostWorkspace = size_t{1} << 30;  // an algorithm that wants more is not taken
+constexpr size_t kMostWorkspace = size_t{1} << 30;  // bytes; algorithms that need more are not used
 constexpr bool kHalf = sizeof(storage) == 2;
 constexpr cudnnDataType_t kType = std::is_same_v<storage, double>     ? CUDNN_DATA_DOUBLE
                                   : std::is_same_v<storage, float>    ? CUDNN_DATA_FLOAT
@@ -56,7 +56,7 @@ using FilterDescriptor = Owned<cudnnFilterDescriptor_t, cudnnCreateFilterDescrip
 using ConvolutionDescriptor =
     Owned<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
 
-// How cuDNN does one shape and pass.
+// Descriptors and algorithm of cuDNN for one shape and pass.
 struct Plan {
   TensorDescriptor x, y;
   FilterDescriptor w;
@@ -73,7 +73,7 @@ struct Library {
 
 constexpr char kTag = 0;
 
-// With the stream's device current.
+// The stream's device must be the current one.
 Library& library_of(StreamState& state) {
   const bool made = state.shared.contains(&kTag);
   Library& library = state.get<Library>(&kTag);
@@ -92,7 +92,7 @@ void describe(Plan& plan, const ConvShape& s) {
   CUDNN_CALL(cudnnSetConvolutionMathType(plan.convolution, kHalf ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH));
 }
 
-// The first algorithm of cuDNN's list, fastest first, that keeps our promises.
+// Takes the first allowed algorithm of cuDNN's list, which is sorted by speed.
 template <class Found, class WorkspaceQuery>
 void take_algorithm(Plan& plan, const Found* list, int count, const WorkspaceQuery& workspace_bytes) {
   for (int i = 0; i < count; i++) {
@@ -152,7 +152,7 @@ std::string in_words(const ConvShape& s, ConvPass pass) {
                      s.c, s.k, s.kh, s.kw, s.stride, s.pad);
 }
 
-// By cuDNN where plan.taken says so, else by our kernel.
+// Runs one convolution: by cuDNN if plan.taken, else by our kernel.
 void run_once(Stream stream, const ConvShape& s, ConvPass pass, const TrialMemory& x, const TrialMemory& w,
               const TrialMemory& y, const TrialMemory& prepared, const TrialMemory& workspace) {
   if (pass == ConvPass::Forward)
@@ -179,7 +179,7 @@ bool faster(Stream stream, const ConvShape& s, ConvPass pass, Plan& plan, const 
   });
 }
 
-// The plan where cuDNN does this shape and pass.
+// The plan if cuDNN computes this shape and pass, else null.
 Plan* taken_plan(StreamState& state, const ConvShape& s, ConvPass pass) {
   Library& library = library_of(state);
   const auto found = library.plans.find({s, pass});
@@ -201,8 +201,8 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass, si
   if (native_only(stream)) return native;
   return on_device(stream, [&](StreamState& state) {
     Library& library = library_of(state);
-    const auto [place, added] = library.plans.try_emplace({s, pass});
-    Plan& plan = place->second;
+    const auto [entry, added] = library.plans.try_emplace({s, pass});
+    Plan& plan = entry->second;
     const std::string words = in_words(s, pass);
     if (added) {
       describe(plan, s);
@@ -230,7 +230,8 @@ bool conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
     if (plan == nullptr) return false;
     ConvEpilogue rest = epilogue;
     const bool in_place = epilogue.residual == y;
-    if (in_place) {  // y holds the residual: cuDNN adds to it, unless a scale must come between
+    if (in_place) {  // y holds the residual, and cuDNN adds to it; impossible with a scale, which applies to the sum
+                     // only
       if (epilogue.scale != nullptr) return false;
       rest.residual = nullptr;
     }

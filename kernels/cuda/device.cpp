@@ -47,7 +47,7 @@ Stream create_stream(int index) {
 
 void destroy_stream(Stream stream) {
   const std::unique_ptr<StreamState> state(&state_of(stream));
-  // Whatever fails here failed before and was reported then.
+  // Errors here were reported by an earlier call.
   cudaSetDevice(state->device);
   cudaStreamSynchronize(state->copies.get());
   cudaStreamSynchronize(state->handle.get());
@@ -81,7 +81,7 @@ void* allocate_apart(Stream stream, size_t bytes) {
 }
 
 void release_apart(Stream stream, void* memory) {
-  // Called by destructors: a kernel's fault shows at the next call that may throw.
+  // Destructors call this, so it ignores errors: the next call that may throw reports them.
   StreamState& state = state_of(stream);
   cudaSetDevice(state.device);
   cudaStreamSynchronize(state.handle.get());

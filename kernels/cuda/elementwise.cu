@@ -1,16 +1,16 @@
 // Casts and fills (elementwise.cuh: one thread per pack).
 //   cast        real or float to storage;  set_value, accumulate: to = value, to (+)= from
-// Every kernel moves what it must, in whole sectors: inputs once, outputs once (Write::Add reads its output too).
+// Every kernel moves its inputs and outputs once, in whole sectors (Write::Add reads its output too).
 #include "kernels/cuda/elementwise.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
-// Packs between two types: their wider one fills 16 bytes.
+// Lanes of a pack for a conversion: the wider type fills 16 bytes.
 constexpr int kCastLanes = kFull<real>;
 constexpr int kImageLanes = kFull<storage> < kFull<float> ? kFull<storage> : kFull<float>;
 
-// From float, which real is not in f64, or from real: neither is `load`ed, both convert to real by themselves.
+// From is float or real; load_lanes() converts both to real (in f64 real is double).
 template <int kLanes, class From>
 __global__ void __launch_bounds__(kPackThreads) cast_kernel(const From* from, storage* to, int64_t count, bool packed) {
   each_pack<kLanes>(count, packed, [&]<int N>(int64_t i) {

@@ -1,5 +1,5 @@
-// Elementwise kernels: one thread per pack of elements (16 bytes of the wider side). The elements after the last whole
-// pack, or all of them where an address is odd, are done one by one by the threads that come next.
+// Elementwise kernels: one thread per pack of elements (16 bytes of the wider type). The following threads compute the
+// elements after the last whole pack one by one, or all elements if an address is not aligned.
 #pragma once
 #include "kernels/cuda/numeric.cuh"
 
@@ -7,7 +7,7 @@ namespace mpanet::PRECISION::KERNEL_NS {
 
 constexpr int kPackThreads = 256;
 
-// body.operator()<N>(i) handles elements i .. i + M - 1 with M = N, or M = 1.
+// Calls body<M>(i) for elements i .. i + M - 1, with M = N or M = 1.
 template <int N, class Body>
 __device__ void each_pack(int64_t count, bool packed, const Body& body) {
   const int64_t thread = int64_t{blockIdx.x} * kPackThreads + threadIdx.x, packs = packed ? count / N : 0;

@@ -1,11 +1,11 @@
 // Evaluation: distances of queries and gallery from their products, and each query's gallery in order.
-//   squared_norms       a block per row. Reads x once
-//   squared_distances   |q|^2 + |g|^2 - 2 q g over the products. Reads and writes them once; the norms come from L2
-//   rank                runs of 2048 gallery images are sorted in shared memory (bitonic, on distance and index
-//                       together, which makes it stable), then merged two by two: an element's place is its place in
-//                       its own run plus the number of elements before it in the other one, found by bisection. Only
-//                       indices move. A gallery of G images: G / 2048 runs a query side by side, log2(G / 2048) merges;
-//                       every merge reads and writes the order once and looks distances up in L2
+//   squared_norms       one block per row. Reads x once
+//   squared_distances   |q|^2 + |g|^2 - 2 q g, replaces the products. Reads and writes them once; norms come from L2
+//   rank                sorts runs of 2048 gallery images in shared memory (bitonic; the key is (distance, index), so
+//                       the sort is stable), then merges pairs of runs: an element's new index is its index in its own
+//                       run plus the number of elements before it in the other run, found by bisection. Only indices
+//                       move. A gallery of G images has G / 2048 runs per query, and log2(G / 2048) merges. Every merge
+//                       reads and writes the order once, and reads distances from L2
 #include <limits>
 
 #include "kernels/cuda/features.cuh"
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kThreads) norms_kernel(const real* x, int d, r
   if (threadIdx.x == 0) norms[blockIdx.x] = sum;
 }
 
-// Blocks of a query lie one after the other: blockIdx.x = query * blocks + block.
+// blockIdx.x = query * blocks + block.
 template <int N>
 __global__ void __launch_bounds__(kThreads) distances_kernel(const real* query_norms, const real* gallery_norms,
                                                              int64_t gallery, unsigned blocks, real* distance) {
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kThreads) distances_kernel(const real* query_n
   store_pack(distance + query * gallery + g, v);
 }
 
-// Whether gallery image a comes before b: the nearer one, of equal ones the first, a NaN after every number.
+// Whether gallery image a ranks before b: by distance, then by index. NaN ranks after every number.
 __device__ bool before(real distance_a, int a, real distance_b, int b) {
   if (distance_a < distance_b) return true;
   if (distance_b < distance_a) return false;
@@ -76,7 +76,7 @@ __device__ void sort_shared(SortShared& s, int size) {
   __syncthreads();
 }
 
-// Every run of a query's gallery in order. The gaps after a last short run are filled with what sorts last of all.
+// Sorts every run of a query's gallery. A short last run is filled up with elements that rank last.
 __global__ void __launch_bounds__(kRun / 2)
     sort_runs_kernel(const real* distance, int64_t gallery, unsigned runs, int size, int32_t* order) {
   SortShared& s = shared_memory<SortShared>();
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kRun / 2)
   for (int i = threadIdx.x; i < size && start + i < gallery; i += size / 2) order[row + start + i] = s.index[i];
 }
 
-// Runs of `width` become runs of twice that.
+// Merges pairs of runs of `width` elements.
 __global__ void __launch_bounds__(kThreads) merge_runs_kernel(const real* distance, int64_t gallery, unsigned blocks,
                                                               int64_t width, const int32_t* from, int32_t* to) {
   const int64_t row = blockIdx.x / blocks * gallery, at = int64_t{blockIdx.x % blocks} * kThreads + threadIdx.x;
@@ -150,7 +150,7 @@ void rank(Stream stream, const real* distance, int64_t queries, int64_t gallery,
   KERNEL_CHECK(gallery < std::numeric_limits<int32_t>::max(), "a gallery that 32 bits can count");
   int size = 2;
   while (size < kRun && size < gallery) size *= 2;
-  // Each merge goes from one of the two orders to the other; the last one ends in `order`.
+  // Merges alternate between two arrays, so that the last one writes `order`.
   int32_t* from = merges(gallery) % 2 == 0 ? order : static_cast<int32_t*>(workspace);
   int32_t* to = merges(gallery) % 2 == 0 ? static_cast<int32_t*>(workspace) : order;
   const int64_t runs = divide_up(gallery, kRun), blocks = divide_up(gallery, kThreads);

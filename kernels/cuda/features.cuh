@@ -1,17 +1,17 @@
-// What the kernels on feature matrices f (n, d) share: columns in packs of 16 bytes, lists of rows that a block picks
-// on the device, and the distances of all pairs of rows.
+// Common parts of the kernels on feature matrices f (n, d): columns in packs of 16 bytes, lists of rows that a block
+// chooses on the device, and the distances of all pairs of rows.
 #pragma once
 #include "kernels/cuda/reduce.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// Whether rows of `width` reals that begin at all of these addresses can be read in packs of kFull<real>.
+// Whether rows of `width` reals that begin at these addresses can be read in packs of kFull<real>.
 template <class... T>
 bool real_packs_fit(int64_t width, const T*... start) {
   return width % kFull<real> == 0 && ((reinterpret_cast<uintptr_t>(start) % 16 == 0) && ...);
 }
 
-// body(std::integral_constant<int, N>) with the number of lanes that a kernel on reals shall use.
+// Calls body(std::integral_constant<int, N>), with N lanes per pack of reals.
 template <class Body>
 void with_real_lanes(bool packed, const Body& body) {
   if (packed)
@@ -20,7 +20,7 @@ void with_real_lanes(bool packed, const Body& body) {
     body(std::integral_constant<int, 1>{});
 }
 
-// Rows that a block of T threads picked out of T candidates, ascending.
+// Rows that a block of T threads chose from T candidates, ascending.
 template <int T>
 struct RowList {
   int warp_count[T / kWarp];
@@ -28,8 +28,8 @@ struct RowList {
   real weight[T];
 };
 
-// Every thread brings a candidate with a weight; the wanted ones are put into the list in the order of the threads. All
-// threads of the block must call and get the length. Barriers before it writes and when the list is complete.
+// Every thread has one candidate row with a weight. Writes the wanted ones to the list, in thread order, and returns
+// their number. All threads of the block must call. Has barriers before the first write and after the last.
 template <int T>
 __device__ int collect_rows(bool wanted, int row, real weight, RowList<T>& list) {
   const unsigned votes = __ballot_sync(kAllLanes, wanted);
@@ -47,8 +47,9 @@ __device__ int collect_rows(bool wanted, int row, real weight, RowList<T>& list)
   return length;
 }
 
-// body(row, weight) in every thread, for the rows begin .. n - 1 that wanted(row, weight) chooses and weighs,
-// ascending. All threads must call. A row is looked at by one thread: divisions belong there.
+// Calls body(row, weight) in every thread for the rows of begin .. n - 1 for which wanted(row, weight) returns true and
+// sets the weight, ascending. All threads must call. Only one thread calls wanted() for a row, so divisions belong
+// there.
 template <int T, class Wanted, class Body>
 __device__ void each_weighted_row(int begin, int n, RowList<T>& list, const Wanted& wanted, const Body& body) {
   for (int tile = begin; tile < n; tile += T) {
@@ -67,14 +68,14 @@ __device__ void each_chosen_row(int begin, int n, RowList<T>& list, const Wanted
       begin, n, list, [&](int row, real&) { return wanted(row); }, [&](int row, real) { body(row); });
 }
 
-// ---- All pairs: |f_i - f_l|^2 as differences, never as a difference of squares. ------------------------------------
-// A block sums one tile of 64 x 64 pairs over 256 columns, 32 of them at a time in shared memory, 4 x 4 pairs a thread;
-// the sums of all column ranges are then added in their order. f leaves DRAM once: the n / 64 blocks that read a row's
-// columns find them in L2.
+// ---- All pairs: |f_i - f_l|^2 as sums of squared differences, because |a|^2 + |b|^2 - 2 a b cancels. ---------------
+// A block sums one tile of 64 x 64 pairs over 256 columns, 32 columns at a time in shared memory, 4 x 4 pairs per
+// thread. A second kernel adds the sums of all column ranges in order. f is read from DRAM once: n / 64 blocks read a
+// row's columns, and repeated reads hit L2.
 constexpr int kPairTile = 64, kPairSlab = 32, kPairColumns = 256, kPairThreads = 256;
 
 struct PairShared {
-  // One more than the tile: a warp stores 8 packs of 4 rows and reads 16 neighbours, both without a bank conflict.
+  // One more than the tile, so that a warp stores 8 packs of 4 rows and reads 16 neighbours without bank conflicts.
   real a[kPairSlab][kPairTile + 1], b[kPairSlab][kPairTile + 1];
   int rows_a[kPairTile], rows_b[kPairTile];
   RowList<kPairThreads> list;
@@ -83,8 +84,8 @@ struct PairShared {
 inline int pair_splits(int d) { return static_cast<int>(divide_up(d, kPairColumns)); }
 inline int64_t pair_partials(int n, int d) { return int64_t{pair_splits(d)} * n * n; }
 
-// The rows with these ranks among the leading rows (group null: all): rows_a of tile_a, rows_b of tile_b. Returns how
-// many there are in all.
+// Leading rows are those with group[row] == row (group null: all). Lists those with the ranks of tile_a in rows_a and
+// of tile_b in rows_b. Returns the number of all leading rows.
 __device__ inline int choose_pair_rows(const int32_t* group, int n, int tile_a, int tile_b, PairShared& s) {
   int chosen = 0;
   for (int tile = 0; tile < n; tile += kPairThreads) {
@@ -101,7 +102,7 @@ __device__ inline int choose_pair_rows(const int32_t* group, int n, int tile_a, 
   return chosen;
 }
 
-// to[k][i] = f[rows[i]][column + k], 0 beyond the rows and columns that there are.
+// to[k][i] = f[rows[i]][column + k]; 0 for i >= count and columns >= end.
 template <int N>
 __device__ inline void load_slab(const real* f, int d, const int* rows, int count, int column, int end,
                                  real (&to)[kPairSlab][kPairTile + 1]) {
@@ -114,10 +115,10 @@ __device__ inline void load_slab(const real* f, int d, const int* rows, int coun
   }
 }
 
-// Kernels of a header are local to each file that includes it.
+// Kernels in a header have internal linkage.
 namespace {
 
-// partial (splits, n, n), written where i <= l and both are chosen. Grid: pairs of tiles a <= b, splits.
+// Writes partial (splits, n, n) for leading rows i <= l. Grid: pairs of tiles a <= b, splits.
 template <int N>
 __global__ void __launch_bounds__(kPairThreads)
     pair_partials_kernel(const real* f, const int32_t* group, int n, int d, real* partial) {
@@ -154,8 +155,8 @@ __global__ void __launch_bounds__(kPairThreads)
     }
 }
 
-// distance (n, n) = finish(sum of the partials) for the chosen pairs, finish(0) for the others and, with a group, for
-// the diagonal.
+// distance (n, n) = finish(sum of the partials) for pairs of leading rows, and finish(0) for the others and, with
+// `group`, for the diagonal.
 template <class Finish>
 __global__ void pair_distances_kernel(const real* partial, const int32_t* group, int n, int splits, real* distance) {
   const int row = static_cast<int>(blockIdx.x);
@@ -171,7 +172,7 @@ __global__ void pair_distances_kernel(const real* partial, const int32_t* group,
 
 }  // namespace
 
-// distance (n, n) of all rows, or (group) of those with group[i] == i. partial: pair_partials() reals.
+// distance (n, n) of all rows, or with `group` of those with group[i] == i. partial: pair_partials(n, d) reals.
 template <class Finish>
 void pair_distances(Stream stream, const real* f, const int32_t* group, int n, int d, real* partial, real* distance) {
   const auto tiles = static_cast<unsigned>(divide_up(n, kPairTile)), splits = static_cast<unsigned>(pair_splits(d));

@@ -1,13 +1,14 @@
-// Loops over all elements of flat arrays of reals: in packs of 16 bytes, then one by one what is left.
+// Grid-stride loops over flat arrays of reals: packs of 16 bytes, then the remaining elements one by one.
 #pragma once
 #include "kernels/cuda/reduce.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// No more blocks than some GPUs full: what a block does before its loop is then done a few times per multiprocessor.
+// An upper bound on the number of blocks, so that the work before a block's loop runs only a few times per
+// multiprocessor.
 constexpr int kFlatThreads = 256, kFlatBlocks = 4096;
 
-// Whether all of these addresses are multiples of 16.
+// Whether these addresses are multiples of 16.
 template <class... T>
 bool flat_packs_fit(const T*... start) {
   return ((reinterpret_cast<uintptr_t>(start) % 16 == 0) && ...);
@@ -18,7 +19,7 @@ inline unsigned flat_blocks(int64_t count, bool packed, int limit = kFlatBlocks)
   return static_cast<unsigned>(blocks < limit ? blocks : limit);
 }
 
-// body<N>(i) for the elements i .. i + N - 1, over a grid of flat_blocks() times kFlatThreads.
+// Calls body<N>(i) for elements i .. i + N - 1, N = kFull<real> or 1, in a grid of flat_blocks() times kFlatThreads.
 template <class Body>
 __device__ void each_flat(int64_t count, bool packed, const Body& body) {
   constexpr int N = kFull<real>;

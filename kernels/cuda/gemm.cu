@@ -1,8 +1,8 @@
-// GEMM in real: c (m, n) = op(a) op(b) + bias, set or added, on the tiles of tile.cuh. A factor enters along the depth
-// or along its width, whichever way is contiguous, so that all four transpositions read whole sectors. Blocks: one per
-// tile and split of k; the classifier (128 x 395 from 14336) has 14 tiles of 64 x 64 and 32 splits. Bytes: a is read
-// once per 64 columns of c and b once per 128 rows, the repetitions from the L2 cache; c is written once, or its splits
-// go through the workspace.
+// GEMM in real: c (m, n) = op(a) op(b) + bias, set or added, on the tiles of tile.cuh. A factor is read along the depth
+// or along its width, in the direction that is contiguous, so that all four transpositions read whole sectors. Blocks:
+// one per tile and split of k; the classifier (128 x 395 from 14336) has 14 tiles of 64 x 64 and 32 splits. Bytes: a is
+// read once per 64 columns of c and b once per 128 rows, and repeated reads hit the L2 cache. c is written once, or its
+// splits are written to the workspace and added.
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/vendor_calls.h"
 

@@ -24,7 +24,7 @@ bool is_kernel_fault(cudaError_t error) {
 
 void check(cudaError_t error, const char* call) {
   if (error == cudaSuccess) return;
-  cudaGetLastError();  // the error is reported here; the next call shall not find it again
+  cudaGetLastError();  // clears the error, which is reported here
   const std::string text = fmt::format("{}: {} ({})", call, cudaGetErrorString(error), cudaGetErrorName(error));
   if (is_kernel_fault(error)) throw KernelFault(text);
   throw CheckError(text);

@@ -1,4 +1,4 @@
-// CUDA's objects, owned: each is destroyed with its handle, and every call is checked.
+// Owning handles of CUDA's objects, and checks of every call.
 #pragma once
 #include <cuda_runtime_api.h>
 
@@ -8,16 +8,16 @@
 
 namespace mpanet::cuda {
 
-// A kernel failed while it ran. CUDA tells the next call that looks, which may be far behind the kernel's launch.
+// A kernel failed while it ran. CUDA reports this in a later call, perhaps long after the kernel's launch.
 struct KernelFault : CheckError {
   using CheckError::CheckError;
 };
 bool is_kernel_fault(cudaError_t error);
 
-// Throws CheckError naming the call, KernelFault if a kernel before it is to blame, unless it succeeded.
+// Throws CheckError, which names the call, unless it succeeded; KernelFault if an earlier kernel failed.
 void check(cudaError_t error, const char* call);
 
-// Destructors cannot throw; what goes wrong there (a device that failed before) was reported where it happened.
+// Ignores errors, because destructors must not throw. Such an error (of a failed device) was reported by another call.
 template <auto destroy>
 struct Destroy {
   template <class T>
@@ -32,14 +32,14 @@ using RunnableGraph = std::unique_ptr<CUgraphExec_st, Destroy<cudaGraphExecDestr
 using DeviceBlock = std::unique_ptr<void, Destroy<cudaFree>>;
 using PinnedBlock = std::unique_ptr<void, Destroy<cudaFreeHost>>;
 
-// Whether a host thread that waits for the device sleeps. Where processors are few it must: while it spins, the threads
-// that load pictures lack one.
+// Whether a host thread that waits for the device sleeps. With few processors it must, because a spinning thread takes
+// a processor from the loader's threads.
 constexpr bool waits_asleep(unsigned processors) { return processors <= 8; }
-bool waits_asleep();  // with the processors that this process may use
+bool waits_asleep();  // for the number of processors that this process may use
 
-CudaStream make_stream();  // on the current device, not ordered with the default stream
-Event make_event(unsigned flags = cudaEventDisableTiming);  // for order only; with cudaEventDefault it has a time
-PinnedBlock make_pinned(size_t bytes);                      // host memory that the device reads and writes itself
+CudaStream make_stream();  // on the current device, not synchronised with the default stream
+Event make_event(unsigned flags = cudaEventDisableTiming);  // without a time; cudaEventDefault records one
+PinnedBlock make_pinned(size_t bytes);                      // pinned host memory, which the device can access
 
 }  // namespace mpanet::cuda
 

@@ -5,18 +5,18 @@
 //               dx = mask dy + (1 - mask) r (dy - sum_dy / hw - n sum_dyn / hw) + dpooled / hw
 //
 // Mapping: the tiles of channels.cuh. In the two reductions a block takes all pixels of an image and 128 to 256 bytes
-// of channels, so nothing is left to merge between blocks: 16 packs by 16 rows at a time, 8 by 32 where blocks are few
-// (layer4 in bf16, 128 images: 2048 blocks of 192 rows). The rest is elementwise, coefficients once per block.
+// of channels, so blocks need no merge: 16 packs by 16 rows at a time, or 8 by 32 if there would be few blocks (layer4
+// in bf16, 128 images: 2048 blocks of 192 rows). The rest is elementwise, with coefficients computed once per block.
 //
-// Bytes that must move per element (s of storage); besides, per image and channel, values of real (twice in f64);
-// counted in 32-byte sectors from the compiled code for 64 x 192 x 2048 in bf16 (50.3 MB), all of it distinct:
+// Bytes that must move per element (s: bytes of storage); bytes of real per image and channel (twice in f64); bytes in
+// 32-byte sectors, counted from the compiled code for 64 x 192 x 2048 in bf16 (50.3 MB), each sector once:
 //   statistics        s      8 written                                            51.4 MB
 //   blend             2 s    12 read                                              102.2 MB
 //   backward reduce   2 s    8 read, 8 written                                    102.8 MB
 //   backward apply    3 s    24 read (+ s with Write::Add)                        154.1 MB
 //   backward mask            16 read, 4 written                                   2.6 MB
-// Blocks of the elementwise passes that share an image load its coefficients again from the second-level cache: 3 % on
-// top of the bytes. All sectors are whole, shared memory has no bank conflicts.
+// All blocks of an image in the elementwise passes load its coefficients, repeatedly from the L2 cache, which adds 3 %
+// to the bytes. All sectors are whole, and shared memory has no bank conflicts.
 #include "kernels/cuda/channel_sums.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   if (own.inside) {
     real pivot[N];
     load_lanes(top + own.channel, pivot);
-    moments = walk_moments(t, own, x, pivot);
+    moments = thread_moments(t, own, x, pivot);
   }
   merge_moments(shared, t, own, moments, [&](int channel, real center, real m2) {
     const int64_t at = own.image * t.c + channel;
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   auto& shared = shared_memory<Coefficients<3, N>>();
   const TileThread<N> own(t);
   real k[3][N];
-  share_coefficients(
+  stage_coefficients(
       shared, own, t,
       [&](int channel, real(&values)[3]) {
         const int64_t at = own.image * t.c + channel;
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
       },
       k);
   if (!own.inside) return;
-  walk_rows<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
+  each_tile_row<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> xs[kRows];
     for (int i = 0; i < kRows; i++) xs[i] = load_pack<N>(x + at + i * stride);
     for (int i = 0; i < kRows; i++) {
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                    real* sum_dy, real* sum_dyn) {
   auto& shared = shared_memory<GradientMemory<N>>();
   const TileThread<N> own(t);
-  const GradientSums<N> sums = walk_gradients<false>(shared.centers, t, own, dy, x, nullptr, mean + own.image * t.c);
+  const GradientSums<N> sums = thread_gradients<false>(shared.centers, t, own, dy, x, nullptr, mean + own.image * t.c);
   merge_gradients(shared.sums, t, own, sums, [&](int channel, real g, real gd) {
     const int64_t at = own.image * t.c + channel;
     sum_dy[at] = g;
@@ -110,21 +110,21 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                         const real* dpooled, storage* dx, Write write) {
   auto& shared = shared_memory<Coefficients<4, N>>();
   const TileThread<N> own(t);
-  const real share = real{1} / static_cast<real>(t.rows);
+  const real inverse_hw = real{1} / static_cast<real>(t.rows);
   real k[4][N];
-  share_coefficients(
+  stage_coefficients(
       shared, own, t,
       [&](int channel, real(&values)[4]) {
         const int64_t at = own.image * t.c + channel;
         const real m = mask != nullptr ? mask[at] : real{0}, scale = (1 - m) * rstd[at];
         values[0] = mean[at];
         values[1] = m + scale;
-        values[2] = share * ((dpooled != nullptr ? dpooled[at] : real{0}) - scale * sum_dy[at]);
-        values[3] = scale * rstd[at] * share * sum_dyn[at];
+        values[2] = inverse_hw * ((dpooled != nullptr ? dpooled[at] : real{0}) - scale * sum_dy[at]);
+        values[3] = scale * rstd[at] * inverse_hw * sum_dyn[at];
       },
       k);
   if (!own.inside) return;
-  walk_rows<2>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
+  each_tile_row<2>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> dys[kRows], xs[kRows];
     for (int i = 0; i < kRows; i++) {
       dys[i] = load_pack<N>(dy + at + i * stride);

@@ -1,5 +1,5 @@
-# Finds nvcc, decides which architectures the kernels are compiled for, enables the language. Included by the top-level
-# CMakeLists.txt, since all of this must come before enable_language(CUDA).
+# Finds nvcc, chooses the architectures and enables the language. The top-level CMakeLists.txt includes this file,
+# because the architectures must be set before enable_language(CUDA).
 include(${CMAKE_CURRENT_LIST_DIR}/architectures.cmake)
 
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
@@ -13,7 +13,7 @@ if(MPANET_CCACHE)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${MPANET_CCACHE})
 endif()
 
-# What the user gives wins: -DCMAKE_CUDA_ARCHITECTURES=90-real for one card alone, native for the cards found here.
+# The user may set -DCMAKE_CUDA_ARCHITECTURES: 90-real for one kind of card, native for the cards of this machine.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
   set(nvcc ${CMAKE_CUDA_COMPILER})
   if(NOT nvcc)
@@ -31,12 +31,12 @@ enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
-if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know that nvcc has it
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know nvcc's option
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
 endif()
 string(REPLACE "-DNDEBUG" "" CMAKE_CUDA_FLAGS_RELEASE "${CMAKE_CUDA_FLAGS_RELEASE}")
 string(REPLACE "-DNDEBUG" "" CMAKE_CUDA_FLAGS_RELWITHDEBINFO "${CMAKE_CUDA_FLAGS_RELWITHDEBINFO}")
-string(APPEND CMAKE_CUDA_FLAGS " -lineinfo")  # changes no code: profilers and checkers name lines
+string(APPEND CMAKE_CUDA_FLAGS " -lineinfo")  # source lines for profilers and checkers; changes no code
 if(MPANET_PLAIN_PTX)
   string(APPEND CMAKE_CUDA_FLAGS " --no-compress")
 else()

@@ -8,7 +8,7 @@
 namespace mpanet::cuda {
 namespace {
 
-// CUDA_LAUNCH_BLOCKING=1: every launch waits for its kernel, so a fault is that kernel's.
+// With CUDA_LAUNCH_BLOCKING=1 every launch waits for its kernel, so an error is of the kernel launched last.
 bool launches_wait() {
   const char* value = std::getenv("CUDA_LAUNCH_BLOCKING");
   return value != nullptr && std::string(value) != "0";

@@ -1,5 +1,4 @@
-// The CUDA side of simt.h: launching with every error checked and named. Included by .cu files under nvcc, and by
-// launch.cpp.
+// The part of simt.h for nvcc: launches with error checks. Included by .cu files under nvcc, and by launch.cpp.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -12,16 +11,16 @@
 
 namespace mpanet::cuda {
 
-// Makes the stream's device the current one; remembers the kernel's name for faults that show later.
+// Makes the stream's device the current one, and stores the kernel's name for errors that are reported later.
 cudaStream_t about_to_launch(Stream stream, const char* kernel);
 
-// Throws what went wrong with a launch, naming kernel, launch shape and the sizes among its arguments.
+// Throws CheckError about a failed launch, with the kernel, the launch shape and the sizes among its arguments.
 [[noreturn]] void launch_failed(cudaError_t error, Stream stream, const char* kernel, dim3 grid, dim3 block,
                                 size_t shared_bytes, const std::string& sizes);
 
 #if defined(__CUDACC__)
 
-// All of a block's dynamic shared memory.
+// A block's dynamic shared memory.
 template <class T>
 __device__ T& shared_memory() {
   extern __shared__ __align__(128) unsigned char dynamic_shared_bytes[];

@@ -1,10 +1,10 @@
 // Mutual mean learning on logits (n, k): 1/n sum_i sum_k p_ik (log p_ik - log q_ik), p from the live classifier of row
 // i's modality, q from the other modality's teacher;
-//   dlogit_p = p (log p - log q - KL_i) / n, nothing through q, 0 in the live classifier of the other modality
-// A block per row, three times over p's and q's logits: maxima, sums, divergence; after the first time from L1. One
-// block adds the rows' divergences in a fixed order. kept (n, 3): log-sum-exp of p's logits, of q's, KL_i.
-// Bytes: forward reads two of the four logits matrices once from DRAM. Backward reads two and writes both gradients
-// (the zeros only when setting).
+//   dlogit_p = p (log p - log q - KL_i) / n, no gradient through q, 0 in the live classifier of the other modality
+// One block per row reads p's and q's logits three times (maxima, sums, divergence); the second and third read hit L1.
+// One block adds the rows' divergences in a fixed order. kept (n, 3): log-sum-exp of p's logits, of q's, KL_i.
+// Bytes: forward reads, per row, two of the four logits matrices once from DRAM. Backward reads two and writes both
+// gradients (zeros only with Write::Set).
 #include "kernels/cuda/softmax.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {

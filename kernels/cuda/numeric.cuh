@@ -1,4 +1,4 @@
-// Between storage and real in device code, what Write means, and the one vector type.
+// Conversion between storage and real in device code, put(), which implements Write, and the vector type Pack.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -8,8 +8,8 @@
 
 #include "kernels/cuda/simt.h"
 
-// Before a loop, for nvcc; the host compiler decides for itself. UNROLL: a few steps known at compile time, written
-// out. ONE_BY_ONE: any number of steps, where several at once spill on some architectures.
+// Pragmas before a loop, for nvcc only. UNROLL: unrolls a loop whose few steps are known at compile time. ONE_BY_ONE:
+// prevents unrolling of a loop that would spill registers on some architectures.
 #if defined(__CUDACC__)
 #  define UNROLL _Pragma("unroll")
 #  define ONE_BY_ONE _Pragma("unroll 1")
@@ -60,10 +60,10 @@ __device__ inline void put(T& to, real value, Write write) {
   to = store<T>(write == Write::Add ? static_cast<real>(load(to)) + value : value);
 }
 
-// ReLU; a NaN stays one.
+// ReLU; NaN for NaN.
 __device__ inline real rectify(real value) { return value < 0 ? real{0} : value; }
 
-// By value: std::min would take the address of a named constant, which device code has not.
+// By value: std::min takes references, and device code has no address of a constexpr variable.
 template <class T>
 constexpr __host__ __device__ T min(T a, T b) {
   return b < a ? b : a;
@@ -75,8 +75,8 @@ constexpr __host__ __device__ T max(T a, T b) {
 
 constexpr __host__ __device__ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// N elements that are loaded and stored at once, by one instruction for each 16 bytes. kFull lanes fill 16 bytes; N = 1
-// is the way for odd widths. Kernels take N as a template parameter, launchers choose with packs_fit().
+// N elements that are loaded and stored together, with one instruction per 16 bytes. kFull lanes are 16 bytes; N = 1 is
+// for widths and addresses that packs do not fit. Kernels have a template parameter N; launchers use packs_fit().
 template <class T>
 constexpr int kFull = 16 / static_cast<int>(sizeof(T));
 
@@ -85,7 +85,7 @@ struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack {
   T lane[N];
 };
 
-// A device faults on a pack that is not aligned; so does the emulation.
+// A pack that is not aligned is a fault on a device and under the emulation.
 template <class Pack>
 __device__ inline void check_pack([[maybe_unused]] const void* address) {
 #if !defined(__CUDACC__)
@@ -103,7 +103,7 @@ __device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
-// A pack's values in real. Two bfloat16 make a word: one is its upper half as it is, the other is one shift away.
+// Converts a pack to real. Two bfloat16 are one word: one mask converts the upper one, one shift the lower one.
 template <int N, class T>
 __device__ inline void unpack(const Pack<T, N>& pack, real (&to)[N]) {
   if constexpr (std::is_same_v<T, bfloat16> && N % 2 == 0) {
@@ -120,7 +120,7 @@ __device__ inline void unpack(const Pack<T, N>& pack, real (&to)[N]) {
   }
 }
 
-// The same from and to memory.
+// Load N elements as real; store N values as T.
 template <int N, class T>
 __device__ inline void load_lanes(const T* from, real (&to)[N]) {
   unpack(load_pack<N>(from), to);
@@ -134,7 +134,7 @@ __device__ inline void put_lanes(T* to, const real (&values)[N], Write write) {
   store_pack(to, pack);
 }
 
-// Whether rows of `width` elements that begin at all of these addresses can be read in packs of kFull<storage>.
+// Whether rows of `width` elements that begin at these addresses can be read in packs of kFull<storage>.
 template <class... T>
 bool packs_fit(int64_t width, const T*... start) {
   return width % kFull<storage> == 0 && ((reinterpret_cast<uintptr_t>(start) % 16 == 0) && ...);

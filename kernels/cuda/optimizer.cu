@@ -1,11 +1,11 @@
-// Parameter updates as PyTorch 2 makes them, weight decay added to the gradient, all parameters in one launch:
+// Parameter updates like PyTorch 2's, with weight decay added to the gradient, all parameters in one launch:
 //   Adam      m += (1 - b1) (g - m),  v = b2 v + (1 - b2) g^2,
 //             value -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 //   SGD       u = g on the first step, then momentum u + g;  value -= lr u
 //   teacher   teacher = (1 - r) teacher + r live
-// What changes from step to step is read from device memory. A block's first thread works the scalars out in double,
-// whatever real is; the threads then go over the arrays in packs of 16 bytes.
-// Bytes per parameter, in reals: Adam reads 4 and writes 3, SGD 3 and 2, teacher 2 and 1. All of them must move.
+// Values that change from step to step are read from device memory. A block's first thread computes the scalars, in
+// double in every precision; then all threads loop over the arrays in packs of 16 bytes.
+// Reals per parameter, which is the minimum: Adam reads 4 and writes 3, SGD 3 and 2, teacher 2 and 1.
 #include "kernels/cuda/flat.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {

@@ -1,8 +1,8 @@
-// What the kernels of the pattern maps and of pattern pooling share: how rows of c channels are cut, tables of the
-// maps' values in shared memory, and the sums over a row's channels.
+// Common parts of the kernels of pattern maps and pattern pooling: strips of a row's channels, tables of the maps'
+// values in shared memory, and the sums over a row's channels.
 //
-// A block has 256 threads. 2^shift of them stand side by side over a strip of packs of N channels, the others take
-// further rows. Kernels are compiled for P = 4, 6 and 8 maps; p in between is done with zeros for the missing maps.
+// A block has 256 threads. 2^shift adjacent threads take a strip of packs of N channels in one row; the other threads
+// take other rows. Kernels are compiled for P = 4, 6 and 8 maps; for other p the missing maps are zero.
 #pragma once
 #include "kernels/cuda/numeric.cuh"
 
@@ -10,13 +10,13 @@ namespace mpanet::PRECISION::KERNEL_NS {
 
 constexpr int kPatternThreads = 256;
 constexpr int kMaxParts = 8;
-// Blocks per multiprocessor that the registers have to do for.
+// Resident blocks per multiprocessor, for __launch_bounds__.
 template <int P>
 constexpr int kResident = sizeof(real) == 8 || P == kMaxParts ? 1 : 2;
-// A launcher takes fewer rows per block while there are fewer blocks than this, the multiprocessors of a large GPU.
+// The multiprocessors of a large GPU. With fewer blocks a launcher takes fewer rows per block.
 constexpr int64_t kMultiprocessors = 132;
 
-// Strips of 2^shift packs, `count` of them in a row.
+// `count` strips of 2^shift packs per row.
 struct Strips {
   int shift, count;
   Strips(int c, int lanes, int narrowest, int widest) : shift(narrowest), count(0) {
@@ -30,13 +30,13 @@ inline unsigned checked_grid(int64_t blocks) {
   return static_cast<unsigned>(blocks);
 }
 
-// `span` rows or fewer per block, so that `images` times `rows` make enough blocks.
+// Rows per block: `span`, halved until there are enough blocks for `images` times `rows`.
 inline int shorter_span(int64_t images, int64_t rows, int span) {
   while (span > 16 && images * divide_up(rows, span) < kMultiprocessors) span /= 2;
   return span;
 }
 
-// body<M>(row) handles the rows row, row + step, ..: M of them, kAtOnce or one.
+// Calls body<M>(row) for M rows row, row + step, ...: M = kAtOnce, then M = 1 for the remaining rows.
 template <int kAtOnce, class Body>
 __device__ void each_strided_row(int row, int step, int end, const Body& body) {
   for (; row + (kAtOnce - 1) * step < end; row += kAtOnce * step) body.template operator()<kAtOnce>(row);
@@ -46,7 +46,7 @@ __device__ void each_strided_row(int row, int step, int end, const Body& body) {
 // One value per map for each of a block's rows.
 using MapRow = real[kMaxParts];
 
-// table[row][j] = value(row, j) for j < p, else 0. All threads of the block; the caller has the barriers.
+// table[row][j] = value(row, j) for j < p, else 0. All threads of the block must call. The caller has the barriers.
 template <class Value>
 __device__ void stage_rows(MapRow* table, int rows, int p, const Value& value) {
   for (int i = static_cast<int>(threadIdx.x); i < rows * kMaxParts; i += kPatternThreads) {
@@ -77,9 +77,8 @@ __device__ inline void read_coefficients(const real* from, int c, int p, bool in
   }
 }
 
-// Each thread has a pack of channels' sums; the sums of the block's rows are their totals over the threads that stand
-// at the same place of the strip, added in order. finish(i, total) gets channel i of the strip, one thread each.
-// Has two barriers: all threads of the block must call.
+// Each thread has sums for one pack of channels. Adds those of all threads of a pack in order, and calls finish(i,
+// total) in one thread for channel i of the strip. Has two barriers: all threads of the block must call.
 template <int N, class Finish>
 __device__ void total_rows(real (&table)[kPatternThreads * N], const real (&sum)[N], int shift, const Finish& finish) {
   __syncthreads();
@@ -94,19 +93,19 @@ __device__ void total_rows(real (&table)[kPatternThreads * N], const real (&sum)
   }
 }
 
-// ---- Sums over a row's channels. Warps stand side by side over a row (shift 5 to 8), and take a few rows at a time.
+// ---- Sums over a row's channels. Adjacent warps take adjacent strips of a row (shift 5 to 8), a few rows at a time.
 // --
 
-// Rows of a block at most: the tables take 24 KB in every precision.
+// Maximum number of rows of a block, so that the tables have 24 KB in every precision.
 constexpr int kSpan = 384 / static_cast<int>(sizeof(real));
 
 struct DotTable {
-  MapRow sum[kPatternThreads / kWarp][kSpan];  // by the warp's place in the row
+  MapRow sum[kPatternThreads / kWarp][kSpan];  // first index: the warp's index in its row
 };
 
-// Every lane has COUNT values (a power of two, at most 32); lane i gets the sum of all lanes' value i * COUNT / 32. Of
-// two lanes that differ in one bit, each hands over the half of its values that the other will need, so that 31
-// shuffles do for 32 sums, 16 for 16.
+// Every lane has COUNT values (a power of two, at most 32). Lane i gets the sum of all lanes' value i * COUNT / 32. In
+// each step two lanes whose numbers differ in one bit exchange half of their values, so 32 sums take 31 shuffles, and
+// 16 take 16.
 template <int COUNT, int OFFSET = kWarp / 2>
 __device__ inline real sum_and_scatter(real* value, int lane) {
   constexpr int kHalf = COUNT / 2;
@@ -121,19 +120,19 @@ __device__ inline real sum_and_scatter(real* value, int lane) {
   return value[0];
 }
 
-// Adds up the warp's part of ROWS rows: dot[i][j] of all its lanes goes to table.sum[place][row + i][j], at the first
-// strip instead of what is there, later on top of it.
+// Sums dot[i][j] of all lanes for ROWS rows. For the first strip sets table.sum[warp][row + i][j] to it, else adds it.
+// `warp`: the warp's index in its row.
 template <int ROWS>
-__device__ inline void keep_dots(DotTable& table, real (&dot)[ROWS * kMaxParts], int place, int row, bool first_strip) {
+__device__ inline void keep_dots(DotTable& table, real (&dot)[ROWS * kMaxParts], int warp, int row, bool first_strip) {
   constexpr int kCopies = kWarp / (ROWS * kMaxParts);
   const int lane = static_cast<int>(threadIdx.x) % kWarp, mine = lane / kCopies;
   const real sum = sum_and_scatter<ROWS * kMaxParts>(dot, lane);
   if (lane % kCopies != 0) return;
-  real& to = table.sum[place][row + mine / kMaxParts][mine % kMaxParts];
+  real& to = table.sum[warp][row + mine / kMaxParts][mine % kMaxParts];
   to = first_strip ? sum : to + sum;
 }
 
-// finish(row, j, total) for the block's rows and maps, one thread each. Has a barrier.
+// Calls finish(row, j, total) for the block's rows and maps, in one thread each. Has a barrier.
 template <class Finish>
 __device__ void finish_dots(const DotTable& table, int shift, int rows, int p, const Finish& finish) {
   __syncthreads();
@@ -141,7 +140,7 @@ __device__ void finish_dots(const DotTable& table, int shift, int rows, int p, c
     const int row = i / kMaxParts, j = i % kMaxParts;
     if (j >= p) continue;
     real total = 0;
-    for (int place = 0; place << 5 < 1 << shift; place++) total += table.sum[place][row][j];
+    for (int warp = 0; warp << 5 < 1 << shift; warp++) total += table.sum[warp][row][j];
     finish(row, j, total);
   }
 }

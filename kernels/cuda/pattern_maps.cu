@@ -2,16 +2,17 @@
 //   forward   masks_j = sigmoid(s_j), s_j = sum over channels of x w_j, + b_j
 //   backward  ds_j = dmasks_j masks_j (1 - masks_j);  dx = sum over j of ds_j w_j
 //             dw_j = sum over rows of ds_j x;  db_j = sum over rows of ds_j
-// Forward: a block takes 96 rows. A thread keeps p x N weights in registers and reads its pack of every row; each warp
-// adds up its part of a few rows' p sums at once, and the block's warps meet in shared memory (pattern.cuh).
-// Backward: a block takes 256 rows and a strip of up to 512 channels, a thread four of them. It keeps its weights and
-// its sums for dw in registers, so x is read once for dx and dw. The block's sums go to the workspace (chunks, p, c)
-// and (chunks, p), and a second kernel adds up the chunks in order.
+// Forward: a block takes 96 rows. A thread holds p x N weights in registers and reads its pack of every row. Each warp
+// sums its channels of a few rows at once, and the sums of the block's warps are added in shared memory (pattern.cuh).
+// Backward: a block takes 256 rows and a strip of up to 512 channels, a thread four channels. It holds its weights and
+// its sums for dw in registers, so x is read once for dx and dw. The block's sums are written to the workspace (chunks,
+// p, c) and (chunks, p), and a second kernel adds the chunks in order.
 // Layer4, 128 x 24 x 8 x 2048 with p = 6: x in bf16 is 100.7 MB (f32: 201.3), the maps 0.6 MB.
-//   forward   must move x + masks + w: 101.3 MB, and moves that from and to memory, in whole sectors; the blocks read
-//             w again, 12.6 MB in all, from L2
-//   backward  must move x, dx, masks, dmasks, w, dw: 202.6 MB; moves 212.0 MB: the workspace is written and read (4.7
-//             MB each). Besides, from L2: masks and dmasks by each strip, w by each chunk, 8.3 MB.
+//   forward   must move x + masks + w: 101.3 MB, and moves that from and to memory, in whole sectors. All blocks read
+//             w from L2, 12.6 MB in all
+//   backward  must move x, dx, masks, dmasks, w, dw: 202.6 MB; moves 212.0 MB, because the workspace is written and
+//   read
+//             (4.7 MB each). Each strip reads masks and dmasks from L2, and each chunk reads w, 8.3 MB in all.
 #include "kernels/cuda/pattern.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -19,7 +20,7 @@ namespace {
 
 constexpr int kThreads = kPatternThreads;
 constexpr int kChunk = 256;                                              // rows of a block, backward
-constexpr int kBackwardLanes = kFull<storage> < 4 ? kFull<storage> : 4;  // weights and sums have to fit in registers
+constexpr int kBackwardLanes = kFull<storage> < 4 ? kFull<storage> : 4;  // weights and sums must fit in registers
 
 __device__ inline real sigmoid(real s) { return 1 / (1 + exp(-s)); }
 
@@ -81,7 +82,7 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
   const int strip = static_cast<int>(blockIdx.x % strips.count);
   const int64_t chunk = blockIdx.x / strips.count, begin = chunk * kChunk;
   const int count = static_cast<int>(min(rows - begin, int64_t{kChunk}));
-  real bias = 0;  // a thread meets one map only
+  real bias = 0;  // a thread stages values of one map only
   stage_rows(memory.ds, count, p, [&](int row, int j) {
     const int64_t at = (begin + row) * p + j;
     const real m = masks[at], ds = dmasks[at] * m * (1 - m);
@@ -140,7 +141,7 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
   }
 }
 
-// to (columns) = sum over chunks of partial (chunks, columns). A block takes 32 columns; its warps share the chunks.
+// to (columns) = sum over chunks of partial (chunks, columns). A block takes 32 columns; each warp takes some chunks.
 constexpr int kWarps = kThreads / kWarp;
 
 struct ChunkMemory {

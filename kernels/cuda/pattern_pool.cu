@@ -1,16 +1,16 @@
 // Pattern pooling: p means weighted by the maps and the plain mean, of each image and channel.
 //   forward   f_j = mean over hw of masks_j x,  j < p;  f_p = mean over hw of x
 //   backward  dx = (sum over j of masks_j df_j + df_p) / hw;  dmasks_j = (sum over channels of df_j x) / hw
-// p = 0 is the global mean: its backward needs no x.
-// Forward: a block takes an image and a strip of up to 32 packs of channels; its threads share the pixels and keep
-// p + 1 sums per channel in registers, so x is read once for all of them; they are added up in shared memory.
-// Backward: a block takes 96 pixels of an image. A thread keeps df of its pack of channels in registers, reads its pack
-// of every pixel, writes dx, and its warp adds up a few pixels' p sums at once (pattern.cuh).
+// p = 0 is the global mean, whose backward does not read x.
+// Forward: a block takes an image and a strip of up to 32 packs of channels. Each thread takes some pixels and holds
+// p + 1 sums per channel in registers, so x is read once for all sums. The threads' sums are added in shared memory.
+// Backward: a block takes 96 pixels of an image. A thread holds df of its pack of channels in registers, reads its pack
+// of every pixel and writes dx; each warp sums p values of a few pixels at once (pattern.cuh).
 // Layer4, 128 x 24 x 8 x 2048 with p = 6: x in bf16 is 100.7 MB (f32: 201.3), f 7.3 MB, the maps 0.6 MB.
-//   forward   must move x + masks + f: 108.6 MB, and moves that from and to memory, in whole sectors; the strips read
-//             the maps again, 4.1 MB in all, from L2
-//   backward  must move x + dx + df + masks + dmasks: 209.8 MB, and moves that; the second block of an image reads df
-//             again, 7.3 MB in all, from L2
+//   forward   must move x + masks + f: 108.6 MB, and moves that from and to memory, in whole sectors. The strips read
+//             the maps from L2, 4.1 MB in all
+//   backward  must move x + dx + df + masks + dmasks: 209.8 MB, and moves that. The second block of an image reads df
+//             from L2, 7.3 MB in all
 #include "kernels/cuda/pattern.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -25,11 +25,11 @@ struct ForwardMemory {
   real table[kThreads * N];
 };
 
-// P = 0: the mean alone
+// P = 0: only the mean of x.
 template <int P, int N>
 __global__ void __launch_bounds__(kThreads, kResident<P>)
-    pattern_pool_forward_kernel(const storage* x, const real* masks, int hw, int c, int p, Strips strips, real share,
-                                real* f) {
+    pattern_pool_forward_kernel(const storage* x, const real* masks, int hw, int c, int p, Strips strips,
+                                real inverse_hw, real* f) {
   ForwardMemory<N>& memory = shared_memory<ForwardMemory<N>>();
   const int thread = static_cast<int>(threadIdx.x), shift = strips.shift, step = kThreads >> shift;
   const int first = static_cast<int>(blockIdx.x % strips.count) << shift;  // the strip's first pack
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
     real* to = f + (image * (p + 1) + (j < P ? j : p)) * c;
     total_rows(memory.table, sum[j], shift, [&](int i, real total) {
       const int at = first * N + i;
-      if (at < c) to[at] = total * share;
+      if (at < c) to[at] = total * inverse_hw;
     });
   }
 }
@@ -83,16 +83,16 @@ struct BackwardMemory {
 template <int P, int N>
 __global__ void __launch_bounds__(kThreads, kResident<P>)
     pattern_pool_backward_kernel(const real* df, const storage* x, const real* masks, int hw, int c, int p,
-                                 Strips strips, int span, int spans, real share, storage* dx, Write dx_write,
+                                 Strips strips, int span, int spans, real inverse_hw, storage* dx, Write dx_write,
                                  real* dmasks, Write dmasks_write) {
-  constexpr int ROWS = N > 4 ? 2 : 4;  // as many as fit in registers beside df
+  constexpr int ROWS = N > 4 ? 2 : 4;  // as many as fit in the registers that df leaves
   BackwardMemory& memory = shared_memory<BackwardMemory>();
   const int thread = static_cast<int>(threadIdx.x), column = thread & ((1 << strips.shift) - 1);
   const int group = thread >> strips.shift, groups = kThreads >> strips.shift;
   const int64_t image = blockIdx.x / spans;
   const int start = static_cast<int>(blockIdx.x % spans) * span, count = min(hw - start, span);
   const int64_t begin = image * hw + start;  // the block's first pixel
-  stage_rows(memory.mask, count, p, [&](int row, int j) { return masks[(begin + row) * p + j] * share; });
+  stage_rows(memory.mask, count, p, [&](int row, int j) { return masks[(begin + row) * p + j] * inverse_hw; });
   __syncthreads();
   for (int strip = 0; strip < strips.count; strip++) {
     const int channel = ((strip << strips.shift) + column) * N;
@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
     read_coefficients(from, c, p, inside, g);
     if (inside) load_lanes(from + int64_t{p} * c, mean);
     UNROLL
-    for (int v = 0; v < N; v++) mean[v] *= share;
+    for (int v = 0; v < N; v++) mean[v] *= inverse_hw;
     for (int row = group * ROWS; row < count; row += groups * ROWS) {
       const int64_t at = (begin + row) * c + channel;
       Pack<storage, N> pack[ROWS] = {}, old[ROWS] = {};
@@ -134,15 +134,16 @@ __global__ void __launch_bounds__(kThreads, kResident<P>)
       keep_dots<ROWS>(memory.dots, dot, column / kWarp, row, strip == 0);
     }
   }
-  finish_dots(memory.dots, strips.shift, count, p,
-              [&](int row, int j, real total) { put(dmasks[(begin + row) * p + j], total * share, dmasks_write); });
+  finish_dots(memory.dots, strips.shift, count, p, [&](int row, int j, real total) {
+    put(dmasks[(begin + row) * p + j], total * inverse_hw, dmasks_write);
+  });
 }
 
-// dx = df / hw: a block takes `height` pixels of an image and a strip.
+// dx = df / hw. A block takes `height` pixels of an image and a strip.
 template <int N>
 __global__ void __launch_bounds__(kThreads)
-    mean_backward_kernel(const real* df, int hw, int c, Strips strips, int height, int parts, real share, storage* dx,
-                         Write write) {
+    mean_backward_kernel(const real* df, int hw, int c, Strips strips, int height, int parts, real inverse_hw,
+                         storage* dx, Write write) {
   const int thread = static_cast<int>(threadIdx.x), shift = strips.shift, step = kThreads >> shift;
   const unsigned stack = blockIdx.x / strips.count;
   const int channel = ((static_cast<int>(blockIdx.x % strips.count) << shift) + (thread & ((1 << shift) - 1))) * N;
@@ -152,7 +153,7 @@ __global__ void __launch_bounds__(kThreads)
   real g[N];
   load_lanes(df + image * c + channel, g);
   UNROLL
-  for (int v = 0; v < N; v++) g[v] *= share;
+  for (int v = 0; v < N; v++) g[v] *= inverse_hw;
   for (int row = start + (thread >> shift); row < end; row += step)
     put_lanes(dx + (image * hw + row) * c + channel, g, write);
 }

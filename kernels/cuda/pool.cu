@@ -1,13 +1,13 @@
 // Max pooling and the global mean.
-//   forward   y = maximum of its size x size window; the first in row order wins, a NaN wins over all before it
+//   forward   y = maximum of its size x size window; of equal values the first in row order, and NaN is a maximum
 //             winner = the position of the maximum in the window, row * size + column
-//   backward  dx = sum of dy over the windows that cover the pixel and that it won, in output order: no atomics
-// A thread takes a pack of channels (16 bytes), its neighbours the next packs, then the next columns. Forward: one
-// output column, four rows down, so that rows which two windows share are still in L1. Backward: one input pixel; for
-// the network's 3 x 3 window with stride 2 a square of 2 x 2, which needs four windows.
-// The first max pool, 192 x 64 x 64 channels in bf16, per image: the forward reads x (1,573 KB) and writes y (393 KB)
-// and the winners (197 KB), the backward reads these two and writes dx: 2,163 KB each, once, in whole sectors. Windows
-// overlap: of x 1.7 times as many bytes are asked for, of dy and winners 4 times, the repetitions from L1 and L2.
+//   backward  dx = sum of dy over the windows whose maximum is at the pixel, in output order, without atomics
+// A thread takes a pack of channels (16 bytes); adjacent threads take the next packs, then the next columns. Forward:
+// four rows of one output column, so that rows of two overlapping windows hit L1. Backward: one input pixel; for the
+// network's 3 x 3 window with stride 2, a square of 2 x 2 pixels, which needs four windows. The first max pool, 192 x
+// 64 x 64 channels in bf16, per image: the forward reads x (1,573 KB) and writes y (393 KB) and winner (197 KB); the
+// backward reads dy and winner and writes dx: 2,163 KB each, once, in whole sectors. Windows overlap, so loads request
+// 1.7 times the bytes of x and 4 times those of dy and winner; repeated ones hit L1 and L2.
 #include "kernels/cuda/numeric.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -16,8 +16,8 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBand = 4;  // output rows of a thread, forward
 
-// What a thread works on: image, row and column (of outputs, bands, pixels or squares), first channel. Threads of a
-// block share a row.
+// A thread's work: image, row and column (of outputs, bands, pixels or squares), first channel. The threads of a block
+// have the same row.
 struct PoolItem {
   int64_t image;
   int row, column, channel;
@@ -31,7 +31,7 @@ __device__ PoolItem pool_item(int rows, int row_blocks, int c) {
           static_cast<int>(item % packs) * N};
 }
 
-// The best values so far of a pack of channels, and where they were.
+// The maxima so far of a pack of channels, and their positions.
 template <int N>
 struct Best {
   real value[N];
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
   const int j0 = max(0, -left), j1 = min(s.size, s.w - left);
   for (int row = at.row * kBand; row < end; row++) {
     const int top = row * s.stride - s.pad, i0 = max(0, -top), i1 = min(s.size, s.h - top);
-    const storage* pixels = image + (int64_t{top + i0} * s.w + left) * s.c;  // of the window's row i, its column 0
+    const storage* pixels = image + (int64_t{top + i0} * s.w + left) * s.c;  // row i, column 0 of the window
     Best<N> best;
     best.start(load_pack<N>(pixels + int64_t{j0} * s.c), i0 * s.size + j0);
     for (int i = i0; i < i1; i++, pixels += int64_t{s.w} * s.c) {
@@ -89,9 +89,9 @@ __global__ void __launch_bounds__(kThreads) max_pool_forward_kernel(PoolShape s,
   }
 }
 
-// The network's own window, 3 x 3 with stride 2. The best of each row's three pixels is found once, though two windows
-// share every other row: 6 comparisons per output instead of 9, or they would take longer than the memory. A pixel
-// outside the image is replaced by its nearest one inside, which belongs to the window too and changes nothing.
+// The network's window, 3 x 3 with stride 2. The maximum of each row's three pixels is computed once, although two
+// windows contain every other row: 6 comparisons per output instead of 9, which would take longer than the memory. A
+// pixel outside the image is replaced by the nearest one inside, which is in the window too and changes nothing.
 template <int N>
 __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShape s, int oh, int ow, int row_blocks,
                                                                         const storage* x, storage* y, uint8_t* winner) {
@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShap
   for (int j = 0; j < 3; j++) column[j] = min(max(left + j, 0), s.w - 1);
   struct Row {
     Pack<storage, N> pixel[3];
-    int first;  // position of its column `left`, counted from the image's row 0
+    int first;  // position of its column `left`, counted from row 0 of the image
   };
   const auto read = [&](int row) {
     const int inside = min(max(row, 0), s.h - 1);
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kThreads) max_pool_3x3_forward_kernel(PoolShap
   }
 }
 
-// A pack of winners. Four lie in a word, each one shift away.
+// A pack of winners, four bytes to a word; a shift extracts one.
 template <int N>
 struct Winners {
   static constexpr bool kWords = N % 4 == 0;
@@ -150,7 +150,7 @@ struct Winners {
   }
 };
 
-// Adds a window's gradient to those channels' sums whose maximum it was at `position`.
+// Adds a window's gradient to the sums of the channels whose maximum is at `position`.
 template <int N>
 __device__ void add_won(const Pack<storage, N>& g, const Winners<N>& won, int position, real (&sum)[N]) {
   real value[N];
@@ -187,8 +187,8 @@ __global__ void __launch_bounds__(kThreads)
   put_lanes(dx + ((at.image * s.h + at.row) * s.w + at.column) * s.c + at.channel, sum, write);
 }
 
-// 3 x 3 with stride 2: 2 x 2 pixels, of which the upper and left ones are the middle of a window, so that four windows
-// reach them in nine ways:   upper row: row 1 of window `row`;   lower row: row 2 of it, and row 0 of the next one.
+// 3 x 3 with stride 2: a square of 2 x 2 pixels. Four windows cover it, with nine pairs of window and pixel. In y: the
+// upper pixels are row 1 of window `row`; the lower ones are row 2 of it and row 0 of window `row` + 1. x likewise.
 template <int N>
 __global__ void __launch_bounds__(kThreads)
     max_pool_3x3_backward_kernel(PoolShape s, int squares, int oh, int ow, int row_blocks, const storage* dy,
@@ -226,7 +226,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Blocks of kThreads over each line of `columns` pixels.
+// Blocks of kThreads threads; each block computes a part of one line of `columns` pixels.
 struct Blocks {
   int per_line;
   unsigned all;

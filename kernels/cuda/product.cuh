@@ -1,6 +1,6 @@
-// Around the tiles of tile.cuh: which tiles a product is cut into, and what becomes of its sums.
+// Products with the tiles of tile.cuh: the choice of tiles and splits, and the output of sums.
 //
-// A product with too few tiles to fill a card is cut along its depth as well: each split writes its sums to the
+// A product with too few tiles to fill a card is also split along its depth. Each split writes its sums to the
 // workspace (splits, rows, columns), and a second kernel adds them in order, so that two runs give the same bits.
 #pragma once
 #include <algorithm>
@@ -46,21 +46,21 @@ struct MatrixSource {
   }
 };
 
-// Where sums go: to = act(scale * sum + shift + residual), set or added; or to the workspace of a split product.
+// The output of sums: to = act(scale * sum + shift + residual), set or added; or the workspace of a split product.
 template <class T>
 struct Output {
   T* to = nullptr;
-  int columns = 0;              // of a row of `to`
+  int columns = 0;              // columns of `to`
   const real* scale = nullptr;  // (columns) or null
   const real* shift = nullptr;  // (columns) or null
   const T* residual = nullptr;  // as `to`, or null
   bool relu = false;
   Write write = Write::Set;
-  bool packed = false;      // its rows can be accessed in packs of kVector
+  bool packed = false;      // rows can be accessed in packs of kVector
   real* partial = nullptr;  // (splits, count) or null
   int64_t count = 0;        // elements of `to`
 
-  // L columns from `column` on of the row that begins at `offset`.
+  // Writes L columns from `column` on, of the row that begins at `offset`.
   template <int L>
   __device__ void finish(int64_t offset, int column, const real* sums) const {
     const int64_t at = offset + column;
@@ -79,7 +79,7 @@ struct Output {
   }
 };
 
-// Writes a thread's sums of a tile, L columns at once; row_offset(row) is where a row of C begins in the output.
+// Writes a thread's sums of a tile, L columns at once. row_offset(row): index in the output of a row of C.
 template <int L, class Shape, class T, class RowOffset>
 __device__ void emit_packs(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
                            int first_column, int split, const RowOffset& row_offset) {
@@ -104,8 +104,8 @@ __device__ void emit_packs(const TileSums<Shape>& sums, const Output<T>& output,
   }
 }
 
-// The same in packs where the output has them. Lanes: those of the product's factors, which need packs in the output
-// too.
+// The same in packs if output.packed. Lanes: of the product's factors; for Lanes > 1 the output is always accessed in
+// packs.
 template <int Lanes, class Shape, class T, class RowOffset>
 __device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
                           int first_column, int split, const RowOffset& row_offset) {
@@ -142,16 +142,16 @@ void add_splits(Stream stream, const Output<T>& output, int splits) {
     LAUNCH((add_splits_kernel<1, T>), blocks(1), kThreads, 0, stream, output, splits);
 }
 
-// ---- Which tiles. --------------------------------------------------------------------------------------------------
+// ---- Choice of tiles. ----------------------------------------------------------------------------------------------
 
 using Tile128x64 = TileShape<128, 64, 8>;
-using Tile64x64 = TileShape<64, 64, 8, sizeof(real) == 8 ? 4 : 8>;  // of 64 sums in f64 some would spill
+using Tile64x64 = TileShape<64, 64, 8, sizeof(real) == 8 ? 4 : 8>;  // 64 sums in f64 would spill
 using Tile32x32 = TileShape<32, 32, 4>;
-// Without packs a thread fetches single elements and has to know where each of them lies: fewer sums leave it
-// registers.
+// Without packs a thread fetches single elements and holds an address for each, so fewer registers are left for
+// sums.
 using ScalarTile64x64 = TileShape<64, 64, 8, 4>;
 
-// Whether rows of `width` elements can be accessed in packs of kVector: their count, and the addresses they begin at.
+// Whether rows of `width` elements that begin at these addresses can be accessed in packs of kVector.
 template <class... T>
 bool packs_of_vector_fit(int64_t width, const T*... start) {
   return width % kVector == 0 && ((reinterpret_cast<uintptr_t>(start) % (kVector * sizeof(T)) == 0) && ...);
@@ -167,19 +167,19 @@ struct ProductPlan {
   }
 };
 
-// The plan with the least estimated time on a card of 132 multiprocessors, whichever card runs it: the plan fixes the
-// order of the sums. `classes` products of this size run in one launch. packed: all rows can be read in packs of
-// kVector; else the tiles are small ones.
+// The plan with the least estimated time on a card of 132 multiprocessors. It is the same for all cards, because the
+// plan determines the order of sums. `classes` products of this size run in one launch. packed: all rows can be read in
+// packs of kVector; otherwise only small tiles are used.
 inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes, bool packed) {
   struct Candidate {
     int m, n, threads;
-    double share;  // of the peak that its inner loop can reach
+    double efficiency;  // of the inner loop, relative to the peak
   };
   const Candidate candidates[] = {
       {128, 64, Tile128x64::kThreads, 0.9}, {64, 64, Tile64x64::kThreads, 0.8}, {32, 32, Tile32x32::kThreads, 0.45}};
-  constexpr double kProcessors = 132, kFullThreads = 256;  // threads of a processor from which on its pipes are full
+  constexpr double kProcessors = 132, kFullThreads = 256;  // threads that fill a multiprocessor's pipes
   constexpr double kClocksPerSum = sizeof(real) == 8 ? 1.0 / 64 : 1.0 / 128;
-  constexpr double kSecondLaunch = 6000, kBytesPerClock = 2200;  // clocks, and those of the whole card's memory
+  constexpr double kSecondLaunch = 6000, kBytesPerClock = 2200;  // clocks; bytes of the card's memory per clock
   constexpr int64_t kSmallestChunk = 128;
   ProductPlan best;
   double best_clocks = 0;
@@ -191,7 +191,7 @@ inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes
       if (splits > 1 && chunk < kSmallestChunk) break;
       const double blocks = std::max(1.0, std::ceil(static_cast<double>(tiles * classes * splits) / kProcessors));
       const double filled = std::min(1.0, blocks * c.threads / kFullThreads);
-      double clocks = blocks * c.m * c.n * static_cast<double>(chunk) * kClocksPerSum / (c.share * filled);
+      double clocks = blocks * c.m * c.n * static_cast<double>(chunk) * kClocksPerSum / (c.efficiency * filled);
       if (splits > 1)
         clocks += kSecondLaunch + 2.0 * sizeof(real) * static_cast<double>(splits * m * n * classes) / kBytesPerClock;
       if (best.tile_m != 0 && clocks >= best_clocks) continue;
@@ -202,7 +202,7 @@ inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes
   return best;
 }
 
-// Calls body<Shape, Lanes>() for the plan's tile; a plan for packs runs without them where the pointers forbid them.
+// Calls body<Shape, Lanes>() for the plan's tile. A plan for packs runs without them if the addresses are not aligned.
 template <class Body>
 void with_tile(const ProductPlan& plan, bool packed, const Body& body) {
   if (!packed && plan.tile_m >= ScalarTile64x64::kM) return body.template operator()<ScalarTile64x64, 1>();
@@ -212,8 +212,7 @@ void with_tile(const ProductPlan& plan, bool packed, const Body& body) {
   body.template operator()<Tile32x32, kVector>();
 }
 
-// One block per tile, z of them at each place; the tiles of a row of tiles are neighbours, so that their rows are
-// fetched from memory once.
+// One block per tile and z. Adjacent blocks have the same rows, so that these are read from memory once.
 template <class Shape>
 dim3 product_grid(int64_t m, int64_t n, int64_t z) {
   const int64_t tiles = divide_up(m, Shape::kM) * divide_up(n, Shape::kN);

@@ -1,13 +1,14 @@
-// PTX that CUDA C++ has no function for: one-line wrappers, each beside its twin for the emulation.
+// Wrappers of PTX instructions that CUDA C++ has no function for, and the same functions for the emulation.
 //
-// cp.async copies from device to shared memory while the thread goes on. cp_async_commit() closes a group of the copies
-// given out since the last one, cp_async_wait<N>() waits until at most the N newest groups are under way. The wait is
-// for the thread's own copies; others see them after a barrier. Before sm_80 the copy is a plain one, done at once.
+// cp.async copies from device to shared memory asynchronously. cp_async_commit() closes a group with the copies since
+// the last commit. cp_async_wait<N>() waits until at most the N newest groups are unfinished. It waits for the thread's
+// own copies; other threads see them after a barrier. Before sm_80 the copy is synchronous.
 //
-// ldmatrix loads 8 x 8 matrices of 16-bit elements from shared memory, x1, x2 or x4 of them. Lane 8 m + r gives the
+// ldmatrix loads one, two or four 8 x 8 matrices of 16-bit elements from shared memory. Lane 8 m + r provides the
 // address of row r of matrix m (16 bytes, aligned to 16; with fewer matrices the other lanes' addresses are ignored).
-// Register m of lane l receives row l / 4, columns 2 (l % 4) and + 1, the lower column in the lower half; .trans: of
-// the transposed matrix. What it loads from a row-major A is the mma's A, .trans from a row-major B (k, n) the mma's B.
+// Register m of lane l receives row l / 4, columns 2 (l % 4) and + 1, with the lower column in the lower half; with
+// .trans, of the transposed matrix. From a row-major A this is the layout of mma's A; with .trans from a row-major B
+// (k, n), of mma's B.
 //
 // mma.sync computes D = A B + D with all 32 lanes. With g = lane / 4 and t = lane % 4:
 //
@@ -19,8 +20,8 @@
 //   D of these, float  d[0] (g, 2t)   d[1] (g, 2t+1)   d[2] (g+8, 2t)   d[3] (g+8, 2t+1)
 //   m8n8k4, f64        A  (g, t)     B  (t, g)     D  d[0] (g, 2t)   d[1] (g, 2t+1)
 //
-// A is (row, k), B (k, column), D (row, column); two 16-bit elements share a register, the lower k in the lower half.
-// mma_f16 works from sm_75 on, the others from sm_80: launchers must not take them to older devices, where they trap.
+// A is (row, k), B (k, column), D (row, column). A register has two 16-bit elements, the lower k in the lower half.
+// mma_f16 needs sm_75, the others sm_80. On older devices they trap, so launchers must not use them there.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -37,19 +38,19 @@ namespace mpanet::PRECISION::KERNEL_NS {
 
 #if defined(__CUDACC__)
 
-// An address of shared memory as PTX wants it.
+// The 32-bit shared-memory address for PTX.
 __device__ inline uint32_t shared_address(const void* address) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(address));
 }
 
 #  if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 
-// 16 bytes past the first-level cache; `valid` of them are read, the rest becomes zero.
+// Copies 16 bytes, bypassing the L1 cache. The first `valid` bytes are read, the rest are zero.
 __device__ inline void cp_async_16(void* to, const void* from, int valid = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(valid)
                : "memory");
 }
-// 4, 8 or 16 bytes.
+// Copies 4, 8 or 16 bytes.
 template <int Bytes>
 __device__ inline void cp_async(void* to, const void* from, int valid = Bytes) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(to)), "l"(from), "n"(Bytes),
@@ -90,7 +91,7 @@ __device__ inline void mma_f64(double (&d)[2], double a, double b) {
                : "+d"(d[0]), "+d"(d[1])
                : "d"(a), "d"(b));
 }
-// A float rounded to tf32's ten fraction bits, to nearest, halves away from zero.
+// Rounds a float to tf32's ten fraction bits, to nearest, ties away from zero.
 __device__ inline uint32_t to_tf32(float value) {
   uint32_t bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
@@ -226,7 +227,7 @@ inline void mma_tf32_k8(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&
 }
 inline void mma_f64(double (&d)[2], double a, double b PTX_WHERE) { simt::multiply(d, a, b, where); }
 
-// Infinities and NaNs stay what they are.
+// Infinities and NaNs are unchanged.
 inline uint32_t to_tf32(float value) {
   constexpr uint32_t kLost = 0x1fff, kHalf = 0x1000, kInfinity = 0x7f800000;
   const uint32_t bits = std::bit_cast<uint32_t>(value);

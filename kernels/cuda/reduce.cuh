@@ -10,14 +10,14 @@ struct Add {
     return a + b;
   }
 };
-struct Larger {  // a NaN wins
+struct Larger {  // NaN if one is NaN
   template <class T>
   __device__ T operator()(T a, T b) const {
     return a > b || a != a ? a : b;
   }
 };
 
-// Every lane gets the result. All 32 lanes must call.
+// Returns the result in every lane. All 32 lanes must call.
 template <class T, class Combine = Add>
 __device__ T warp_reduce(T value, Combine combine = {}) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2)
@@ -25,8 +25,8 @@ __device__ T warp_reduce(T value, Combine combine = {}) {
   return value;
 }
 
-// Every thread gets the result. All threads of the block must call, blockDim a multiple of 32 and one-dimensional;
-// `partial` is shared memory. It has a barrier before it reads and one after, so `partial` may be used again at once.
+// Returns the result in every thread. All threads of the block must call; blockDim is one-dimensional and a multiple of
+// 32. `partial` is in shared memory. Has a barrier after the last read, so `partial` may be reused immediately.
 template <class T, class Combine = Add>
 __device__ T block_reduce(T value, T (&partial)[kWarp], T neutral = T(0), Combine combine = {}) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
@@ -38,8 +38,8 @@ __device__ T block_reduce(T value, T (&partial)[kWarp], T neutral = T(0), Combin
   return value;
 }
 
-// The sum over the threads of the block with the same threadIdx.x % kColumns, to each of them. All kThreads threads of
-// the one-dimensional block must call; kColumns is a power of two up to 32. Barriers as in block_reduce.
+// Returns the sum over the threads of the block with the same threadIdx.x % kColumns. All kThreads threads of the
+// one-dimensional block must call; kColumns is a power of two up to 32. Barriers as in block_reduce.
 template <int kColumns, int kThreads, class T>
 __device__ T column_sum(T value, T (&partial)[kThreads / kWarp][kColumns]) {
   for (int offset = kWarp / 2; offset >= kColumns; offset /= 2) value += __shfl_xor_sync(kAllLanes, value, offset);

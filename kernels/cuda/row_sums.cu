@@ -1,9 +1,9 @@
 // Column sums of a matrix (rows, k): db (k) = sum over the rows of dy.
 //
-// A block takes a slab of columns and a chunk of rows. Its threads stand in rows of up to 32 that read packs of 16
-// bytes side by side, each thread adds every so-many-th row, four loads at a time, and the rows of threads are added in
-// shared memory by halves. Where one chunk is not all, the chunks' sums (chunks, k) go to the workspace, and the same
-// kernel adds them. All in a fixed order. Bytes: dy once, in full sectors; the workspace is at most 1 / 128 of it.
+// A block takes a slab of columns and a chunk of rows. Up to 32 adjacent threads read adjacent packs of 16 bytes of a
+// row, and each thread adds every height-th row, four loads at a time. The threads' sums are added in shared memory by
+// halving. With several chunks their sums (chunks, k) are written to the workspace, and the same kernel adds them. All
+// orders are fixed. Bytes: dy once, in full sectors; the workspace is at most 1 / 128 of it.
 #include "kernels/cuda/numeric.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -16,7 +16,7 @@ struct SumMemory {
   real sum[N][kThreads];
 };
 
-// `width` threads, a power of two, read a row side by side.
+// `width` adjacent threads, a power of two, read a row.
 template <int N, class T>
 __global__ void __launch_bounds__(kThreads)
     row_sums_kernel(const T* from, int64_t rows, int k, int width, int64_t chunk, real* to, Write write) {
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int j = 0; j < N; j++) put(to[int64_t{blockIdx.y} * k + column + j], memory.sum[j][thread], write);
 }
 
-// Rows of a chunk: enough blocks for the largest cards, at least 256 rows each.
+// Rows of a chunk: at least 256, and few enough that there are enough blocks for the largest cards.
 int64_t chunk_rows(int64_t rows, int k) {
   constexpr int64_t kBlocks = 1024, kFewest = 256;
   const int64_t chunks = max(int64_t{1}, kBlocks * 128 / max(int64_t{k}, int64_t{128}));

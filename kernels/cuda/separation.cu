@@ -1,10 +1,10 @@
 // Separation loss: the overlap of an image's pattern maps.
 //   loss = sum over images, positions, pairs j < l of m_j m_l / (n pairs),  pairs = p (p - 1) / 2
 //   dm_j = dloss (sum of the others) / (n pairs)
-// A block takes whole positions, 1024 values at most, into shared memory: it reads and writes in one piece, and a
-// thread's other maps are there. Forward: the block's sum of m_j (m_{j+1} + m_{j+2} + ..) goes to the workspace, and
-// one block adds these up in order. Masks of 128 x 24 x 8 x 6 in float are 0.59 MB: the forward reads them once (and
-// 147 partial sums twice), the backward reads them once and writes as much.
+// A block loads whole positions, at most 1024 contiguous values, into shared memory, where each thread reads the other
+// maps of its position. Forward: the block's sum of m_j (m_{j+1} + m_{j+2} + ..) is written to the workspace, and one
+// block adds these in order. Masks of 128 x 24 x 8 x 6 in float are 0.59 MB: the forward reads them once (and 147
+// partial sums twice), the backward reads them once and writes as much.
 #include "kernels/cuda/reduce.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -18,33 +18,33 @@ struct Memory {
   real partial[kWarp];
 };
 
-// Positions of a block: where there can be, a multiple of 8, so that blocks begin with a sector.
+// Positions of a block: a multiple of 8 if at least 8 fit, so that blocks begin at a sector.
 constexpr __host__ __device__ int positions_of(int p) {
   const int most = kTile / p;
   return most < 8 ? most : most / 8 * 8;
 }
 
-// What a block works on: whole positions of p values.
-struct Share {
+// The values of a block: whole positions of p values.
+struct BlockValues {
   int64_t begin;
   int count;
-  __device__ Share(int64_t values, int p) : begin(int64_t{blockIdx.x} * positions_of(p) * p), count(0) {
+  __device__ BlockValues(int64_t values, int p) : begin(int64_t{blockIdx.x} * positions_of(p) * p), count(0) {
     count = static_cast<int>(min(values - begin, int64_t{positions_of(p)} * p));
   }
 };
 
-__device__ inline void read_tile(Memory& memory, const Share& share, const real* masks) {
-  for (int i = static_cast<int>(threadIdx.x); i < share.count; i += kThreads) memory.tile[i] = masks[share.begin + i];
+__device__ inline void read_tile(Memory& memory, const BlockValues& block, const real* masks) {
+  for (int i = static_cast<int>(threadIdx.x); i < block.count; i += kThreads) memory.tile[i] = masks[block.begin + i];
   __syncthreads();
 }
 
 __global__ void __launch_bounds__(kThreads)
     separation_forward_kernel(const real* masks, int64_t values, int p, real* partial) {
   Memory& memory = shared_memory<Memory>();
-  const Share share(values, p);
-  read_tile(memory, share, masks);
+  const BlockValues block(values, p);
+  read_tile(memory, block, masks);
   real sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < share.count; i += kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < block.count; i += kThreads) {
     real later = 0;
     for (int l = i + 1, end = i - i % p + p; l < end; l++) later += memory.tile[l];
     sum += memory.tile[i] * later;
@@ -66,14 +66,14 @@ __global__ void __launch_bounds__(kThreads)
     separation_backward_kernel(const real* dloss, const real* masks, int64_t values, int p, real divisor, real* dmasks,
                                Write write) {
   Memory& memory = shared_memory<Memory>();
-  const Share share(values, p);
+  const BlockValues block(values, p);
   const real factor = *dloss / divisor;
-  read_tile(memory, share, masks);
-  for (int i = static_cast<int>(threadIdx.x); i < share.count; i += kThreads) {
+  read_tile(memory, block, masks);
+  for (int i = static_cast<int>(threadIdx.x); i < block.count; i += kThreads) {
     const int first = i - i % p;
     real others = 0;
     for (int l = first; l < first + p; l++) others += l == i ? real{0} : memory.tile[l];
-    put(dmasks[share.begin + i], factor * others, write);
+    put(dmasks[block.begin + i], factor * others, write);
   }
 }
 

@@ -6,11 +6,12 @@
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// Blocks for a multiprocessor at least: leaves 128 registers a thread, and double's exp and log take half of them.
+// kRowBlocks: resident blocks per multiprocessor, which allows 128 registers per thread; exp and log in double use
+// half.
 constexpr int kRowThreads = 128, kRowBlocks = 4;
 
-// log(sum exp(row)) over k logits, the maximum taken out first; every thread gets it. A NaN or a row of infinities
-// gives NaN.
+// Returns log(sum exp(row)) of k logits in every thread, computed as max + log(sum exp(row - max)). NaN if the row has
+// a NaN or an infinite maximum.
 __device__ inline real log_sum_exp(const real* row, int k, real (&partial)[kWarp]) {
   constexpr real kLowest = -std::numeric_limits<real>::infinity();
   real top = kLowest;

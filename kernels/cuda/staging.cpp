@@ -6,9 +6,9 @@
 namespace mpanet::cuda {
 namespace {
 
-// Large copies go in pieces: the device fetches the first while the host fills the second.
+// A large copy is divided into pieces: the device copies the first while the host fills the second.
 constexpr size_t kPiece = size_t{4} << 20;
-constexpr size_t kPieces = 256;  // events in use at most
+constexpr size_t kPieces = 256;  // maximum number of events in use
 constexpr size_t kAlignment = 256;
 
 }  // namespace
@@ -20,7 +20,7 @@ Event Staging::free_oldest() {
   return std::move(oldest.arrived);
 }
 
-// Room for one piece, behind the last one or at the ring's begin.
+// Space for one piece, after the last one or at the begin of the ring. Waits for older pieces in it.
 char* Staging::reserve(size_t bytes) {
   if (memory_ == nullptr) memory_ = make_pinned(kBytes);
   if (head_ + bytes > kBytes) head_ = 0;

@@ -1,5 +1,5 @@
-// A ring of pinned host memory between the caller's memory and the device: what is copied in may be changed at once,
-// and the device fetches it while the host goes on. Nobody waits unless the ring is full.
+// A ring buffer of pinned host memory for copies to the device. The caller may change its memory after the call, and
+// the device copies from the ring asynchronously. The host waits only when the ring is full.
 #pragma once
 #include <cstddef>
 #include <deque>
@@ -20,8 +20,8 @@ class Staging {
   };
   char* reserve(size_t bytes);
   Event free_oldest();
-  PinnedBlock memory_;  // when first used
-  size_t head_ = 0;     // where the next piece goes
+  PinnedBlock memory_;  // allocated at the first use
+  size_t head_ = 0;     // offset of the next piece
   std::deque<Piece> on_their_way_;
 };
 

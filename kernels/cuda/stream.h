@@ -1,4 +1,4 @@
-// What a stream of the cuda backend points at. For the runtime's own sources and the vendor libraries'; kernels see
+// The state of a stream of the cuda backend. For the sources of the runtime and of NVIDIA's libraries; kernels include
 // launch.h only.
 #pragma once
 #include <map>
@@ -16,15 +16,15 @@ namespace mpanet::cuda {
 struct StreamState {
   int device = 0;
   std::string device_name;  // cuda:0 (NVIDIA H200)
-  CudaStream handle;        // the order of all kernels
-  CudaStream copies;        // beside it: uploads that the kernels of a later step will read
+  CudaStream handle;        // for kernels
+  CudaStream copies;        // for uploads for a later step, concurrent with the kernels
   Allocator memory;
   Staging staging;
-  const char* last_kernel = nullptr;  // launched; a fault may be its
+  const char* last_kernel = nullptr;  // launched last, for messages about faults
   const char* kernel_before = nullptr;
   bool capturing = false;
-  // What calls share and what lives as long as the stream, each under the address of a tag of its owner: the vendor
-  // libraries' handles and plans.
+  // Objects with the stream's lifetime: handles and plans of NVIDIA's libraries. The key is the address of a tag in the
+  // source file that uses the object.
   std::map<const void*, std::shared_ptr<void>> shared;
 
   template <class T>
@@ -37,8 +37,8 @@ struct StreamState {
 
 inline StreamState& state_of(Stream stream) { return *reinterpret_cast<StreamState*>(stream); }
 
-// Runs work(state) with the stream's device as the current one; the error of a kernel that failed before names the
-// last one launched.
+// Runs work(state) with the stream's device as the current one. An error of an earlier kernel becomes a CheckError that
+// names the kernel launched last.
 template <class Work>
 auto on_device(Stream stream, const Work& work) {
   StreamState& state = state_of(stream);

@@ -1,4 +1,4 @@
-// Which GPUs there are, and what keeps this program from using them. Nothing here throws: choose_device() decides.
+// The machine's GPUs, and reasons why this program cannot use them. Nothing here throws; choose_device() does.
 #include "kernels/survey.h"
 
 #include <cuda_runtime_api.h>

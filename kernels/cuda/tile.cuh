@@ -1,16 +1,16 @@
-// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) in ordinary arithmetic: what GEMM and the three passes
-// of convolution share. They differ in where a factor's element lies (their Sources) and in what happens to a sum
+// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) without tensor cores, for GEMM and the three passes of
+// convolution. These differ in the addresses of a factor's elements (their Sources) and in the output of sums
 // (product.cuh).
 //
-//   block     one tile of TileShape::kM x kN sums; it walks along the depth in steps of kDepth
+//   block     one tile of TileShape::kM x kN sums; it loops over the depth in steps of kDepth
 //   warp      8 x 4 lanes
 //   thread    kRows x kColumns sums in registers, in runs of kVector rows and columns
 //
-// Step t: registers are loaded from memory for step t + 1, the sums take step t from shared memory, the registers go to
-// the other half of shared memory, one barrier. A step is kDepth kRows kColumns multiply-adds for kDepth (kRows +
-// kColumns) / kVector loads of 16 bytes from shared memory. Storage becomes real as it enters shared memory, so that
-// one inner loop serves all precisions (f64 and f32 are what this is for; bf16 and f16 are loaded kVector elements, 8
-// bytes, at once, so that a pack has the same shape in shared memory in every precision).
+// Step t: load registers from memory for step t + 1, add step t from shared memory to the sums, store the registers to
+// the other half of shared memory, barrier. A step has kDepth kRows kColumns multiply-adds for kDepth (kRows +
+// kColumns) / kVector loads of 16 bytes from shared memory. Elements are converted to real when they are stored to
+// shared memory, so that one inner loop serves all precisions. It is designed for f64 and f32; bf16 and f16 are loaded
+// in packs of kVector elements, 8 bytes, so that a pack has the same shape in shared memory in every precision.
 //
 // The inner loop of 128 x 64 tiles, counted in the machine code of the three passes of convolution, per step and
 // thread:
@@ -18,14 +18,14 @@
 //
 //   f64    512 DFMA among  739 ..  791 instructions, 64 loads of 16 bytes from shared memory; 2 blocks a multiprocessor
 //
-// Their bounds by published rates, not timings: the FMA pipe on sm_80 (2 clocks per FFMA, bound 100 %); on sm_90, where
-// an FFMA takes one clock, issue slots or shared memory bound f32 at 82 to 85 % of the peak and f64 at 84 %.
+// Bounds from published rates (not timings): on sm_80 the FMA pipe (2 clocks per FFMA, 100 % of the peak); on sm_90
+// (one clock per FFMA) issue slots or shared memory, 82 to 85 % of the peak in f32 and 84 % in f64.
 //
 // Shared memory holds both factors as (kDepth, width), so that a thread reads runs of its rows and columns. A factor
-// that is contiguous along its width enters as it is. One that is contiguous along the depth is transposed on the way
-// in, its column exchanged with column ^ swizzle(depth): the lanes of a warp that hold different depths then write to
-// different banks, and the runs of kVector columns that are read stay whole. Neither way has a bank conflict: shared
-// memory is accessed in as many wavefronts as its bytes need, in every kernel.
+// that is contiguous along its width is stored unchanged. A factor that is contiguous along the depth is transposed,
+// and column is stored at column ^ swizzle(depth): so lanes of a warp with different depths write to different banks,
+// and runs of kVector columns stay contiguous for reading. Neither has bank conflicts: in every kernel, accesses to
+// shared memory need no more wavefronts than their bytes require.
 #pragma once
 #include "kernels/cuda/numeric.cuh"
 
@@ -37,10 +37,10 @@ constexpr int kDepth = sizeof(real) == 8 ? 8 : 16;
 template <int M, int N, int Rows, int Columns = Rows>
 struct TileShape {
   static constexpr int kM = M, kN = N, kRows = Rows, kColumns = Columns, kThreads = M * N / (Rows * Columns);
-  static constexpr int kBlocks = 256 / kThreads;         // of a multiprocessor, that registers are left for
-  static constexpr int kLaneRows = 8, kLaneColumns = 4;  // of a warp
+  static constexpr int kBlocks = 256 / kThreads;         // resident on a multiprocessor, for __launch_bounds__
+  static constexpr int kLaneRows = 8, kLaneColumns = 4;  // lanes of a warp
   static constexpr int kWarpRows = kLaneRows * Rows, kWarpColumns = kLaneColumns * Columns;
-  static constexpr int kRowStep = kLaneRows * kVector, kColumnStep = kLaneColumns * kVector;  // between a thread's runs
+  static constexpr int kRowStep = kLaneRows * kVector, kColumnStep = kLaneColumns * kVector;  // of a thread's runs
   static_assert(M % kWarpRows == 0 && N % kWarpColumns == 0 && Rows % kVector == 0 && Columns % kVector == 0);
 
   // A thread's sum (i, j) is the tile's (row() + row_of(i), column() + column_of(j)).
@@ -56,21 +56,21 @@ struct TileShape {
   static constexpr __host__ __device__ int column_of(int j) { return j / kVector * kColumnStep + j % kVector; }
 };
 
-// One factor's share of a tile: fetches a step of (kDepth, kWidth) into registers, all threads together, and stores it
-// to shared memory. A Source has
-//   kAlongDepth, Lanes     what runs along memory, and how many elements at once
-//   Row row(int index), Depth depth(int p)   what can be known of either coordinate alone; invalid ones are allowed
-//   bool inside(Row, Depth), const T* at(Row, Depth)   elsewhere the factor is zero
+// One factor of a tile. All threads together load a step of (kDepth, kWidth) into registers, and store it to shared
+// memory. A Source has
+//   kAlongDepth, kLanes    whether the depth is contiguous in memory; elements per load
+//   Row row(int index), Depth depth(int p)   the precomputed part of each coordinate, also for invalid ones
+//   bool inside(Row, Depth), const T* at(Row, Depth)   the address if inside; the factor is zero outside
 template <int kWidth, int kThreads, class Source>
 class Panel {
   static constexpr bool kAlongDepth = Source::kAlongDepth;
   static constexpr int kLanes = Source::kLanes;
   static constexpr int kItems = kWidth * kDepth / (kThreads * kLanes);
-  static constexpr int kSlots = (kAlongDepth ? kDepth : kWidth) / kLanes;  // packs along memory
-  static constexpr int kDepthLanes = kSlots < 8 ? kSlots : 8;              // of a warp, when along the depth
+  static constexpr int kSlots = (kAlongDepth ? kDepth : kWidth) / kLanes;  // packs in the contiguous direction
+  static constexpr int kDepthLanes = kSlots < 8 ? kSlots : 8;              // lanes of a warp along the depth
   static constexpr int kDepthWarps = kAlongDepth ? kSlots / kDepthLanes : 1;
   static constexpr int kStep = kThreads / kSlots;  // rows or depths between a thread's packs
-  static constexpr int kUnit = 128 / static_cast<int>(sizeof(real)) / kDepthLanes;  // columns a depth is moved by
+  static constexpr int kUnit = 128 / static_cast<int>(sizeof(real)) / kDepthLanes;  // columns per step of the swizzle
   static_assert(kItems * kThreads * kLanes == kWidth * kDepth && kStep * kSlots == kThreads);
   static_assert(!kAlongDepth || (kUnit >= kVector && kThreads / kWarp >= kDepthWarps));
 
@@ -145,7 +145,7 @@ struct TileSums {
   real at[Shape::kRows][Shape::kColumns] = {};
 };
 
-// sums += one step. `row` and `column` are the thread's.
+// Adds one step to the sums. row, column: Shape::row(), Shape::column() of the thread.
 template <class Shape, class Left, class Right>
 __device__ inline void multiply_step(const real (&left)[kDepth][Shape::kM], const real (&right)[kDepth][Shape::kN],
                                      int row, int column, TileSums<Shape>& sums) {
@@ -161,7 +161,7 @@ __device__ inline void multiply_step(const real (&left)[kDepth][Shape::kM], cons
     }
     UNROLL
     for (int j = 0; j < kColumns; j += kVector) {
-      // column_of(j) and the column have no bit in common, so that ^ adds; the swizzle may exchange two runs
+      // column_of(j) and column have no bit in common, so ^ adds them. The swizzle may exchange two runs.
       const auto run = load_pack<kVector>(&right[p][column ^ (Shape::column_of(j) ^ Right::swizzle(p))]);
       UNROLL
       for (int e = 0; e < kVector; e++) b[j + e] = run.lane[e];

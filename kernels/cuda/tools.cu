@@ -1,11 +1,11 @@
-// What training needs around the network: norms, scaling, the finite check, layouts.
+// Kernels for training besides the network: norms, scaling, the finite check, layouts.
 //   l2_norm          sqrt(sum x^2): a partial sum per block in double, then one block adds them, both in a fixed order.
-//                    Reads x once; double keeps squares of large gradients from overflowing
+//                    Reads x once. In double, squares of large gradients cannot overflow
 //   scale            reads and writes x
-//   check_finite     reads x once; blocks only ever lower the answer from 1 to 0
-//   transpose        tiles of up to 1024 elements through shared memory, padded by a column where its pitch is even:
-//                    neighbours in a warp are neighbours in memory when reading and when writing, for narrow matrices
-//                    too, where a tile takes whole rows. Reads and writes every element once
+//   check_finite     reads x once. A block only changes the result from 1 to 0
+//   transpose        tiles of up to 1024 elements in shared memory, with an odd pitch. Adjacent threads read and write
+//                    adjacent elements, also for narrow matrices, whose tiles have whole rows. Reads and writes every
+//                    element once
 #include <limits>
 
 #include "kernels/cuda/flat.cuh"
@@ -59,8 +59,8 @@ __global__ void __launch_bounds__(kFlatThreads)
   if (!__syncthreads_and(good) && threadIdx.x == 0) atomicAnd(finite, 0);
 }
 
-// A tile of a matrix (rows, columns); its pitch in shared memory is odd, so that a column's elements lie in different
-// banks.
+// A tile of a matrix (rows, columns). Its pitch in shared memory is odd, so that the elements of a column are in
+// different banks.
 struct Tile {
   int rows, columns;
   __host__ __device__ int pitch() const { return columns | 1; }
@@ -68,8 +68,8 @@ struct Tile {
 
 constexpr int kTransposeThreads = 256, kTileElements = 1024;
 
-// Wide in both directions where the matrix is; else the whole of the narrow one and as much as fits of the other, a
-// multiple of the 8 reals of a sector.
+// 32 x 32, or for a narrow matrix its whole narrow side and as much as fits of the other side, a multiple of the 8
+// reals of a sector.
 Tile choose_tile(int64_t rows, int64_t columns) {
   const auto within = [](int64_t size, int limit) {
     return static_cast<int>(size <= limit ? size : limit >= 8 ? limit / 8 * 8 : limit);
@@ -85,8 +85,8 @@ __global__ void __launch_bounds__(kTransposeThreads)
     transpose_kernel(const real* from, int64_t rows, int64_t columns, Tile tile, int64_t tiles_down,
                      int64_t tiles_across, real* to) {
   real* shared = &shared_memory<real>();  // (tile.rows, tile.pitch())
-  const int64_t matrix = blockIdx.x / (tiles_down * tiles_across), place = blockIdx.x % (tiles_down * tiles_across);
-  const int64_t row = place / tiles_across * tile.rows, column = place % tiles_across * tile.columns;
+  const int64_t matrix = blockIdx.x / (tiles_down * tiles_across), index = blockIdx.x % (tiles_down * tiles_across);
+  const int64_t row = index / tiles_across * tile.rows, column = index % tiles_across * tile.columns;
   const int height = static_cast<int>(rows - row < tile.rows ? rows - row : tile.rows);
   const int width = static_cast<int>(columns - column < tile.columns ? columns - column : tile.columns);
   from += matrix * rows * columns + row * columns + column;

@@ -1,17 +1,17 @@
 // Batch-hard triplet loss on features f (n, d):
 //   1/n sum_i max(0, margin + d_ip - d_in), p the farthest sample of i's identity (i itself is one), n the nearest of
 //   another, d_ij = sqrt(max(|f_i - f_j|^2, 1e-12)); no gradient through a clamped distance
-// Of equal distances the first row counts, but a row prefers itself as its farthest.
+// Of rows with equal distances the first is chosen, except that p is i itself if no other row is farther.
 //   distance   all pairs of rows (features.cuh)
 //   loss       one block, a warp per row: p and n, then the sum of the hinges in a fixed order
-//   backward   block = one local row, 128 packs of columns; the row collects from its own triplet and from every
-//   triplet
-//              that chose it, in the order of the rows
+//   backward   block = one local row, 128 packs of columns; the row's gradient has a term from its own triplet and from
+//              every triplet in which it is p or n, added in row order
 //
 // Bytes, f (n, d) of real: must move f forward, f and the gradient backward.
-//   forward    f once from DRAM, its columns n / 64 times more from L2; partial sums of n^2 d / 512 reals, written and
-//              read once: n / 512 of f each way, kept in L2
-//   backward   f once from DRAM and up to 4 rows more per row from L2; the gradient written once
+//   forward    f once from DRAM, and n / 64 times from L2; partial sums of n^2 d / 512 reals (n / 512 of f), written
+//   and
+//              read once, in L2
+//   backward   f once from DRAM, and up to 4 rows more per row from L2; the gradient written once
 #include "kernels/cuda/features.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -26,7 +26,7 @@ struct DistanceOf {
   }
 };
 
-// max(0, this) is row i's loss; -1 when there is no other identity.
+// Row i's loss is max(0, hinge). -1 when there is no other identity.
 __device__ real hinge(const real* distance, const int32_t* hardest, int n, int i, real margin) {
   const int32_t p = hardest[2 * i], q = hardest[2 * i + 1];
   return q < 0 ? real{-1} : margin + distance[int64_t{i} * n + p] - distance[int64_t{i} * n + q];
@@ -41,7 +41,7 @@ struct Candidate {
   int row;  // -1: none
 };
 
-// The better of two, the first row of equal ones. Sign 1: the smaller distance is better, -1: the larger.
+// Chooses the candidate with the smaller distance (Sign 1) or the larger one (Sign -1); of equal ones the first row.
 template <int Sign>
 struct Better {
   __device__ Candidate operator()(Candidate a, Candidate b) const {
@@ -62,7 +62,7 @@ __device__ Candidate warp_best(Candidate mine) {
   return mine;
 }
 
-// All lanes get row i's p and q.
+// Returns p and n of row i (here p and q) in all lanes.
 __device__ void find_hardest(const real* distance, const int32_t* labels, int n, int i, int lane, int32_t& p,
                              int32_t& q) {
   const real* row = distance + int64_t{i} * n;
@@ -79,7 +79,7 @@ __device__ void find_hardest(const real* distance, const int32_t* labels, int n,
   farthest = warp_best<-1>(farthest);
   nearest = warp_best<1>(nearest);
   p = farthest.row < 0 ? i : farthest.row;
-  // A row by row search stays with a NaN that comes first.
+  // The cpu kernel's search in row order keeps a NaN if it comes first; so does this one.
   first_other = warp_reduce(first_other, Smaller{});
   const bool stays = first_other < n && row[first_other] != row[first_other];
   q = stays ? first_other : nearest.row;
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kThreads)
   const Pack<real, N> mine = columns_of(row);
   Pack<real, N> g{};
   // factor / distance(i, j), 0 where that distance is clamped
-  const auto share = [&](int i, int j) {
+  const auto over_distance = [&](int i, int j) {
     const real length = distance[int64_t{i} * n + j];
     return length * length <= static_cast<real>(kClamp) * static_cast<real>(1.0001) ? real{0} : factor / length;
   };
@@ -130,13 +130,13 @@ __global__ void __launch_bounds__(kThreads)
   };
   if (hinge(distance, hardest, n, row, margin) >= 0) {
     const int32_t p = hardest[2 * row], q = hardest[2 * row + 1];
-    add_direction(p, share(row, p));
-    add_direction(q, -share(row, q));
+    add_direction(p, over_distance(row, p));
+    add_direction(q, -over_distance(row, q));
   }
   const auto chose_this = [&](int i, real& weight) {
     const bool farthest = hardest[2 * i] == row, nearest = hardest[2 * i + 1] == row;
     if (i == row || !(farthest || nearest) || !(hinge(distance, hardest, n, i, margin) >= 0)) return false;
-    weight = farthest ? share(i, row) : -share(i, row);
+    weight = farthest ? over_distance(i, row) : -over_distance(i, row);
     return true;
   };
   each_weighted_row(0, n, list, chose_this, add_direction);

@@ -1,4 +1,4 @@
-// Copies to the device beside the kernels, on a stream of their own that events tie to the kernels' one.
+// Copies to the device on a CUDA stream of their own; events order them with the kernels' stream.
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream.h"
 
@@ -6,7 +6,7 @@ namespace mpanet::cuda {
 
 struct UploadState {
   UploadState() = default;
-  // The last copy may still run. It has to end before the memory on both sides is used for something else.
+  // Waits for the last copy, which may still run, before the memory on both sides is reused.
   ~UploadState() { static_cast<void>(cudaEventSynchronize(arrived.get())); }
   UploadState(const UploadState&) = delete;
   UploadState& operator=(const UploadState&) = delete;
@@ -17,7 +17,7 @@ struct UploadState {
 std::shared_ptr<UploadState> create_upload(Stream stream) {
   return on_device(stream, [](StreamState& state) {
     auto upload = std::make_shared<UploadState>();
-    // The buffer's zeros come before the first copy.
+    // The first copy waits for the buffer's zero fill.
     CUDA_CALL(cudaEventRecord(upload->read.get(), state.handle.get()));
     return upload;
   });

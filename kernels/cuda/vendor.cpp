@@ -9,11 +9,11 @@
 namespace mpanet::cuda {
 namespace {
 
-constexpr char kTag = 0;  // its address names the settings among what a stream keeps
+constexpr char kTag = 0;  // its address is the key of the settings in StreamState::shared
 
 Vendors& settings_of(Stream stream) { return state_of(stream).get<Vendors>(&kTag); }
 
-// Of several calls after one that is not counted, the fastest: what else ran made the others slower.
+// The fastest of several calls after one warm-up call. Other work on the machine can only make calls slower.
 double best_seconds(Stream stream, const std::function<void()>& work) {
   constexpr int kCalls = 5;
   double best = 0;

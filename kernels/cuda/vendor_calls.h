@@ -1,6 +1,6 @@
-// Where a vendor's library may take over from a kernel of ours, in the launchers of convolution and matrix product:
-// each call says whether the library did the work. In a build without the library, and under the emulation, it never
-// does.
+// Calls of NVIDIA's libraries, for the launchers of convolution and matrix product. Each function returns whether the
+// library did the work; if not, the launcher runs our kernel. They return false in a build without the library and
+// under the emulation.
 #pragma once
 #include "core/base/real.h"
 #include "kernels/kernels.h"
@@ -8,7 +8,7 @@
 namespace mpanet::PRECISION::vendor {
 
 #if defined(MPANET_HAS_CUDNN)
-// Decides who does this shape and pass. Bytes of workspace that are enough for either, `native` being our kernels'.
+// Chooses the library or our kernel for this shape and pass. Returns the bytes of workspace; `native` are our kernel's.
 size_t conv_workspace_bytes(Stream stream, const ConvShape& shape, ConvPass pass, size_t native);
 bool conv_forward(Stream stream, const ConvShape& shape, const storage* x, const storage* w,
                   const ConvEpilogue& epilogue, storage* y, void* workspace);

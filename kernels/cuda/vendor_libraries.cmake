@@ -1,6 +1,6 @@
-# NVIDIA's libraries, where they are wanted and found: targets mpanet_cudnn and mpanet_cublas. They are looked for in
-# CUDNN_HOME, beside the toolkit, and in the folders of NVIDIA's Python packages (nvidia/cudnn, nvidia/cublas or
-# nvidia/cu13), which hold no plain libX.so.
+# Targets mpanet_cudnn and mpanet_cublas, for those of NVIDIA's libraries that are enabled and found. They are searched
+# in CUDNN_HOME, in the toolkit, and in the folders of NVIDIA's Python packages (nvidia/cudnn, nvidia/cublas or
+# nvidia/cu13), which contain no plain libX.so.
 set(PACKAGES)
 find_program(MPANET_PYTHON python3)
 if(MPANET_PYTHON)
@@ -14,7 +14,7 @@ foreach(folder ${PACKAGES})
   list(APPEND CUBLAS_FOLDERS ${folder}/cu${CUDAToolkit_VERSION_MAJOR} ${folder}/cublas)
 endforeach()
 
-# The target: headers as the system's, the library by its full path.
+# Makes the target, with system headers and the library's full path.
 function(add_vendor_library target include library)
   add_library(${target} INTERFACE)
   target_include_directories(${target} SYSTEM INTERFACE ${include})

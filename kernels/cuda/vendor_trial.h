@@ -1,4 +1,4 @@
-// A library and our kernel at the same work, timed: for Provider::Auto.
+// Timing of a library against our kernel, for Provider::Auto.
 #pragma once
 #include <functional>
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace mpanet::cuda {
 
-// Whether the library is faster, by the stream's own time; the answer is kept among the stream's choices. run(true)
-// runs the library, run(false) our kernels.
+// Returns whether the library is faster, measured on the stream, and stores the choice in the stream's Vendors.
+// run(true) runs the library, run(false) our kernel.
 bool library_is_faster(Stream stream, const std::string& shape, const std::string& library,
                        const std::function<void(bool with_library)>& run);
 
-// Notes that our kernels do a shape, because the library cannot.
+// Stores the choice of our kernel for a shape that the library does not support.
 void note_native(Stream stream, const std::string& shape);
 
 // Device memory for a trial.

@@ -1,5 +1,5 @@
-// The total of a step's losses: total = sum of weight * value, dvalue = weight * dtotal. Scalars in device memory, one
-// thread: nothing here is worth a second one, but the host need not wait for a number.
+// The total of a step's losses: total = sum of weight * value, dvalue = weight * dtotal. One thread adds scalars in
+// device memory, so that the host does not wait for them.
 #include <iterator>
 
 #include "kernels/cuda/numeric.cuh"
@@ -14,7 +14,7 @@ __global__ void total_kernel(Terms terms, real* total) {
   *total = sum;
 }
 
-__global__ void share_kernel(const real* dtotal, real weight, real* dvalue, Write write) {
+__global__ void term_gradient_kernel(const real* dtotal, real weight, real* dvalue, Write write) {
   put(*dvalue, weight * *dtotal, write);
 }
 
@@ -25,7 +25,7 @@ void weighted_sum_forward(Stream stream, const Terms& terms, real* total) {
 }
 
 void weighted_sum_backward(Stream stream, const real* dtotal, real weight, real* dvalue, Write write) {
-  LAUNCH(share_kernel, 1, 1, 0, stream, dtotal, weight, dvalue, write);
+  LAUNCH(term_gradient_kernel, 1, 1, 0, stream, dtotal, weight, dvalue, write);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

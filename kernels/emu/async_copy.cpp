@@ -16,7 +16,7 @@ void arrive(const PendingCopy& copy) {
   std::memset(copy.to + copy.valid, 0, static_cast<size_t>(copy.bytes - copy.valid));
 }
 
-// Copies of groups before `group` arrive; copies are in the order in which they were given out.
+// Does the copies of all groups before `group`. The list is in the order of the calls.
 void arrive_before(int group) {
   std::vector<PendingCopy>& copies = running_block->thread().copies;
   auto copy = copies.begin();

@@ -1,4 +1,4 @@
-// Out of line: compiled without memory-access hooks, so that an atomic is no plain access to them.
+// Out of line: this file is compiled without memory-access hooks, so that an atomic does not count as a plain access.
 #include "kernels/emu/atomics.h"
 
 #include <algorithm>
@@ -26,9 +26,9 @@ T combine(T old, T value) {
 template <Atomic Op, class T>
 T atomic_update(T* at, T value) {
   if (recording) note_atomic(at);
-  const std::atomic_ref<T> place(*at);
-  T old = place.load();
-  while (!place.compare_exchange_weak(old, combine<Op>(old, value))) {
+  const std::atomic_ref<T> target(*at);
+  T old = target.load();
+  while (!target.compare_exchange_weak(old, combine<Op>(old, value))) {
   }
   return old;
 }

@@ -1,4 +1,4 @@
-// Atomics of device code, on the types that CUDA has them for. Host threads run blocks side by side, so these are real.
+// Atomics of device code, for CUDA's types. Host threads run blocks concurrently, so these are real atomics.
 #pragma once
 #include <concepts>
 #include <type_traits>
@@ -10,7 +10,7 @@ concept OneOf = (std::same_as<T, Types> || ...);
 
 enum class Atomic { Add, Sub, Min, Max, And, Or, Xor, Exchange };
 
-// Replaces *at by (*at OP value) and returns what was there. Defined in atomics.cpp for every type below.
+// Replaces *at by (*at OP value) and returns the old value. Defined in atomics.cpp for every type below.
 template <Atomic Op, class T>
 T atomic_update(T* at, T value);
 template <class T>

@@ -27,10 +27,10 @@ const auto kGuard = [] {
   guard.fill(0xa5);
   return guard;
 }();
-constexpr unsigned char kNaNByte = 0xff;  // four, eight or two of them are a NaN
+constexpr unsigned char kNaNByte = 0xff;  // two, four or eight of them are NaN
 
-// A place has one address as a rule, but each file that includes a header has its own.
-bool same_place(const Where& a, const Where& b) {
+// Compares source positions. Texts of one file name may have several addresses, one per translation unit.
+bool same_position(const Where& a, const Where& b) {
   if (std::memcmp(&a, &b, sizeof a) == 0) return true;
   return a.line() == b.line() && a.column() == b.column() &&
          (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
@@ -70,7 +70,7 @@ void Block::begin(const Launch& launch) {
   std::memcpy(shared_.get() + launch.shared_bytes, kGuard.data(), kSharedGuard);
 }
 
-// The state at the start of a block: nobody has begun.
+// The state at the start of a block: no thread has begun.
 void Block::reset(uint64_t number) {
   const dim3 grid = launch_->grid;
   ::blockIdx = {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
@@ -116,7 +116,7 @@ std::string Block::run(uint64_t number) {
   return fault_;
 }
 
-// The fibers stand somewhere in the kernel and will not go on.
+// After a fault: the fibers, which are in the middle of the kernel, are restarted for the next block.
 void Block::abandon() {
   free_fibers_.clear();
   for (const auto& fiber : fibers_) {
@@ -138,7 +138,7 @@ void Block::check_guard() {
                        launch_->shared_bytes, changed);
 }
 
-// What every fiber runs, for ever: thread after thread.
+// The function of every fiber: an endless loop that runs one thread after another.
 void Block::thread_loop() {
   for (;;) {
     Fiber* fiber = current_->fiber;
@@ -154,7 +154,7 @@ void Block::thread_loop() {
     } catch (...) {
       fault_ = fmt::format("{}: threw something that is no std::exception", name(*current_));
     }
-    if (next != nullptr && next->fiber == nullptr) {  // it has not begun: this stack will do
+    if (next != nullptr && next->fiber == nullptr) {  // the next thread has not begun: it uses this fiber
       next->fiber = fiber;
       current_ = next;
       ::threadIdx = next->id;
@@ -183,7 +183,7 @@ Fiber* Block::take_fiber() {
   return fiber;
 }
 
-// The running thread cannot go on: somebody else does, until it can.
+// Suspends the current thread and runs others until it can continue.
 void Block::wait() {
   Thread* me = current_;
   Thread* next = next_thread();
@@ -195,7 +195,7 @@ void Block::wait() {
   me->fiber->switch_to(*next->fiber);
 }
 
-// Who goes on; nobody at the end of the block. The running thread must have been noted as waiting, ready or exited.
+// Chooses the next thread; null at the end of the block. The current thread must be marked as waiting, ready or exited.
 Thread* Block::next_thread() {
   unsigned lanes = warps_[warp_].fresh | warps_[warp_].ready;
   if (lanes == 0) {
@@ -219,7 +219,7 @@ void Block::exit_thread() {
   current_->copy_groups = 0;
   warp.exited |= bit;
   exited_++;
-  for (int i = warp.gathering_count - 1; i >= 0; i--) {  // nobody waits for a lane that has exited
+  for (int i = warp.gathering_count - 1; i >= 0; i--) {  // warp operations do not wait for an exited lane
     const Gathering& gathering = warp.gatherings[i];
     if (gathering.arrived == (gathering.mask & ~warp.exited)) complete(warp, i);
   }
@@ -230,7 +230,7 @@ int Block::barrier(const char* call, bool predicate, Where where) {
   current_->where = where;
   if (arrived_ == 0) {
     first_ = current_;
-  } else if (!same_place(first_->where, where)) {
+  } else if (!same_position(first_->where, where)) {
     fault(fmt::format("divergent barrier: {}, but thread {} waits at {} at {}", call, text_of(first_->id), first_->call,
                       text_of(first_->where)),
           where);
@@ -242,7 +242,7 @@ int Block::barrier(const char* call, bool predicate, Where where) {
   return barrier_result_;
 }
 
-// Every thread has come to the barrier or has exited: whether there is anybody to go on.
+// To be called when every thread is at the barrier or has exited. Releases the barrier; false when no thread is at it.
 bool Block::release_barrier() {
   if (arrived_ == 0) return false;
   if (exited_ > 0) {
@@ -272,7 +272,8 @@ void Block::collective(const char* call, unsigned mask, void* argument, Finish f
   current_->where = where;
   warp.arguments[lane()] = argument;
   int i = 0;
-  while (i < warp.gathering_count && !(warp.gatherings[i].mask == mask && same_place(warp.gatherings[i].where, where)))
+  while (i < warp.gathering_count &&
+         !(warp.gatherings[i].mask == mask && same_position(warp.gatherings[i].where, where)))
     i++;
   if (i == warp.gathering_count) warp.gatherings[warp.gathering_count++] = {mask, 0, where, finish};
   Gathering& gathering = warp.gatherings[i];
@@ -280,7 +281,7 @@ void Block::collective(const char* call, unsigned mask, void* argument, Finish f
   if (gathering.arrived != (mask & ~warp.exited)) return wait();
   complete(warp, i);
   warp.ready &= ~bit;
-  // Now and then somebody else goes first.
+  // With a seed, sometimes interrupts this warp for another one.
   constexpr uint32_t kInterrupt = 8;
   if (launch_->seed == 0 || warp_count_ == 1 || draw() % kInterrupt != 0) return;
   warp.ready |= bit;
@@ -295,7 +296,7 @@ void Block::complete(Warp& warp, int i) {
   gathering = warp.gatherings[--warp.gathering_count];
 }
 
-// No lane of the warp can go on, and some wait for lanes that wait elsewhere.
+// Throws Fault: no lane of the warp can continue, because some wait for lanes that wait at another operation.
 void Block::stuck(const Warp& warp) const {
   const Thread* lanes = &threads_[static_cast<size_t>(&warp - warps_.data()) * kLanes];
   const Gathering& gathering = warp.gatherings[0];
@@ -306,7 +307,7 @@ void Block::stuck(const Warp& warp) const {
                           text_of(missing.where), text_of(gathering.where)));
 }
 
-// A number from the seed and the block's own number, so that nothing depends on which host thread runs the block.
+// A pseudo-random number from the seed and the block's number (splitmix64). It does not depend on the host thread.
 uint32_t Block::draw() {
   random_ += 0x9e3779b97f4a7c15u;
   uint64_t z = random_;

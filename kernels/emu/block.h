@@ -1,8 +1,8 @@
-// One block of a launch on one host thread: its warps, who may run, and what they wait for.
+// One block of a launch on one host thread: the state of its warps and threads, and the switches between threads.
 //
-// A thread gets a stack of its own only when it blocks: a fiber runs thread after thread until one of them waits at a
-// barrier or a warp operation, and only then another fiber takes over. So a kernel without barriers runs as a plain
-// loop. Whoever blocks picks the next thread and switches to it directly; there is no scheduler to go through.
+// A thread gets its own stack only when it blocks: a fiber runs one thread after another until a thread waits at a
+// barrier or a warp operation; then another fiber continues. So a kernel without barriers runs as a plain loop. A
+// thread that blocks chooses the next thread and switches to it directly, without a scheduler in between.
 #pragma once
 #include <array>
 #include <memory>
@@ -22,7 +22,7 @@ struct Launch {
   const char* kernel;
   dim3 grid, block;
   size_t shared_bytes;
-  void (*body)(const void* arguments);  // what one thread does
+  void (*body)(const void* arguments);  // runs one thread of the kernel
   const void* arguments;
   uint32_t seed;
   uint32_t number;  // of the launch, from 1
@@ -32,30 +32,30 @@ constexpr int kLanes = 32;
 constexpr unsigned kMaxThreads = 1024;
 constexpr size_t kMaxSharedBytes = 227 << 10;
 
-// A fault whose message is complete.
+// An error in a kernel, with a complete message.
 struct Fault : CheckError {
   using CheckError::CheckError;
 };
 
-// A cp.async copy that a thread has given out and that has not arrived.
+// A cp.async copy that is not done yet.
 struct PendingCopy {
   unsigned char* to;
   const unsigned char* from;
-  int bytes, valid;  // the first `valid` are copied, the rest zeroed
-  int group;         // how many groups the thread had committed before
+  int bytes, valid;  // the first `valid` are copied, the rest set to zero
+  int group;         // number of groups that the thread had committed before
   Where where;
 };
 
 struct Thread {
   uint3 id;
   Fiber* fiber = nullptr;
-  const char* call = nullptr;  // what it waits at
+  const char* call = nullptr;  // the function at which it waits
   Where where;
   std::vector<PendingCopy> copies;
-  int copy_groups = 0;  // committed
+  int copy_groups = 0;  // number of committed groups
 };
 
-// Lanes that wait for each other.
+// A warp operation at which some lanes have arrived.
 struct Gathering {
   unsigned mask, arrived;
   Where where;
@@ -63,11 +63,11 @@ struct Gathering {
 };
 
 struct Warp {
-  // Bits of lanes. Those in none of the four wait for other lanes.
+  // One bit per lane. A lane in none of the four waits at a warp operation.
   unsigned fresh, ready, at_barrier, exited;
   int gathering_count;
   std::array<Gathering, kLanes> gatherings;
-  std::array<void*, kLanes> arguments;  // of lanes that wait for other lanes
+  std::array<void*, kLanes> arguments;  // of lanes that wait at a warp operation
 };
 
 class Block {
@@ -77,12 +77,12 @@ class Block {
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
-  // Before the blocks of a launch.
+  // To be called before the blocks of a launch.
   void begin(const Launch& launch);
-  // Runs one block; returns the fault, or nothing.
+  // Runs one block. Returns the message of its fault, or an empty text.
   std::string run(uint64_t number);
 
-  // For the running thread.
+  // Functions of the current thread.
   int barrier(const char* call, bool predicate, Where where);
   void collective(const char* call, unsigned mask, void* argument, Finish finish, Where where);
   unsigned char* shared_bytes(size_t bytes, Where where) const;
@@ -90,7 +90,7 @@ class Block {
   Thread& thread() { return *current_; }
   unsigned lane() const { return static_cast<unsigned>(current_ - threads_.data()) % kLanes; }
   [[noreturn]] void fault(const std::string& text, Where where) const;
-  // For races: an access that the running thread makes at `code`.
+  // For the race check: an access of the current thread at `code`.
   void note_access(const void* address, size_t bytes, bool write, const Code& code);
   bool fenced() const { return fenced_; }
   void set_fenced() { fenced_ = true; }
@@ -124,8 +124,8 @@ class Block {
   std::array<Warp, kMaxThreads / kLanes> warps_;
   unsigned thread_count_ = 0, warp_count_ = 0;
   Thread* current_ = nullptr;
-  unsigned warp_ = 0;      // the running thread's
-  unsigned rotation_ = 0;  // which lane of it comes first
+  unsigned warp_ = 0;      // of the current thread
+  unsigned rotation_ = 0;  // the lane of a warp that runs first
   unsigned runnable_ = 0;  // bits of warps in which a lane is fresh or ready
 
   const Thread* first_ = nullptr;  // at the barrier
@@ -136,12 +136,12 @@ class Block {
   std::string fault_;
   std::unique_ptr<unsigned char, void (*)(void*)> shared_;
 
-  // For races.
+  // For the race check.
   uint32_t number_ = 0;  // of the block
   bool fenced_ = false;
-  uint32_t barriers_ = 1;         // passed, over all blocks
+  uint32_t barriers_ = 1;         // number of passed barriers of all blocks
   std::optional<Shadow> shadow_;  // of shared memory
-  std::string race_;              // the first
+  std::string race_;              // message about the first race
 
   Fiber host_;
   std::vector<std::unique_ptr<Fiber>> fibers_;

@@ -1,4 +1,4 @@
-// How tests steer the emulation.
+// Control of the emulation, for tests.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -6,22 +6,22 @@
 
 namespace mpanet::simt {
 
-// Every launch draws from the seed in which order blocks run, which warp of a block goes on when another cannot, which
-// lane of a warp comes first, and where a warp is interrupted. One warp runs as far as it can before any other moves:
-// a missing barrier then shows under almost every seed. 0: everything in order. At first 1.
+// The seed determines for every launch the order of blocks, the warp that continues when another blocks, the first lane
+// of a warp, and where a warp is interrupted. A warp runs until it blocks before another one runs, so a missing barrier
+// shows under almost every seed. 0: everything in order. Default 1.
 void set_seed(uint32_t seed);
 uint32_t seed();
 
-// Host threads that run blocks side by side; 0 (at first): as many as OpenMP uses. Results do not depend on it, unless
-// blocks race.
+// Number of host threads that run blocks concurrently; 0 (default): as many as OpenMP uses. Results do not depend on
+// it, unless blocks race.
 void set_threads(int threads);
 
-// Whether kernels that were compiled with memory-access hooks (MPANET_EMU_HOOKS) report races; at first they do.
+// Whether kernels that were compiled with memory-access hooks (MPANET_EMU_HOOKS) report races. Default true.
 void set_race_check(bool on);
-bool can_check_races();  // such a kernel is linked
+bool can_check_races();  // whether such a kernel is linked
 
-// Told of every launch from now on; a launch runs only when it says true. Empty: all run. For reports on what a program
-// would launch.
+// Calls `watch` for every launch, which runs only if it returns true. Empty: all launches run. For lists of the
+// launches of a program.
 struct LaunchShape {
   const char* kernel;
   const void* entry;  // the kernel's address
@@ -31,7 +31,7 @@ struct LaunchShape {
 };
 void watch_launches(std::function<bool(const LaunchShape&)> watch);
 
-// Totals since the program began.
+// Totals since the start of the program.
 struct Counts {
   int64_t launches, blocks, threads;
   int64_t switches;  // from one thread's stack to another's

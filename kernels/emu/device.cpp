@@ -1,5 +1,5 @@
-// Memory of the emulated device: host memory between two guard zones full of NaN, which are checked when it is released
-// and when the host waits for the device.
+// Memory of the emulated device: host memory between two guard zones of NaN. The zones are checked when memory is
+// released and when the host waits for the device.
 #include "kernels/emu/device.h"
 
 #include <sys/mman.h>
@@ -31,7 +31,7 @@ namespace mpanet::simt {
 namespace {
 
 constexpr size_t kPage = 4096;
-// A mapping: a page of guard, the memory, at least kLeastGuard bytes of guard up to the end of a page.
+// A mapping: one guard page, the memory, and at least kLeastGuard guard bytes, up to the end of a page.
 struct Allocation {
   static constexpr size_t kLeastGuard = 512;
   unsigned char* begin;
@@ -59,12 +59,12 @@ constexpr size_t kKernelsKept = 8;
 struct Memory {
   std::mutex mutex;
   std::map<const unsigned char*, Allocation> allocations;  // by begin
-  std::array<const char*, kKernelsKept> kernels{};         // launched last, a ring
+  std::array<const char*, kKernelsKept> kernels{};         // the kernels launched last, a ring buffer
   size_t launches = 0;
-  std::string unreported;  // damage that was found where nothing may be thrown
+  std::string unreported;  // damage found by a destructor, which must not throw
 };
 Memory& memory() {
-  static auto* memory = new Memory;  // lives as long as anybody may release
+  static auto* memory = new Memory;  // never destroyed, because static objects may release memory at exit
   return *memory;
 }
 
@@ -76,7 +76,7 @@ std::string last_kernels(const Memory& memory) {
   return names.empty() ? "none" : names;
 }
 
-// What was written into the guard zones, or nothing; the zones are whole again afterwards.
+// Describes a write into the guard zones, and restores them; empty when there was none.
 std::string damage(const Allocation& allocation) {
   allocation.unprotect();
   const unsigned char *behind = allocation.end(), *behind_end = behind + allocation.guard_behind();
@@ -140,7 +140,7 @@ void* allocate_apart(Stream stream, size_t bytes) {
   return memory;
 }
 
-// Called by destructors, so damage is printed here and thrown by the next synchronize().
+// Destructors call this, so it prints damage, and the next synchronize() throws it.
 void release_apart(Stream, void* address) {
   simt::Memory& all = simt::memory();
   const std::lock_guard lock(all.mutex);

@@ -1,18 +1,18 @@
-// The emulated device's memory, as the emulation itself sees it.
+// The emulated device's memory, for the emulation itself.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 namespace mpanet::simt {
 
-// A kernel is launched: a report about damaged memory names the last ones.
+// To be called at every launch. A report about damaged memory names the last kernels.
 void note_kernel(const char* kernel);
 
 struct Span {
   const unsigned char* begin = nullptr;
   size_t bytes = 0;
 };
-// The allocated buffer in which an address lies, or none.
+// The allocated buffer that contains an address; {null, 0} if there is none.
 Span buffer_of(const unsigned char* address);
 
 }  // namespace mpanet::simt

@@ -1,4 +1,4 @@
-// CUDA's words and built-in variables under a host compiler.
+// CUDA's keywords, types and built-in variables for a host compiler.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,8 +10,9 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(bytes) alignas(bytes)
 
-// The most threads of a block, readable at launch: (bound / 32 + kLaunchBoundsMark) one-byte no-operations stand at the
-// kernel's entry. An attribute is all that fits where CUDA writes the bound, and this one takes a number.
+// Encodes the maximum number of threads of a block, to be read at launch: the kernel's entry has (bound / 32 +
+// kLaunchBoundsMark) one-byte no-operations. Only an attribute can replace __launch_bounds__, and this one has a
+// number.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #  define __launch_bounds__(threads, ...) \
     __attribute__((patchable_function_entry(((threads) + 31) / 32 + ::mpanet::simt::kLaunchBoundsMark)))
@@ -20,7 +21,7 @@
 #endif
 
 namespace mpanet::simt {
-constexpr int kLaunchBoundsMark = 8;  // more no-operations than a compiler puts there by itself
+constexpr int kLaunchBoundsMark = 8;  // more no-operations than a compiler emits otherwise
 }
 
 struct uint3 {
@@ -33,7 +34,7 @@ struct dim3 {
   uint64_t count() const { return uint64_t{x} * y * z; }
 };
 
-// A program's own thread-local storage: one instruction to read, as no shared library is involved.
+// Thread-local storage with the initial-exec model: a read is one instruction, because no shared library is involved.
 #define MPANET_SIMT_VARIABLE constinit thread_local __attribute__((tls_model("initial-exec")))
 extern MPANET_SIMT_VARIABLE uint3 threadIdx, blockIdx;
 extern MPANET_SIMT_VARIABLE dim3 blockDim, gridDim;

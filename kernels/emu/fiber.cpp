@@ -14,21 +14,22 @@ namespace mpanet::simt {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr size_t kStack = 256 << 10;  // red zones round every variable
+constexpr size_t kStack = 256 << 10;  // AddressSanitizer has red zones around every variable
 #else
 constexpr size_t kStack = 64 << 10;
 #endif
 constexpr size_t kGuardPage = 4096;
 
-thread_local Fiber* arriving = nullptr;  // whom a switch goes to
+thread_local Fiber* arriving = nullptr;  // target of the current switch
 #if defined(__SANITIZE_ADDRESS__)
-thread_local Fiber* leaving = nullptr;  // whom it came from
+thread_local Fiber* leaving = nullptr;  // source of the current switch
 #endif
 
 }  // namespace
 
 #if defined(__x86_64__)
-// Saves what a function must preserve on the running stack, its pointer in *from, and goes on with the stack `to`.
+// Pushes the callee-saved registers to the current stack, stores its pointer in *from, and continues with the stack
+// `to`.
 extern "C" void mpanet_switch_stack(void** from, void* to);
 asm(R"(
 .text
@@ -61,7 +62,7 @@ Fiber::Fiber(int number) {
   if (memory == MAP_FAILED) throw std::bad_alloc();
   mapping_ = static_cast<char*>(memory);
   if (mprotect(mapping_, kGuardPage, PROT_NONE) != 0) throw std::bad_alloc();
-  // Equal frames of all threads would share a few sets of the first-level cache.
+  // Different offsets per stack: at equal offsets, all threads' frames would map to a few sets of the L1 cache.
   constexpr int kLine = 64, kLinesPerPage = 64;
   top_ = mapping_ + kGuardPage + kStack - number % kLinesPerPage * kLine;
   bottom_ = mapping_ + kGuardPage;
@@ -83,7 +84,7 @@ void Fiber::restart(void (*entry)()) {
   fake_stack_ = nullptr;
 #endif
 #if defined(__x86_64__)
-  // As if begin() had been called and had switched away at once: no return address, its address, six registers.
+  // The stack of a begin() that has switched away at its start: no return address, begin()'s address, six registers.
   constexpr int kRegisters = 6;
   void** stack = reinterpret_cast<void**>(top_);
   *--stack = nullptr;
@@ -120,7 +121,7 @@ void Fiber::switch_to(Fiber& to) {
 
 void Fiber::arrive() {
 #if defined(__SANITIZE_ADDRESS__)
-  // Tells where the stack that was left lies: of the host thread's own nobody else knows.
+  // Returns the bounds of the stack that was left; there is no other way to get those of the host thread's stack.
   __sanitizer_finish_switch_fiber(fake_stack_, &leaving->bottom_, &leaving->size_);
 #endif
 }

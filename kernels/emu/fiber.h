@@ -1,4 +1,4 @@
-// Stacks that take turns on one host thread: what a CUDA thread that has to wait keeps its place on.
+// Stacks that run alternately on one host thread. A CUDA thread that waits keeps its state on one.
 #pragma once
 #include <cstddef>
 #if !defined(__x86_64__)
@@ -10,14 +10,14 @@ namespace mpanet::simt {
 class Fiber {
  public:
   Fiber() = default;           // the host thread's own stack
-  explicit Fiber(int number);  // a new stack, mapped above a page that faults; numbers spread stacks over cache sets
+  explicit Fiber(int number);  // a new stack above a guard page; different numbers use different cache sets
   ~Fiber();
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // The next switch to this stack calls entry(), which must never return. What was on the stack is forgotten.
+  // The next switch to this stack calls entry(), which must never return. The stack's content is discarded.
   void restart(void (*entry)());
-  // Called on this stack: goes on with `to`. Returns when somebody switches back.
+  // To be called on this stack. Continues with `to`, and returns after a switch back.
   void switch_to(Fiber& to);
   bool contains(const void* address) const { return address >= mapping_ && address < top_; }
 
@@ -33,7 +33,7 @@ class Fiber {
 #else
   ucontext_t context_;
 #endif
-  // For AddressSanitizer, which wants to hear of every switch.
+  // For AddressSanitizer, which must be told about every switch.
   [[maybe_unused]] void* fake_stack_ = nullptr;
   const void* bottom_ = nullptr;
   size_t size_ = 0;

@@ -1,5 +1,5 @@
-// The calls that a compiler puts before every memory access with -fsanitize=thread, answered by the emulation: no
-// sanitizer's library is linked. Only kernels compiled so report races (races.h).
+// Implements the functions that a compiler calls before every memory access with -fsanitize=thread. The sanitizer's
+// library is not linked. Only kernels compiled with this option report races (races.h).
 #include "kernels/emu/block.h"
 
 namespace {

@@ -1,4 +1,4 @@
-// CUDA's functions of one thread under a host compiler, with the results that the device documents.
+// CUDA's functions of a single thread for a host compiler, with the results that CUDA's manual documents.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -22,7 +22,7 @@ constexpr unsigned long long __brevll(unsigned long long x) {
   return static_cast<unsigned long long>(__brev(static_cast<unsigned>(x))) << 32 |
          __brev(static_cast<unsigned>(x >> 32));
 }
-// Four bytes out of the eight of y:x, chosen by the low three bits of each nibble of `selector`.
+// Four of the eight bytes of y:x; the low three bits of each nibble of `selector` are the index of a byte.
 constexpr unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
   const uint64_t bytes = static_cast<uint64_t>(y) << 32 | x;
   unsigned result = 0;
@@ -46,7 +46,7 @@ inline long long __mul64hi(long long x, long long y) {
   return static_cast<long long>(static_cast<__int128>(x) * y >> 64);
 }
 
-// The same bits as another type.
+// Bit casts.
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
@@ -54,7 +54,7 @@ inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
 inline double __longlong_as_double(long long x) { return std::bit_cast<double>(x); }
 inline long long __double_as_longlong(double x) { return std::bit_cast<long long>(x); }
 
-// Arithmetic that is rounded once and never fused with its neighbours; the fast functions are exact ones here.
+// Arithmetic that is rounded once and not fused with other operations. The fast approximate functions are exact here.
 inline float __fadd_rn(float x, float y) { return x + y; }
 inline float __fsub_rn(float x, float y) { return x - y; }
 inline float __fmul_rn(float x, float y) { return x * y; }
@@ -78,7 +78,7 @@ inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 inline int __float2int_rn(float x) { return static_cast<int>(std::nearbyint(x)); }
 inline int __float2int_rz(float x) { return static_cast<int>(x); }
 
-// Smaller and larger; of a number and a NaN the number.
+// Minimum and maximum. Of a number and NaN, the number.
 #define MPANET_SIMT_MIN_MAX(T)                        \
   constexpr T min(T x, T y) { return y < x ? y : x; } \
   constexpr T max(T x, T y) { return x < y ? y : x; }
@@ -94,7 +94,7 @@ inline float max(float x, float y) { return std::fmax(x, y); }
 inline double min(double x, double y) { return std::fmin(x, y); }
 inline double max(double x, double y) { return std::fmax(x, y); }
 
-// Loads and stores with a hint for the caches.
+// Loads and stores with cache hints, which have no effect here.
 template <class T>
 T __ldg(const T* from) {
   return *from;

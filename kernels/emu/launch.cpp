@@ -21,7 +21,7 @@ std::function<bool(const LaunchShape&)> launch_watch;
 std::atomic<uint32_t> launch_number = 0;
 std::atomic<int64_t> block_total = 0, thread_total = 0, switch_total = 0;
 
-// What the device would refuse.
+// Throws CheckError for a launch that a device would refuse.
 void check_launch(const Launch& launch, unsigned bound) {
   constexpr unsigned kMaxGridX = 0x7fffffff, kMaxGridYZ = 65535, kMaxBlockZ = 64;
   const dim3 grid = launch.grid, block = launch.block;
@@ -39,7 +39,7 @@ void check_launch(const Launch& launch, unsigned bound) {
   if (launch.shared_bytes > kMaxSharedBytes) refuse("at most 227 KiB of shared memory");
 }
 
-// The order of blocks: position -> (factor position + offset) mod blocks, a permutation.
+// The order of blocks, a permutation: position -> (factor * position + offset) mod blocks.
 struct Order {
   uint64_t blocks, factor = 1, offset = 0;
   Order(uint64_t blocks, uint32_t seed) : blocks(blocks) {
@@ -55,7 +55,7 @@ struct Order {
   }
 };
 
-// The fault of the block that comes first in order, so that it does not depend on the number of host threads.
+// The fault of the block that is first in order, so that it does not depend on the number of host threads.
 struct FirstFault {
   std::atomic<uint64_t> position = ~uint64_t{0};
   std::string text;

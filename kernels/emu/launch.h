@@ -9,12 +9,12 @@
 
 namespace mpanet::simt {
 
-// Runs every block of the grid; body(arguments) is what one thread does, `bound` the most threads of a block.
-// CheckError when the kernel was at fault or the launch is more than a device takes.
+// Runs every block of the grid. body(arguments) runs one thread; `bound` is launch_bound(). CheckError for a fault of
+// the kernel and for a launch that a device would refuse.
 void run(const char* kernel, const void* entry, dim3 grid, dim3 block, size_t shared_bytes, unsigned bound,
          void (*body)(const void* arguments), const void* arguments);
 
-// What __launch_bounds__ left at a kernel's entry: the most threads, in whole warps; 0 where there is none.
+// Reads __launch_bounds__ from a kernel's entry: the maximum number of threads, in whole warps; 0 without bounds.
 template <class Kernel>
 unsigned launch_bound(Kernel* kernel) {
   constexpr unsigned char kNoOperation = 0x90;

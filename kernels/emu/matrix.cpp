@@ -11,7 +11,7 @@ namespace mpanet::simt {
 namespace {
 
 constexpr unsigned kAll = 0xffffffffu;
-constexpr int kRows = 16, kColumns = 8, kMaxDepth = 16;  // of an mma
+constexpr int kRows = 16, kColumns = 8, kMaxDepth = 16;  // sizes of an mma
 
 struct LoadArgument {
   const unsigned char* row;
@@ -50,8 +50,8 @@ float half_value(Operand type, uint32_t bits) {
 }
 float tf32_value(uint32_t bits) { return std::bit_cast<float>(bits & ~0x1fffu); }
 
-// Products of these types are exact in double. The sum is made in double and rounded once; a tensor core's own
-// rounding of the sum is not documented.
+// Products of these types are exact in double. The sum is computed in double and rounded once. How a tensor core rounds
+// the sum is not documented.
 void finish_multiply(void* const* arguments, unsigned) {
   const auto argument = [&](int lane) -> const MultiplyArgument& {
     return *static_cast<const MultiplyArgument*>(arguments[lane]);

@@ -8,12 +8,13 @@ namespace mpanet::simt {
 
 enum class Operand { BFloat16, Float16, Tf32 };
 
-// Loads `matrices` (1, 2 or 4) of 8 x 8 16-bit elements; lane 8 m + r gives the address of row r of matrix m.
+// Loads `matrices` (1, 2 or 4) matrices of 8 x 8 16-bit elements. Lane 8 m + r provides the address of row r of matrix
+// m.
 void load_matrices(uint32_t* registers, const void* row, int matrices, bool transposed, Where where);
 
-// d = a b + d with d of 16 x 8 floats, four of them in each lane; a of 16 x `depth`, b of depth x 8.
+// d = a b + d. d: 16 x 8 floats, four per lane; a: 16 x depth; b: depth x 8.
 void multiply(Operand type, int depth, float* d, const uint32_t* a, const uint32_t* b, Where where);
-// The same with d of 8 x 8 doubles, two in each lane; a of 8 x 4, b of 4 x 8.
+// d = a b + d. d: 8 x 8 doubles, two per lane; a: 8 x 4; b: 4 x 8.
 void multiply(double* d, double a, double b, Where where);
 
 }  // namespace mpanet::simt

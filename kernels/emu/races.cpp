@@ -22,13 +22,13 @@ namespace {
 
 bool instrumented = false;
 
-// What is known of the launch that runs; host threads share it.
+// The race check's state of the current launch, for all host threads.
 struct DeviceRaces {
   std::mutex mutex;
   std::map<const void*, std::unique_ptr<Shadow>> shadows;  // by the allocation's begin
   uint32_t launch = 0;
-  std::unordered_map<const void*, std::set<uint32_t>> released;  // by an atomic's address: blocks before it
-  std::unordered_map<uint32_t, std::set<uint32_t>> before;       // by a block: blocks that are ordered before it
+  std::unordered_map<const void*, std::set<uint32_t>> released;  // atomic's address -> blocks ordered before it
+  std::unordered_map<uint32_t, std::set<uint32_t>> before;       // block -> blocks ordered before it
 
   void enter(uint32_t number) {
     if (launch == number) return;
@@ -38,12 +38,12 @@ struct DeviceRaces {
   }
 };
 DeviceRaces& device_races() {
-  static auto* races = new DeviceRaces;  // lives as long as anybody may release memory
+  static auto* races = new DeviceRaces;  // never destroyed, because static objects may release memory at exit
   return *races;
 }
 
-// The first and the last line that addr2line tells of an instruction: where it stands, and the line of the kernel
-// into which that was inlined.
+// The first and the last line that addr2line prints for an instruction: its own source line, and the line of the kernel
+// into which it was inlined.
 std::string source_lines(const std::string& file, uintptr_t offset) {
   const std::string command = fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", file, offset);
   std::string first, last;
@@ -68,11 +68,11 @@ bool can_check_races() { return instrumented; }
 
 std::string text_of(const Code& code) {
   if (code.instruction == nullptr) return text_of(code.where);
-  const auto address = reinterpret_cast<uintptr_t>(code.instruction) - 1;  // the call, not what follows it
+  const auto address = reinterpret_cast<uintptr_t>(code.instruction) - 1;  // inside the call, not after it
   Dl_info info;
   if (dladdr(code.instruction, &info) == 0 || info.dli_fname == nullptr) return fmt::format("{:#x}", address);
   const auto base = reinterpret_cast<uintptr_t>(info.dli_fbase);
-  // A program that is not position-independent has its file's addresses.
+  // A program that is not position-independent runs at the addresses of its file.
   constexpr uintptr_t kFixedBase = 0x400000;
   return source_lines(info.dli_fname, base == kFixedBase ? address : address - base);
 }

@@ -1,9 +1,11 @@
-// Races, seen by kernels that were compiled with memory-access hooks (hooks.cpp): every access to shared memory and to
-// allocated device memory leaves a note in the shadow of each byte.
-//   shared   two warps touch a byte, one writes, and the block passed no barrier in between; lanes of one warp count as
-//            ordered
-//   device   two blocks of a launch touch a byte and one writes, atomics excepted; a __threadfence() and then an atomic
-//            in one block order it before a later atomic on the same address in another
+// The race check, for kernels that were compiled with memory-access hooks (hooks.cpp). Every access to shared memory
+// and to allocated device memory is recorded in the shadow of each byte. Races are:
+//   shared   two warps access a byte, one writes, and there was no barrier of the block in between; the lanes of one
+//   warp
+//            count as ordered
+//   device   two blocks of a launch access a byte and one writes, except by atomics; a __threadfence() and then an
+//   atomic
+//            in one block order it before a later atomic on the same address in another block
 #pragma once
 #include <sys/mman.h>
 
@@ -16,18 +18,18 @@
 
 namespace mpanet::simt {
 
-// Whether accesses are noted: the program has instrumented kernels and nobody has switched the check off.
+// Whether accesses are recorded: the program has instrumented kernels, and the check is on.
 extern bool recording;
 void found_instrumented_code();
 
-// Where an access stands: an instruction, or a line where the emulation itself does the access.
+// The source of an access: an instruction of a kernel, or a source position for an access by the emulation.
 struct Code {
   const void* instruction = nullptr;
   Where where = {};
 };
 std::string text_of(const Code& code);
 
-// `who`, a warp or a block, did it in `epoch`: what happened in different epochs is ordered.
+// An access by `who`, a warp or a block. Accesses in different epochs are ordered.
 struct Access {
   uint32_t epoch = 0, who = 0;
   Code code;
@@ -37,7 +39,7 @@ struct ShadowByte {
 };
 constexpr uint32_t kSeveral = 0xffffffffu;  // more than one reader
 
-// One ShadowByte per byte, zero at first; only touched pages take memory.
+// One ShadowByte per byte, zero at first. Only pages that were written use memory.
 class Shadow {
  public:
   explicit Shadow(size_t bytes) : bytes_(bytes * sizeof(ShadowByte)) {
@@ -55,7 +57,7 @@ class Shadow {
   size_t bytes_;
 };
 
-// Notes the access; true and *other when an earlier one races with it. ordered(who) excuses one.
+// Records an access. Returns true and sets *other if an earlier access races with it; those with ordered(who) do not.
 template <class Ordered>
 bool note(ShadowByte& shadow, bool write, const Access& access, const Ordered& ordered, Access* other) {
   const auto races = [&](const Access& earlier) {
@@ -72,7 +74,7 @@ bool note(ShadowByte& shadow, bool write, const Access& access, const Ordered& o
   return racing != nullptr;
 }
 
-// Device memory, for the running block. Bytes outside every allocation are nobody's business.
+// Records an access of the current block to device memory. Bytes outside of allocations are ignored.
 bool note_device_access(const void* address, size_t bytes, bool write, const Access& access, Access* other);
 void note_atomic(const void* address);
 void note_fence();

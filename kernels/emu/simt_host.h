@@ -1,5 +1,5 @@
-// The emulation as a .cu file sees it: CUDA's words, built-in variables, functions and launches under a host compiler.
-// Blocks run one after another on each host thread, the threads of a block take turns (block.h).
+// The emulation for .cu files: CUDA's keywords, built-in variables, functions and launches for a host compiler. Each
+// host thread runs one block after another, and alternates between the threads of the block (block.h).
 #pragma once
 #include "kernels/emu/atomics.h"
 #include "kernels/emu/device_types.h"

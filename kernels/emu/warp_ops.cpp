@@ -22,10 +22,10 @@ struct ShuffleArgument {
   uint64_t bits;
   int operand, width;
   uint64_t result;
-  int missing;  // the source when it took no part, else -1
+  int missing;  // the source lane if it did not call the shuffle, else -1
 };
 
-// Where a lane reads: as PTX's shfl.sync, with segments of `width` lanes; beyond its segment a lane keeps its own.
+// The lane that a lane reads, like PTX's shfl.sync with segments of `width` lanes; beyond its segment, the lane itself.
 unsigned source_lane(Shuffle kind, unsigned lane, unsigned operand, unsigned width) {
   const unsigned first = lane & ~(width - 1), last = lane | (width - 1);
   const unsigned delta = operand % kLanes;
@@ -71,7 +71,7 @@ void finish_vote(void* const* arguments, unsigned lanes) {
 
 struct MatchArgument {
   uint64_t bits;
-  unsigned same, lanes;  // lanes with the same bits; all that took part
+  unsigned same, lanes;  // lanes with equal bits; all lanes of the call
 };
 
 void finish_match(void* const* arguments, unsigned lanes) {

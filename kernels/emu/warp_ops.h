@@ -1,6 +1,6 @@
-// Barriers, shuffles, votes, matches and reductions over lanes. Each waits until the lanes that its mask names have
-// come to the same place; exited lanes count as there. What CUDA leaves open is a fault: a mask without the caller, a
-// value from a lane that takes no part.
+// Barriers, shuffles, votes, matches and reductions over lanes. Each waits until the lanes of its mask have called it
+// from the same source position; exited lanes are not waited for. Undefined behaviour of CUDA is a fault: a mask
+// without the caller, a value from a lane that is not in the call.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -15,7 +15,7 @@ enum class Vote { Ballot, All, Any };
 enum class Match { Any, All };
 enum class Fold { Add, Min, Max, And, Or, Xor };
 
-// On 64-bit patterns, the same for every type.
+// The operations on 64-bit patterns, for all types.
 uint64_t shuffle(const char* call, Shuffle kind, unsigned mask, uint64_t bits, int operand, int width, Where where);
 unsigned vote(const char* call, Vote kind, unsigned mask, bool predicate, Where where);
 unsigned match(const char* call, Match kind, unsigned mask, uint64_t bits, Where where);
@@ -23,7 +23,7 @@ int64_t fold(const char* call, Fold kind, unsigned mask, int64_t value, Where wh
 void warp_barrier(unsigned mask, Where where);
 unsigned own_lane_bit();
 
-// What CUDA's shuffles and matches take.
+// The types of CUDA's shuffles and matches.
 template <class T>
 concept Lane = std::is_arithmetic_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
 
@@ -84,7 +84,7 @@ inline int __all_sync(unsigned mask, int predicate, MPANET_SIMT_HERE) {
 inline int __any_sync(unsigned mask, int predicate, MPANET_SIMT_HERE) {
   return static_cast<int>(::mpanet::simt::vote(__func__, ::mpanet::simt::Vote::Any, mask, predicate != 0, where));
 }
-// Lanes never run together here, so the answer is the smallest that CUDA allows: this lane alone.
+// Lanes never run at the same time here, so the result is the smallest one that CUDA allows: only this lane.
 inline unsigned __activemask() { return ::mpanet::simt::own_lane_bit(); }
 
 template <class T>

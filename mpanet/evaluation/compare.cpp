@@ -83,7 +83,7 @@ ResultFile read_file(const std::string& path) {
   }
 }
 
-// `other` with its queries in the order of `first`. UserError when they are not the same.
+// `other` with its queries in the order of `first`. UserError if the queries differ.
 Entry aligned(const ResultFile& first_file, const Entry& first, const ResultFile& other_file) {
   if (first_file.protocol != other_file.protocol)
     fail("{}: protocol {}, but {} has {}: nothing to compare", other_file.path, other_file.protocol, first_file.path,
@@ -92,16 +92,16 @@ Entry aligned(const ResultFile& first_file, const Entry& first, const ResultFile
                                   [&](const Entry& entry) { return entry.name() == first.name(); });
   if (found == other_file.entries.end())
     fail("{}: no result of '{}', which {} has", other_file.path, first.name(), first_file.path);
-  std::map<std::string_view, size_t> places;
-  for (size_t q = 0; q < found->queries.size(); q++) places.emplace(found->queries[q], q);
-  if (places.size() != first.queries.size())
-    fail("{}: {} queries in '{}', but {} has {}", other_file.path, places.size(), first.name(), first_file.path,
+  std::map<std::string_view, size_t> indices;
+  for (size_t q = 0; q < found->queries.size(); q++) indices.emplace(found->queries[q], q);
+  if (indices.size() != first.queries.size())
+    fail("{}: {} queries in '{}', but {} has {}", other_file.path, indices.size(), first.name(), first_file.path,
          first.queries.size());
   std::vector<size_t> order;
   for (const std::string& path : first.queries) {
-    const auto place = places.find(path);
-    if (place == places.end()) fail("{}: no query {}, which {} has", other_file.path, quote(path), first_file.path);
-    order.push_back(place->second);
+    const auto index = indices.find(path);
+    if (index == indices.end()) fail("{}: no query {}, which {} has", other_file.path, quote(path), first_file.path);
+    order.push_back(index->second);
   }
   Entry entry = *found;
   for (size_t q = 0; q < order.size(); q++) {
@@ -145,7 +145,7 @@ class Means {
   std::vector<std::vector<double>> weighted_;
 };
 
-// The intervals of other - first, a metric each.
+// The intervals of other - first, one per metric.
 std::vector<Interval> intervals(const Entry& first, const Entry& other, const std::vector<std::string>& metrics) {
   const Means ours(first, metrics), theirs(other, metrics);
   const auto queries = static_cast<uint32_t>(first.queries.size());
@@ -160,11 +160,11 @@ std::vector<Interval> intervals(const Entry& first, const Entry& other, const st
   }
   std::vector<Interval> found;
   for (auto& values : differences) {
-    std::erase_if(values, [](double value) { return std::isnan(value); });  // none of the drawn has a match
+    std::erase_if(values, [](double value) { return std::isnan(value); });  // no drawn query has a match
     std::sort(values.begin(), values.end());
-    const auto at = [&](double share) {
+    const auto at = [&](double fraction) {
       return values.empty() ? std::numeric_limits<double>::quiet_NaN()
-                            : values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
+                            : values[static_cast<size_t>(fraction * static_cast<double>(values.size() - 1) + 0.5)];
     };
     found.push_back({at(0.025), at(0.975)});
   }
@@ -178,7 +178,7 @@ std::string letter(size_t file) {
 std::string setting_table(const std::vector<ResultFile>& files, const Entry& first) {
   std::vector<Entry> entries = {first};
   for (size_t f = 1; f < files.size(); f++) entries.push_back(aligned(files[0], first, files[f]));
-  std::vector<std::string> metrics;  // that all have
+  std::vector<std::string> metrics;  // those of all entries
   for (const std::string& metric : first.metrics)
     if (std::all_of(entries.begin(), entries.end(), [&](const Entry& e) { return e.values.count(metric) > 0; }))
       metrics.push_back(metric);

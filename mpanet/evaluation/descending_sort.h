@@ -9,14 +9,14 @@
 
 namespace mpanet {
 
-// Unsigned order of the key is descending order of the number; -0 and 0 are one.
+// Unsigned order of the key is descending order of the number; -0 and 0 have the same key.
 inline uint32_t descending_key(float number) {
   const uint32_t bits = std::bit_cast<uint32_t>(0.0f - number);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
 // Sorts indices 0..numbers.size()-1 by descending number, equal ones by ascending index: a radix sort in three passes
-// of 11 bits over (key, index) pairs. The result has the index in the lower half, and is there until the next sort().
+// of 11 bits over (key, index) pairs. The result has the index in the lower half, and is valid until the next sort().
 class DescendingSort {
  public:
   std::span<const uint64_t> sort(std::span<const float> numbers) {

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 
 namespace mpanet {
 
 namespace {
-// Images that are rearranged for the product at a time.
+// Images that are packed for the product at a time.
 constexpr size_t kLeftBlock = 480, kRightBlock = 2016;
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Squared distances of a plan's images among each other, as re-ranking needs them.
+// Squared distances between a plan's images, for re-ranking.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -9,7 +9,7 @@ namespace mpanet {
 
 class DistanceMatrix {
  public:
-  // Of the embeddings' first `rows` images to all of them. Cosine counts as UnitEuclidean. Euclidean distances are
+  // Distances of the first `rows` images to all images. Cosine is treated as UnitEuclidean. Euclidean distances are
   // multiplied by a power of two, which keeps them within float32.
   DistanceMatrix(Distance distance, const Embeddings& embeddings, size_t rows);
 

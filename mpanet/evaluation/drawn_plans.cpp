@@ -1,4 +1,4 @@
-// The protocols that need no trial file.
+// The protocols without a trial file.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -26,7 +26,7 @@ Groups groups_of(const std::vector<ImageRecord>& images) {
 bool every_camera(int) { return true; }
 bool indoor_camera(int camera) { return camera == 1 || camera == 2; }
 
-// Sets the bits of one setting: one image of each group whose camera takes part, drawn anew in every trial.
+// Sets the bits of one setting: one image of each group whose camera is in the setting, drawn again in every trial.
 void draw(const std::vector<ImageRecord>& images, int first_column, bool (*takes_part)(int camera),
           std::vector<uint64_t>& masks) {
   const Groups groups = groups_of(images);
@@ -39,7 +39,7 @@ void draw(const std::vector<ImageRecord>& images, int first_column, bool (*takes
   }
 }
 
-// Images that no trial takes leave the list.
+// Removes images that no trial uses.
 void keep_taken(std::vector<ImageRecord>& images, std::vector<uint64_t>& masks) {
   std::vector<ImageRecord> taken;
   for (size_t i = 0; i < images.size(); i++)
@@ -60,7 +60,7 @@ void check_sides(const EvaluationPlan& plan, const char* queries, const char* ga
     fail("protocol {}: the test set has no {} picture: the gallery is empty", plan.protocol, gallery);
 }
 
-// A plan whose sides are the two modalities.
+// A plan with one modality as queries and the other as gallery.
 EvaluationPlan plan_of(const char* protocol, const std::vector<ImageRecord>& test, Direction direction) {
   EvaluationPlan plan;
   plan.protocol = protocol;

@@ -69,7 +69,7 @@ void bypass_neck(EngineState& engine) {
 void keep_pieces(const FeatureChoice& choice, int parts, Embeddings& embeddings) {
   if (choice.pieces.empty()) return;
   const size_t length = embeddings.dimension / (parts + 1), rows = embeddings.values.size() / embeddings.dimension;
-  // Every number moves towards the front.
+  // In place: no number moves towards the end.
   auto to = embeddings.values.begin();
   for (size_t r = 0; r < rows; r++)
     for (const int piece : choice.pieces) {

@@ -1,5 +1,5 @@
-// Which numbers of the network are compared (docs/method.md, section 1): the BN neck's output or what goes into it, of
-// all pattern maps and the global mean or of some of them.
+// The choice of the network's features (docs/method.md, section 1): the BN neck's output or its input, with all pattern
+// maps and the global mean or with some of them.
 #pragma once
 #include <string>
 #include <string_view>
@@ -22,11 +22,11 @@ FeatureChoice parse_feature(std::string_view feature, std::string_view pieces, i
 // "BN neck output", "BN neck input, parts 1, 3 and global".
 std::string describe(const FeatureChoice& choice, int parts);
 
-// Makes the engine's BN neck pass on what goes into it (to the rounding of one multiplication): its state becomes that
-// of a norm without effect.
+// Makes the engine's BN neck the identity (except for the rounding of one multiplication) by a change of its parameters
+// and statistics.
 void bypass_neck(EngineState& engine);
 
-// Keeps the chosen pieces of every row; a row has parts + 1 of equal length.
+// Keeps the chosen pieces of every row. A row has parts + 1 pieces of equal length.
 void keep_pieces(const FeatureChoice& choice, int parts, Embeddings& embeddings);
 
 }  // namespace mpanet

@@ -152,22 +152,22 @@ void FeatureFolder::read(size_t first, size_t count, float* out) const {
 }
 
 Embeddings read_features(const FeatureFolder& folder, const std::vector<ImageRecord>& images) {
-  constexpr size_t kNumbers = size_t{1} << 22;  // that are read at a time
+  constexpr size_t kNumbers = size_t{1} << 22;  // numbers that are read at a time
   const size_t dimension = folder.dimension();
   Embeddings embeddings{folder.dimension(), std::vector<float>(images.size() * dimension)};
-  std::vector<std::pair<size_t, size_t>> places;  // row, place among the images
-  for (const size_t row : folder.rows_of(images)) places.emplace_back(row, places.size());
-  std::sort(places.begin(), places.end());
+  std::vector<std::pair<size_t, size_t>> pairs;  // row, index of the image
+  for (const size_t row : folder.rows_of(images)) pairs.emplace_back(row, pairs.size());
+  std::sort(pairs.begin(), pairs.end());
   const size_t block = std::max<size_t>(1, kNumbers / dimension);
   std::vector<float> rows;
-  auto place = places.begin();
+  auto pair = pairs.begin();
   for (size_t first = 0; first < folder.rows(); first += block) {
     const size_t count = std::min(block, folder.rows() - first);
     rows.resize(count * dimension);
     folder.read(first, count, rows.data());
-    for (; place != places.end() && place->first < first + count; ++place)
-      std::copy_n(rows.data() + (place->first - first) * dimension, dimension,
-                  embeddings.values.data() + place->second * dimension);
+    for (; pair != pairs.end() && pair->first < first + count; ++pair)
+      std::copy_n(rows.data() + (pair->first - first) * dimension, dimension,
+                  embeddings.values.data() + pair->second * dimension);
   }
   return embeddings;
 }

@@ -20,9 +20,9 @@ void check_features_writable(const std::string& folder);
 // Writes both files, a row per image, making the folder if it is missing. After an error the folder is as it was.
 void write_features(const std::string& folder, const std::vector<ImageRecord>& images, const Embeddings& embeddings);
 
-// A folder opened for reading: images.csv in memory, features.npy (float16, float32 or float64, see data/sets/npy.h) on
-// disk. UserError, one line naming the file, for: another number of rows in the two files, a malformed line or header,
-// a path given twice.
+// A folder that is open for reading: images.csv in memory, features.npy (float16, float32 or float64, see
+// data/sets/npy.h) on disk. UserError, one line naming the file, for: another number of rows in the two files, a
+// malformed line or header, a path given twice.
 class FeatureFolder {
  public:
   explicit FeatureFolder(const std::string& folder);
@@ -30,8 +30,8 @@ class FeatureFolder {
 
   size_t rows() const { return images_.size(); }
   int dimension() const { return static_cast<int>(numbers_.row_size()); }
-  // The row of each image. UserError for one that is missing, and for an identity, camera or modality that contradicts
-  // the data set's.
+  // The row of each image. UserError for a missing image, and for an identity, camera or modality that contradicts the
+  // data set's.
   std::vector<size_t> rows_of(const std::vector<ImageRecord>& images) const;
   // Rows first..first + count - 1: (count, dimension). UserError for a number that is not finite.
   void read(size_t first, size_t count, float* out) const;
@@ -43,14 +43,14 @@ class FeatureFolder {
   std::unordered_map<std::string_view, size_t> rows_;
 };
 
-// The images' embeddings, a row each. Rows of the folder may stand in any order, those of other images are left out.
+// The images' embeddings, a row each. Rows of the folder may be in any order; those of other images are ignored.
 // UserError as above.
 Embeddings read_features(const FeatureFolder& folder, const std::vector<ImageRecord>& images);
 
 // images.csv with a line per image.
 std::string images_text(const std::vector<ImageRecord>& images);
 
-// What images.csv of a folder lists, in its order.
+// The images in images.csv of a folder, in its order.
 std::vector<ImageRecord> read_feature_images(const std::string& folder);
 
 }  // namespace mpanet

@@ -53,7 +53,7 @@ const Known& find_protocol(std::string_view name) {
   fail("unknown protocol '{}', expected one of: {}", name, names);
 }
 
-// The directions that are asked for, in the order in which results are printed.
+// The requested directions, in the order in which results are printed.
 std::vector<Direction> chosen_directions(const Known& protocol, const std::string& wanted) {
   std::vector<Direction> chosen;
   for (const Direction direction : {Direction::InfraredToVisible, Direction::VisibleToInfrared})
@@ -83,7 +83,7 @@ void check_belongs(const ProtocolOptions& options) {
     fail("split: expected 1..{}, got {}", kRegDbSplits, options.split);
 }
 
-// Whether any of the folders with test pictures is there.
+// Whether any folder with test pictures exists.
 bool has_pictures(DatasetKind kind, const std::string& root) {
   std::vector<std::string> folders = {"test_vis", "test_nir"};
   if (kind == DatasetKind::Sysu) {
@@ -96,7 +96,7 @@ bool has_pictures(DatasetKind kind, const std::string& root) {
   });
 }
 
-// The test images: those of the data set; where it has no folder of pictures, those that are listed elsewhere.
+// The test images of the data set; if it has no folder of pictures, those of options.listed().
 Dataset test_images(const Known& protocol, const ProtocolOptions& options) {
   const bool by_folder = protocol.data == DatasetKind::Sysu || protocol.data == DatasetKind::Llcm;
   if (!by_folder || !options.listed || has_pictures(protocol.data, options.root))

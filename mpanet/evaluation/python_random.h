@@ -1,5 +1,5 @@
-// Python's random module as far as published protocols draw with it: random.seed(n) with a whole number, and
-// random.choice() (CPython 3.2 and later).
+// The part of Python's random module that published protocols use: random.seed(n) with an integer, and random.choice()
+// (CPython 3.2 and later).
 //
 // MT19937 (Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 1998) seeded by init_by_array with the number's
 // 32-bit words, the lowest first.
@@ -15,8 +15,8 @@ class PythonRandom {
 
   // The generator's next 32 bits.
   uint32_t bits();
-  // Uniform in 0..n-1, as random.choice() draws an index from n things: n.bit_length() bits, again while they are not
-  // below n. n: 1..2^32-1; 1 draws too.
+  // Uniform in 0..n-1, like the index of random.choice() among n items: n.bit_length() bits, drawn again until they are
+  // below n. n: 1..2^32-1; a call with 1 draws bits too.
   uint32_t below(uint32_t n);
 
  private:

@@ -6,15 +6,15 @@
 
 #include "core/base/error.h"
 #include "mpanet/evaluation/descending_sort.h"
+#include "mpanet/evaluation/list_scorer.h"
 #include "mpanet/evaluation/rerank.h"
-#include "mpanet/evaluation/walk.h"
 
 namespace mpanet {
 namespace {
 
 constexpr int kQueryBlock = 480;  // large enough that reading the gallery once per block costs little
 
-// The largest squared length, which Euclidean similarities need of all rows that meet.
+// The largest squared length of all rows, which Euclidean similarities need.
 double largest_square(const EvaluationPlan& plan, const Embeddings& embeddings) {
   if (plan.distance != Distance::Euclidean) return 0;
   const size_t rows = plan.queries.size() + plan.gallery.size();
@@ -78,10 +78,10 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
 #pragma omp parallel
     {
       DescendingSort order;
-      Walk walk(plan, candidates);
+      ListScorer scorer(plan, candidates);
 #pragma omp for schedule(dynamic, 8)
       for (int q = 0; q < count; q++)
-        walk.run(order.sort(block.of(q)), plan.queries[first + q], {scores.data() + (first + q) * columns, columns});
+        scorer.run(order.sort(block.of(q)), plan.queries[first + q], {scores.data() + (first + q) * columns, columns});
     }
   }
   return scores;

@@ -1,8 +1,8 @@
-// Ranked lists and what is counted on them: CMC, mAP and mINP of every setting and trial of a plan.
+// Ranked lists and their metrics: CMC, mAP and mINP of every setting and trial of a plan.
 //
 // Images rank by descending similarity (similarity.h), equal ones in gallery order. Each similarity is computed once
 // for all settings and trials, a block of queries at a time: memory is the embeddings, a normalised copy of the
-// gallery's and one block, never queries x gallery. Every result is the same to the bit with any number of threads.
+// gallery's and one block, never queries x gallery. Results have the same bits for any number of threads.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -12,14 +12,14 @@
 
 namespace mpanet {
 
-// Bytes that ranking takes, embeddings included.
+// Memory that ranking needs, in bytes, with the embeddings.
 size_t ranking_bytes(const EvaluationPlan& plan, int dimension);
 
-// One result per setting of the plan, in its order; re-ranked where the plan says so.
+// One result per setting of the plan, in its order; re-ranked if plan.rerank is set.
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings);
 
 // For each of `queries` (indices into plan.queries) the first `count` gallery images (indices into plan.gallery) that
-// it is shown in one trial of a setting; fewer where the gallery is smaller. Never re-ranked.
+// it does not ignore in one trial of a setting; fewer if the gallery is smaller. Never re-ranked.
 std::vector<std::vector<int>> top_matches(const EvaluationPlan& plan, const Embeddings& embeddings,
                                           const std::vector<int>& queries, int setting, int trial, int count);
 

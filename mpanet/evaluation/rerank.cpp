@@ -8,13 +8,13 @@
 #include "core/base/error.h"
 #include "mpanet/evaluation/descending_sort.h"
 #include "mpanet/evaluation/distance_matrix.h"
-#include "mpanet/evaluation/walk.h"
+#include "mpanet/evaluation/list_scorer.h"
 
 namespace mpanet {
 namespace {
 
-// Images are numbered as in the embeddings: queries, then gallery. Candidates, those that may be somebody's neighbour,
-// have numbers of their own, 0..candidates-1.
+// Images are numbered as in the embeddings: queries, then gallery. Candidates are the images that can be
+// neighbours; they have their own numbers, 0..candidates-1.
 
 constexpr int kListed = kRerankNeighbours + 1;
 // round(k1 / 2), half to even, and the image itself.
@@ -35,7 +35,7 @@ class Nearest {
     }
     std::push_heap(heap_.begin(), heap_.end());
   }
-  // Writes the numbers and is empty again.
+  // Writes the numbers and becomes empty.
   void take(int* out) {
     std::sort_heap(heap_.begin(), heap_.end());
     for (const uint64_t item : heap_) *out++ = static_cast<int>(item & 0xffffffffu);
@@ -47,11 +47,11 @@ class Nearest {
   std::vector<uint64_t> heap_;  // the farthest in front
 };
 
-// A trial's images, and what follows from its candidates alone.
+// A trial's images, and the lists that depend only on its candidates.
 struct Neighbourhood {
   std::vector<int> candidates;             // images
-  std::vector<std::vector<int>> expanded;  // per candidate: R with what is added, ascending candidates
-  std::vector<int> first;                  // (images, k2): the nearest candidates, of images that take part
+  std::vector<std::vector<int>> expanded;  // per candidate: the expanded R, ascending candidates
+  std::vector<int> first;                  // (images, k2): the nearest candidates, of the trial's images
 
   std::span<const int> first_of(int image) const {
     return {first.data() + static_cast<size_t>(image) * kRerankExpansion, kRerankExpansion};
@@ -85,7 +85,7 @@ std::vector<int> expanded_set(const std::vector<int>& lists, int of) {
   return result;
 }
 
-// The nearest candidates of images whose rows the matrix does not hold, by columns.
+// The nearest candidates of images that have no row in the matrix, from its columns.
 void list_columns(const DistanceMatrix& distances, Neighbourhood& hood, int first_image) {
   const auto images = static_cast<int>(distances.columns());
 #pragma omp parallel for schedule(static)
@@ -133,7 +133,7 @@ struct Weight {
 };
 using SparseRow = std::vector<Weight>;
 
-// One trial: its images, and its numbers.
+// One trial: its images and weights.
 class Trial {
  public:
   Trial(const EvaluationPlan& plan, const DistanceMatrix& distances, int column) : distances_(distances) {
@@ -161,7 +161,7 @@ class Trial {
         by_candidate_[weight.candidate].push_back({static_cast<int>(g), weight.value});
   }
 
-  // Final distances of a query (its place in queries()) to the trial's gallery.
+  // Final distances of a query (an index into queries()) to the trial's gallery.
   void final_distances(size_t query, std::span<float> out) const {
     std::fill(out.begin(), out.end(), 0.0f);
     for (const Weight& own : query_weights_[query])
@@ -171,7 +171,7 @@ class Trial {
     for (size_t g = 0; g < out.size(); g++) {
       const double minima = out[g], jaccard = 1 - minima / (2 - minima);
       out[g] =
-          static_cast<float>((1 - kRerankOriginalShare) * jaccard + kRerankOriginalShare * row[gallery_[g]] * scale);
+          static_cast<float>((1 - kRerankOriginalWeight) * jaccard + kRerankOriginalWeight * row[gallery_[g]] * scale);
     }
   }
 
@@ -181,7 +181,7 @@ class Trial {
     float largest = 0;
     for (const auto* images : {&queries_, &gallery_})
       for (const int other : *images) largest = std::max(largest, row[other]);
-    return largest > 0 ? largest : 1;  // all images equal: their distances stay zero
+    return largest > 0 ? largest : 1;  // all images are equal: their distances are zero
   }
 
   // exp(-original) over the expanded set, normalised to 1; the queries' maxima are kept.
@@ -233,7 +233,7 @@ class Trial {
   std::vector<int> queries_, gallery_;    // images
   std::vector<double> largest_;           // per query
   std::vector<SparseRow> query_weights_;  // per query
-  std::vector<SparseRow> by_candidate_;   // per candidate: places in gallery_ with their weights
+  std::vector<SparseRow> by_candidate_;   // per candidate: indices into gallery_ with their weights
 };
 
 // The neighbourhood of a trial; kept for the next one with the same candidates.
@@ -288,13 +288,13 @@ std::vector<Score> score_reranked(const EvaluationPlan& plan, const Embeddings& 
     {
       std::vector<float> finals(trial.gallery().size());
       DescendingSort order;
-      Walk walk(plan, candidates);
+      ListScorer scorer(plan, candidates);
 #pragma omp for schedule(dynamic, 8)
       for (size_t q = 0; q < trial.queries().size(); q++) {
         trial.final_distances(q, finals);
         for (float& value : finals) value = -value;
         const int query = trial.queries()[q];
-        walk.run(order.sort(finals), plan.queries[query], {&scores[query * columns + column], 1});
+        scorer.run(order.sort(finals), plan.queries[query], {&scores[query * columns + column], 1});
       }
     }
   }

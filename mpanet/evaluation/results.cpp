@@ -32,7 +32,7 @@ constexpr CountName kCounts[] = {{"queries", &TrialResult::queries},
                                  {"gallery", &TrialResult::gallery},
                                  {"queries_without_match", &TrialResult::queries_without_match}};
 
-// "3803", or "351-360" where trials differ.
+// "3803", or "351-360" if trials differ.
 std::string count_range(const SettingResult& result, int TrialResult::*count) {
   const auto [least, most] = std::minmax_element(result.trials.begin(), result.trials.end(),
                                                  [&](const auto& a, const auto& b) { return a.*count < b.*count; });
@@ -43,7 +43,7 @@ std::string count_range(const SettingResult& result, int TrialResult::*count) {
 std::string rerank_words(const EvaluationPlan& plan) {
   if (!plan.rerank) return "none";
   return fmt::format("k-reciprocal, k1 {}, k2 {}, lambda {}, neighbours among {}", kRerankNeighbours, kRerankExpansion,
-                     kRerankOriginalShare, plan.gallery_neighbours ? "all images" : "queries");
+                     kRerankOriginalWeight, plan.gallery_neighbours ? "all images" : "queries");
 }
 
 const char* cmc_words(CmcUnit unit) {
@@ -90,7 +90,7 @@ ordered_json setting_json(const EvaluationPlan& plan, const SettingResult& resul
 
 bool is_leaf(const ordered_json& json) { return !json.is_structured(); }
 
-// A path that is no UTF-8, which JSON cannot hold, gets replacement characters.
+// JSON must be UTF-8; a path that is not gets replacement characters.
 std::string one_line(const ordered_json& json) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }

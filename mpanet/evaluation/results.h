@@ -1,4 +1,4 @@
-// Results for people and for programs: the table and the JSON file.
+// Output of results: the table and the JSON file.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace mpanet {
 
-// What a result says beside its numbers and its plan.
+// The facts that a result has besides its metrics and its plan.
 struct ResultFacts {
   std::string feature;     // what was compared: "BN neck output of best.safetensors"
   bool flip = false;       // the mean over each picture and its mirror image
-  std::string checkpoint;  // SHA-256 of the file, empty without one
+  std::string checkpoint;  // SHA-256 of the file; empty if there is none
 };
 
 struct Evaluation {
@@ -20,8 +20,8 @@ struct Evaluation {
   const std::vector<SettingResult>& results;
 };
 
-// The table, with counts, direction, distance, feature and whatever else decides the numbers; a line per trial too if
-// wanted.
+// The table, with counts, direction, distance, feature and the other facts that affect the metrics. per_trial: also a
+// line per trial.
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial);
 
 // {"protocol", "direction", "distance", "feature", "flip", "rerank", "cmc", "checkpoint_sha256", "results": [{"mode",
@@ -29,15 +29,15 @@ std::string results_table(const Evaluation& evaluation, const ResultFacts& facts
 // "gallery", "queries_without_match", "trials", "per_trial": {"rank1": [...], "queries", "gallery",
 // "queries_without_match"}, "per_query": {"trials", "rank1", ..., "mAP", "mINP"}}], "queries": {direction: [paths]}}.
 //
-// Percent; null where no query has a match and for the deviation of one trial. Counts that differ between trials are
+// In percent; null if no query has a match, and for the deviation of one trial. Counts that differ between trials are
 // null, and in per_trial. per_query: a value per path in "queries", the mean over the `trials` that count the query, in
-// percent with four decimals; null where none does.
+// percent with four decimals; null if no trial counts it.
 nlohmann::ordered_json results_json(const std::vector<Evaluation>& evaluations, const ResultFacts& facts);
 
-// As JSON is written to result files: a list of numbers or texts stands on one line.
+// The text of a result file; a list of numbers or texts is on one line.
 std::string json_text(const nlohmann::ordered_json& json);
 
-// Rank-1 or another metric of a setting, NaN when the results do not have it: metric(results, "all", "single", "mAP").
+// A metric of a setting; NaN if the results do not have it: metric(results, "all", "single", "mAP").
 double metric(const std::vector<SettingResult>& results, const std::string& mode, const std::string& shots,
               const std::string& key);
 

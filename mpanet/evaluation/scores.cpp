@@ -26,7 +26,7 @@ Metrics zero_metrics(const EvaluationPlan& plan) {
   return metrics;
 }
 
-// Adds one query's, as shares of 1.
+// Adds one query's metrics, as fractions of 1.
 void add(Metrics& metrics, const Score& score, const std::vector<int>& more_ranks) {
   metrics.rank1 += score.first < 1;
   metrics.rank5 += score.first < 5;
@@ -37,7 +37,7 @@ void add(Metrics& metrics, const Score& score, const std::vector<int>& more_rank
   for (size_t i = 0; i < more_ranks.size(); i++) metrics.more[i] += score.first < more_ranks[i];
 }
 
-// Sums in query order; each column by itself.
+// Sums in query order, separately for each column.
 TrialResult column_result(const EvaluationPlan& plan, const std::vector<Score>& scores, int column) {
   const size_t columns = plan.columns();
   TrialResult result;

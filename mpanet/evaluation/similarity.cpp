@@ -9,7 +9,7 @@ namespace mpanet {
 
 namespace {
 
-// What ranks an embedding of zeros at distance 1 from unit vectors.
+// The similarity that ranks an embedding of zeros at distance 1 from unit vectors.
 constexpr float kZeroProduct = 0.5f;
 
 double square_of(const float* row, int dimension) {

@@ -1,19 +1,19 @@
-// How near each query is to each image, as one number that ranks: the larger, the nearer.
+// The similarity of a query and an image: one number, larger for nearer images.
 //
 //   UnitEuclidean   q.g of the L2-normalised embeddings. The squared distance of unit vectors is 2 - 2 q.g; the product
-//                   keeps near neighbours apart that the rounding of 2 - 2 q.g would tie. An embedding of zeros stays
-//                   zero: its distance of 1 from any unit vector is that of a product of 1/2.
+//                   distinguishes near neighbours that the rounding of 2 - 2 q.g would tie. An embedding of zeros is
+//                   not normalised: its distance of 1 from any unit vector equals that of a product of 1/2.
 //   Cosine          q.g of the L2-normalised embeddings; with zeros 0.
 //   Euclidean       s^2 (q.g - |g|^2 / 2): half the squared distance without |q|^2, which is the same for all of a
 //                   query's gallery. s, a power of two, keeps products of any finite embeddings within float32.
 //
-// Lengths are taken in double. Equal embeddings give equal numbers to the bit, wherever they stand and with any number
-// of threads.
+// Lengths are computed in double. Equal embeddings give bit-identical numbers, at any index and for any number of
+// threads.
 #pragma once
 #include <span>
 #include <vector>
 
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 #include "mpanet/evaluation/plan.h"
 
 namespace mpanet {
@@ -25,27 +25,27 @@ struct Embeddings {
   const float* row(size_t index) const { return values.data() + index * dimension; }
 };
 
-// Sums of squares of each row; CheckError for a number that is not finite.
+// The sum of squares of each row; CheckError for a number that is not finite.
 std::vector<double> squared_lengths(const float* rows, size_t count, int dimension);
 
-// What scales a row before it is multiplied. For Euclidean, `largest` is the largest squared length of all rows that
-// meet; it gives s.
+// The factor of a row before the product. For Euclidean, `largest` is the largest squared length of all rows of both
+// sides; it determines s.
 std::vector<double> row_factors(Distance distance, const std::vector<double>& squares, double largest);
 
-// One side of the products that is multiplied with many blocks of the other.
+// Rows that are multiplied with many blocks of other rows.
 class SimilarityRows {
  public:
   SimilarityRows(Distance distance, double largest, PackedRows::Side side, int max_rows, int dimension)
       : distance_(distance), largest_(largest), dimension_(dimension), rows_(side, max_rows, dimension) {}
 
-  // Takes `count` rows.
+  // Replaces the content with `count` rows.
   void assign(const float* rows, int count);
   int rows() const { return rows_.rows(); }
   // Half the squared length of each row after scaling.
   const std::vector<double>& half_squares() const { return half_squares_; }
 
   // Similarities of every row of `queries` with every row of `gallery`: (queries.rows, stride), stride at least
-  // gallery.padded_rows(); `out` has room for queries.padded_rows() rows.
+  // gallery.padded_rows(); `out` has space for queries.padded_rows() rows.
   friend void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride);
   int padded_rows() const { return rows_.padded_rows(); }
 

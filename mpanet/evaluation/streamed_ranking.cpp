@@ -9,7 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "mpanet/evaluation/descending_sort.h"
-#include "mpanet/evaluation/walk.h"
+#include "mpanet/evaluation/list_scorer.h"
 
 namespace mpanet {
 namespace {
@@ -18,8 +18,8 @@ constexpr int kSmallestBlock = 48, kLargestBlock = 8192;  // gallery rows that a
 constexpr int kLargestGroup = 4096;                       // queries
 constexpr int kNoImage = -1;
 
-// A gallery image of the query's identity that it sees. Ranked lists are in the order of `key`: descending similarity,
-// then gallery index.
+// A gallery image of the query's identity that it does not ignore. Ranked lists are in the order of `key`: descending
+// similarity, then gallery index.
 struct Right {
   uint64_t key = 0;
   uint64_t drawn = 0;
@@ -29,7 +29,7 @@ uint64_t rank_key(float similarity, int image) {
   return uint64_t{descending_key(similarity)} << 32 | static_cast<uint32_t>(image);
 }
 
-// What one query has found so far.
+// The right images of one query and the counts so far.
 class QueryState {
  public:
   QueryState(const EvaluationPlan& plan, const Candidates& candidates, const ImageRecord& query)
@@ -42,12 +42,12 @@ class QueryState {
     rights_.push_back({rank_key(similarity, image), candidates_.images[image].drawn});
   }
 
-  // Between the passes: all right images are known.
+  // Called between the passes, when all right images are known.
   void prepare() {
     std::sort(rights_.begin(), rights_.end(), [](const Right& a, const Right& b) { return a.key < b.key; });
     before_.assign(rights_.size() * plan_.columns(), 0);
     searching_.assign(rights_.size(), 0);
-    uint64_t searching = ~uint64_t{0};  // columns whose first right image is still to come
+    uint64_t searching = ~uint64_t{0};  // columns without a right image so far
     for (size_t place = 0; place < rights_.size(); place++) {
       searching_[place] = searching;
       searching &= ~rights_[place].drawn;
@@ -56,7 +56,7 @@ class QueryState {
     if (plan_.cmc == CmcUnit::Identities) seen_.assign((candidates_.indices.size() * plan_.columns() + 63) / 64, 0);
   }
 
-  // Similarities with a block of gallery images.
+  // Adds the similarities with a block of gallery images.
   void count(const float* similarities, const std::vector<int>& images) {
     if (rights_.empty()) return;
     const uint64_t last = rights_.back().key;
@@ -106,7 +106,7 @@ class QueryState {
   Sighting query_;
   std::vector<Right> rights_;
   std::vector<int32_t> before_;      // (rights, columns): wrong images between the right one before and this one
-  std::vector<uint64_t> searching_;  // per right image: columns that have met none before it
+  std::vector<uint64_t> searching_;  // per right image: columns without a right image before it
   std::vector<int32_t> wrong_;       // per column: identities (or images) before the first right one
   std::vector<uint64_t> seen_;       // bits (identity, column)
 };
@@ -140,7 +140,7 @@ class StreamedRanking {
   }
 
  private:
-  // The gallery rows of a block, moved together, and their images.
+  // The gallery rows of a block, made contiguous, and their images.
   template <class Act>
   void for_each_block(bool (StreamedRanking::*wanted)(int image) const, Act act) {
     for (size_t first = 0; first < source_.rows; first += sizes_.block) {
@@ -208,10 +208,10 @@ class StreamedRanking {
   void find_rights(const std::vector<float>& rows, std::vector<QueryState>& states) {
     const size_t dimension = source_.dimension;
     for_each_block(&StreamedRanking::is_asked_for, [&](const std::vector<int>& images) {
-      std::map<int, std::vector<size_t>> places;  // in the block, by identity
-      for (size_t i = 0; i < images.size(); i++) places[candidates_.images[images[i]].identity].push_back(i);
+      std::map<int, std::vector<size_t>> indices;  // in the block, by identity
+      for (size_t i = 0; i < images.size(); i++) indices[candidates_.images[images[i]].identity].push_back(i);
       std::vector<float> left, right, products;
-      for (const auto& [identity, own] : places) {
+      for (const auto& [identity, own] : indices) {
         const std::vector<size_t>& queries = asked_for_.at(identity);
         gather(rows.data(), queries, left);
         gather(buffer_.data(), own, right);
@@ -257,7 +257,7 @@ class StreamedRanking {
     });
   }
 
-  // Bytes of a query's state at most, of a query's products and embeddings, of a gallery row in a block.
+  // Upper bounds in bytes: a query's state, products and embeddings, and a gallery row of a block.
   Sizes choose_sizes(size_t memory) const {
     std::map<int, size_t> images_of;
     for (const Candidate& image : candidates_.images) images_of[image.identity]++;
@@ -267,7 +267,7 @@ class StreamedRanking {
       if (found != images_of.end()) rights = std::max(rights, found->second);
     }
     const size_t columns = plan_.columns(), dimension = source_.dimension;
-    // Vectors that grow hold up to twice as much for a moment.
+    // A growing vector may have twice its size temporarily.
     const size_t query_bytes = 2 * rights * sizeof(Right) + rights * (columns * 4 + 8) +
                                candidates_.indices.size() * columns / 8 + sizeof(QueryState) + 2 * dimension * 4;
     const size_t row_bytes = 4 * dimension * 4;  // as read, packed, gathered and packed by identity

@@ -8,7 +8,6 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/quote.h"
-#include "mpanet/network/depth.h"
 
 namespace mpanet {
 namespace {
@@ -16,7 +15,6 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kConfigKey = "mpanet.config";
-constexpr const char* kProgressKey = "mpanet.progress";
 constexpr const char* kFirst = "optimizer.first.";
 constexpr const char* kSecond = "optimizer.second.";
 constexpr const char* kRunningMean = "running_mean";
@@ -88,52 +86,20 @@ Progression parse_progress(const std::string& text, const std::string& source) {
   return p;
 }
 
-// The depth whose number and kind of blocks equal those in the file.
-std::string infer_depth(const TensorFile& file) {
-  const auto* stem = file.find("backbone.conv1.weight");
-  if (!stem || stem->shape.size() != 4)
-    fail("{}: expected the weights of an MPANet, got no backbone.conv1.weight", file.path());
-  std::array<int, 4> blocks{};
-  for (int stage = 0; stage < 4; stage++)
-    while (file.find(fmt::format("backbone.layer{}.{}.conv1.weight", stage + 1, blocks[stage]))) blocks[stage]++;
-  const bool bottleneck = file.find("backbone.layer1.0.conv3.weight") != nullptr;
-  for (const char* name : {"tiny", "18", "34", "50", "101", "152"}) {
-    const Depth known = find_depth(name);
-    if (known.width == stem->shape[0] && known.bottleneck == bottleneck && known.blocks == blocks) return name;
-  }
-  fail("{}: expected a ResNet 18, 34, 50, 101, 152 or tiny, got {} blocks in ({}, {}, {}, {}) and a stem of {}",
-       file.path(), bottleneck ? "bottleneck" : "basic", blocks[0], blocks[1], blocks[2], blocks[3], stem->shape[0]);
-}
-
-ModelConfig infer_model(const TensorFile& file) {
-  ModelConfig model;
-  model.depth = infer_depth(file);
-  const auto has = [&](const char* name) { return file.find(name) != nullptr; };
-  model.mam = has("backbone.MAM3.channel_attention.0.weight")   ? 2
-              : has("backbone.MAM4.channel_attention.0.weight") ? 1
-                                                                : 0;
-  const auto* maps = file.find("spatial_attention.weight");
-  model.parts = maps && !maps->shape.empty() ? static_cast<int>(std::clamp<int64_t>(maps->shape[0], 1, 8)) : 0;
-  return model;
-}
-
-bool ignored_when_loading(const std::string& name) {
-  return name.ends_with(kBatchesTracked) || name.starts_with("optimizer.");
-}
-
-void check_shape(const TensorFile& file, const std::string& name, const std::vector<int64_t>& shape) {
-  const auto* entry = file.find(name);
-  if (!entry) fail("{}: tensor {} is missing", file.path(), name);
+void check_shape(const TensorFile& file, const StateDict& state, const std::string& name,
+                 const std::vector<int64_t>& shape) {
+  const auto* entry = state.find(file, name);
+  if (!entry) fail("{}: tensor {} is missing", file.path(), state.name_in_file(name));
   if (entry->shape != shape)
-    fail("{}: tensor {}: expected shape {}, got {}", file.path(), name, shape_text(shape), shape_text(entry->shape));
+    fail("{}: tensor {}: expected shape {}, got {}", file.path(), state.name_in_file(name), shape_text(shape),
+         shape_text(entry->shape));
 }
 
-void check_no_others(const TensorFile& file, const EngineState& engine, bool classifiers_too) {
+void check_no_others(const TensorFile& file, const EngineState& engine) {
   std::set<std::string> known;
   for (const TensorInfo& tensor : engine.tensors()) known.insert(tensor.name);
   for (const auto& [name, entry] : file.tensors())
-    if (!known.contains(name) && !ignored_when_loading(name) && (classifiers_too || !is_classifier(name)))
-      fail("{}: tensor {} is not of this network", file.path(), quote(name));
+    if (!known.contains(name) && !is_left(name)) fail("{}: tensor {} is not of this network", file.path(), quote(name));
 }
 
 }  // namespace
@@ -145,10 +111,6 @@ std::vector<double> read_finite(const TensorFile& file, const std::string& name)
     fail("{}: tensor {}: expected finite values, element {} is {}", file.path(), quote(name), bad - values.begin(),
          *bad);
   return values;
-}
-
-bool is_classifier(const std::string& tensor) {
-  return tensor.find("classifier") != tensor.npos || tensor.starts_with("center_loss.");
 }
 
 void save_model(const std::string& path, const EngineState& engine, const TrainConfig& config, int64_t steps) {
@@ -170,13 +132,13 @@ void save_training(const std::string& path, const EngineState& engine, const Tra
                     {{"format", "pt"}, {kConfigKey, config_line(config)}, {kProgressKey, progress_text(progression)}});
 }
 
-Checkpoint::Checkpoint(const std::string& path) : file_(path) {
+Checkpoint::Checkpoint(const std::string& path) : file_(path), state_(find_state_dict(file_)) {
   const auto& metadata = file_.metadata();
   if (const auto text = metadata.find(kConfigKey); text != metadata.end()) {
     config_ = parse_config(text->second, fmt::format("{}: {}", path, kConfigKey));
     model_ = config_->model;
   } else {
-    model_ = infer_model(file_);
+    model_ = infer_model(file_, state_);
   }
   if (const auto text = metadata.find(kProgressKey); config_ && text != metadata.end())
     progression_ = parse_progress(text->second, fmt::format("{}: {}", path, kProgressKey));
@@ -189,12 +151,23 @@ ModelConfig Checkpoint::embedding_model() const {
   return model;
 }
 
-void Checkpoint::load_embedding(EngineState& engine) const {
+WeightsReport Checkpoint::load_embedding(EngineState& engine) const {
+  WeightsReport report = begin_report(state_);
   for (const TensorInfo& tensor : engine.tensors())
-    if (!is_classifier(tensor.name)) check_shape(file_, tensor.name, tensor.shape);
-  check_no_others(file_, engine, false);
-  for (const TensorInfo& tensor : engine.tensors())
-    if (!is_classifier(tensor.name)) engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name).data());
+    if (!is_classifier(tensor.name)) {
+      check_shape(file_, state_, tensor.name, tensor.shape);
+      report.taken.push_back(tensor.name);
+    }
+  const std::set<std::string> taken(report.taken.begin(), report.taken.end());
+  for (const auto& [name, in_file] : state_.names) {
+    if (taken.contains(name)) continue;
+    const bool known = is_left(name) || is_classifier(name);
+    report.left.push_back(quote(in_file) + (known ? "" : " (not of this network)"));
+    if (!known) report.unknown.push_back(in_file);
+  }
+  for (const std::string& name : report.taken)
+    engine.write(name, Slot::Value, read_finite(file_, state_.names.at(name)).data());
+  return report;
 }
 
 void Checkpoint::load_training(EngineState& engine) const {
@@ -205,11 +178,12 @@ void Checkpoint::load_training(EngineState& engine) const {
     if (is_classifier(tensor.name) && entry && entry->shape.size() == 2 && entry->shape[0] != tensor.shape[0])
       fail("{}: expected {} classes, as the data set has identities for training, got {} ({})", path(), tensor.shape[0],
            entry->shape[0], tensor.name);
-    check_shape(file_, tensor.name, tensor.shape);
+    check_shape(file_, state_, tensor.name, tensor.shape);
     if (!tensor.trainable) continue;
-    for (const auto& [prefix, slot] : optimizer_slots(*config_)) check_shape(file_, prefix + tensor.name, tensor.shape);
+    for (const auto& [prefix, slot] : optimizer_slots(*config_))
+      check_shape(file_, state_, prefix + tensor.name, tensor.shape);
   }
-  check_no_others(file_, engine, true);
+  check_no_others(file_, engine);
   for (const TensorInfo& tensor : engine.tensors()) {
     engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name).data());
     if (!tensor.trainable) continue;

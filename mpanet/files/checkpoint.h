@@ -5,8 +5,8 @@
 //                     "optimizer.second.NAME", the progress as metadata. It holds no time, path or speed, so two runs
 //                     that computed the same write the same bytes
 //
-// A foreign file is one without our metadata, such as the authors' weights, converted. It can be evaluated: depth,
-// pattern maps and modality alleviation follow from its names and shapes.
+// A foreign file is one without our metadata, such as the authors' weights, as safetensors or .pth. It can be
+// evaluated: depth, pattern maps and modality alleviation follow from its names and shapes (state_dict.h).
 #pragma once
 #include <optional>
 #include <string>
@@ -14,16 +14,17 @@
 
 #include "core/base/error.h"
 #include "mpanet/files/safetensors.h"
+#include "mpanet/files/state_dict.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/training/config.h"
 
 namespace mpanet {
 
-// How far a run has come. The random numbers of sampler and augmentation depend on (seed, epoch, position) alone, so
+// The progress of a run. The random numbers of sampler and augmentation depend only on (seed, epoch, position), so
 // neither has further state.
 struct Progression {
   int epoch = 1;           // the current epoch, from 1
-  int batch = 0;           // batches of it that are done; when all are, its evaluation is still due
+  int batch = 0;           // completed batches of it; if all are, its evaluation is still to be done
   int64_t step = 0;        // steps since the start of the run
   uint64_t data = 0;       // data_fingerprint() of the training images
   Losses loss_sums;        // of the epoch's batches so far
@@ -44,10 +45,13 @@ void save_model(const std::string& path, const EngineState& engine, const TrainC
 void save_training(const std::string& path, const EngineState& engine, const TrainConfig& config,
                    const Progression& progression);
 
+// The key of the progress in the metadata of last.safetensors.
+inline constexpr const char* kProgressKey = "mpanet.progress";
+
 class Checkpoint {
  public:
   // Reads the header and infers the network. UserError, one line: see TensorFile; also invalid metadata, and a foreign
-  // file that is no MPANet.
+  // file that is not an MPANet.
   explicit Checkpoint(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
@@ -57,13 +61,13 @@ class Checkpoint {
   // nullopt unless training can be resumed from this file.
   const std::optional<Progression>& progression() const { return progression_; }
 
-  // The network that computes embeddings: no losses, no modality classifiers, one class. A foreign file does not hold
+  // The network that computes embeddings: no losses, no modality classifiers, one class. A foreign file does not have
   // the picture size and layer4's stride; the authors' values for SYSU-MM01 are used, 384x128 and 1.
   ModelConfig embedding_model() const;
   // Writes the weights that embeddings need into an engine of embedding_model(), whose height and width may differ.
-  // Classifiers, teachers and loss centers stay unchanged. UserError: a missing tensor, a wrong shape (name, expected,
-  // got), a value that is not finite.
-  void load_embedding(EngineState& engine) const;
+  // Classifiers, teachers and loss centers stay unchanged; tensors that this network does not have are only reported.
+  // UserError: a missing tensor, a wrong shape (name, expected, got), a value that is not finite.
+  WeightsReport load_embedding(EngineState& engine) const;
 
   // Writes everything, optimiser included, into an engine of the same configuration. UserError as above, also when
   // progression() is nullopt or the number of classes differs.
@@ -71,6 +75,7 @@ class Checkpoint {
 
  private:
   TensorFile file_;
+  StateDict state_;
   std::optional<TrainConfig> config_;
   std::optional<Progression> progression_;
   ModelConfig model_;
@@ -78,8 +83,5 @@ class Checkpoint {
 
 // A tensor's values; UserError when one is not finite.
 std::vector<double> read_finite(const TensorFile& file, const std::string& name);
-
-// True for the tensors that embeddings do not need: classifiers, teachers, loss centers.
-bool is_classifier(const std::string& tensor);
 
 }  // namespace mpanet

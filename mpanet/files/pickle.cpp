@@ -104,7 +104,7 @@ class Machine {
     stack_.pop_back();
     return ref;
   }
-  // What lies above the last mark; the mark goes too.
+  // Pops the last mark and returns the values above it.
   std::vector<Ref> pop_to_mark() {
     if (marks_.empty()) refuse("there is no mark on the stack");
     const std::vector<Ref> items(stack_.begin() + static_cast<ptrdiff_t>(marks_.back()), stack_.end());
@@ -146,7 +146,7 @@ class Machine {
         return false;
     }
   }
-  // A number of any length, two's complement. What int64 does not hold stays words.
+  // An integer of any length, two's complement. If int64 is too small it becomes a text.
   void whole_number(uint64_t length) {
     const std::string digits = take(length);
     if (digits.size() > 8) {
@@ -247,9 +247,7 @@ class Machine {
     if (!known)
       fail("{}: refused: its pickle asks for {}, which builds no tensor, number, text, list or dictionary{}",
            source_.name, quote(module + "." + name),
-           module.starts_with("_") || module == "builtins" || module == "os"
-               ? ""
-               : "; if a whole module was saved, save its state_dict()");
+           module.find('.') == module.npos ? "" : "; if a whole module was saved, save its state_dict()");
     push_new({Kind::Global, 0, 0, known});
   }
   // function(arguments); nothing is called.
@@ -297,7 +295,7 @@ class Machine {
     }
   }
 
-  // Pickles number what they remember without gaps, so no index is larger than the bytes before it.
+  // Memo indices have no gaps, so no index exceeds the number of bytes before it.
   void remember(uint64_t index) {
     if (stack_.size() <= floor()) refuse("the stack is empty");
     if (index > position() - start_) refuse(fmt::format("remembers value {} too early", index));
@@ -332,7 +330,7 @@ class Machine {
         return recall(little_endian(4)), true;
       case 0x80:
         return protocol(), true;
-      case 0x95:  // frames say how much to read ahead
+      case 0x95:  // the length of a frame, which is not needed
         return little_endian(8), true;
       default:
         return false;

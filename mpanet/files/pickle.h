@@ -1,7 +1,7 @@
-// Python's pickles, protocols 2 to 5, as far as torch.save() of weights needs them. The reader is a small machine that
-// builds tensors' descriptions, numbers, texts, lists and dictionaries. It calls nothing: a pickle names what it wants
-// called, and any name that is not in the list of pickle_globals.cpp is refused. Memory is linear in the bytes read, no
-// length is trusted before the bytes are there, nothing recurses.
+// A reader of the part of Python's pickles (protocols 2 to 5) that torch.save() of weights uses. It is a small stack
+// machine that builds tensors' descriptions, numbers, texts, lists and dictionaries. A pickle names functions to call.
+// The reader calls none, and refuses any name that is not in the list of pickle_globals.cpp. Memory is linear in the
+// bytes read, no length is trusted before its bytes are read, and nothing recurses.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -21,15 +21,15 @@ struct Value {
     Bool,     // integer
     Int,      // integer
     Float,    // real
-    Text,     // text: UTF-8, or what Python 2 wrote
+    Text,     // text: UTF-8, or bytes written by Python 2
     Bytes,    // text
-    List,     // items; integer is 1 for tuples, which do not grow
+    List,     // items; integer is 1 for tuples, which cannot be appended to
     Dict,     // items: key, value, key, value, ...
     Global,   // global
-    Storage,  // items: what PyTorch names the storage by
+    Storage,  // items: PyTorch's name of the storage
     Tensor,   // items: the arguments of the function `global`
-    Dtype,    // text: numpy's name, "f8"; integer is 1 where the bytes are swapped
-    Other,    // text: what it is, for people
+    Dtype,    // text: numpy's name, "f8"; integer is 1 if the bytes are swapped
+    Other,    // text: a description for messages
   } kind = Kind::None;
   int64_t integer = 0;
   double real = 0;
@@ -45,15 +45,15 @@ struct Document {
   const Value& top() const { return values[root]; }
 };
 
-// Bytes begin..end of something; read() as InputFile's.
+// Bytes begin..end of a file or buffer; read() as in InputFile.
 struct Source {
   std::string name;  // of the file, for messages
   std::function<size_t(void* to, size_t bytes, uint64_t offset)> read;
   uint64_t begin = 0, end = 0;
 };
 
-// Reads one pickle and moves source.begin behind it. UserError, one line: ends early, an unknown opcode, a stack that
-// does not hold what an opcode takes, a name that builds no weights, more than 2 million values or 64 MiB.
+// Reads one pickle and sets source.begin to the byte after it. UserError, one line: a truncated pickle, an unknown
+// opcode, operands of a wrong type or number, a name that is not listed, more than 2 million values or 64 MiB.
 Document read_pickle(Source& source);
 
 // A short text for a list: "140", "\"sysu\"", "list of 3".

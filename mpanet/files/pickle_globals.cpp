@@ -60,7 +60,7 @@ constexpr Global kGlobals[] = {{"collections", "OrderedDict", Role::Dict},
 
 constexpr std::string_view kTorchModules[] = {"torch", "torch.cuda"};
 
-// The types of tensors and storages, with the module of their own: made once of the table above.
+// The types of tensors and storages with their modules, made once from the table above.
 const std::vector<Global>& typed_globals() {
   static const std::vector<Global> all = [] {
     std::vector<Global> list;

@@ -15,7 +15,7 @@ constexpr size_t kMostSpent = size_t{64} << 20;
 constexpr size_t kMostArguments = 8;  // of PyTorch's functions
 constexpr const char* kArray = "numpy array";
 
-// The number that numpy's bytes hold, as a value. Kind::Other for types that are no plain number.
+// The value of numpy's bytes; Kind::Other if the type is not a plain number.
 Value numpy_number(const Value& dtype, const std::string& bytes) {
   const auto load = [&]<class T>(T value) {
     std::memcpy(&value, bytes.data(), sizeof value);
@@ -86,7 +86,7 @@ Ref Objects::make(const Global& function, Ref arguments) {
     case Role::NumpyScalar:
       return numpy_scalar(list);
     case Role::NumpyArray:
-      // Protocol 5: (bytes, dtype, shape, order). Before, the state tells.
+      // Protocol 5: (bytes, dtype, shape, order). In older protocols the state has shape and dtype.
       return add({Kind::Other, 0, 0, nullptr, count == 4 ? array_text(document, list[2], list[1]) : kArray});
     case Role::Encode:
       return encoded(list);
@@ -122,7 +122,7 @@ Ref Objects::tensor(const Global& function, const std::vector<Ref>& arguments) {
   return add({Kind::Tensor, 0, 0, &function, {}, arguments});
 }
 
-// A tensor of a class of its own: the tensor alone.
+// A tensor of a subclass: only the tensor is kept.
 Ref Objects::from_type(const std::vector<Ref>& arguments) {
   const Value &function = argument(arguments, 0, "a function"), &inner = argument(arguments, 2, "arguments");
   if (function.kind != Kind::Global || inner.kind != Kind::List) refuse("expected a function and its arguments");
@@ -139,7 +139,7 @@ Ref Objects::numpy_scalar(const std::vector<Ref>& arguments) {
   return add({Kind::Other, 0, 0, nullptr, "numpy scalar"});
 }
 
-// Code points 0..255, which UTF-8 holds in one or two bytes.
+// Converts code points 0..255, which have one or two bytes in UTF-8, to bytes.
 Ref Objects::encoded(const std::vector<Ref>& arguments) {
   const Value &text = argument(arguments, 0, "a text"), &encoding = argument(arguments, 1, "an encoding");
   if (text.kind != Kind::Text || (encoding.text != "latin1" && encoding.text != "latin-1"))

@@ -1,4 +1,4 @@
-// What the pickle reader makes where a pickle says function(arguments), and of the state that it gives an object.
+// The pickle reader's values for function(arguments), and for the state of an object.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,7 +11,7 @@ struct Objects {
   Document& document;
   std::function<Ref(Value)> add;
   std::function<void(const std::string&)> refuse;  // throws
-  size_t& spent;  // bytes and references copied so far, which are bounded: few opcodes can ask for many copies
+  size_t& spent;  // bytes and references copied so far; bounded, because few opcodes can require many copies
 
   // `arguments` is a list.
   Ref make(const Global& function, Ref arguments);
@@ -26,8 +26,8 @@ struct Objects {
   Ref encoded(const std::vector<Ref>& arguments);
 };
 
-// `state` of an object: attributes of dictionaries and tensors are ignored, numpy's say what the object is. False: the
-// object has none.
+// Sets the `state` of an object: attributes of dictionaries and tensors are ignored, numpy's describe the object. False
+// if the object cannot have a state.
 bool set_state(const Document& document, Value& object, Ref state);
 
 }  // namespace mpanet::pickle

@@ -24,18 +24,18 @@ using Kind = Value::Kind;
 constexpr size_t kMostTensors = 100'000, kMostOthers = 10'000, kLongestPath = 512, kMostAxes = 64;
 constexpr int kDeepest = 32;  // dictionaries in dictionaries
 constexpr uint64_t kMetadataBytes = 1 << 20;
-// Tensors may overlap in their storage, and entries may be deflated: how much all of it may come to, by the file's
-// size.
+// Tensors may overlap in their storage, and entries may be deflated. Bounds of their total size: a multiple of the
+// file's size, plus a constant.
 constexpr uint64_t kExpansion = 16, kExpansionFree = uint64_t{64} << 20;
 
-// The bytes of a storage: in the file, or inflated.
+// The bytes of a storage, in the file or inflated.
 struct Storage {
   uint64_t begin = 0, bytes = 0;
   std::shared_ptr<const std::vector<uint8_t>> data;
 };
 
-// ("storage", type, key, device, elements) with, in the stream format, the part of it that is meant: (key, first
-// element, elements).
+// ("storage", type, key, device, elements); in the stream format also the used part of it: (key, first element,
+// elements).
 struct StorageName {
   std::string key;
   std::optional<Dtype> dtype;  // none: bytes
@@ -50,7 +50,7 @@ class Contents {
 
   TensorIndex read(bool zip) {
     zip ? read_archive() : read_stream();
-    walk(document_.root, "", 0);
+    add(document_.root, "", 0);
     return std::move(index_);
   }
 
@@ -81,13 +81,13 @@ class Contents {
   TensorEntry parse_tensor(const Value& value, const std::string& path);
   std::vector<int64_t> sizes(Ref ref, const std::string& path, const char* what) const;
 
-  void walk(Ref ref, const std::string& path, int depth);
-  void walk_items(const Value& value, const std::string& path, int depth);
+  void add(Ref ref, const std::string& path, int depth);
+  void add_items(const Value& value, const std::string& path, int depth);
   void add_other(const std::string& path, std::string what);
 
   const InputFile& file_;
   Document document_;
-  std::map<std::string, ZipEntry> entries_;  // by their name behind the archive's own
+  std::map<std::string, ZipEntry> entries_;  // by their name without the archive's folder
   std::map<std::string, Storage> storages_;
   std::set<Ref> visited_;
   TensorIndex index_;
@@ -265,7 +265,7 @@ bool is_contiguous(const TensorEntry& entry) {
   return true;
 }
 
-// (storage, offset, shape, strides, requires_grad, hooks), in version 3 the type as the seventh.
+// (storage, offset, shape, strides, requires_grad, hooks), and in version 3 the type as the seventh.
 TensorEntry Contents::parse_tensor(const Value& value, const std::string& path) {
   const auto& items = value.items;
   if (document_.at(items[0]).kind != Kind::Storage || document_.at(items[1]).kind != Kind::Int)
@@ -323,26 +323,26 @@ void Contents::add_other(const std::string& path, std::string what) {
     index_.others.emplace_back("...", "and more");
 }
 
-void Contents::walk(Ref ref, const std::string& path, int depth) {
+void Contents::add(Ref ref, const std::string& path, int depth) {
   const Value& value = document_.at(ref);
   const bool container = value.kind == Kind::Dict || value.kind == Kind::List;
   if (path.size() > kLongestPath)
     refuse("expected names of at most {} bytes, got {}...", kLongestPath, quote(path.substr(0, 60)));
   if (value.kind == Kind::Tensor) return add_tensor(value, path);
   if (!container) return add_other(path, describe(document_, ref));
-  // Containers may stand in several places, in themselves too.
+  // A container may be referenced several times, also by itself.
   if (!visited_.insert(ref).second) return add_other(path, describe(document_, ref) + ", the same as before");
   if (depth == kDeepest) refuse("expected at most {} levels of dictionaries and lists", kDeepest);
-  walk_items(value, path, depth);
+  add_items(value, path, depth);
 }
 
-void Contents::walk_items(const Value& value, const std::string& path, int depth) {
+void Contents::add_items(const Value& value, const std::string& path, int depth) {
   const std::string before = path.empty() ? "" : path + ".";
   if (value.kind == Kind::Dict) {
     for (size_t i = 0; i + 1 < value.items.size(); i += 2) {
       const Value& key = document_.at(value.items[i]);
-      walk(value.items[i + 1],
-           before + (key.kind == Kind::Text ? key.text : pickle::describe(document_, value.items[i])), depth + 1);
+      add(value.items[i + 1],
+          before + (key.kind == Kind::Text ? key.text : pickle::describe(document_, value.items[i])), depth + 1);
     }
     return;
   }
@@ -351,7 +351,7 @@ void Contents::walk_items(const Value& value, const std::string& path, int depth
     return kind == Kind::Dict || kind == Kind::List || kind == Kind::Tensor;
   });
   if (plain) return add_other(path, fmt::format("{} of {}", value.integer ? "tuple" : "list", value.items.size()));
-  for (size_t i = 0; i < value.items.size(); i++) walk(value.items[i], before + std::to_string(i), depth + 1);
+  for (size_t i = 0; i < value.items.size(); i++) add(value.items[i], before + std::to_string(i), depth + 1);
 }
 
 }  // namespace

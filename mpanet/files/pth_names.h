@@ -1,4 +1,4 @@
-// Names in .pth files that are ours, for the reader and the writer.
+// mpanet's own names in .pth files, for the reader and the writer.
 #pragma once
 #include <string>
 
@@ -6,7 +6,7 @@ namespace mpanet {
 
 // The entry of the archive with the metadata, an object of strings in JSON.
 inline const std::string kPthMetadata = "metadata.json";
-// What a file that holds one tensor and no dictionary calls it.
+// The name of the tensor of a file that has one tensor and no dictionary.
 inline const std::string kPthRootTensor = "tensor";
 
 }  // namespace mpanet

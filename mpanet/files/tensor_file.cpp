@@ -30,7 +30,7 @@ constexpr struct {
     {Dtype::Bool, "BOOL", 1}, {Dtype::F8_E4M3, "F8_E4M3", 1}, {Dtype::F8_E5M2, "F8_E5M2", 1}, {Dtype::C64, "C64", 8}};
 static_assert(std::size(kDtypes) == kDtypeCount);
 
-// Through Narrow, since bfloat16 and float16 convert to float alone.
+// Converts through Narrow, because bfloat16 and float16 only convert to float.
 template <class From, class Narrow = From>
 bool widen(const uint8_t* raw, size_t count, double* out) {
   for (size_t i = 0; i < count; i++) {
@@ -41,7 +41,7 @@ bool widen(const uint8_t* raw, size_t count, double* out) {
   return true;
 }
 
-// False for a type that has no conversion.
+// Returns false for a type without a conversion.
 bool to_double(Dtype dtype, const uint8_t* raw, size_t count, double* out) {
   switch (dtype) {
     case Dtype::F64:

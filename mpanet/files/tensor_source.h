@@ -1,4 +1,4 @@
-// A tensor to be written: where its elements come from when their turn comes.
+// A tensor to be written, with a function that provides its elements.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -21,7 +21,7 @@ struct TensorSource {
   size_t bytes() const { return count() * dtype_bytes(dtype); }
 };
 
-// Hands the elements to `write` piece by piece, in their type, little endian.
+// Calls `write` with the elements in pieces, in their type, little endian.
 void write_elements(const TensorSource& tensor, const std::function<void(const void* data, size_t bytes)>& write);
 
 }  // namespace mpanet

@@ -31,7 +31,7 @@ constexpr size_t kLongest = 1 << 20;  // bytes
 constexpr int kDeepest = 8;           // levels
 constexpr size_t kMostValues = 10000;
 
-// A decimal number without leading zeros, signs included; else null.
+// A decimal number without leading zeros, with an optional sign; else null.
 json number_of(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
   const bool negative = text.starts_with('-');
@@ -51,7 +51,7 @@ json number_of(std::string_view text) {
   return error == std::errc() && stop == end ? json(value) : json(nullptr);
 }
 
-// A Python tuple or list of decimal numbers, as yacs reads it from a string; else null.
+// A Python tuple or list of decimal numbers, as yacs reads it; else null.
 json tuple_of(std::string_view text) {
   const bool tuple = text.starts_with('(') && text.ends_with(')'), list = text.starts_with('[') && text.ends_with(']');
   if (text.size() < 2 || (!tuple && !list)) return nullptr;
@@ -160,7 +160,7 @@ class YamlReader {
     if (values_ > kMostValues) fail_here("expected at most {} values", kMostValues);
   }
 
-  // What follows the start of a mapping, to its end.
+  // Reads a mapping after its start event, with its end event.
   std::vector<YamlEntry> mapping(int depth) {
     std::vector<YamlEntry> entries;
     std::map<std::string, size_t> lines;
@@ -178,7 +178,7 @@ class YamlReader {
     }
   }
 
-  // Of the current event.
+  // The value of the current event.
   json value(int depth) {
     const yaml_event_t& event = events_.event();
     count(1);

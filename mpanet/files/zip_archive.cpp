@@ -25,7 +25,7 @@ constexpr size_t kEndBytes = 22, kEnd64Bytes = 56, kLocator64Bytes = 20, kDirect
 constexpr size_t kLongestComment = 65535;
 constexpr uint16_t kZip64Field = 1;
 constexpr uint32_t kSeeZip64 = 0xffffffff;
-constexpr uint64_t kBestDeflate = 1032;  // no deflated byte stands for more
+constexpr uint64_t kBestDeflate = 1032;  // bytes of content per deflated byte, at most
 constexpr size_t kChunk = 1 << 18;
 
 template <class T>
@@ -41,13 +41,13 @@ std::vector<uint8_t> read_range(const InputFile& file, uint64_t begin, size_t by
   return data;
 }
 
-// Where the directory lies.
+// The location of the directory.
 struct Directory {
   uint64_t begin = 0, bytes = 0, entries = 0;
-  uint64_t limit = 0;  // what follows it begins here
+  uint64_t limit = 0;  // the first byte after it
 };
 
-// In zip64 the locator stands right before the end record and says where the real one is.
+// In zip64 the locator is directly before the end record and has the offset of the zip64 end record.
 void take_zip64(const InputFile& file, uint64_t end, Directory& directory) {
   if (end < kLocator64Bytes) return;
   const auto locator = read_range(file, end - kLocator64Bytes, kLocator64Bytes);
@@ -84,7 +84,7 @@ Directory find_directory(const InputFile& file) {
   fail("{}: expected a zip archive of torch.save(), but its end is missing (truncated?)", file.path());
 }
 
-// Puts the 64-bit values of the extra field where the 32-bit ones say so. False: they are not all there.
+// Replaces values that the record marks as 64-bit by those of the extra field. False if some are missing.
 bool take_zip64_values(const uint8_t* extra, size_t bytes, std::initializer_list<uint64_t*> values) {
   while (bytes >= 4) {
     const auto id = load<uint16_t>(extra), length = load<uint16_t>(extra + 2);
@@ -105,7 +105,7 @@ bool take_zip64_values(const uint8_t* extra, size_t bytes, std::initializer_list
   return std::all_of(values.begin(), values.end(), [](const uint64_t* value) { return *value != kSeeZip64; });
 }
 
-// One record of the directory; `local` becomes where the entry's own header stands.
+// One record of the directory; Sets `local` to the offset of the entry's own header.
 ZipEntry parse_entry(const InputFile& file, const uint8_t* record, size_t bytes, uint64_t& local, size_t& used) {
   const auto damaged = [&](const char* what) { fail("{}: damaged zip archive: {}", file.path(), what); };
   if (bytes < kDirectoryBytes || load<uint32_t>(record) != kDirectoryMark) damaged("its directory ends early");
@@ -135,7 +135,7 @@ ZipEntry parse_entry(const InputFile& file, const uint8_t* record, size_t bytes,
   return entry;
 }
 
-// Finds the entry's data behind its own header. Returns where they end.
+// Finds the entry's data after its own header. Returns the offset of their end.
 uint64_t find_data(const InputFile& file, ZipEntry& entry, uint64_t local, uint64_t limit) {
   const auto refuse = [&](const std::string& what) {
     fail("{}: zip entry {}: {}", file.path(), quote(entry.name), what);
@@ -223,10 +223,10 @@ std::vector<uint8_t> inflate_entry(const InputFile& file, const ZipEntry& entry)
     Stream() : z_stream{} {}
     ~Stream() { inflateEnd(this); }
   } stream;
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) refuse("cannot be inflated");  // negative: no header of zlib's
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) refuse("cannot be inflated");  // negative: without zlib's header
   size_t taken = 0, made = 0;
   int status = Z_OK;
-  uint8_t spare = 0;  // one byte more than the directory says would be an error
+  uint8_t spare = 0;  // a byte beyond the directory's size would be an error
   while (status == Z_OK) {
     constexpr size_t kMost = 1u << 30;
     stream.next_in = const_cast<Bytef*>(packed.data() + taken);
@@ -238,7 +238,7 @@ std::vector<uint8_t> inflate_entry(const InputFile& file, const ZipEntry& entry)
     taken += in - stream.avail_in;
     made += out - stream.avail_out;
     if (made > content.size()) refuse("damaged, it is longer than the directory says");
-    if (status == Z_OK && in == stream.avail_in && out == stream.avail_out) break;  // nothing moves any more
+    if (status == Z_OK && in == stream.avail_in && out == stream.avail_out) break;  // no progress: the data are damaged
   }
   if (status != Z_STREAM_END || made != content.size()) refuse("damaged deflated data");
   check_crc(file, entry, zip_crc(content.data(), content.size()));

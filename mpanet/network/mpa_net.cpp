@@ -15,8 +15,8 @@ MpaNet::MpaNet(ParameterStore& store, const ModelConfig& config)
     visible_.emplace(ModalityClassifier{visible, store.add("visible_classifier_.weight", {k, d}, false)});
     infrared_.emplace(ModalityClassifier{infrared, store.add("infrared_classifier_.weight", {k, d}, false)});
   }
-  // Without a classifier behind the neck no term reaches its weight: it keeps its value, as no gradient in PyTorch
-  // keeps a parameter from weight decay too. Its running statistics still move.
+  // Without a classifier no term depends on the neck's weight. The weight does not change, not even by weight decay,
+  // like a parameter without gradient in PyTorch. The running statistics are still updated.
   neck_.emplace(store, "bn_neck", d, TrainedParts{.weight = config.classification || config.mutual, .bias = false});
   if (config.classification) classifier_ = &store.add("classifier.weight", {k, d}, true);
   if (config.center) centers_ = &store.add("center_loss.centers", {k, d}, true);

@@ -41,7 +41,7 @@ class MpaNet {
   ModelConfig config_;
   Backbone backbone_;
   int feature_size_;
-  Parameter* centers_ = nullptr;  // null, as every parameter below, where its switch is off
+  Parameter* centers_ = nullptr;  // this and the following parameters are null if switched off
   Parameter *spatial_weight_ = nullptr, *spatial_bias_ = nullptr;
   std::optional<ModalityClassifier> visible_, infrared_;
   std::optional<BatchNorm> neck_;

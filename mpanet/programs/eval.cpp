@@ -83,7 +83,7 @@ struct Options {
   int batch = 64, threads = 0;
 };
 
-// "2,50"; nothing for what is no list of ranks.
+// Parses "2,50"; empty if the text is not a list of ranks.
 std::vector<int> parse_ranks(std::string_view text) {
   std::vector<int> ranks;
   for (size_t begin = 0; begin <= text.size();) {
@@ -98,7 +98,7 @@ std::vector<int> parse_ranks(std::string_view text) {
 
 void add_options(CommandLine& app, Options& options) {
   app.add_option("--checkpoint", options.checkpoint,
-                 "safetensors: last or best of a run, or other weights with the authors' names");
+                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
   add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
                    "SEED: random embeddings, instead of --checkpoint")
@@ -135,7 +135,8 @@ void add_options(CommandLine& app, Options& options) {
   app.add_option("--save-features", options.save_features, "write the embeddings to this folder");
   app.add_option("--sheet", options.sheet, "PNG: some queries with their first ten, right ones green, wrong ones red");
   app.add_option("--size", options.size,
-                 "HEIGHTxWIDTH of the pictures; without it as in training, 384x128 where the file does not say");
+                 "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
+                 "256x128 for regdb");
   app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
@@ -144,7 +145,7 @@ void add_options(CommandLine& app, Options& options) {
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
-// "512M", "2G", "2GiB", "1000000".
+// Parses "512M", "2G", "2GiB", "1000000".
 size_t parse_bytes(const std::string& text) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -157,7 +158,7 @@ size_t parse_bytes(const std::string& text) {
   return number;
 }
 
-// What only a network can do.
+// Options that need a network.
 void check_network_options(const Options& options) {
   if (!options.checkpoint.empty()) return;
   if (!options.size.empty()) fail("--size: only with --checkpoint");
@@ -192,7 +193,16 @@ void set_size(const std::string& text, ModelConfig& model) {
   std::tie(model.height, model.width) = *size;
 }
 
-// The plans as the options want them.
+// The picture size: --size, that of the training, or the authors' for the data set (docs/method.md, section 1).
+void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConfig& model) {
+  if (!options.size.empty()) return set_size(options.size, model);
+  if (checkpoint.config()) return;
+  if (options.protocol.protocol == "regdb") model.height = 256, model.width = 128;
+  note(fmt::format("{}: warning: {} does not say for which pictures it was trained: {}x{} is assumed; --size sets it",
+                   kProgram, options.checkpoint, model.height, model.width));
+}
+
+// Makes the plans that the options select.
 PlannedEvaluation make_plans(const Options& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
@@ -220,7 +230,7 @@ void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
 
 struct Embedded {
   Embeddings embeddings;
-  std::string feature;  // what they are
+  std::string feature;  // a description
   std::string checkpoint;
 };
 
@@ -232,7 +242,7 @@ Embedded embed(const Options& options, const Dataset& data, const std::vector<Im
   config.model = checkpoint.embedding_model();
   const int parts = config.model.parts;
   const FeatureChoice choice = parse_feature(options.feature, options.parts, parts);
-  if (!options.size.empty()) set_size(options.size, config.model);
+  choose_size(options, checkpoint, config.model);
   config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
@@ -250,7 +260,7 @@ Embedded embed(const Options& options, const Dataset& data, const std::vector<Im
     fail("the network needs {}, free are {}: take a smaller --batch", format_bytes(static_cast<double>(needed)),
          format_bytes(static_cast<double>(available)));
   const auto engine = make_engine(config);
-  checkpoint.load_embedding(*engine);
+  note(fmt::format("{}: {}", options.checkpoint, report_line(checkpoint.load_embedding(*engine))));
   if (choice.before_neck) bypass_neck(*engine);
   EmbedOptions how;
   how.height = config.model.height;
@@ -275,11 +285,11 @@ Embedded chance(const Options& options, size_t images) {
 
 using Results = std::vector<std::vector<SettingResult>>;  // of each plan
 
-// What is known of the embeddings, and the results.
+// The results, with facts about the embeddings.
 struct Ranked {
   Results results;
   ResultFacts facts;
-  Embeddings sheet;  // of the first plan, where a sheet is wanted
+  Embeddings sheet;  // of the first plan, if there is a --sheet
 };
 
 Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<ImageRecord>& images,
@@ -291,7 +301,7 @@ Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<Ima
   return results;
 }
 
-// Bytes that this ranking may take: what --memory allows beside what the program holds already, or what is free.
+// Memory for the ranking in bytes: --memory minus the memory that the program already uses, or the free memory.
 size_t memory_left(const Options& options) {
   if (options.memory.empty()) {
     const size_t free = free_memory();

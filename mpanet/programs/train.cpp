@@ -75,7 +75,7 @@ int run(int argc, char** argv) {
                  "trial file for the evaluation; else exp/ and evaluation/data_split/ of the data set are searched for "
                  "rand_perm_cam.mat");
   app.add_option("--init", options.init,
-                 "initial weights: safetensors with torchvision's names of a ResNet, or with the authors' names");
+                 "initial weights: safetensors or .pth, with torchvision's names of a ResNet or the authors'");
   app.add_option("--set", options.settings, "changes the configuration; takes several, and may be given again")
       ->type_name("KEY=VALUE")
       ->take_all();

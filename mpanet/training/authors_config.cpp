@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-// Keys with the name and the meaning of mpanet's, and the authors' defaults.
+// Keys that have mpanet's name and meaning, with the authors' defaults.
 const std::vector<std::pair<std::string, json>>& same_keys() {
   static const std::vector<std::pair<std::string, json>> keys = {
       {"p_size", 16},
@@ -51,7 +51,7 @@ const std::vector<std::pair<std::string, json>>& same_keys() {
   return keys;
 }
 
-// Keys without an effect here, and why.
+// Keys without an effect here, with the reason.
 const std::map<std::string, std::string>& ignored_keys() {
   static const std::map<std::string, std::string> keys = {
       {"batch_size", "a batch has p_size times k_size pictures"},
@@ -146,7 +146,7 @@ class AuthorsConfig {
       fail("{}: {}: expected {}, got {}: {}", where(key), key, shown(only), shown(entry->second->value), why);
   }
 
-  // Their code has these two and market, a data set of one modality; mpanet's key allows more than theirs.
+  // The authors' code has sysu, regdb and market, a data set of one modality. mpanet's key allows other values.
   void refuse_other_data_sets() const {
     const auto entry = entries_.find("dataset");
     if (entry != entries_.end() && entry->second->value != "sysu" && entry->second->value != "regdb")

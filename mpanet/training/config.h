@@ -46,9 +46,9 @@ struct TrainConfig {
 };
 
 // Reads and checks a configuration file. Keys that it lacks have their defaults. UserError, one line: file, full key
-// path, allowed range, and the value there; for an unknown key the most similar known one.
-// A file named .yml or .yaml, or without .json at the end of its name and with a text that begins as YAML and not as
-// JSON does, is one of the authors' (authors_config.h); what its reader has to say is then appended to `remarks`.
+// path, allowed range, and the value there; for an unknown key the most similar known one. A file is one of the
+// authors' (authors_config.h) if its name ends in .yml or .yaml, or if it does not end in .json and the text begins
+// like YAML and not like JSON. Its reader's remarks are then appended to `remarks`.
 TrainConfig read_config(const std::string& path, std::vector<std::string>* remarks = nullptr);
 // The same from a JSON text; errors begin with `source`.
 TrainConfig parse_config(std::string_view text, const std::string& source);
@@ -58,7 +58,7 @@ void set_config(TrainConfig& config, const std::string& assignment);
 // The same for a key that has an option of its own: errors name "--key".
 void set_config_key(TrainConfig& config, const std::string& path, const std::string& text);
 
-// Checks conditions on several keys: a picture size that the network allows, and a term of the loss that is left.
+// Checks conditions on several keys: a picture size that the network allows, and at least one term of the loss.
 // read_config() does not call it, because --set may follow. UserError, which begins with `source` and names the keys.
 void check_config(const TrainConfig& config, const std::string& source);
 

@@ -19,7 +19,7 @@ fs::path shipped_folder() {
   return fs::read_symlink("/proc/self/exe", error).parent_path().parent_path() / "share/mpanet/configs";
 }
 
-// "demo", "sysu", then those in folders: "ablation/base".
+// Names without a folder first ("demo", "sysu"), then those in folders ("ablation/base").
 std::vector<std::string> shipped_names(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -40,7 +40,7 @@ std::string find_config(const std::string& name) {
   const std::vector<std::string> shipped = shipped_names(folder);
   for (const std::string& known : shipped)
     if (name == known || name == known + kSuffix) return (folder / (known + kSuffix)).string();
-  // A path, unless it begins as a shipped name does.
+  // The name is a path, unless it begins with the folder of a shipped configuration.
   const size_t slash = name.find('/');
   const auto in_same_folder = [&](const std::string& known) { return known.starts_with(name.substr(0, slash + 1)); };
   if (slash != name.npos && std::none_of(shipped.begin(), shipped.end(), in_same_folder)) return name;

@@ -295,7 +295,11 @@ Progression start_state(const TrainOptions& options, const std::optional<Checkpo
     return *checkpoint->progression();
   }
   engine.initialize(config.seed);
-  if (!options.init.empty()) initial = load_weights(options.init, engine);
+  if (!options.init.empty()) {
+    std::string warning;
+    initial = load_weights(options.init, engine, &warning);
+    if (!warning.empty()) note("mpanet-train: warning: " + warning);
+  }
   Progression progression;
   progression.data = fingerprint;
   return progression;

@@ -1,5 +1,5 @@
-// Compiled as a .cu file of the emulation, with memory-access hooks where no sanitizer stands in the way. Comments
-// "LINE: name" mark what a report must name.
+// Compiled like a .cu file for the emulation, with memory-access hooks unless there is a sanitizer. Comments "LINE:
+// name" mark lines that a report must name.
 #define PRECISION f32
 #include "tests/emu/simt_faults.h"
 

@@ -1,5 +1,5 @@
-// Kernels with planted faults, and one without (simt_faults.cpp), for test_simt. Each function is one launch; n is the
-// number of elements of y.
+// Kernels with planted faults, and one without (simt_faults.cpp), for test_simt. Each function launches one kernel. n
+// is the number of elements of y.
 #pragma once
 
 namespace mpanet::simt_faults {
@@ -12,7 +12,7 @@ void reverse_without_barrier(const float* x, float* y);
 void reverse_without_second_barrier(const float* x, float* y);  // y[i] = x[i], reversed twice
 void reverse_without_wait(const float* x, float* y);            // by cp.async
 void reverse_with_wait(const float* x, float* y);
-void reverse_waiting_for_the_older(const float* x, float* y);  // two groups, of which one has arrived
+void reverse_waiting_for_the_older(const float* x, float* y);  // two groups, of which one is done
 
 void divergent_barrier(float* y);
 void barrier_after_exit(float* y);
@@ -28,8 +28,8 @@ void device_underrun(float* y, int n);  // y[-1 .. n - 1]
 void misaligned_pack(const float* x, float* y);
 void misaligned_copy(const float* x, float* y);
 
-// Blocks of one launch: each writes all n elements; each reads what its neighbour writes; the last one of `blocks` to
-// count itself adds up what the others left, with or without the fence that makes it right.
+// Blocks of one launch: each block writes all n elements; each reads its neighbour's output; the last of `blocks` adds
+// the partial sums of all, with or without the necessary fence.
 void blocks_write_the_same(float* y, int n, int blocks);
 void blocks_read_their_neighbours(float* y, int blocks);
 void last_block_sums(float* partial, unsigned* counter, float* y, int blocks, bool fence);

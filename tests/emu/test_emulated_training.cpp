@@ -24,8 +24,8 @@ Values difference(const Values& a, const Values& b) {
   return d;
 }
 
-// Relative to the tensor's norm: sums in another order differ by about 1e-15, and the fifty layers and three updates
-// between may magnify that.
+// Relative to the tensor's norm. Sums in another order differ by about 1e-15; fifty layers and three updates magnify
+// this.
 constexpr double kTolerance = 1e-9;
 
 void check_same(const Values& got, const Values& expected, const std::string& what) {

@@ -1,5 +1,5 @@
-// The emulation finds planted faults (simt_faults.cpp) and says which kernel, block, thread and line; after each of
-// them the next launch works.
+// The emulation finds planted faults (simt_faults.cpp) and reports kernel, block, thread and line. After each fault the
+// next launch works.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace {
 using namespace simt_faults;
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kAddressSanitizer = true;  // it ends the program at an access that the tests below plant
+constexpr bool kAddressSanitizer = true;  // it would end the program at some of the planted accesses
 #else
 constexpr bool kAddressSanitizer = false;
 #endif
@@ -45,7 +45,7 @@ std::string line_of(const std::string& name) {
   return {};
 }
 
-// What the launch reports; it must be one line. A launch without a fault must work afterwards.
+// The report of a launch, which must be one line. Also checks that a launch without a fault works afterwards.
 template <class Launch>
 std::string report(const Launch& launch) {
   std::string text;
@@ -81,7 +81,7 @@ struct NoRaceCheck {
   ~NoRaceCheck() { simt::set_race_check(true); }
 };
 
-// Under schedules, f against y[i] = expected.
+// Compares the output of f with `expected` under many schedules, without the race check.
 std::string difference(void (*f)(const float*, float*), const char* kernel, const std::vector<float>& expected) {
   const NoRaceCheck off;
   const std::vector<float> x = counting(), clear(kThreads, 0.0f);

@@ -17,7 +17,7 @@ namespace {
 
 constexpr Stream kStream = nullptr;
 
-// One launch of threads that run body(thread).
+// A kernel whose threads run body(thread).
 using Body = std::function<void(int)>;
 __global__ void body_kernel(const Body* body) { (*body)(static_cast<int>(threadIdx.x)); }
 void launch(int threads, size_t shared_bytes, const Body& body) {
@@ -87,7 +87,7 @@ TEST_CASE("ldmatrix: rows, or columns with .trans, two elements to a register") 
     }
 }
 
-// D = A B + D of small integers through `mma`, which gets lane, A (16, Depth), B (Depth, 8) and D.
+// Checks D = A B + D for small integers. `mma` gets lane, A (Rows, Depth), B (Depth, 8) and D.
 template <int Rows, int Depth, class T, class Mma>
 void check_product(const char* what, const Mma& mma) {
   Random random(1, Purpose::Test, 3, Depth);
@@ -145,7 +145,7 @@ TEST_CASE("mma of every type against a plain loop, exactly") {
                               [](int g, int t, auto& a, auto& b, double(&d)[2]) { mma_f64(d, a[g][t], b[t][g]); });
 }
 
-// Nearest to x of two neighbours; of equally near ones the even one.
+// Checks that x is rounded to the nearer of two neighbours, ties to even.
 template <class Half>
 void check_rounding(float x, uint16_t below, uint16_t above, double value_below, double value_above) {
   const double low = x - value_below, high = value_above - x;
@@ -157,7 +157,8 @@ void check_rounding(float x, uint16_t below, uint16_t above, double value_below,
   }
 }
 
-// Every value of Half and, between it and the next, the points where rounding changes. `infinity` are the bits of it.
+// Checks every value of Half, and the points between it and the next value at which rounding changes. `infinity`: the
+// bits of infinity.
 template <class Half>
 void check_all_roundings(uint16_t infinity) {
   const auto value = [](int bits) {
@@ -169,7 +170,7 @@ void check_all_roundings(uint16_t infinity) {
     const auto at = static_cast<uint16_t>(bits), next = static_cast<uint16_t>(bits + 1);
     REQUIRE(Half(value(bits)).bits == at);
     REQUIRE(Half(-value(bits)).bits == (at | 0x8000));
-    // Infinity counts as the next number of the same spacing.
+    // For rounding, infinity counts as the next number with the same spacing.
     const double here = value(bits);
     const double there = next < infinity ? value(next) : 2 * here - value(bits - 1);
     const auto middle = static_cast<float>((here + there) / 2);
@@ -193,7 +194,7 @@ TEST_CASE("bf16 and f16 round to nearest even, everywhere") {
 }
 
 TEST_CASE("f16 in plain integers is the machine's f16") {
-  for (uint64_t u = 0; u < uint64_t{1} << 32; u += 509) {  // a prime: every exponent, all kinds of fractions
+  for (uint64_t u = 0; u < uint64_t{1} << 32; u += 509) {  // a prime step: every exponent, many fractions
     const float x = std::bit_cast<float>(static_cast<uint32_t>(u));
     if (std::isnan(x) || float16_bits(x) == float16(x).bits) continue;
     CAPTURE(x);

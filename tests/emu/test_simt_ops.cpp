@@ -1,4 +1,4 @@
-// The emulation's warp operations, barriers, atomics and functions on bits against their definitions in plain loops.
+// The emulation's warp operations, barriers, atomics and bit functions against plain loops.
 #define PRECISION f32
 #include <doctest/doctest.h>
 
@@ -16,14 +16,14 @@ namespace {
 
 constexpr Stream kStream = nullptr;
 
-// One launch of threads that run body(thread).
+// A kernel whose threads run body(thread).
 using Body = std::function<void(int)>;
 __global__ void body_kernel(const Body* body) { (*body)(static_cast<int>(threadIdx.x)); }
 void launch(int threads, size_t shared_bytes, const Body& body) {
   LAUNCH(body_kernel, 1, threads, shared_bytes, kStream, &body);
 }
 
-// Runs body(lane, value) in a warp for `trials` sets of random values and compares what it returns with
+// Runs body(lane, value) in a warp for kTrials sets of random values and compares the results with
 // expected(lane, values).
 template <class T, class Body, class Expected>
 void check_warp(const char* what, const Body& body, const Expected& expected) {
@@ -127,7 +127,7 @@ TEST_CASE("operations on part of a warp") {
         for (int other = lane % 3; other < kWarp; other += 3) positive += values[other] > 0;
         return values[lane % 3] + 100 * positive;
       });
-  // Lanes that have exited are nobody to wait for.
+  // Warp operations do not wait for exited lanes.
   std::array<int, kWarp> sum{};
   launch(kWarp, 0, [&](int lane) {
     if (lane >= 20) return;

@@ -25,7 +25,7 @@ TEST_CASE("kept blocks go back to the device before memory is out") {
   REQUIRE(kept != nullptr);
   CHECK(allocator.allocate(most / 2, nullptr) == nullptr);
   allocator.release(kept);
-  // Of another size than the kept block, and both together are more than there is.
+  // The size differs from the kept block's, and both together exceed the memory.
   CHECK(allocator.allocate(most / 2, nullptr) != nullptr);
   CHECK(allocator.held() == allocator.in_use());
   CHECK(allocator.held() < most / 3 * 2);
@@ -82,7 +82,7 @@ TEST_CASE("an upload that goes while it copies writes into nobody else's memory"
   if (!device) return;
   Context context(*device);
   constexpr int kCount = 100000;
-  const HostBuffer host(context, kCount * sizeof(int));  // its end would wait by itself
+  const HostBuffer host(context, kCount * sizeof(int));  // outlives the upload: its destructor would wait too
   std::memset(host.as<void>(), 0xee, host.bytes());
   const void* memory = nullptr;
   {
@@ -106,7 +106,7 @@ TEST_CASE("whoever waits sleeps where processors are few") {
   const Context context(*device);
   unsigned flags = 0;
   REQUIRE(cudaGetDeviceFlags(&flags) == cudaSuccess);
-  // A runtime without a device has no flags to tell.
+  // A runtime without a device has no flags.
   if ((flags & cudaDeviceScheduleMask) != 0) CHECK((flags & cudaDeviceScheduleBlockingSync) != 0);
 }
 
@@ -126,17 +126,17 @@ TEST_CASE("a launch that the device refuses is named with its shape and sizes, a
   refused(0, 64, 0, "grid (0, 1, 1), block (64, 1, 1), 0 bytes");
   refused(1, 2000, 0, "grid (1, 1, 1), block (2000, 1, 1), 0 bytes");
   refused(1, 64, 1 << 20, "1048576 bytes of shared memory");
-  launch_fill(context.stream(), buffer.as<int>(), 25, 7, 1, 32, 64 << 10);  // more than without asking
+  launch_fill(context.stream(), buffer.as<int>(), 25, 7, 1, 32, 64 << 10);  // needs cudaFuncSetAttribute
   CHECK(on_device(context, buffer.as<void>(), 25) == std::vector<uint32_t>(25, 7));
 }
 
-// A device is of no use to a process after a fault, so this one runs in another: the next case starts it.
+// A process cannot use the device after a fault. So the next test case runs this one in a process of its own.
 TEST_CASE("what a fault is reported as" * doctest::skip()) {
   Context context(*gpu());
   const Buffer buffer(context, 100);
   launch_overrun(context.stream(), buffer.as<int>());
   launch_fill(context.stream(), buffer.as<int>(), 25, 7, 1, 32);
-  CHECK_THROWS_WITH_AS(context.synchronize(), "", UserError);  // of another kind: printed
+  CHECK_THROWS_WITH_AS(context.synchronize(), "", UserError);  // fails, and doctest prints the CheckError
 }
 
 TEST_CASE("a kernel's fault is reported where it shows, with the kernels that it may be of") {
@@ -144,7 +144,7 @@ TEST_CASE("a kernel's fault is reported where it shows, with the kernels that it
   const Result result = run_program("test_cuda_runtime", "--no-skip --test-case='what a fault is reported as'");
   CHECK(result.code != 0);
   CHECK(has(result.out, "an illegal memory access was encountered"));
-  // At once, at the launch behind it, or when the host waits: it depends on how far the device has come.
+  // It is reported at the launch, at the next launch, or when the host waits, depending on the device's timing.
   const bool at_once = has(result.out, "kernel overrun_kernel with grid (1, 1, 1), block (1, 1, 1)");
   const bool next = has(result.out, "kernel fill_kernel with grid (1, 1, 1), block (32, 1, 1)") &&
                     has(result.out, "or that of an earlier one, the one before is overrun_kernel");

@@ -1,5 +1,5 @@
-// Convolution and GEMM against direct loops over integers, compared exactly: every factor and sum is a whole number
-// that each precision holds, so that one wrong, missing or doubled term shows.
+// Convolution and GEMM against direct loops over integers. Every factor and sum is an integer that each precision
+// represents, so results are compared exactly: one wrong, missing or doubled term shows.
 #include <fmt/format.h>
 
 #include "tests/support/kernel_test.h"
@@ -7,8 +7,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// Tails (1, primes, just over a register tile), few channels, long runs, windows wider than the picture, strides that
-// leave rows out.
+// Sizes with remainders (1, primes, slightly more than a register tile), few channels, many channels, windows wider
+// than the picture, strides that skip rows.
 const ConvShape kShapes[] = {
     {.n = 1, .h = 1, .w = 1, .c = 1, .k = 1, .kh = 1, .kw = 1},
     {.n = 2, .h = 7, .w = 5, .c = 3, .k = 5, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
@@ -32,7 +32,7 @@ std::string name(const ConvShape& s) {
   return fmt::format("{}x{}x{}x{} * {}x{}x{} stride {} pad {}", s.n, s.h, s.w, s.c, s.k, s.kh, s.kw, s.stride, s.pad);
 }
 
-// Calls body(index in y, index in x, index in w) for every product of the convolution, by its definition.
+// Calls body(index in y, index in x, index in w) for every product in the definition of the convolution.
 template <class Body>
 void each_product(const ConvShape& s, const Body& body) {
   for (int n = 0; n < s.n; n++)
@@ -50,7 +50,7 @@ void each_product(const ConvShape& s, const Body& body) {
           }
 }
 
-// One convolution on one device, with everything that its kernels are promised.
+// One convolution on one device, with prepared weights and workspaces.
 struct Convolution {
   Convolution(Context& device, const ConvShape& shape, const std::vector<real>& weights)
       : context(device), s(shape), w(device, weights) {}
@@ -100,7 +100,7 @@ TEST_CASE("conv_forward with every epilogue") {
       const Reals scales(context, scale), shifts(context, shift);
       for (const Flags& flags : combinations({"scale", "shift", "residual", "relu"})) {
         const bool scaled = flags["scale"], shifted = flags["shift"], added = flags["residual"], relu = flags["relu"];
-        // The emulation takes its time: large ones with nothing, with all, and with each half.
+        // The emulation is slow: large shapes run with none, all, and each half of the parts only.
         const bool halves = scaled == added && shifted == relu;
         if (context.backend() != Backend::cpu && s.flops() > 1e6 && !halves) continue;
         std::vector<real> expected = product;

@@ -1,4 +1,4 @@
-// What finishes a library's convolution (kernels/cuda/conv_epilogue.cu), under the emulation: whole numbers, exactly.
+// kernels/cuda/conv_epilogue.cu under the emulation. Values are integers and compared exactly.
 #include "kernels/cuda/conv_epilogue.h"
 #include "tests/support/kernel_test.h"
 

@@ -123,7 +123,7 @@ TEST_CASE("relu on every tail") {
 
 TEST_CASE("relu and sigmoid") {
   on_each_device([&](Context& context) {
-    const int64_t count = 20011;  // above the size where threads share a loop, and odd
+    const int64_t count = 20011;  // more than kSerialCount, and odd
     const std::vector<real> x = integers(count, 1), dy = integers(count, 2), before = integers(count, 3);
     std::vector<real> expected(x.size());
     for (size_t i = 0; i < x.size(); i++) expected[i] = x[i] > 0 ? x[i] : 0;
@@ -189,7 +189,7 @@ TEST_CASE("sums over rows, casts, fills") {
   });
 }
 
-// Three steps of six parameters in torch 2 (float64), the learning rate falling at the third.
+// Three steps of six parameters in torch 2 (float64). The learning rate drops at the third.
 const std::vector<double> kStart = {0.5, -1.25, 3.0, 0.0, 1e-3, -7.5};
 const std::vector<double> kGradients[] = {
     {0.1, -0.2, 0.3, 1e-9, -5.0, 0.0}, {0.4, 0.25, -0.3, 2.0, 1.0, 1e-4}, {-0.7, 0.0, 0.6, -1.5, 0.125, 0.75}};
@@ -251,7 +251,7 @@ TEST_CASE("sgd_step equals torch.optim.SGD") {
                                       0.29999965080999935, -3.024996370000486,  0.7399275024762498};
   const SgdSettings settings{.momentum = 0.9, .weight_decay = 5e-4};
   on_each_device([&](Context& context) {
-    Reals value(context, narrow(kStart)), momentum(context, 6, 9);  // the first step does not look at what is there
+    Reals value(context, narrow(kStart)), momentum(context, 6, 9);  // the first step does not read the momentum
     for (int step = 0; step < 3; step++) {
       const StepState state{.learning_rate = kRates[step], .step = step + 1};
       const std::vector<real> gradient = narrow(kGradients[step]);

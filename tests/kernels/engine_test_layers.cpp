@@ -1,5 +1,5 @@
-// Layers beyond their gradients (gradcheck has those): the fused paths, what gets no gradient, refusals, and a training
-// step's memory.
+// Layers, without their gradients, which gradcheck tests: fused paths, tensors without gradient, errors, and the memory
+// of a training step.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -63,7 +63,7 @@ TEST_CASE("eval mode: the folded convolution equals convolution, norm, residual 
         return y.to_host();
       };
       const std::vector<real> apart = run(true), folded = run(false);
-      // Two orders of 45 products of numbers near 1: a few units of rounding.
+      // The two results sum 45 products of numbers near 1 in different orders: a few roundings.
       const double tolerance = sizeof(real) == 8 ? 1e-13 : 1e-5;
       double worst = 0;
       for (size_t i = 0; i < apart.size(); i++)
@@ -161,7 +161,7 @@ TEST_CASE("layers refuse what does not fit, by name") {
   CHECK_THROWS_AS(pattern_pool(context, x, RealTensor(context, {2, 24, 6})), CheckError);
 }
 
-// A tiny network's training steps in a context of any kind.
+// Training steps of a tiny network in a given context.
 class Steps {
  public:
   explicit Steps(Context& context) : context_(context), net_(store_, config()), state_(context, sizeof(StepState)) {

@@ -1,4 +1,4 @@
-// The losses at their hard places: values and gradients worked out by hand from docs/method.md, section 2.
+// Difficult inputs of the losses: values and gradients computed by hand from docs/method.md, section 2.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@ namespace {
 using Rows = std::vector<std::vector<double>>;
 using Values = std::vector<double>;
 
-// A handful of additions and one root: a few units of rounding.
+// A few additions and one square root: a few roundings.
 constexpr double kTolerance = sizeof(real) == 8 ? 1e-13 : 1e-6;
 
 Values flat(const Rows& rows) {
@@ -140,8 +140,8 @@ TEST_CASE("center cluster: a sample that lies on its center has no direction") {
 }
 
 TEST_CASE("center cluster: all features equal, identities of different sizes") {
-  // 0.1 is no binary fraction: the sums of two, three and seven of it round differently, the centers coincide all the
-  // same. Push is the margin, its gradient 0.
+  // 0.1 is no binary fraction: the sums of two, three and seven of it round differently, but the centers coincide. The
+  // push is the margin, with gradient 0.
   const std::vector<int32_t> labels = {0, 0, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3, 3};
   const Result r = center_cluster(Rows(labels.size(), {0.1, -0.3, 1000.1}), labels, 0.7);
   check_value(r.loss, 0.7);
@@ -163,14 +163,14 @@ TEST_CASE("center cluster: two identities whose centers coincide") {
 TEST_CASE("center cluster: the margin exactly met") {
   const Result r = center_cluster({{0}, {0.5}}, {0, 1}, 0.5);
   CHECK(r.loss == 0);
-  // Any number between the slopes of both sides is a subgradient: 0 outside, (1, -1) inside.
+  // A subgradient is between the slopes of both sides: 0 outside the margin, (1, -1) inside.
   CHECK(r.gradient[0] >= 0);
   CHECK(r.gradient[0] <= 1);
   CHECK(r.gradient[1] == -r.gradient[0]);
 }
 
 TEST_CASE("center cluster: features far from zero and close to each other") {
-  // Distances of 1 at an offset of 1000 survive: nothing is computed as a difference of squares.
+  // Distances of 1 at an offset of 1000 are exact, because no distance is computed as a difference of squares.
   const Result r = center_cluster({{1000}, {1002}, {2000}, {2000}}, {0, 0, 1, 1}, 0.7);
   check_value(r.loss, 0.5);
   check_values(r.gradient, {-0.25, 0.25, 0, 0});
@@ -203,7 +203,7 @@ TEST_CASE("triplet: all features equal") {
 }
 
 TEST_CASE("triplet: the margin exactly met") {
-  // Only row 1 is near its hinge: 0.5 + 0.25 - 0.75 = 0; inside, its slopes would be (-1, 2, -1) / 3.
+  // Only row 1 is at its hinge: 0.5 + 0.25 - 0.75 = 0. Inside, its slopes are (-1, 2, -1) / 3.
   const Result r = triplet({{0}, {0.25}, {1}}, {0, 0, 1}, 0.5);
   CHECK(r.loss == 0);
   const double t = 1.5 * r.gradient[1];
@@ -278,7 +278,7 @@ TEST_CASE("mutual learning: equal distributions") {
 }
 
 TEST_CASE("mutual learning: opposite certainties stay finite") {
-  // p = (1, 0) and q = (0, 1) with log q = -20000: KL = 20000, and no logit changes that to first order.
+  // p = (1, 0) and q = (0, 1) with log q = -20000: KL = 20000, and its gradient is 0.
   const Rows sure = {{1e4, -1e4}}, other = {{-1e4, 1e4}};
   const MutualResult r = mutual(sure, sure, other, other, {0});
   check_value(r.loss, 2e4);

@@ -1,4 +1,4 @@
-// Batch norm against long double, on data whose mean is far from zero, over more rows than a tile has and odd widths.
+// Batch norm against long double, with means far from zero, more rows than a tile has, and odd widths.
 #include <omp.h>
 
 #include "tests/support/kernel_test.h"
@@ -15,7 +15,7 @@ struct Case {
   int64_t rows;
   int c;
 };
-// 65536 / c rows make a tile: one, several, a last one that is short; slices of 64 and 1024 channels with tails.
+// A tile has 65536 / c rows: one tile, several, a short last one; slices of 64 and 1024 channels with remainders.
 const Case kCases[] = {{2, 1}, {196, 3}, {1000, 64}, {9000, 16}, {3072, 130}, {5, 2049}, {33, 2048}, {70, 1024}};
 
 std::string name(const Case& s) { return std::to_string(s.rows) + " x " + std::to_string(s.c); }
@@ -33,7 +33,7 @@ struct Truth {
   }
 };
 
-// Statistics of x as the kernels are given them: rounded to real.
+// Statistics of x, rounded to real like the kernels' arguments.
 struct Statistics {
   std::vector<real> mean, variance;
 
@@ -55,8 +55,8 @@ TEST_CASE("batch_norm_statistics does not cancel") {
       RUN_ON(context,
              batch_norm_statistics(context.stream(), input.data(), s.rows, s.c, real(0.1), mean.data(), variance.data(),
                                    running_mean.data(), running_variance.data(), work.data()));
-      // The mean to an ulp or two. The variance, 1 beside a squared mean of 1e8, to rounding: E[x^2] - E[x]^2 would be
-      // wrong by 1e8 ulps, which is more than 1 in float.
+      // The mean is right to two ulps. The variance is 1 with a squared mean of 1e8: E[x^2] - E[x]^2 would be wrong by
+      // 1e8 ulps, which is more than 1 in float.
       const double ulp = kDouble ? 2.3e-16 : 1.2e-7;
       check_close(mean.values(), truth.mean, 2 * ulp, name(s) + " mean");
       check_close(variance.values(), truth.variance, kDouble ? 1e-12 : 1e-5, name(s) + " variance", 0.01);
@@ -66,7 +66,7 @@ TEST_CASE("batch_norm_statistics does not cancel") {
         value = 0.9L * 3 + 0.1L * value * static_cast<long double>(s.rows) / static_cast<long double>(s.rows - 1);
       check_close(running_mean.values(), expected_mean, 4 * ulp, name(s) + " running mean");
       check_close(running_variance.values(), expected_variance, kDouble ? 1e-12 : 1e-5, name(s) + " running variance");
-      // Without running statistics the same.
+      // The same without running statistics.
       Reals again(context, s.c), spread(context, s.c);
       RUN_ON(context, batch_norm_statistics(context.stream(), input.data(), s.rows, s.c, real(0.1), again.data(),
                                             spread.data(), nullptr, nullptr, work.data()));
@@ -228,7 +228,7 @@ TEST_CASE("feature norm, training and evaluation") {
           dweight[c] += dg[i] * normalised[i];
           dbias[c] += dg[i];
         }
-        // Two rows may lie close together: rstd magnifies the rounding of f.
+        // If two rows are close to each other, rstd is large and magnifies the rounding of f.
         const double tolerance = kDouble ? 1e-11 : 1e-4;
         check_close(g.values(), expected, tolerance, what + " g");
         check_close(mean.values(), m, tolerance, what + " mean");
@@ -250,7 +250,7 @@ TEST_CASE("feature norm, training and evaluation") {
         check_close(got.values(), df, kDouble ? 1e-10 : 1e-3, what + " df");
         check_close(got_weight.values(), dweight, tolerance, what + " dweight");
         check_close(got_bias.values(), dbias, tolerance, what + " dbias");
-        // Frozen: weight and bias may be left out.
+        // Frozen parameters: the gradients of weight and bias may be null.
         Reals alone(context, s.rows * s.c);
         RUN_ON(context, feature_norm_backward(context.stream(), gradient.data(), input.data(), n, s.c, training,
                                               weights.data(), mean.data(), rstd.data(), alone.data(), Write::Set,

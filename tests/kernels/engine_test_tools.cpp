@@ -122,7 +122,7 @@ TEST_CASE("check_finite finds one bad value anywhere") {
 TEST_CASE("arrays longer than a grid") {
   constexpr int64_t kCount = 5'000'011;
   on_each_device([](Context& context) {
-    for (const size_t shift : {0, 1}) {  // in packs; one by one
+    for (const size_t shift : {0, 1}) {  // shift 0: packs; 1: element by element
       std::vector<real> values = filled(kCount, real{2});
       const Array<real> x(context, values, shift);
       check_relative(norm_of(context, x, kCount), 2 * std::sqrt(static_cast<long double>(kCount)), kTolerance);
@@ -205,7 +205,7 @@ TEST_CASE("squared_distances on whole numbers, exactly") {
   });
 }
 
-// Numbers first, in a stable order; then the NaNs as they come.
+// The expected ranking: numbers in stable order, then NaNs in index order.
 std::vector<int32_t> ranking(const real* row, int64_t count) {
   std::vector<int32_t> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), 0);
@@ -244,7 +244,7 @@ TEST_CASE("rank: ascending distances, ties by index") {
                                            {2, 4096},
                                            {1, 9001}}) {
       check_ranking(context, normals(queries * gallery, 8), queries);
-      check_ranking(context, integers(queries * gallery, 9), queries);  // seven values only
+      check_ranking(context, integers(queries * gallery, 9), queries);  // seven different values: many ties
       check_ranking(context, filled(queries * gallery, real{1}), queries);
     }
   });

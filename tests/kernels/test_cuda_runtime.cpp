@@ -1,6 +1,6 @@
-// The cuda backend's memory, copies and captured work on a device: one that a GPU or a CUDA runtime library that
-// executes PTX on the CPU gives. Without a device every case says that it was skipped, or fails where
-// MPANET_TEST_DEVICE is in the environment.
+// The cuda backend's memory, copies and captured work on a device: a GPU, or a CUDA runtime library that executes PTX
+// on the CPU. Without a device every case prints that it was skipped. A device that MPANET_TEST_DEVICE names and that
+// cannot be used ends the program with exit code 2.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -21,7 +21,7 @@ TEST_CASE("copies of any size arrive, though their source changes at once") {
   const auto device = gpu();
   if (!device) return;
   Context context(*device);
-  // 1 byte; a piece of the staging ring and its neighbours; more than the ring holds.
+  // 1 byte; a piece of the staging ring minus and plus one byte; more than the ring's size.
   for (const size_t bytes : {size_t{1}, (size_t{4} << 20) - 1, (size_t{4} << 20) + 1, size_t{70} << 20}) {
     const Buffer buffer(context, bytes + 1);
     std::vector<unsigned char> values(bytes);
@@ -32,7 +32,7 @@ TEST_CASE("copies of any size arrive, though their source changes at once") {
     std::vector<unsigned char> got(bytes + 1, 0xdd);
     context.to_host(got.data(), buffer.as<void>(), bytes + 1);
     CHECK(std::equal(sent.begin(), sent.end(), got.begin()));
-    CHECK(got[bytes] == 0);  // behind the copy: zero at first
+    CHECK(got[bytes] == 0);  // the byte after the copy keeps its initial zero
   }
 }
 
@@ -40,7 +40,7 @@ TEST_CASE("many small copies go round the staging ring in order") {
   const auto device = gpu();
   if (!device) return;
   Context context(*device);
-  constexpr size_t kCopies = 1000, kCount = 17000;  // 68 kB each: twice round the ring
+  constexpr size_t kCopies = 1000, kCount = 17000;  // 68 kB each: twice the ring's size in all
   const Buffer buffer(context, kCopies * sizeof(uint32_t)), last(context, kCount * sizeof(uint32_t));
   for (uint32_t i = 0; i < kCopies; i++) {
     std::vector<uint32_t> values = numbers(kCount, i);
@@ -114,7 +114,7 @@ TEST_CASE("an engine takes what its plan says") {
   engine->step(batch, 1e-4, 1);
   std::vector<float> features(size_t{8} * static_cast<size_t>(engine->feature_size()));
   engine->embed(batch, features.data());
-  // Small buffers are rounded up, all together by far less than a mebibyte.
+  // Small buffers are rounded up, by less than 64 KiB in all.
   const size_t held = engine->memory_use().held, planned = engine->plan().total();
   CHECK(held >= planned);
   CHECK(held < planned + (size_t{64} << 10));
@@ -228,6 +228,6 @@ TEST_CASE("loose memory on the device") {
   const std::vector<uint32_t> values = numbers(10, 3);
   context.to_device(memory, values.data(), 40);
   CHECK(on_device(context, memory, 10) == values);
-  CHECK(context.memory_use().in_use == 0);  // a block by itself
+  CHECK(context.memory_use().in_use == 0);  // a separate allocation does not count
   context.arena().release(memory);
 }

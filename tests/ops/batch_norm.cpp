@@ -5,7 +5,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// Statistics read x before the norm does; backward, the sums over a channel read dy, x and y before dx can be written.
+// Bytes: forward, the statistics and the norm each read x. Backward, the sums over a channel read dy, x and y, and
+// again for dx.
 OpCase batch_norm_2d_case(const Shape& shape, Mode mode, bool relu, bool residual) {
   const auto make = [=](Inputs& in) -> Call {
     BatchNorm& norm = in.keep<BatchNorm>(in.store(), "norm", static_cast<int>(shape[3]));
@@ -23,7 +24,7 @@ OpCase batch_norm_2d_case(const Shape& shape, Mode mode, bool relu, bool residua
               {((mode == Mode::Train ? 3 : 2) + residual) * pass},
               {(5 + 2 * relu + residual) * pass}};
   if (shape[0] * shape[1] * shape[2] < 5)
-    made.tolerance_factor = 4;  // what is left of so few rows' gradient is a small difference
+    made.tolerance_factor = 4;  // with so few rows the gradient is a small difference
   return made;
 }
 
@@ -36,12 +37,12 @@ Cases checks() {
           cases.push_back(batch_norm_2d_case(shape, mode, relu, residual));
   for (const Shape& shape : {Shape{2, 5, 3, 64}, Shape{3, 2, 1, 2048}, Shape{1, 40, 25, 64}})
     cases.push_back(wide(batch_norm_2d_case(shape, Mode::Train, true, true)));
-  // More parts than a block that merges them takes at once.
+  // More parts than the threads that merge them: their loop runs twice.
   cases.push_back(wide(batch_norm_2d_case({1, 132, 125, 7}, Mode::Train, true, true)));
   return cases;
 }
 
-// After each distinct convolution of the backbone; the wide ones end a block, where the norm adds the residual.
+// The norm after each distinct convolution of the backbone. If s.k == 4 * s.c it ends a block and adds the residual.
 Cases benchmarks(const NetworkSizes& z) {
   Cases cases;
   std::vector<Shape> known;

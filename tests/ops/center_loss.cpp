@@ -16,7 +16,7 @@ OpCase center_loss_case(const Labels& labels, int d, int classes) {
   return {"center_loss", features_of(labels, d), make, {1.25 * features}, {2.25 * features + kRealBytes * classes * d}};
 }
 
-// With a class that the batch has not.
+// With one class more than the batch has.
 OpCase center_loss_case(const Labels& labels, int d) {
   return center_loss_case(labels, d, *std::max_element(labels.begin(), labels.end()) + 2);
 }

@@ -16,7 +16,7 @@ OpCase conv_case(const ConvShape& s, bool bias, bool picture = false) {
           conv_forward_cost(s), conv_backward_cost(s, !picture)};
 }
 
-// One convolution used twice in a step: its weight's gradient is added to.
+// One convolution used twice in a step, so that its weight's gradient is added the second time.
 OpCase shared_conv_case() {
   const ConvShape s{.n = 2, .h = 5, .w = 3, .c = 4, .k = 4, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
   const auto make = [=](Inputs& in) -> Call {
@@ -42,7 +42,8 @@ Cases checks() {
   return cases;
 }
 
-// Pictures need no gradient. The convolutions of the network have no bias; one case has, for the sums over rows.
+// The first convolution needs no gradient of its input, the pictures. The network's convolutions have no bias; one case
+// has one, for the sums over rows.
 Cases benchmarks(const NetworkSizes& z) {
   Cases cases;
   const std::vector<ConvShape> shapes = backbone_convolutions(z);

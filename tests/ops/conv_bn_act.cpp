@@ -43,7 +43,7 @@ OpCase conv_bn_act_case(const ConvShape& s, Mode mode, bool relu, Residual resid
   };
   return rounding(
       {"conv_bn_act", fmt::format("{} {}{}{}", name(s), name(mode), relu ? " relu" : "", text_of(residual)), make},
-      2);  // the convolution's output and that one's gradient
+      2);  // the convolution's output and its gradient
 }
 
 // Two identity blocks in a row, as in a ResNet: the first one's output is the second's input and residual.
@@ -81,13 +81,13 @@ Cases checks() {
   return cases;
 }
 
-// An embedding's last convolution of a block: the norm is folded, residual and ReLU are part of the convolution.
+// The last convolution of a block in an embedding: the norm is folded, and residual and ReLU are in the epilogue.
 OpCase embedding_case(const ConvShape& s) {
   OpCase made = conv_bn_act_case(s, Mode::Eval, true, Residual::Frozen);
   made.shapes = name(s) + " folded norm, residual, relu";
   made.forward = conv_forward_cost(s);
   made.forward.bytes += ConvBytes(s).y;
-  made.forward.convolutions.clear();  // no library's call does all of it
+  made.forward.convolutions.clear();  // no single library call is equivalent
   made.recording = false;
   return made;
 }

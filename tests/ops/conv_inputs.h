@@ -1,4 +1,4 @@
-// What the cases with convolutions share.
+// Common parts of the cases with convolutions.
 #pragma once
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 namespace mpanet::PRECISION {
 
-// Square filters: 1x1, 3x3, 7x7; sizes of 1, primes, tails; windows wider than the picture; strides that skip rows.
+// Filters 1x1, 3x3, 7x7; sizes of 1, primes and remainders; windows wider than the picture; strides that skip rows.
 inline const ConvShape kOddConvolutions[] = {
     {.n = 1, .h = 1, .w = 1, .c = 1, .k = 1, .kh = 1, .kw = 1},
     {.n = 2, .h = 3, .w = 5, .c = 7, .k = 5, .kh = 1, .kw = 1},
@@ -39,7 +39,7 @@ inline Conv& make_conv(Inputs& in, const char* name, const ConvShape& s, bool bi
   return in.keep<Conv>(in.store(), name, s.c, s.k, s.kh, s.stride, s.pad, bias);
 }
 
-// Bytes of x, y and w.
+// Bytes of x, y, w and dw.
 struct ConvBytes {
   explicit ConvBytes(const ConvShape& s)
       : x(kStorageBytes * static_cast<double>(s.input_count())),

@@ -4,7 +4,7 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// which: -1 all rows, else one modality's. scale: the logits' deviation.
+// which: -1 for all rows, else the rows of one modality. scale: the logits' standard deviation.
 OpCase cross_entropy_case(int n, int k, int which, double scale = 2) {
   const auto make = [=](Inputs& in) -> Call {
     const RealTensor logits = in.values("logits", {n, k}, Draw::normal(scale));

@@ -1,4 +1,4 @@
-// Casts and fills. They are parts of other ops' backward passes and have none of their own.
+// Casts and fills. Other ops use them; they have no backward pass.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -20,7 +20,7 @@ OpCase cast_to_storage_case(int64_t count) {
       {"cast_to_storage", std::to_string(count), make, {(kRealBytes + kStorageBytes) * static_cast<double>(count)}});
 }
 
-// Pictures arrive as floats in every precision.
+// Pictures are floats in every precision.
 OpCase cast_images_case(const Shape& shape) {
   const int64_t count = shape.count();
   const auto make = [=](Inputs& in) -> Call {

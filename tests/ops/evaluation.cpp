@@ -34,7 +34,7 @@ OpCase squared_distances_case(int64_t queries, int64_t gallery) {
                                   fmt::format("{}x{}", queries, gallery),
                                   make,
                                   {2 * kRealBytes * static_cast<double>(queries * gallery)}});
-  made.tolerance_factor = 4;  // differences of numbers of one size
+  made.tolerance_factor = 4;  // differences of numbers of similar size
   return made;
 }
 

@@ -1,4 +1,4 @@
-// Batch norm of features: the neck.
+// Batch norm of features: the BN neck.
 #include "tests/ops/conv_inputs.h"
 
 namespace mpanet::PRECISION {
@@ -17,7 +17,7 @@ OpCase batch_norm_1d_case(const Shape& shape, Mode mode, bool frozen) {
               make,
               {2 * pass},
               {3 * pass}};
-  if (shape[0] < 5) made.tolerance_factor = 4;  // what is left of so few rows' gradient is a small difference
+  if (shape[0] < 5) made.tolerance_factor = 4;  // with so few rows the gradient is a small difference
   return made;
 }
 
@@ -27,7 +27,7 @@ Cases checks() {
     for (const bool frozen : {false, true})
       for (const Shape& shape : {Shape{3, 1}, Shape{5, 7}, Shape{4, 67}, Shape{11, 130}})
         cases.push_back(batch_norm_1d_case(shape, mode, frozen));
-    cases.push_back(wide(batch_norm_1d_case({150, 19}, mode, false)));  // more rows than a thread keeps
+    cases.push_back(wide(batch_norm_1d_case({150, 19}, mode, false)));  // more rows than fit in registers
   }
   cases.push_back(wide(batch_norm_1d_case({8, 2048}, Mode::Train, true)));
   return cases;

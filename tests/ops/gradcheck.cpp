@@ -1,11 +1,11 @@
 // gradcheck: every op and loss, and a whole tiny network, against central differences in double.
 //
-// A case's outputs y are summed with random weights w (a plain sum is flat through any normalisation), L = sum w y, and
-// the backward pass's gradients of L are compared with (L(v + h d) - L(v - h d)) / 2h for every leaf v, d running
-// through single elements and through random directions in all elements at once. Besides:
-//   a gradient that is 0 everywhere fails: such a check would prove nothing
-//   every backward pass runs twice, the second time onto gradients that are already there (Write::Add)
-//   tensors lie in a slab of exactly the planned size, full of NaN before each pass: nothing is read that nobody wrote
+// L = sum w y over a case's outputs y, with random weights w (the plain sum of a normalised tensor is constant). The
+// backward pass's gradients of L are compared with (L(v + h d) - L(v - h d)) / 2h for every leaf v, where d are single
+// elements and random directions in all elements. In addition:
+//   a gradient that is 0 everywhere fails, because such a check would prove nothing
+//   every backward pass runs twice, the second time adding to existing gradients (Write::Add)
+//   tensors lie in a slab of exactly the planned size, filled with NaN before each pass, so unwritten memory shows
 #include <omp.h>
 
 #include <algorithm>
@@ -27,18 +27,18 @@ using namespace mpanet::f64;
 using Values = std::vector<double>;
 
 constexpr uint64_t kSeed = 20210620;
-// Best first. At 2e-6 the difference is off by 1e-12 of the third derivative and by 1e-16 L / h = 1e-10 L. Smaller ones
-// are for points with a kink (ReLU, hinge, maximum) within the step: no wrong gradient agrees with any of them.
+// In order of preference. At h = 2e-6 the error is 1e-12 times the third derivative plus 1e-16 L / h = 1e-10 L. Smaller
+// steps are for points with a kink (ReLU, hinge, maximum) within the step; a wrong gradient agrees with none of them.
 constexpr double kSteps[] = {2e-6, 2e-7, 2e-8};
 constexpr int kDirections = 3;
-constexpr double kVanished = 1e-5;  // of L's derivatives, which are sums of terms near 1
+constexpr double kVanished = 1e-5;  // L's derivatives are sums of terms near 1; smaller ones count as 0
 constexpr char kReason[] =
     "rounding in L, near 1e-15, over twice the step of 2e-6 is near 1e-9; 100 times that for ops, 1000 for the network";
 
 struct Result {
   Worst worst;
-  int checked = 0, shrunk = 0;  // derivatives; of them with a step smaller than the first
-  std::string failure;          // empty: good
+  int checked = 0, shrunk = 0;  // number of derivatives; of those, with a smaller step than the first
+  std::string failure;          // empty: passed
 };
 
 double rms(const Values& values) {
@@ -83,7 +83,8 @@ double weighted_loss(Context& context, const Call& call) {
 
 uint32_t preset_index(size_t leaf) { return static_cast<uint32_t>(1000 + leaf); }
 
-// The leaves' gradients by the backward pass; `preset`: onto gradients that are there already, which are subtracted.
+// The leaves' gradients from the backward pass. With `preset` the leaves have gradients before it, which are
+// subtracted.
 std::vector<Values> backward_gradients(Inputs& in, const Call& call, bool preset) {
   Context& context = in.context();
   context.set_recording(true);
@@ -137,7 +138,7 @@ class Check {
     poison(in_.context(), slab);
     const std::vector<Values> added = backward_gradients(in_, call_, true);
     poison(in_.context(), slab);
-    omp_set_num_threads(1);  // the thousands of tiny calls to come gain nothing from more
+    omp_set_num_threads(1);  // the thousands of tiny calls below are not faster with more
     MPANET_CHECK(!in_.leaves().empty(), "nothing to check");
     for (size_t i = 0; i < in_.leaves().size(); i++) {
       const Leaf& leaf = in_.leaves()[i];
@@ -153,7 +154,7 @@ class Check {
     if (result_.failure.empty()) result_.failure = what;
   }
 
-  // Adding to numbers near 1 rounds at 1e-16.
+  // Tolerance 1e-12: adding to numbers near 1 rounds by 1e-16.
   void compare_added(const Leaf& leaf, const Values& set, const Values& added) {
     for (size_t k = 0; k < set.size(); k++)
       if (!(std::fabs(added[k] - set[k]) <= 1e-12 * (1 + std::fabs(set[k])))) {
@@ -162,7 +163,7 @@ class Check {
       }
   }
 
-  // d L / d(step along `direction`), over 2h.
+  // (L(v + h direction) - L(v - h direction)) / 2h
   double slope(const Leaf& leaf, const Values& direction, double h) {
     const auto at = [&](double step) {
       Values moved = leaf.values;
@@ -279,12 +280,12 @@ int gradcheck(int argc, char** argv) {
   std::erase_if(cases, [](const OpCase& c) { return !c.recording || !c.differences; });
   std::erase_if(cases, [&](const OpCase& c) { return (c.op + " " + c.shapes).find(filter) == std::string::npos; });
   if (cases.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
-  // One op's cases together, in the order of its first.
+  // Groups the cases by op, in the order of each op's first case.
   std::vector<std::string> order;
   for (const OpCase& c : cases)
     if (std::find(order.begin(), order.end(), c.op) == order.end()) order.push_back(c.op);
-  const auto place = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
-  std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  const auto rank = [&](const OpCase& c) { return std::find(order.begin(), order.end(), c.op); };
+  std::stable_sort(cases.begin(), cases.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
   if (!list) set_up_threads(0);
   if (!list) return run_cases(cases, choose_device(device));
   for (const OpCase& c : cases)

@@ -7,7 +7,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// Statistics read x before the norm does; backward, the sums over a channel read dy and x before dx can be written.
+// Bytes: forward, the statistics and the norm each read x. Backward, the sums over a channel read dy and x, and again
+// for dx.
 OpCase instance_norm_case(const Shape& shape) {
   const auto make = [=](Inputs& in) -> Call {
     const Tensor x = in.activation("x", shape, Draw::normal(2, 0.5));
@@ -33,7 +34,7 @@ OpCase modality_alleviation_case(const Shape& shape, int hidden) {
               make,
               {3 * pass + weights},
               {5 * pass + 2 * weights}};
-  // The norm of a single pixel lets no gradient through: 0 as a difference, times 1 / sqrt(eps) = 316.
+  // The gradient of a single pixel's norm is 0: a rounded difference times 1 / sqrt(eps) = 316.
   if (shape[1] * shape[2] == 1) made.tolerance_factor = 16;
   return made;
 }
@@ -50,7 +51,7 @@ Cases checks() {
   cases.push_back(wide(instance_norm_case({1, 3, 2, 2048})));
   cases.push_back(wide(modality_alleviation_case({2, 4, 3, 64}, 4)));
   cases.push_back(wide(modality_alleviation_case({1, 3, 2, 2048}, 16)));
-  // Rows enough for every loop over a few of them at once, more pixels than are staged at a time.
+  // Enough rows for loops over several rows at once, and more pixels than are staged at a time.
   for (const int c : {64, 67}) {
     cases.push_back(wide(instance_norm_case({1, 25, 17, c})));
     cases.push_back(wide(modality_alleviation_case({1, 25, 17, c}, 5)));
@@ -58,7 +59,7 @@ Cases checks() {
   return cases;
 }
 
-// After the third and the fourth stage.
+// The sizes after layer3 and layer4.
 Cases benchmarks(const NetworkSizes& z) {
   Cases cases;
   for (const int c : {z.channels(1024), z.channels(2048)}) {

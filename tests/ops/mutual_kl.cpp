@@ -18,7 +18,7 @@ OpCase mutual_kl_case(int k, const std::vector<uint8_t>& infrared) {
   // A row reads its own modality's live logits and the other's teacher; the gradients of both classifiers are written.
   const double logits = kRealBytes * n * k;
   OpCase made{"mutual_kl", fmt::format("{}x{} infrared {}", n, k, joined(infrared)), make, {2 * logits}, {4 * logits}};
-  made.tolerance_factor = 16;  // p (log p - log q - KL): its last factor may nearly vanish
+  made.tolerance_factor = 16;  // p (log p - log q - KL): the last factor may cancel
   return made;
 }
 

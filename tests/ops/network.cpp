@@ -1,4 +1,4 @@
-// Cases: the whole of a tiny MPANet, from pictures to the total loss, with respect to every trainable parameter.
+// Cases: a tiny MPANet from pictures to the total loss, with respect to every trainable parameter.
 #include <fmt/format.h>
 
 #include "mpanet/network/mpa_net.h"
@@ -7,8 +7,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// No gradient passes through the teachers' side of the KL (docs/method.md, section 2), so a difference of losses must
-// not see that side move: teachers of 0 answer every feature with the same q, and a rate of 0 keeps them.
+// No gradient flows through the teachers' side of the KL (docs/method.md, section 2), so it must be constant in the
+// differences too. Teachers of 0 give the same q for every feature, and a rate of 0 keeps them at 0.
 void still_teachers(Inputs& in) {
   for (const Parameter& p : in.store().list())
     if (p.name.find("classifier_.") != std::string::npos)
@@ -33,7 +33,7 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
     };
   };
   OpCase made{"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make};
-  // Looser than one op: fifty of them lie between a weight and the loss.
+  // Larger than for one op: up to fifty ops are between a weight and the loss.
   made.tolerance = 1e-6;
   made.samples = 3;
   made.intermediate_roundings = 40;
@@ -54,7 +54,7 @@ Cases checks() {
   Cases cases;
   ModelConfig all = tiny(37, 19);
   all.triplet = all.center = true;
-  all.margin = 9;  // random features lie far apart: a margin that the hinges are active for
+  all.margin = 9;  // distances of random features are large; with this margin the hinges are active
   cases.push_back(network_case("every term", all, {4, 4, 4, 0, 0, 2}, {1, 0, 1, 0, 1, 0}));
   ModelConfig plain = tiny(32, 16);
   plain.parts = plain.mam = 0;

@@ -25,8 +25,8 @@ std::vector<uint8_t> NetworkSizes::infrared() const {
 
 namespace {
 
-// One bottleneck stage: `in` channels at (h, w) become 4 * middle; the first block's 3x3 has the stride, later blocks
-// read what the first one wrote.
+// The convolutions of one bottleneck stage: `in` channels at (h, w) become 4 * middle. The first block's 3x3 has the
+// stride; later blocks have the first one's output size.
 void add_stage(std::vector<ConvShape>& list, int n, int h, int w, int in, int middle, int stride) {
   const int oh = h / stride, ow = w / stride, out = 4 * middle;
   const ConvShape shapes[] = {{n, h, w, in, middle, 1, 1, 1, 0},    {n, h, w, middle, middle, 3, 3, stride, 1},

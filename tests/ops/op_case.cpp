@@ -47,7 +47,7 @@ Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, co
           std::is_same_v<T, storage>};
 }
 
-// The value, and what convolutions read of it.
+// Sets a parameter's value and its working copy for convolutions.
 void set_parameter(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
   to_device(context, p.value, values);
   if (static_cast<const void*>(p.working) != p.value) to_device(context, const_cast<storage*>(p.working), values);
@@ -71,7 +71,8 @@ struct Lists {
   Cases (*benchmarks)(const NetworkSizes&) = nullptr;
 };
 
-// By the files' names: an order that no linker chooses. Made at the first registration, which comes before main().
+// The lists by file name, so that their order does not depend on the linker. Made at the first registration, before
+// main().
 std::map<std::string, Lists>& registered() {
   static std::map<std::string, Lists> lists;
   return lists;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kSeed = 20210620;
 
-// Bits of a fraction (the leading one included) and exponent of the smallest normal number.
+// Bits of the significand, with the leading one, and exponent of the smallest normal number.
 template <class T>
 struct Format {
   static constexpr int digits = std::numeric_limits<T>::digits, smallest = std::numeric_limits<T>::min_exponent - 1;
@@ -127,7 +127,7 @@ class Run {
       results_.push_back({fmt::format("d({}){}", leaf.name, add ? " added" : ""), leaf.gradient(), leaf.stored});
       leaf.begin(nullptr);
     }
-    context_.synchronize();  // and look at the guard zones
+    context_.synchronize();  // checks the guard zones too
   }
 
   Context context_;
@@ -139,8 +139,8 @@ class Run {
   uint32_t outputs_ = 0;
 };
 
-OpResults run(size_t place, Device device, Rounding rounding, Guards guards) {
-  return Run(all_cases().at(place), device, rounding, guards).results();
+OpResults run(size_t index, Device device, Rounding rounding, Guards guards) {
+  return Run(all_cases().at(index), device, rounding, guards).results();
 }
 
 #define TEXT_OF(name) #name

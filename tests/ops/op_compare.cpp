@@ -24,7 +24,7 @@ double norm(const std::vector<double>& values) {
   return std::sqrt(sum);
 }
 
-// How far a tensor and its reference may lie apart.
+// The bound of the difference between a tensor and its reference.
 class Allowed {
  public:
   Allowed(const OpPrecision& p, const OpName& op, const OpTensor& truth, Reference reference)
@@ -33,9 +33,9 @@ class Allowed {
         roundings_(op.tolerance_factor * 4 * op.intermediate_roundings * p.storage_unit),
         stored_(truth.stored ? p.storage_unit : 0),
         smallest_(p.storage_smallest),
-        fallen_otherwise_(truth.stored || op.intermediate_roundings > 0
-                              ? op.tolerance_factor * (1 + op.intermediate_roundings) / 4 * p.storage_unit
-                              : 0),
+        other_neighbour_(truth.stored || op.intermediate_roundings > 0
+                             ? op.tolerance_factor * (1 + op.intermediate_roundings) / 4 * p.storage_unit
+                             : 0),
         norm_(norm(truth.values)),
         rms_(norm_ / std::sqrt(static_cast<double>(truth.values.size()))) {}
 
@@ -46,20 +46,20 @@ class Allowed {
   }
 
   double of_norm(const std::vector<double>& truth) const {
-    const double share = truth.size() < 64 ? 1 : 0.6;
+    const double fraction = truth.size() < 64 ? 1 : 0.6;
     double all = 0;
     for (const double t : truth) {
       const double may = reference_ == Reference::Rounded ? sums_ * (std::fabs(t) + rms_) : at(t);
       all += may * may;
     }
-    // Of few elements each may have fallen otherwise; at() bounds them.
+    // Each of a few elements may be rounded to the other neighbour; at() bounds them.
     if (reference_ == Reference::Rounded && truth.size() < 64) return INFINITY;
-    return share * std::sqrt(all) + (reference_ == Reference::Rounded ? fallen_otherwise_ * norm_ : 0);
+    return fraction * std::sqrt(all) + (reference_ == Reference::Rounded ? other_neighbour_ * norm_ : 0);
   }
 
  private:
   Reference reference_;
-  double sums_, roundings_, stored_, smallest_, fallen_otherwise_, norm_, rms_;
+  double sums_, roundings_, stored_, smallest_, other_neighbour_, norm_, rms_;
 };
 
 class Comparer {
@@ -110,13 +110,13 @@ class Comparer {
     return result_.failure.empty();
   }
 
-  // What the norm may be off by where elements may lie on the other side of a kink; 0: none does.
+  // The relative bound of the norm of errors if elements may be on the other side of a kink; 0 if none may.
   double kink() const {
-    const double share = op_.intermediate_roundings * p_.storage_unit;
-    return share > 1e-6 ? 2 * std::sqrt(share) : 0;
+    const double fraction = op_.intermediate_roundings * p_.storage_unit;  // of the elements
+    return fraction > 1e-6 ? 2 * std::sqrt(fraction) : 0;
   }
 
-  // One tensor element by element and as a whole; with a kink as a whole alone.
+  // Compares one tensor element by element and as a whole; with a kink only as a whole.
   void compare(const OpTensor& got, const OpTensor& reference, Reference kind, double kink, Worst& worst) {
     OpTensor truth = reference;
     truth.stored = got.stored;
@@ -139,7 +139,7 @@ class Comparer {
                             size));
   }
 
-  // A gradient of a whole network.
+  // Compares a gradient of a whole network.
   void compare_deep(const OpResults& got, const References& references, size_t t) {
     static const std::string added = " added";
     const std::string& name = got[t].name;
@@ -154,7 +154,7 @@ class Comparer {
     refuses_zeros_ = true;
   }
 
-  // Twice the same backward pass: what it added is what it set. The reference knows which numbers were there.
+  // Two runs of the same backward pass must add the values that they set. The reference gives the existing numbers.
   void compare_added(const OpResults& got, const OpResults& exact, size_t added, const std::string& name) {
     const size_t set = static_cast<size_t>(
         std::find_if(got.begin(), got.end(), [&](const OpTensor& t) { return t.name == name; }) - got.begin());
@@ -173,8 +173,8 @@ class Comparer {
   const OpPrecision& p_;
   const OpName& op_;
   Comparison result_;
-  int bounds_ = 0;              // that were applied to the tensor at hand
-  bool refuses_zeros_ = false;  // whether one of them would refuse a tensor of zeros
+  int bounds_ = 0;              // number of bounds applied to the current tensor
+  bool refuses_zeros_ = false;  // whether a tensor of zeros would violate one of them
 };
 
 }  // namespace

@@ -1,31 +1,31 @@
-// How far a case's results may be off. u is half the distance of two neighbours: 2^-8 in bf16, 2^-11 in f16, 2^-24 in
-// float, 2^-53 in double. t is the reference's element, rms the root mean square of its tensor, b
-// OpCase::intermediate_roundings.
+// Bounds of the errors of a case's results. u is the unit roundoff: 2^-8 in bf16, 2^-11 in f16, 2^-24 in float, 2^-53
+// in double. t is the reference's element, rms the root mean square of its tensor, b OpCase::intermediate_roundings.
+// The bound of an element is the sum of its reference's terms:
 //
-//   reference           an element may differ by                        because
-//   double              u_storage |t|                                   one rounding of what is stored
-//                       64 u_real (|t| + rms)                           sums in another order, exp and log a few u off
-//                       4 b u_storage (|t| + rms)                       each rounding on the way
-//   the same precision  twice that                                      both sides round
-//   rounded double      2 u_storage |t|, and double's other terms       a rounding may fall to the other neighbour
+//   reference           term                                            why
+//   double              u_storage |t|                                   the rounding of the result, if it is stored
+//                       64 u_real (|t| + rms)                           sums in another order; errors of exp and log
+//                       4 b u_storage (|t| + rms)                       the roundings of intermediate tensors
+//   the same precision  twice that                                      both results are rounded
+//   rounded double      2 u_storage |t|, and double's other terms       a value may be rounded to the other neighbour
 //
 // Rounded double, for bf16 and f16, is the op in double, rounded at each tensor that is stored
 // (tests/support/rounded.h). OpCase::tolerance_factor multiplies all terms but the first.
 //
-// Of 64 and more elements the norm of all differences must stay within 0.6 of the norm of what is allowed: roundings
-// are spread, faults are not. Against rounded double the norm may be 0.6 of the norm of 64 u_real (|t| + rms) and
-// (1 + b) / 4 u_storage of the tensor's. Few roundings fall otherwise: 0.19 u_storage was the most that was measured,
-// while one rounding too many leaves 0.4 u_storage.
+// If a tensor has 64 or more elements, the norm of all differences has a bound too: 0.6 of the norm of the elements'
+// bounds, because roundings are spread out and faults are not. Against rounded double it is 0.6 of the norm of
+// 64 u_real (|t| + rms), plus (1 + b) / 4 u_storage times the tensor's norm: few values are rounded to the other
+// neighbour. At most 0.19 u_storage was measured; one rounding too many is 0.4 u_storage.
 //
-// A ReLU after a rounding: single elements, about b u_storage of all, lie on the other side of its kink than in double,
-// each off by as much as t. Where that is more than one in a million the norm alone is compared with double's, and
-// allowed 2 sqrt(b u_storage).
+// A ReLU after a rounding is on the other side of its kink for about b u_storage of all elements, and each of these is
+// wrong by up to t. If b u_storage > 1e-6, only the norm is compared with double's; its bound is 2 sqrt(b u_storage).
 //
-// deep() ops, whole networks, magnify what sums in another order do. Against the same precision the norm alone counts,
-// and is allowed a third of 2 sqrt(b u_storage). Of gradients in bf16 that bound against double would let nearly any
-// pass (0.79 of the norm). In bf16 and f16 they are compared as tests/support/rounded_error.h says instead; in f16,
-// where the bound is 0.28, an error of its size is allowed too: of six pictures one element at a kink moves a tensor so
-// far. What the backward pass adds to numbers that are there must be what it set before.
+// Whole networks (deep()) magnify the errors of sums in another order. Against the same precision only the norm is
+// compared; its bound is a third of 2 sqrt(b u_storage). For gradients in bf16 the bound against double would be 0.79
+// of the norm, which nearly any gradient satisfies. Therefore gradients in bf16 and f16 are compared as in
+// tests/support/rounded_error.h. In f16, where the bound is 0.28, an error of this size is allowed too: with six
+// pictures, one element at a kink can change a tensor that much. The values that the backward pass adds to existing
+// numbers must equal the values that it set before.
 #pragma once
 #include <string>
 
@@ -34,7 +34,7 @@
 
 namespace mpanet {
 
-// All of them on the cpu backend. Empty where there is none.
+// Results of the cpu backend. Empty if there is no such reference.
 struct References {
   OpResults same;     // in the same precision
   OpResults exact;    // in double
@@ -42,14 +42,15 @@ struct References {
 };
 
 struct Comparison {
-  Worst same, exact, rounded;  // of each reference
+  Worst same, exact, rounded;  // against each reference
   int tensors = 0, gradients = 0;
-  std::string failure;  // empty: all within tolerance
+  std::string failure;  // empty if all tensors are within their bounds
 };
 
+// Whether the op is a whole network.
 bool deep(const OpName& op);
 
-// A tensor that no bound applies to is a failure, as is a gradient whose bounds a tensor of zeros would meet.
+// A tensor without any bound is a failure, and a gradient whose bounds a tensor of zeros would satisfy.
 Comparison compare(const OpPrecision& p, const OpName& op, const OpResults& got, const References& references);
 
 }  // namespace mpanet

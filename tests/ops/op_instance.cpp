@@ -37,7 +37,7 @@ class Passes {
     outputs_ = {};
   }
 
-  // Every output's gradient: the output itself, which is at hand on the device.
+  // Sets every output's gradient to a copy of the output.
   template <class T>
   void set_gradients(const std::vector<TensorOf<T>>& tensors) {
     for (const TensorOf<T>& y : tensors) {
@@ -61,7 +61,7 @@ void run_once(Passes& passes, bool recording) {
   if (!recording) return;
   passes.prepare_backward();
   passes.backward();
-  passes.forward();  // leaves' gradients of the last backward pass are still there
+  passes.forward();  // with the leaves' gradients of the last backward pass still allocated
 }
 
 class Instance final : public OpInstance {
@@ -87,7 +87,7 @@ class Instance final : public OpInstance {
   Passes passes_;
 };
 
-// Runs in a plan whose kernel calls are made all the same.
+// Runs in a planning context that launches kernels.
 class LaunchedInstance final : public OpInstance {
  public:
   LaunchedInstance(const OpCase& c, const std::shared_ptr<StreamHandle>& stream)
@@ -108,9 +108,9 @@ class LaunchedInstance final : public OpInstance {
 
 }  // namespace
 
-std::unique_ptr<OpInstance> make_instance(const NetworkSizes& sizes, size_t place,
+std::unique_ptr<OpInstance> make_instance(const NetworkSizes& sizes, size_t index,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode) {
-  const OpCase c = benchmark_cases(sizes).at(place);
+  const OpCase c = benchmark_cases(sizes).at(index);
   if (mode == InstanceMode::Launch) return std::make_unique<LaunchedInstance>(c, stream);
   return std::make_unique<Instance>(c, stream);
 }

@@ -1,4 +1,4 @@
-// A benchmark's case with memory of its own (OpInstance in tests/ops/op_run.h).
+// Makes the OpInstance (tests/ops/op_run.h) of a benchmark's case.
 #pragma once
 #include <memory>
 
@@ -6,8 +6,8 @@
 
 namespace mpanet::PRECISION {
 
-// `place`: of benchmark_cases(sizes). UserError when the device's memory is too small.
-std::unique_ptr<OpInstance> make_instance(const NetworkSizes& sizes, size_t place,
+// `index`: in benchmark_cases(sizes). UserError when the device's memory is too small.
+std::unique_ptr<OpInstance> make_instance(const NetworkSizes& sizes, size_t index,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
 
 }  // namespace mpanet::PRECISION

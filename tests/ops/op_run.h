@@ -1,5 +1,5 @@
-// One op case, run in one precision on one device, its results in double: so that runs of different precisions and
-// devices compare. The cases' list is compiled once per precision; their order is the same in each.
+// Runs an op case in one precision on one device. Results are converted to double, so that precisions and devices can
+// be compared. The list of cases is compiled once per precision, with the same order in each.
 #pragma once
 #include <memory>
 #include <string>
@@ -15,42 +15,42 @@ namespace mpanet {
 struct OpTensor {
   std::string name;
   std::vector<double> values;
-  bool stored = false;  // of the storage type, else of real
+  bool stored = false;  // true: the storage type, false: real
 };
 
-// Outputs; the leaves' gradients, set and then added to numbers that are there already; buffers that the op updates.
+// Outputs; the leaves' gradients, once set and once added to existing numbers; buffers that the op updates.
 using OpResults = std::vector<OpTensor>;
 
-// A call of a vendor's library that does the same work.
+// An equivalent call of NVIDIA's libraries.
 struct ConvCall {
   ConvShape shape;
   ConvPass pass;
 };
-struct ProductCall {  // c (m, n) = a (m, k) b (k, n), either of them stored transposed
+struct ProductCall {  // c (m, n) = a (m, k) b (k, n); a and b may be stored transposed
   bool transpose_a, transpose_b;
   int64_t m, n, k;
 };
 
-// What a pass moves and computes at least. bytes: every input read once and every output written once; where the op
-// needs a sum over a whole tensor before it can go on, what it reads again counts again.
+// The minimum cost of a pass. bytes: every input read once and every output written once. If the op needs a sum over a
+// whole tensor before it can continue, its second read of the tensor counts too.
 struct OpCost {
   double bytes = 0, flops = 0;
   std::vector<ConvCall> convolutions = {};  // products of storage values
   std::vector<ProductCall> products = {};   // products of real values
 };
 
-// What every precision has alike of a case.
+// The part of a case that is the same in every precision.
 struct OpName {
   std::string op, shapes;
   OpCost forward, backward;
   bool recording = true;           // whether there is a backward pass
-  int intermediate_roundings = 0;  // OpCase's
+  int intermediate_roundings = 0;  // see OpCase
   double tolerance_factor = 1;
 };
 
 using Rounding = double (*)(double);
 
-// One case with memory of its own, run again and again: for benchmarks.
+// One case with its own memory, which can be run repeatedly: for benchmarks.
 class OpInstance {
  public:
   virtual ~OpInstance() = default;
@@ -60,19 +60,20 @@ class OpInstance {
   virtual size_t bytes() const = 0;  // of its memory
   virtual Context& context() = 0;
 };
-// Launch: addresses without memory behind them, for passes whose launches are watched and not run.
+// Launch: addresses without memory, for passes whose launches are listed and not run.
 enum class InstanceMode { Run, Launch };
 
-// What one precision offers. Every number drawn goes through `rounding`: a run in double on what bf16 can hold.
+// The functions of one precision. run() applies `rounding` to every drawn number, so that a run in double can have
+// inputs that bf16 represents.
 struct OpPrecision {
   const char* name;
-  double storage_unit, real_unit;  // half the distance of two neighbours, relative: u of the storage type and of real
+  double storage_unit, real_unit;  // unit roundoff of the storage type and of real
   double storage_smallest;         // smallest normal number of the storage type
   Rounding rounding;               // to the storage type
-  std::vector<OpName> (*names)();  // of the checks
-  OpResults (*run)(size_t place, Device device, Rounding rounding, Guards guards);
+  std::vector<OpName> (*names)();  // the checks
+  OpResults (*run)(size_t index, Device device, Rounding rounding, Guards guards);
   std::vector<OpName> (*benchmarks)(const NetworkSizes& sizes);
-  std::unique_ptr<OpInstance> (*instance)(const NetworkSizes& sizes, size_t place,
+  std::unique_ptr<OpInstance> (*instance)(const NetworkSizes& sizes, size_t index,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
 };
 

@@ -1,13 +1,12 @@
 // opcheck: every op and loss on a device against the cpu backend, in each precision.
 //
-// Each case runs forward and backward, the gradients once set and once added to numbers that are there, and every
-// result is compared twice: with the cpu backend in the same precision, and with the cpu backend in double on the same
-// inputs, which are rounded to the storage type before either sees them. Every tensor, parameter and workspace lies
-// between guard zones: they hold NaN, so that a read out of range shows in the result, and a write into them fails.
-// Then the case runs again, on the emulation in another order of warps and blocks each time: every run must give the
-// same bits.
+// Each case runs forward and backward, with gradients once set and once added to existing numbers. Inputs are rounded
+// to the storage type. Every result is compared with the cpu backend on the same inputs: in the same precision, in
+// double, and for bf16 and f16 in rounded double. Every tensor, parameter and workspace lies between guard zones of
+// NaN: a read out of range shows in the result, and a write out of range is found. Then the case runs again, under the
+// emulation with another order of warps and blocks each time. Every run must give the same bits.
 //
-// How far a result may be off stands in op_compare.h.
+// op_compare.h has the bounds.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -29,7 +28,7 @@ struct Options {
   int seeds = 1;
 };
 
-// First place where the bits differ; empty: none.
+// The first element whose bits differ, as text; empty if there is none.
 std::string first_difference(const OpResults& a, const OpResults& b) {
   for (size_t t = 0; t < a.size(); t++)
     for (size_t i = 0; i < a[t].values.size(); i++)
@@ -38,11 +37,11 @@ std::string first_difference(const OpResults& a, const OpResults& b) {
   return {};
 }
 
-// The case on the device and what it is compared with.
-Comparison check(const OpPrecision& p, size_t place, const OpName& op, const Options& o) {
+// Runs the case on the device and as its references, and compares them.
+Comparison check(const OpPrecision& p, size_t index, const OpName& op, const Options& o) {
   Comparison comparison;
   const auto run = [&](const OpPrecision& precision, Device device) {
-    return precision.run(place, device, p.rounding, o.guards);
+    return precision.run(index, device, p.rounding, o.guards);
   };
   try {
     simt::set_seed(0);
@@ -55,7 +54,7 @@ Comparison check(const OpPrecision& p, size_t place, const OpName& op, const Opt
       references.rounded = run(rounded::op_precision, Backend::cpu);
     }
     comparison = compare(p, op, got, references);
-    // A whole network takes its time, and each of its kernels has cases of its own.
+    // A whole network is slow, and each of its kernels has cases of its own: fewer runs.
     const int runs = deep(op) ? std::min(o.seeds, 3) : o.seeds;
     for (int seed = 1; seed < runs && comparison.failure.empty(); seed++) {
       simt::set_seed(static_cast<uint32_t>(seed));
@@ -72,7 +71,7 @@ int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Opt
   const std::vector<OpName> all = p.names();
   const bool on_cpu = o.device == Device(Backend::cpu), rounds = p.storage_unit != p.real_unit;
   int failed = 0, tensors = 0, gradients = 0;
-  fmt::print("{} on {}, {} run{} of each case: worst share of the tolerance against {}double{}\n", p.name,
+  fmt::print("{} on {}, {} run{} of each case: worst fraction of the tolerance against {}double{}\n", p.name,
              name_of(o.device), o.seeds, o.seeds == 1 ? "" : "s",
              on_cpu   ? ""
              : rounds ? "the cpu, "
@@ -99,8 +98,8 @@ int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Opt
     Worst worst = same;
     worst.see(exact);
     worst.see(rounded);
-    fmt::print("{:20} {:3} cases, cpu {:.2f}, double {:.2f}, rounded {:.2f} at {}\n", op, count, same.share,
-               exact.share, rounded.share, worst.where);
+    fmt::print("{:20} {:3} cases, cpu {:.2f}, double {:.2f}, rounded {:.2f} at {}\n", op, count, same.ratio,
+               exact.ratio, rounded.ratio, worst.where);
     std::fflush(stdout);
   }
   fmt::print("{} tensors compared, {} of them gradients\n{} of {} cases failed\n", tensors, gradients, failed,
@@ -108,7 +107,7 @@ int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Opt
   return failed == 0 ? 0 : 1;
 }
 
-// The places of the cases that `filter` chooses, one op's together, in the order of its first.
+// The indices of the cases that `filter` selects, grouped by op, in the order of each op's first case.
 std::vector<size_t> choose(const std::vector<OpName>& all, const std::string& filter) {
   std::vector<size_t> chosen;
   for (size_t i = 0; i < all.size(); i++)

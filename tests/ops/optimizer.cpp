@@ -1,4 +1,4 @@
-// One step of each optimiser, and the teachers' moving mean. They change what they are given.
+// One step of each optimiser, and the teachers' moving average. They update their arguments in place.
 #include "kernels/kernels.h"
 #include "tests/ops/op_case.h"
 

@@ -1,4 +1,4 @@
-// The maps of the pattern alignment module, alone and beside the pooling that reads the same x.
+// The maps of the pattern alignment module, alone and together with the pooling that reads the same x.
 #include <fmt/format.h>
 
 #include "layers/layers.h"
@@ -26,7 +26,7 @@ OpCase pattern_maps_case(const Shape& shape, int parts) {
           {2 * kStorageBytes * count + 2 * masks + 2 * weights, 4 * count * parts}};
 }
 
-// As the network has it: the maps and the pooling read the same x, and the maps have a second reader.
+// Like the network: the maps and the pooling read the same x, and a second op reads the maps.
 OpCase pattern_alignment_case(const Shape& shape, int parts) {
   const auto make = [=](Inputs& in) -> Call {
     Parameter& weight = in.store().add("weight", {parts, shape[3], 1, 1}, true);
@@ -53,7 +53,7 @@ Cases checks() {
   // 4096 channels: two strips of them in 16 bits too.
   for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}, Shape{1, 3, 1, 4096}})
     cases.push_back(wide(pattern_maps_case(shape, 6)));
-  // Rows enough for every loop over a few of them at once, more chunks of rows than warps that add them up.
+  // Enough rows for loops over several rows at once, and more chunks of rows than warps that add them.
   for (const int c : {64, 67})
     for (const int parts : {3, 5}) cases.push_back(wide(pattern_maps_case({1, 25, 17, c}, parts)));
   cases.push_back(wide(pattern_maps_case({1, 80, 80, 3}, 5)));

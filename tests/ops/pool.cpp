@@ -46,7 +46,7 @@ Cases checks() {
     cases.push_back(global_mean_case(shape));
   cases.push_back(wide(global_mean_case({2, 6, 3, 64})));
   cases.push_back(wide(global_mean_case({1, 3, 2, 2048})));
-  // More pixels than are staged at a time, and rows enough for every loop over a few of them at once.
+  // More pixels than are staged at a time, and enough rows for loops over several rows at once.
   for (const int c : {64, 67}) cases.push_back(wide(global_mean_case({1, 25, 17, c})));
   return cases;
 }

@@ -15,7 +15,7 @@ OpCase separation_case(int n, int hw, int parts) {
   return {"separation_loss", fmt::format("{}x{}x{}", n, hw, parts), make, {masks}, {2 * masks}};
 }
 
-// More blocks than the threads that add up their sums.
+// More blocks than threads that add their sums: the loop runs twice.
 OpCase many_blocks_case() {
   OpCase made = separation_case(3, 11000, 8);
   made.differences = false;

@@ -5,7 +5,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// The later readers' backward runs first and sets, the earlier ones' adds; every kind of op is an earlier one once.
+// The backward of the later readers runs first and sets the gradient; that of the earlier ones adds. Every kind of op
+// is an earlier one once.
 OpCase shared_activation_case() {
   const Shape shape{2, 5, 3, 7};
   const auto make = [=](Inputs& in) -> Call {

@@ -1,4 +1,4 @@
-// What a training step needs around the network.
+// The kernels of a training step besides the network.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -70,7 +70,7 @@ Cases checks() {
   return cases;
 }
 
-// The layout of a convolution's weights is changed when a checkpoint is read or written.
+// transpose changes the layout of convolution weights when a checkpoint is read or written.
 Cases benchmarks(const NetworkSizes& z) {
   return {l2_norm_case(z.parameters()), scale_case(z.parameters()), check_finite_case(z.parameters()),
           transpose_case(z.channels(512), z.channels(512), 9)};

@@ -6,7 +6,7 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// `again`: the first term occurs a second time at the end.
+// `again`: the first term is repeated at the end.
 OpCase weighted_sum_case(int terms, bool again) {
   const auto make = [=](Inputs& in) -> Call {
     std::vector<WeightedTerm> list;

@@ -1,4 +1,4 @@
-// parity: runs the reference's fixtures through the engine and compares every number of theirs.
+// parity: runs the fixtures of the PyTorch reference through the engine and compares all their numbers.
 //
 // A fixture holds a configuration, the embedding of batch 0 before training, each training step's loss terms, step 0's
 // gradients, and every parameter and buffer after the last step; tensors as sum, L2 norm and up to eight entries.
@@ -25,16 +25,16 @@ using mpanet::fail;
 using mpanet::Worst;
 using nlohmann::json;
 
-// How far off a number may be, relative to its tensor's norm (a loss term's own size).
-//   f64   every number: 1e-6. Rounding alone leaves about 1e-12; the fixtures' own differences between machines stay
-//         under 1e-7.
+// Bounds of the errors, relative to a tensor's norm or a loss term's size.
+//   f64   every number: 1e-6. Rounding alone is about 1e-12; fixtures computed on different machines differ by less
+//         than 1e-7.
 //   f32   step 0's losses, as one vector, to 1e-4 and the L2 norms of step 0's gradients, as one vector over the
 //         tensors, to 1e-2; the embedding's norm to 1e-3. One tensor's gradient norm to 5e-2: rounding in fifty layers
-//         moves one by 1.2e-2 here and by 0.9e-2 in PyTorch's own f32, and single entries by more. Single terms,
-//         entries and later steps are not compared: Adam's first steps follow the sign of tiny gradients.
-//         ResNet-101 and 152: losses to 4e-4. Every block adds its rounding and passes on that of the blocks before
-//         it, so the error of the features, and of the losses' distances and logits, grows with the depth. PyTorch's
-//         own f32 is off by 3e-4 from its f64 there.
+//         changes one by 1.2e-2 here and by 0.9e-2 in PyTorch's f32, and single entries by more. Single terms, entries
+//         and later steps are not compared, because Adam's first steps follow the signs of tiny gradients.
+//         ResNet-101 and 152: losses to 4e-4. Every block adds its rounding to that of the blocks before it, so the
+//         error of the features, and of the losses' distances and logits, grows with the depth. PyTorch's f32 differs
+//         by 3e-4 from its f64 there.
 struct Tolerances {
   double losses, gradients, tensor, embedding;
   bool every_number;
@@ -169,7 +169,7 @@ void compare_state(const Engine& engine, const json& want, mpanet::Slot slot, co
   if (compared != want.size()) fail("{}: expected {} tensors, got {}", what, want.size(), compared);
 }
 
-// The norms of all gradients against the fixture's: the length of their differences over the length of them all.
+// The norms of all gradients as one vector: norm of the difference from the fixture's / norm of the fixture's.
 void compare_all_gradients(const Engine& engine, const json& want, double limit, Worst& worst) {
   std::vector<double> norms, differences;
   for (const mpanet::TensorInfo& info : engine.tensors()) {
@@ -223,7 +223,7 @@ int parity(int argc, char** argv) {
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   const mpanet::Device where = mpanet::choose_device(device);
-  // Each file is read before anything is said or computed: what is wrong with one is the only line then.
+  // Every file is read before any output and computation, so that an error in one is the only line.
   std::vector<Fixture> fixtures;
   for (const std::string& path : paths)
     fixtures.push_back(read_fixture(path, mpanet::parse_precision(precision, "--precision"), where));
@@ -236,7 +236,7 @@ int parity(int argc, char** argv) {
     good = good && within;
     fmt::print("{}: {} {} on {}: worst {}, error {:.2e} ({:.0f} % of the tolerance)\n", mpanet::printable(path),
                within ? "equal" : "DIFFERENT", precision, mpanet::name_of(where), mpanet::printable(worst.where),
-               worst.error, 100 * worst.share);
+               worst.error, 100 * worst.ratio);
     std::fflush(stdout);
   }
   return good ? 0 : 1;

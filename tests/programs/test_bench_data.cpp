@@ -1,4 +1,4 @@
-// bench-data's folder of drawn pictures: it goes at the end, what others put into it stays.
+// bench-data removes its folder of synthetic pictures at the end, but no files of other programs in it.
 #include <doctest/doctest.h>
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// bench-kernels' rows are the ops' cases (tests/ops): together they call every kernel that there is.
+// bench-kernels' rows are the ops' cases (tests/ops). Together they call every kernel.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -14,7 +14,7 @@ using namespace mpanet;
 
 namespace {
 
-// The kernels of kernels/kernels.inc; what returns a size is a query.
+// The kernels in kernels/kernels.inc; functions that return a size are queries and no kernels.
 std::set<std::string> kernels() {
   const std::string text = read_text(SOURCE_DIR "/kernels/kernels.inc");
   const std::regex declaration("\nvoid ([a-z0-9_]+)\\(");

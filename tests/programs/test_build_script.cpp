@@ -1,8 +1,9 @@
-// scripts/card and scripts/build on machines with and without an NVIDIA card, which stand-ins for NVIDIA's tools and
-// for cmake play.
+// scripts/card and scripts/build on simulated machines with and without an NVIDIA card: shell scripts replace NVIDIA's
+// tools and cmake.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "tests/support/process.h"
 #include "tests/support/stand_ins.h"
@@ -24,7 +25,7 @@ struct Run {
   std::string out, err;
 };
 
-// A script with the machine's tools before all others.
+// Runs a script with the simulated machine's tools first in PATH.
 Run run(const Machine& machine, const std::string& script, const std::vector<std::string>& arguments = {},
         const std::string& werror = "") {
   std::vector<std::string> all = {"/usr/bin/env",
@@ -93,6 +94,37 @@ TEST_CASE("an nvcc that does not work leaves a build for the CPU, and says why")
   CHECK(has(built.err, "    unsupported GNU version\n"));
   CHECK(has(built.err, "building for the CPU alone"));
   CHECK(has(machine.calls(), "--preset cpu -DMPANET_CUDA=OFF\n--build --preset cpu\n"));
+}
+
+// Where apt has the -dev package alone, the library being installed in /usr already.
+TEST_CASE("packages unpacked into a folder: links to a library lead to it, also to one that is installed") {
+  const Machine machine("");
+  machine.write("dpkg-query", "exit 1");
+  machine.write("apt-get", R"sh(case "$*" in
+    *-s*) echo "Inst libx-dev (1.0 Debian [amd64])" ;;
+    *download*)
+      libraries=usr/lib/$(g++ -print-multiarch)
+      mkdir -p x/DEBIAN x/$libraries/pkgconfig
+      printf 'Package: libx-dev\nVersion: 1.0\nArchitecture: all\nMaintainer: x\nDescription: x\n' >x/DEBIAN/control
+      ln -s libc.so.6 x/$libraries/libinstalled.so
+      ln -s libnowhere.so.1 x/$libraries/libnowhere.so
+      echo 'prefix=/usr' >x/$libraries/pkgconfig/x.pc
+      dpkg-deb --build x . >&2 && rm -r x ;;
+  esac)sh");
+  const TemporaryFolder folder;
+  const std::string into = folder / "packages";
+  const Run unpacked = run(machine, "install-packages", {"--into", into});
+  CHECK(unpacked.code == 0);
+  CHECK(unpacked.out == "unpacking libx-dev into " + into + "\ndone; now: source " + into + "/environment\n");
+  namespace fs = std::filesystem;
+  int seen = 0;
+  for (const auto& file : fs::recursive_directory_iterator(into)) {
+    const std::string name = file.path().filename();
+    if (name == "libinstalled.so") CHECK((++seen, fs::exists(file.path())));
+    if (name == "libnowhere.so") CHECK((++seen, fs::read_symlink(file.path()) == "libnowhere.so.1"));
+    if (name == "x.pc") CHECK((++seen, mpanet::read_text(file.path()) == "prefix=" + into + "/usr\n"));
+  }
+  CHECK(seen == 3);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// scripts/check-includes: the sources' includes go one way, and each other way is found.
+// scripts/check-includes: the sources' includes go one way, and an include in any other direction is found.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -19,7 +19,7 @@ Answer check(const std::string& folder) {
   return {code, process.out()};
 }
 
-// What it says of one file of a tree.
+// Its output for a tree of one file.
 Answer check(const std::string& file, const std::string& line) {
   const TemporaryFolder tree;
   std::filesystem::create_directories(std::filesystem::path(tree / file).parent_path());

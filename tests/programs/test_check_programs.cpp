@@ -98,6 +98,13 @@ TEST_CASE("a test of kernels fails on a device that cannot be used") {
   }
 }
 
+// scripts/gpu-check reports exit code 1 as a wrong result.
+TEST_CASE("the test of the CUDA runtime tells a device that cannot be used from a wrong result") {
+  Process process({"/usr/bin/env", "MPANET_TEST_DEVICE=cuda:99", PROGRAMS "/test_cuda_runtime"});
+  CHECK(process.wait() == 2);
+  CHECK(has(process.err(), "test_cuda_runtime: device cuda"));
+}
+
 TEST_CASE("a check says which device it runs on") {
   for (const char* program : {"gradcheck", "opcheck"})
     CHECK(has(run({program, "--device", "cpu", "--filter", "sigmoid 1x1"}).out, "on cpu"));

@@ -1,5 +1,5 @@
-// scripts/compare-peers with stand-ins for bench-step and for a Python that has PyTorch. Whether PyTorch's step is the
-// same method is another test's matter (peer_torch).
+// scripts/compare-peers with shell scripts in place of bench-step and of a Python that has PyTorch. The test peer_torch
+// checks that PyTorch's step is the same method.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -25,7 +25,7 @@ struct Machine : StandIns {
           "echo \"$@\" >" + *this / "asked" + "\n" + kFindFile +
               "echo '{\"precision\": \"f32\", \"conv\": \"native\", \"seconds_per_image\": 0.25}' >$file");
   }
-  // What `peer` does when it is asked for its times; all else goes to the real Python.
+  // `peer` handles requests for times; the real Python gets all others.
   void python(const std::string& peer) const {
     write("python", "case $1 in bench/peer_torch.py) shift;; *) exec python3 \"$@\";; esac\n" + peer);
   }

@@ -1,5 +1,5 @@
-// mpanet-data as its users meet it: results on disk, exit codes, and bad input answered by one line on stderr with
-// nothing left behind.
+// mpanet-data as a program: results on disk, exit codes, and bad input, which gives one line on stderr and leaves no
+// files.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Builds without these libraries skip what needs them.
+// Tests that need these libraries are skipped in builds without them.
 const bool kLacking = !trial_files_supported() || !jpeg_supported() || !png_supported();
 
 Result run(const std::string& arguments) { return run_program("mpanet-data", arguments); }
@@ -62,7 +62,8 @@ TEST_CASE("synth, verify and preprocess work together" * doctest::skip(kLacking)
   const Result resized = run("preprocess '" + picture + "' --height " + std::to_string(image.height) + " --width " +
                              std::to_string(image.width) + " --out '" + (data / "x.npy") + "'");
   REQUIRE(resized.code == 0);
-  // The same size: the file holds the decoded pixels. Header: magic, version, length, then a Python dictionary.
+  // The picture has the size already, so the file has the decoded pixels. Header: magic, version, length, a Python
+  // dictionary.
   const std::string npy = read_text(data / "x.npy");
   CHECK(npy.substr(0, 8) == std::string("\x93NUMPY\x01\x00", 8));
   CHECK(has(npy.substr(0, 128), fmt::format("'shape': ({}, {}, 3)", image.height, image.width)));
@@ -75,7 +76,7 @@ TEST_CASE("verify names each thing that is wrong" * doctest::skip(kLacking)) {
   DataSet data;
   const std::string root = data.root();
   const auto verify = [&] { return run("verify '" + root + "'"); };
-  // The progress line stands on stderr too.
+  // stderr has the progress line too.
   write_file(root + "/cam1/0001/0002.jpg", "not a picture");
   write_file(root + "/cam2/0003/0001.jpg", "");
   const std::string whole = read_text(root + "/cam3/0002/0001.jpg");
@@ -112,7 +113,7 @@ TEST_CASE("verify compares every name, as the evaluation needs them" * doctest::
   DataSet data;
   const std::string root = data.root(), person = root + "/cam1/0001/";
   const auto verify = [&] { return run("verify '" + root + "'"); };
-  // The counts stay and the last name too.
+  // The counts and the last name are unchanged.
   for (const char* name : {"0000.jpg", "0001b.jpg", "1.jpg", "x\n\033[31m.jpg"}) {
     fs::rename(person + "0001.jpg", person + name);
     const Result result = verify();
@@ -122,13 +123,13 @@ TEST_CASE("verify compares every name, as the evaluation needs them" * doctest::
     CHECK(has(result.out, "; 1 problem\n"));
     fs::rename(person + name, person + "0001.jpg");
   }
-  // An ending in another form names the same image; two of them are one too many.
+  // *.JPG names the same image as *.jpg; both together are an error.
   fs::rename(person + "0001.jpg", person + "0001.JPG");
   CHECK(run("verify '" + root + "'").code == 0);
   fs::copy(person + "0001.JPG", person + "0001.jpg");
   CHECK(has(run("verify '" + root + "'").err, "got 4; the same number twice: 0001.jpg\n"));
   fs::remove(person + "0001.JPG");
-  // What the reader of the data set leaves aside is no image here either.
+  // Files that the data set's reader ignores are no images here either.
   write_file(person + "._0001.jpg", "from a Mac");
   const Result result = verify();
   CHECK(result.code == 0);
@@ -164,7 +165,7 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
                 "no.mat: no such trial file; the data set's archive");
   check_refused("verify " + root + " --trials " + root + "/exp/test_id.txt", "expected a MATLAB v5 trial file");
   fs::rename(root + "/exp/rand_perm_cam.mat", data / "kept.mat");
-  // Without a trial file everything but the names can be checked.
+  // Without a trial file everything except the names is checked.
   const Result nameless = run("verify " + root);
   CHECK(nameless.code == 0);
   CHECK(has(nameless.out, "infrared images; all decode\nthere is no trial file, so names are not compared"));
@@ -242,7 +243,7 @@ TEST_CASE("a data set is made where a link to an empty folder leads, and leaves 
   CHECK(fs::is_symlink(folder / "link"));
   CHECK(fs::exists(folder / "empty/exp/test_id.txt"));
   check_refused("synth --out " + (folder / "dangling") + small, "does not exist yet or is empty");
-  // Made here and removed again: the parents too.
+  // Folders that were made are removed again, with their parents.
   const Result full = run("synth --out " + (folder / "deep/er/data") + small + " --sheet /dev/full");
   CHECK(full.code == 2);
   CHECK(fs::exists(folder / "deep/er/data/exp/test_id.txt"));  // the sheet comes after the data set
@@ -259,7 +260,7 @@ TEST_CASE("a data set is made where a link to an empty folder leads, and leaves 
 TEST_CASE("a signal leaves nothing and says so" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   const std::string out = folder / "x";
-  // Once the temporary folder is there, that is, after the handler. Not SIGINT: a shell lets what it starts in the
+  // When the temporary folder exists, the signal handler is set. Not SIGINT: programs that a shell starts in the
   // background ignore it.
   const Result result = run("--help >/dev/null; " PROGRAMS "/mpanet-data synth --out '" + out +
                             "' --ids 500 --images 999 & "

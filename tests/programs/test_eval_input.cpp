@@ -1,5 +1,5 @@
-// What mpanet-eval reads and writes: bad input is answered by one line on stderr with nothing left behind; links, pipes
-// and descriptors stand for files.
+// Input and output of mpanet-eval: bad input gives one line on stderr and leaves no files; links, pipes and descriptors
+// can replace files.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -72,7 +72,7 @@ TEST_CASE("results through links, pipes and descriptors, trial files through pip
   CHECK(run(json_to + "/dev/fd/3 3>" + (folder / "descriptor")).code == 0);
   CHECK(read_text(folder / "descriptor") == expected);
   CHECK(run(json_to + "/proc/self/fd/3 3>&1 >/dev/null").out == expected);
-  CHECK(run(json_to + "/dev/stderr").err.ends_with("\n" + expected));  // after what is said there anyway
+  CHECK(run(json_to + "/dev/stderr").err.ends_with("\n" + expected));  // after the other output there
   fs::create_symlink("target", folder / "link");
   CHECK(run(json_to + (folder / "link")).code == 0);
   CHECK(fs::is_symlink(folder / "link"));
@@ -134,7 +134,7 @@ TEST_CASE("--save-features that fails leaves the folder as it was") {
   CHECK(before.size() == 3);
   folder.numbers[2] = 7;
   folder.write();
-  // Room for one of the two files: the numbers take 192 bytes, the list 304.
+  // Space for one of the two files: the numbers have 192 bytes, the list 304.
   CHECK(has(save(folder / "saved", 250), "images.csv: cannot write: File too large"));
   CHECK(has(save(folder / "saved", 100), "cannot write: File too large"));
   CHECK(state() == before);

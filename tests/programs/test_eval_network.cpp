@@ -38,7 +38,7 @@ class Pictures : public EvalFolder {
     config.model.depth = "tiny";
     config.model.height = 48;
     config.model.width = 32;
-    config.model.classes = 7;  // the data set has two identities: evaluation does not care
+    config.model.classes = 7;  // the data set has two identities; evaluation ignores the number of classes
     EngineConfig engine_config;
     engine_config.model = config.model;
     engine_config.embed_batch = 1;

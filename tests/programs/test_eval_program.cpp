@@ -1,5 +1,5 @@
-// mpanet-eval as its users meet it: results on stdout and in files, the options. Bad input is test_eval_input's,
-// networks are test_eval_network's.
+// mpanet-eval as a program: results on stdout and in files, options. test_eval_input tests bad input, test_eval_network
+// networks.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ TEST_CASE("a folder of features, its table and its result file") {
   const EvalFolder folder;
   const std::string file = folder / "result.json";
   const Result result = run(folder.arguments() + " --per-trial --json '" + file + "'");
-  CHECK_MESSAGE(has(result.err, " thread"), result.err);  // how many, and nothing else
+  CHECK_MESSAGE(has(result.err, " thread"), result.err);  // only the line about threads
   CHECK_MESSAGE(std::count(result.err.begin(), result.err.end(), '\n') == 1, result.err);
   REQUIRE(result.code == 0);
   for (const std::string& words :
@@ -45,7 +45,7 @@ TEST_CASE("a folder of features, its table and its result file") {
     CHECK(entry["rank5"] == 100.0);
     CHECK(entry["rank10"] == 100.0);
     CHECK(entry["rank20"] == 100.0);
-    // Three queries find theirs first; the fourth at 2 of 2, or at 3 and 4 of 4.
+    // Three queries have their match at rank 1; the fourth at rank 2 of 2, or at 3 and 4 of 4.
     const bool single = order[i].second == "single";
     CHECK(entry["mAP"].get<double>() == doctest::Approx(25 * (3 + (single ? 1 / 2. : (1 / 3. + 2 / 4.) / 2))));
     CHECK(entry["mINP"].get<double>() == doctest::Approx(25 * 3.5));
@@ -93,7 +93,7 @@ TEST_CASE("a folder gives the authors' numbers of the small data set") {
   for (const json& entry : json::parse(read_text(folder / "result.json"))["results"]) {
     const std::string name = entry["mode"].get<std::string>() + (entry["shots"] == "single" ? "/1" : "/10");
     const json& expected = data["results"][name];
-    // Nothing but the rounding of sums in double.
+    // Only the rounding of sums in double.
     for (const auto& [ours, theirs] : {std::pair("rank1", "r1"), std::pair("rank5", "r5"), std::pair("rank10", "r10"),
                                        std::pair("rank20", "r20"), std::pair("mAP", "mAP"), std::pair("mINP", "mINP")})
       CHECK(std::abs(entry[ours].get<double>() - expected[theirs].get<double>()) < 1e-9);

@@ -1,4 +1,4 @@
-// mpanet-eval's protocols, options of the ranking, comparison and galleries on disk, as their users meet them.
+// mpanet-eval's protocols, options of the ranking, comparison and galleries on disk, with the whole program.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A folder with the features of images, each a point round its identity's.
+// A folder with the features of images, each near its identity's point.
 void write_random_features(const std::string& folder, const std::vector<ImageRecord>& images, double noise,
                            uint64_t seed) {
   Embeddings embeddings{8, {}};
@@ -168,7 +168,7 @@ TEST_CASE("csv: a gallery on disk ranks as one in memory") {
       wide.values.push_back(static_cast<float>(random.below(1000)) - 500);
     write_features(folder / "wide", folder.images, wide);
     const json all = result_of(folder.evaluate("wide"), folder / "all.json");
-    // What the program holds before it ranks, by its own words, and 70 MiB.
+    // The memory that the program reports before ranking, plus 70 MiB.
     const std::string refusal = run(folder.evaluate("wide", "--memory 1M")).err;
     const size_t at = refusal.find("less than the ");
     REQUIRE_MESSAGE(at != std::string::npos, refusal);
@@ -208,7 +208,7 @@ TEST_CASE("results side by side") {
   CHECK(has(result.out, "120 queries"));
   CHECK(run("--compare '" + good + "' '" + bad + "'").out == result.out);
   SUBCASE("the interval is the bootstrap's: that of a mean of many differences") {
-    // By the normal approximation; 10,000 resamples of 120 queries come within a tenth of the width.
+    // The normal approximation. 10,000 resamples of 120 queries agree with it to a tenth of the width.
     const json &a = better["results"][0]["per_query"]["mAP"], &b = worse["results"][0]["per_query"]["mAP"];
     double sum = 0, squares = 0;
     for (size_t q = 0; q < a.size(); q++) {

@@ -1,7 +1,8 @@
-// scripts/gpu-check with stand-ins for a build's programs and for NVIDIA's tools that pass, fail, hang and are missing:
-// every step is listed with what became of it, and the exit code says what was found.
-// That the real ones pass under the emulation is another test's matter (gpu_check_emu).
+// scripts/gpu-check with shell scripts in place of a build's programs and of NVIDIA's tools. They pass, fail, hang or
+// are missing. Every step is listed with its outcome, and the exit code is right. The test gpu_check_emu runs the real
+// programs under the emulation.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -14,16 +15,20 @@
 
 namespace {
 
+// The real programs refuse an option that is given twice.
+constexpr const char* kRefusesRepeats =
+    "for a; do case $a in --*) echo $a;; esac; done | sort | uniq -d | grep . && exit 2\n";
+
 // A build's programs in bin/, NVIDIA's tools in tools/.
 struct Machine : StandIns {
   Machine() {
     for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step",
                              "bench-ceilings", "test_cuda_runtime"})
-      program(name, "echo \"" + std::string(name) + " says \\\\\\\"fine\\\\\\\"\"");
+      program(name, fmt::format("{}echo \"{} says \\\\\\\"fine\\\\\\\"\"", kRefusesRepeats, name));
     tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
     tool("compute-sanitizer", "exit 0");
     tool("ncu", "echo Duration 1 us");
-    tool("python3", "exit 1");  // it has neither torch nor NVIDIA's packages
+    tool("python3", "exit 1");  // a Python without torch and NVIDIA's packages
   }
   void program(const std::string& name, const std::string& script) const { write("bin/" + name, script); }
   void tool(const std::string& name, const std::string& script) const { write("tools/" + name, script); }
@@ -97,6 +102,16 @@ TEST_CASE("on a card every step runs, the most telling ones first; one report an
   CHECK(at(c, "training-bf16") < at(c, "bench-step-f32"));
   CHECK(at(c, "recorded-f32") < at(c, "bench-step-f32"));
   CHECK(std::count_if(c.order.begin(), c.order.end(), [](const auto& n) { return n.starts_with("ncu-"); }) == 5);
+}
+
+TEST_CASE("--quick runs the same steps") {
+  const Machine machine;
+  const Check whole = check(machine), quick = check(machine, {"--quick"});
+  CHECK(quick.code == 0);
+  for (const auto& [name, outcome] : quick.outcomes)
+    CHECK_MESSAGE(outcome == (name == "peers" ? "skipped" : "passed"), name);
+  for (const std::string& name : whole.order)  // but for the slowest
+    CHECK_MESSAGE((quick.outcomes.count(name) || name.starts_with("parity-") || name == "training-f16"), name);
 }
 
 TEST_CASE("under the emulation what needs a GPU is skipped") {

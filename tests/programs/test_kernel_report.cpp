@@ -1,4 +1,4 @@
-// scripts/kernel-report on what ptxas writes: the table, and the exit code when a kernel spills or uses stack.
+// scripts/kernel-report on ptxas's output: the table, and the exit code when a kernel spills or uses stack.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kName =
     "_ZN6mpanet3f324cuda47_GLOBAL__N__669893e7_14_elementwise_cu_584e5ceb20relu_backward_kernelEPKfS4_PflbNS_5WriteE";
 
-// One kernel on one architecture in ptxas's words.
+// ptxas's output for one kernel on one architecture.
 std::string facts(const std::string& architecture, int registers, int stack, int spilled) {
   const std::string name = kName, bytes = std::to_string(spilled);
   return "ptxas info    : Compiling entry function '" + name + "' for '" + architecture + "'\n" +
@@ -31,7 +31,7 @@ Report report(const std::string& text, const std::string& filter = "") {
   const std::string folder = build / "kernels/cuda/CMakeFiles/mpanet_cuda_f32.dir";
   std::filesystem::create_directories(folder);
   if (!text.empty()) std::ofstream(folder + "/elementwise.cu.o.ptxas") << text;
-  // Without launch shapes there is no occupancy, whatever else was built beside the sources.
+  // Without launch shapes there is no occupancy.
   std::filesystem::create_directories(build / "bin");
   std::ofstream(build / "bin/bench-kernels") << "#!/bin/sh\necho no emulation >&2\nexit 2\n";
   std::filesystem::permissions(build / "bin/bench-kernels", std::filesystem::perms::owner_all);

@@ -1,6 +1,6 @@
-// Run folders of version 0.1.0 as commit ed47ebf wrote them: they are gone on with and evaluated.
-// tests/fixtures/old_run holds such a folder after step 18 of 23, of the safetensors files the headers alone; the
-// values are made up here.
+// Run folders that version 0.1.0 (commit ed47ebf) wrote can be resumed and evaluated. tests/fixtures/old_run is such a
+// folder after step 18 of 23. Of its safetensors files it has only the headers; this test fills in computed
+// values.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A value for each element. Variances and second moments are never negative.
+// A value for each element. Variances and second moments are not negative.
 float value_of(const std::string& name, size_t i) {
   if (name.starts_with("optimizer.second.")) return 1e-3F;
   if (name.ends_with("running_var") || (name.ends_with("weight") && name.find("bn") != name.npos)) return 1;
@@ -60,7 +60,7 @@ void check_same_tensors(const std::string& one, const std::string& other) {
       CHECK_MESSAGE(a.metadata().at(key) == before, key);
       continue;
     }
-    // Keys that were added since are written with their defaults; none of the old ones has another value.
+    // New keys are written with their defaults; the old keys keep their values.
     nlohmann::json now = nlohmann::json::parse(a.metadata().at(key));
     for (const char* added : {"center_cluster", "classification"}) {
       CHECK(now.at(added) == true);

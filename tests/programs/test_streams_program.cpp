@@ -1,5 +1,5 @@
-// Every program with standard streams that are full, dead or closed, with signals, and with OpenMP set up so that it
-// would give fewer threads than asked for.
+// Every program with standard streams that are full, broken or closed, with signals, and with OpenMP settings that
+// provide fewer threads than requested.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace {
 
 const bool kLacking = !trial_files_supported() || !jpeg_supported();
 
-// Every program of ours that this build has.
+// All programs of this build.
 std::vector<std::string> programs() {
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(PROGRAMS)) {
@@ -30,7 +30,7 @@ std::vector<std::string> programs() {
   return found;
 }
 
-// Runs a line of bash. `$err` is where it may send the stderr of what it tests; $dead: a pipe that nobody reads.
+// Runs a line of bash. $err: a file for the stderr of the tested program; $dead: a pipe without a reader.
 Result bash(const std::string& line) {
   const TemporaryFolder folder;
   write_file(folder / "script", "cd " + folder.path() +
@@ -42,7 +42,7 @@ Result bash(const std::string& line) {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, read_text(folder / "out"), read_text(folder / "err")};
 }
 
-// Steps that the run has done: log.jsonl has a line for each, stdout one in some seconds.
+// Number of steps of the run: log.jsonl has a line for each, stdout only one in ten seconds.
 size_t steps_of(const std::string& run) {
   const std::string log = run + "/log.jsonl";
   if (!fs::exists(log)) return 0;
@@ -60,7 +60,7 @@ const std::string& data_set() {
   return path;
 }
 
-// The command of a short training into folder/out.
+// The command of a short training run in folder/out.
 std::string training(const TemporaryFolder& folder, const std::string& out, const std::string& more = "") {
   write_file(folder / "config.json",
              R"({"depth": "tiny", "image_size": [32, 16], "p_size": 2, "k_size": 2, "num_parts": 2, "lr": 0.001,
@@ -75,7 +75,7 @@ std::string evaluation(const TemporaryFolder& folder, const std::string& run, co
          (folder / saved) + " " + more;
 }
 
-// One line and exit code 2.
+// Checks for one line on stderr and exit code 2.
 void check_refused(const std::string& line, const std::string& words) {
   CAPTURE(line);
   const Result result = bash(line + " 2>$err");
@@ -161,7 +161,7 @@ TEST_CASE("a file that may not grow is an error of the write, not the end" * doc
 }
 
 TEST_CASE("threads that the system does not start" * doctest::skip(kLacking)) {
-  // Address space for the program, not for the stacks of many threads.
+  // The limit of address space is enough for the program but not for the stacks of many threads.
   check_refused("(ulimit -s 65536; ulimit -v 1000000; exec mpanet-data verify --threads 40 " + data_set() + " )",
                 "mpanet-data: cannot start a thread: Resource temporarily unavailable");
   check_refused(
@@ -234,7 +234,7 @@ TEST_CASE("as many threads as asked for, or none" * doctest::skip(kLacking)) {
     check_refused(std::string(setting) + " " + training(folder, "again", "--threads 4 >/dev/null"), name);
     CHECK(!fs::exists(folder / "again"));
     check_refused(std::string(setting) + " " + evaluation(folder, "run", "saved", "--threads 4"), name);
-    // Without a number the limit decides.
+    // Without --threads the limit determines the number.
     CAPTURE(setting);
     const Result limited = bash(std::string(setting) + " " + training(folder, "again"));
     CHECK(limited.code == 0);

@@ -1,4 +1,4 @@
-// mpanet-train's command line: short commands to go on, commands that can be pasted, hints for what was mistyped.
+// mpanet-train's command line: short commands to resume, commands that can be pasted, hints for typing errors.
 #include <doctest/doctest.h>
 
 #include "mpanet/files/checkpoint.h"
@@ -13,14 +13,14 @@ constexpr const char* kTrain = PROGRAMS "/mpanet-train";
 
 int64_t step_in(const std::string& run) { return Checkpoint(run + "/last.safetensors").progression()->step; }
 
-// What follows `words` up to the end of its line.
+// The text after `words`, up to the end of the line.
 std::string after(const std::string& text, const std::string& words) {
   const size_t begin = text.find(words);
   REQUIRE_MESSAGE(begin != text.npos, text);
   return text.substr(begin + words.size(), text.find('\n', begin) - begin - words.size());
 }
 
-// Pastes a command into a shell that works in `folder`.
+// Runs a pasted command in a shell with the working directory `folder`.
 void check_pasted(const std::string& folder, const std::string& command) {
   Process shell({"/bin/bash", "-c", "cd " + folder + " && " + command});
   const int code = shell.wait();
@@ -44,7 +44,7 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     check_refused({kTrain, "--out", run, "--resume"},
                   folder / "data: the data set of " + run + " is no longer there; where is it now? (--data)");
     check_works({kTrain, "--out", run, "--resume", "--max-steps", "3", "--data", folder / "moved"});
-    check_works({kTrain, "--out", run, "--resume", "--max-steps", "4"});  // and that is kept
+    check_works({kTrain, "--out", run, "--resume", "--max-steps", "4"});  // the new path is stored
     CHECK(step_in(run) == 4);
 
     fs::remove(run + "/inputs.json");
@@ -85,7 +85,7 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     TemporaryFolder folder;
     const std::string run = folder / "a run";
     check_works(no_evaluation(command(folder, "a run", {"--max-steps", "2"})));
-    fs::create_directory(run + "-2");  // a name that is taken
+    fs::create_directory(run + "-2");  // this name is taken
     Process process({kTrain, "--out", run, "--resume", "--set", "lr=0.5", "lr_step=[3,4]", "optimizer=sgd", "--threads",
                      "1", "--max-steps", "0"});
     REQUIRE(process.wait() == 2);
@@ -112,7 +112,7 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
 
   TEST_CASE("--config takes the name of a shipped configuration; a file of that name wins") {
     TemporaryFolder folder;
-    // The shipped one is found: its batches are larger than this data set.
+    // The shipped configuration is used: the error is about its batches, which are too large for this data set.
     check_refused({kTrain, "--config", "sysu", "--data", data_set(), "--out", folder / "run"}, "p_size: ");
     Process unknown({kTrain, "--config", "sisu", "--data", data_set(), "--out", folder / "run"});
     CHECK(unknown.wait() == 2);
@@ -127,7 +127,7 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     fs::rename(write_config(folder), folder / "sysu");
     check_pasted(folder.path(),
                  std::string(kTrain) + " --config sysu --data " + data_set() + " --out run --max-steps 0");
-    fs::create_directory(folder / "demo");  // a folder of that name does not
+    fs::create_directory(folder / "demo");  // a folder of that name is no configuration
     check_refused({kTrain, "--config", "demo", "--data", data_set(), "--out", folder / "other"}, "p_size: ");
   }
 

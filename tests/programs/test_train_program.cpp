@@ -1,5 +1,5 @@
-// mpanet-train as its users meet it: what a run leaves behind, resuming after kill -9 and Ctrl-C to the same bits, and
-// bad input answered by one line on stderr with nothing left behind.
+// mpanet-train as a program: the files of a run, resuming after kill -9 and Ctrl-C to the same bits, and bad input,
+// which gives one line on stderr and leaves no files.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -68,7 +68,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(provenance["threads"] == 1);
     CHECK(provenance["seed"] == 7);
 
-    // Nothing is left to do; the file stays as it is.
+    // The run is complete; the file is unchanged.
     const std::string before = read_text(run + "/last.safetensors");
     check_works({PROGRAMS "/mpanet-train", "--data", data_set(), "--out", run, "--threads", "1", "--resume"});
     CHECK(read_text(run + "/last.safetensors") == before);
@@ -85,9 +85,9 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     int killed = 0;
     for (int i = 0; i < 12; i++) {
       Process process(again);
-      if (i % 3 == 0) {  // in the middle of a write, if one is seen
+      if (i % 3 == 0) {  // kills in the middle of a write, if it sees one
         process.wait_until([&] { return half_written(run); });
-      } else {  // at any moment after something was computed, or at any moment at all
+      } else {  // kills at a random time, after a new step or at once
         const size_t lines = fs::exists(run + "/log.jsonl") ? timeless(run).size() : 0;
         if (i % 3 == 1)
           process.wait_until([&] { return fs::exists(run + "/log.jsonl") && log_lines(run).size() > lines; });
@@ -270,7 +270,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
                   static_cast<long>(before.size()) - 100);
     CHECK(read_text(last) == before);
     CHECK(!half_written(run));
-    check_works(no_evaluation(command(folder, "run", {"--resume"})));  // and it goes on when there is room again
+    check_works(no_evaluation(command(folder, "run", {"--resume"})));  // it resumes when there is space again
   }
 
   TEST_CASE("resuming refuses another configuration, other data, damaged checkpoints") {
@@ -278,7 +278,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     const std::string run = folder / "run", last = run + "/last.safetensors";
     check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
     const std::string before = read_text(last);
-    fs::create_directory(folder / "moved");  // the checkpoint alone is enough to go on
+    fs::create_directory(folder / "moved");  // the checkpoint is enough to resume
     fs::copy(last, folder / "moved");
     check_works(no_evaluation(command(folder, "moved", {"--resume", "--max-steps", "2"})));
     const auto refused = [&](const Arguments& more, const std::string& words) {
@@ -372,7 +372,7 @@ TEST_CASE("what a file of the run folder holds cannot end the program or reach t
   CHECK(has(resumed(std::string(1000000, '[')), "expected at most 32 levels of nesting; it is written anew"));
   CHECK(has(resumed("{\"threads\": 1} x"), "expected JSON, broken at line 1, column 16; it is written anew"));
   CHECK(has(resumed("{\"threads\": 1, \"resumed\": 7, \"commit\": \"\\u001b[31m\\n\"}"), "\\x1b[31m\\n"));
-  // A line of the log that is nested deep is left out like every other one that is none of ours.
+  // A deeply nested line of the log is dropped, like every other line that is not a log entry.
   write_file(folder / "run/log.jsonl", std::string(100000, '[') + "\n");
   check_works(no_evaluation(command(folder, "run", {"--max-steps", "2", "--resume"})));
   CHECK(log_lines(folder / "run").size() == 1);

@@ -1,5 +1,5 @@
-// What mpanet-train shows on a terminal: one line that is redrawn, as wide as the terminal, and errors on lines of
-// their own.
+// mpanet-train's output on a terminal: one line that is redrawn, as wide as the terminal, and errors on separate
+// lines.
 #include <doctest/doctest.h>
 
 #include "core/device.h"
@@ -19,15 +19,15 @@ TEST_SUITE("mpanet-train on a terminal" * doctest::skip(kLacking)) {
     Terminal terminal(80);
     Process process(command(folder, "run", {"--set", "num_epoch=99999", "eval_interval=10", "checkpoint_every=0"}), -1,
                     terminal.descriptor());
-    // The states of the line that were drawn at this width.
+    // The contents of the line that were drawn at this width.
     const auto drawn_at = [&](int columns) {
       terminal.resize(columns);
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a line that was measured before may still come
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a line for the old width may still be drawn
       const size_t begin = terminal.text().size();
       REQUIRE(process.wait_until([&] { return terminal.redrawn(begin).size() >= 12; }));
       std::vector<std::string> states = terminal.redrawn(begin);
-      states.erase(states.begin());  // perhaps begun before
-      states.pop_back();             // perhaps not whole yet
+      states.erase(states.begin());  // may have the old width
+      states.pop_back();             // may be incomplete
       check_fits(states, static_cast<size_t>(columns));
       std::string training;
       for (const std::string& state : states)
@@ -41,7 +41,7 @@ TEST_SUITE("mpanet-train on a terminal" * doctest::skip(kLacking)) {
       CHECK_MESSAGE(has(line, "/99999 ["), line);
       CHECK_MESSAGE(has(line, " left"), line);
     }
-    // The order of what is shown.
+    // The order of the parts.
     size_t at = 0;
     for (const char* part : {"epoch ", " [", "], ", " left, ", "total ", "lr 0.0", "best rank-1 ", "p-reg ", "ce-v ",
                              "step ", "images/s"}) {

@@ -1,9 +1,9 @@
-// traincheck: some training steps on a device, on made-up pictures, beside the same ones
+// traincheck: compares training steps on a device, with random pictures, with the same steps
 //   of the cpu backend in double      f64: loss terms after every step, parameters after the last
-//                                     else, each step from the device's own values: loss terms, every gradient and
-//                                     every buffer, as far off as rounding is (tests/support/step_check.h); the
-//                                     optimiser's update of them
-//   of the same device, unrecorded    all of them, the optimiser's state too, bit for bit (--against unrecorded)
+//                                     other precisions, each step with the device's values: loss terms, every gradient
+//                                     and every buffer, with bounds from the error of rounding
+//                                     (tests/support/step_check.h); the optimiser's update
+//   of the same device, unrecorded    all of these and the optimiser's state, bit for bit (--against unrecorded)
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ struct Options {
   int steps = 3, batch = 8, height = 96, width = 48;
 };
 
-// Of the optimiser. Small: Adam's first steps are signs of gradients, and what rounding does to those must not grow.
+// Small, because Adam's first steps are signs of gradients, and rounding changes the signs of tiny ones.
 constexpr double kRate = 1e-5;
 constexpr int kClasses = 9, kMostLeftOut = 30;
 
@@ -73,7 +73,7 @@ std::vector<double> read(const Engine& engine, const TensorInfo& tensor, Slot sl
   return values;
 }
 
-// Distance of two tensors over the length of the second.
+// Norm of the difference of two tensors / norm of the second.
 double distance(const Engine& got, const Engine& expected, const TensorInfo& tensor, Slot slot) {
   const std::vector<double> a = read(got, tensor, slot), b = read(expected, tensor, slot);
   double gap = 0, length = 0;
@@ -84,9 +84,9 @@ double distance(const Engine& got, const Engine& expected, const TensorInfo& ten
   return std::sqrt(gap / std::max(length, 1e-300));
 }
 
-// Steps one after the other on both sides.
+// Both engines run all steps independently.
 int check_in_double(const Options& o, Device device) {
-  // Sums in another order, after some steps.
+  // The error of sums in another order, after some steps.
   constexpr double kTolerance = 1e-9;
   const std::unique_ptr<Engine> tested = engine_on(device, Precision::f64, o);
   const std::unique_ptr<Engine> truth = engine_on(Backend::cpu, Precision::f64, o);
@@ -109,7 +109,7 @@ int check_in_double(const Options& o, Device device) {
   return same ? 0 : 1;
 }
 
-// Values and the optimiser's moments.
+// Copies values and the optimiser's moments.
 void copy_state(const Engine& from, Engine& to) {
   for (const TensorInfo& tensor : from.tensors()) {
     to.write(tensor.name, Slot::Value, read(from, tensor, Slot::Value).data());
@@ -118,9 +118,9 @@ void copy_state(const Engine& from, Engine& to) {
   }
 }
 
-// Each step from the device's own values: its gradients, and what the optimiser makes of them.
+// Each step starts with the device's values. Compares its gradients, and the optimiser's update.
 int check_by_rounding(const Options& o, Device device, Precision precision) {
-  // Of a tensor's norm: an update is a dozen roundings of float.
+  // Relative to a tensor's norm: an update has a dozen roundings of float.
   constexpr double kUpdate = 1e-6;
   const std::unique_ptr<Engine> tested = engine_on(device, precision, o);
   const std::unique_ptr<Engine> optimizer = engine_on(Backend::cpu, Precision::f64, o);
@@ -134,7 +134,7 @@ int check_by_rounding(const Options& o, Device device, Precision precision) {
     const OptimizerProgress progress = tested->optimizer_progress();
     optimizer->set_optimizer_progress(progress);
     tested->step(batch, kRate, 1);
-    if (!tested->result().updated) {  // f16 leaves out steps until its loss scale fits
+    if (!tested->result().updated) {  // f16 skips steps until its loss scale fits
       if (++left_out > kMostLeftOut) fail("{} steps were left out: no loss scale fits", left_out);
       continue;
     }
@@ -155,7 +155,7 @@ int check_by_rounding(const Options& o, Device device, Precision precision) {
       "rounded "
       "double by {:.2e}; worst {:.2f} of what is allowed ({}); updates within {:.1e} ({}): {}\n",
       o.steps, o.depth, o.precision, result.losses.error, result.losses.where, result.gradients, result.buffers,
-      result.all.error(), result.all.rounding_error(), result.tensors.share, result.tensors.where, updates.error,
+      result.all.error(), result.all.rounding_error(), result.tensors.ratio, result.tensors.where, updates.error,
       updates.where, same ? "the same" : "DIFFERENT");
   return same ? 0 : 1;
 }
@@ -164,7 +164,7 @@ int check_against_cpu(const Options& o, Device device, Precision precision) {
   return precision == Precision::f64 ? check_in_double(o, device) : check_by_rounding(o, device, precision);
 }
 
-// What differs in its bits after the same steps, empty: nothing.
+// The first difference in bits after the same steps; empty if there is none.
 std::string first_difference(const Engine& a, const Engine& b) {
   for (const TensorInfo& tensor : a.tensors()) {
     for (const Slot slot : {Slot::Value, Slot::Gradient, Slot::First, Slot::Second}) {
@@ -192,7 +192,7 @@ int check_against_unrecorded(const Options& o, Device device, Precision precisio
     if (!std::isfinite(expected.back().second)) different = "a total that is not finite";
   }
   if (different.empty()) different = first_difference(*recorded, *plain);
-  // The first step is never recorded, and f16 records anew when its loss scale has changed.
+  // The first step is never recorded, and f16 records again when its loss scale has changed.
   const bool replayed = recorded->replays() == o.steps - 1 && plain->replays() == 0;
   if (different.empty() && !replayed)
     different = fmt::format("the number of replays ({}, {})", recorded->replays(), plain->replays());
@@ -205,7 +205,7 @@ int traincheck(const Options& o) {
   std::string why;
   const Device device = choose_device(o.device, &why);
   const Precision precision = parse_precision(o.precision, "--precision");
-  choose_vendors(o.conv, o.gemm, device);  // or refuse
+  choose_vendors(o.conv, o.gemm, device);  // throws for invalid options
   fmt::print("device: {}\n", why);
   return (o.against == "cpu" ? check_against_cpu : check_against_unrecorded)(o, device, precision);
 }

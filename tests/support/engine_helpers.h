@@ -1,4 +1,4 @@
-// What the tests of the engine's interface share: a tiny network, batches, and its whole state as numbers.
+// Helpers for the tests of the engine's interface: a tiny network, batches, and the engine's whole state.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -27,7 +27,7 @@ inline EngineConfig tiny(Precision precision, int train = 4, int embed = 4) {
 inline Values normals(int64_t count, uint32_t index) {
   Random random(5, Purpose::Test, 40, index);
   Values values(static_cast<size_t>(count));
-  for (double& v : values) v = static_cast<float>(random.normal());  // so that every precision holds them
+  for (double& v : values) v = static_cast<float>(random.normal());  // exact in f32 and f64
   return values;
 }
 

@@ -1,4 +1,4 @@
-// What the tests of mpanet-eval share: the program itself, and the smallest folder that it evaluates.
+// Helpers for the tests of mpanet-eval: running the program, and a minimal folder that it evaluates.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -13,7 +13,7 @@
 #include "tests/support/shell.h"
 #include "tests/support/temporary_folder.h"
 
-// Builds without these libraries skip what needs them.
+// Tests that need these libraries are skipped in builds without them.
 inline const bool kNoTrials = !mpanet::trial_files_supported();
 inline const bool kNoPictures = kNoTrials || !mpanet::jpeg_supported() || !mpanet::png_supported();
 
@@ -23,8 +23,9 @@ inline void check_refused(const std::string& arguments, const std::string& words
   CHECK(not_refused("mpanet-eval", arguments, words) == "");
 }
 
-// exp/ of two identities, 2 and 3, each with two images of cameras 1 (visible) and 3 (infrared), and their embeddings:
-// every identity has a direction of its own, but identity 3's second infrared image looks like identity 2.
+// exp/ with two identities, 2 and 3, each with two images of cameras 1 (visible) and 3 (infrared), and their
+// embeddings. Each identity has its own direction, but identity 3's second infrared image has the direction of identity
+// 2.
 class EvalFolder : public TemporaryFolder {
  public:
   EvalFolder() {
@@ -48,7 +49,7 @@ class EvalFolder : public TemporaryFolder {
   std::string npy() const { return features() + "/features.npy"; }
   std::string arguments() const { return "--features '" + features() + "' --data '" + data() + "'"; }
 
-  // Rows in no order; a training image that the protocol does not need among them.
+  // Rows in no order, with one training image, which the protocol does not need.
   std::string lines =
       "path,identity,camera,modality\r\ncam3/0003/0002.jpg,3,3,infrared\r\n"
       "cam1/0002/0001.jpg,2,1,visible\r\ncam1/0001/0001.jpg,1,1,visible\r\ncam3/0002/0001.jpg,2,3,infrared\r\n"

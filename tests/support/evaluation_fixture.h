@@ -1,4 +1,4 @@
-// What the evaluation fixtures' "about" describes: their trial file, their embeddings.
+// Trial file and embeddings of the evaluation fixtures, as their "about" describes them.
 #pragma once
 #include <fmt/format.h>
 
@@ -55,7 +55,7 @@ inline mpanet::TrialFile small_trials(const nlohmann::json& data) {
         std::vector<int32_t> order(count);
         std::iota(order.begin(), order.end(), 0);
         std::sort(order.begin(), order.end(), [&](int a, int b) { return random[a] < random[b]; });
-        for (const int place : order) numbers.push_back(place + 1);
+        for (const int index : order) numbers.push_back(index + 1);
       }
       trials.set(camera, std::stoi(key), count, numbers);
     }

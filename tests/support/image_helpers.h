@@ -1,4 +1,4 @@
-// For the tests of pictures: made-up pictures, a folder that goes away, the expected results of
+// Helpers for the tests of pictures: computed pictures, and the expected results of
 // fixtures/images/make.py.
 #pragma once
 #include <unistd.h>
@@ -41,7 +41,7 @@ inline Image formula_image(uint32_t seed, int height, int width) {
   return image;
 }
 
-// CRC-32 as zlib and PNG have it (polynomial 0xEDB88320, reflected).
+// CRC-32 of zlib and PNG (polynomial 0xEDB88320, reflected).
 inline uint32_t crc32(const uint8_t* bytes, size_t count) {
   static const auto table = [] {
     std::array<uint32_t, 256> made{};
@@ -67,7 +67,7 @@ inline void write_bytes(const std::string& path, const std::vector<uint8_t>& byt
       .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
 
-// As 24 bits a pixel, the last row first: a format that every build reads.
+// Writes 24 bits a pixel, the last row first. Every build can read this format.
 inline void write_bmp(const std::string& path, const Image& image) {
   const size_t width = static_cast<size_t>(image.width), height = static_cast<size_t>(image.height);
   const size_t stride = (width * 3 + 3) / 4 * 4;
@@ -84,7 +84,7 @@ inline void write_bmp(const std::string& path, const Image& image) {
   write_bytes(path, bytes);
 }
 
-// What a UserError (nothing else) of `action` says; "" when there is none.
+// The message of the UserError that `action` throws; "" when it throws nothing. Other exceptions pass through.
 inline std::string user_error_of(const std::function<void()>& action) {
   try {
     action();
@@ -94,7 +94,7 @@ inline std::string user_error_of(const std::function<void()>& action) {
   return "";
 }
 
-// Whether fixtures of this name can be read by this build.
+// Whether this build can read a fixture of this name.
 inline bool readable(const std::string& name) {
   return (jpeg_supported() || !name.ends_with(".jpg")) && (png_supported() || !name.ends_with(".png"));
 }

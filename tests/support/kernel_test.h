@@ -1,5 +1,5 @@
-// What the tests of kernels share: the devices to run on, arrays in device memory, and integers that every precision
-// holds exactly.
+// Helpers for the tests of kernels: the devices to run on, arrays in device memory, and integers that every precision
+// represents exactly.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -21,7 +21,7 @@
 
 namespace mpanet::PRECISION {
 
-// The device that MPANET_TEST_DEVICE names; without it the cpu backend, and the emulated GPU where it is built in.
+// The device that MPANET_TEST_DEVICE names; without it the cpu backend, and the emulated GPU if the build has it.
 inline std::vector<Device> test_devices() {
   if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return {choose_device(name)};
 #if defined(MPANET_HAS_EMU)
@@ -31,40 +31,40 @@ inline std::vector<Device> test_devices() {
 #endif
 }
 
-// Calls body(context) on each device, with guard zones round all memory.
+// Calls body(context) on each device, with guard zones around all memory.
 template <class Body>
 void on_each_device(const Body& body) {
   for (const Device device : test_devices()) {
     CAPTURE(name_of(device));
     Context context(device, Guards::On);
     body(context);
-    CHECK_NOTHROW(context.synchronize());  // the guard zones are whole
+    CHECK_NOTHROW(context.synchronize());  // checks the guard zones
   }
 }
 
 inline real to_storage(real value) { return static_cast<real>(static_cast<storage>(value)); }
 
-// What the storage type holds of these numbers.
+// The numbers rounded to the storage type.
 inline std::vector<real> rounded(std::vector<real> values) {
   std::transform(values.begin(), values.end(), values.begin(), to_storage);
   return values;
 }
 
-// Half the distance of two neighbours of the storage type, relative; 0 where it is real itself.
+// The storage type's unit roundoff; 0 if storage is real.
 inline double storage_rounding() {
   if (std::is_same_v<storage, real>) return 0;
   return std::is_same_v<storage, bfloat16> ? 0x1p-8 : 0x1p-11;
 }
 
-// Device memory of `count` elements, `shift` elements past an address that packs of 16 bytes can be read at. In a
-// guarded context NaN lies before and behind them.
+// Device memory of `count` elements, `shift` elements after an address that is aligned for packs of 16 bytes. In a
+// guarded context there is NaN before and after them.
 template <class T>
 class Array {
  public:
-  // How the elements look on the host.
+  // The elements' type on the host.
   using Number = std::conditional_t<std::is_same_v<T, storage>, real, T>;
 
-  // Every byte 255: NaN, where that is one.
+  // Every byte is 255: NaN for floating-point types.
   template <std::integral Count>
   Array(Context& context, Count count) : Array(0, context, static_cast<size_t>(count)) {}
   Array(Context& context, const std::vector<Number>& values, size_t shift = 0) : Array(shift, context, values.size()) {
@@ -100,7 +100,7 @@ using Stored = Array<storage>;
 using Reals = Array<real>;
 using Bytes = Array<unsigned char>;
 
-// Whole numbers in -range..range: sums of their products are exact while they stay below 2^24.
+// Integers in -range..range. Sums of their products are exact while they are below 2^24.
 inline std::vector<real> integers(int64_t count, uint32_t index, int range = 3) {
   Random random(1, Purpose::Test, 0, index);
   std::vector<real> values(static_cast<size_t>(count));
@@ -116,7 +116,7 @@ inline std::vector<real> normals(int64_t count, uint32_t index, double mean = 0,
   return values;
 }
 
-// Fails with the first place where the two differ at all.
+// Fails with the first element that differs.
 inline void check_exact(const std::vector<real>& got, const std::vector<real>& expected, const std::string& what) {
   REQUIRE(got.size() == expected.size());
   for (size_t i = 0; i < got.size(); i++) {
@@ -127,20 +127,20 @@ inline void check_exact(const std::vector<real>& got, const std::vector<real>& e
 }
 
 // Fails with the worst element when |got - expected| exceeds tolerance * (scale + |expected|) + rounding * |expected|.
-// rounding: storage_rounding() for what is stored.
+// rounding: storage_rounding() for results of the storage type.
 template <class Expected>
 void check_close(const std::vector<real>& got, const std::vector<Expected>& expected, double tolerance,
                  const std::string& what, double scale = 1, double rounding = 0) {
   REQUIRE(got.size() == expected.size());
   double worst = 0;
-  size_t place = 0;
+  size_t index = 0;
   for (size_t i = 0; i < got.size(); i++) {
     const double e = static_cast<double>(expected[i]), error = std::abs(static_cast<double>(got[i]) - e);
-    const double share = error / (tolerance * (scale + std::abs(e)) + rounding * std::abs(e));
-    if (!(share <= worst)) worst = share, place = i;
+    const double fraction = error / (tolerance * (scale + std::abs(e)) + rounding * std::abs(e));
+    if (!(fraction <= worst)) worst = fraction, index = i;
   }
-  CHECK_MESSAGE(worst <= 1, what << ": element " << place << ": got " << got[place] << ", expected "
-                                 << static_cast<double>(expected[place]) << " (" << worst << " of the tolerance)");
+  CHECK_MESSAGE(worst <= 1, what << ": element " << index << ": got " << got[index] << ", expected "
+                                 << static_cast<double>(expected[index]) << " (" << worst << " of the tolerance)");
 }
 
 }  // namespace mpanet::PRECISION

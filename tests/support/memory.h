@@ -1,4 +1,4 @@
-// How much memory an action takes at most, beyond what the process holds already.
+// Measures the peak memory of an action, beyond the process's memory before it.
 #pragma once
 #include <cstdlib>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include <string>
 
 #ifdef __SANITIZE_ADDRESS__
-inline constexpr bool kMemoryIsMeasurable = false;  // what is freed stays resident
+inline constexpr bool kMemoryIsMeasurable = false;  // freed memory stays resident
 #else
 inline constexpr bool kMemoryIsMeasurable = true;
 #endif
@@ -21,7 +21,7 @@ inline size_t process_memory(const std::string& key) {
 }
 
 inline size_t peak_growth(const std::function<void()>& action) {
-  std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
+  std::ofstream("/proc/self/clear_refs") << "5";  // resets the peak
   const size_t before = process_memory("VmRSS");
   action();
   const size_t peak = process_memory("VmHWM");

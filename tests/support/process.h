@@ -1,4 +1,4 @@
-// Programs as their users meet them: started, watched, killed; output and exit code.
+// Runs a program in a process that a test can watch and send signals to.
 #pragma once
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -17,8 +17,8 @@
 
 class Process {
  public:
-  // arguments[0] is the program's path. `file_limit` (bytes) stands for a disk that fills: writing past it fails.
-  // `terminal`, a descriptor: stdout and stderr in place of the files that out() and err() read.
+  // arguments[0] is the program's path. `file_limit` (bytes) simulates a full disk: writing beyond it fails. `terminal`
+  // is a descriptor for stdout and stderr, in place of the files that out() and err() read.
   explicit Process(const std::vector<std::string>& arguments, long file_limit = -1, int terminal = -1) {
     std::vector<char*> list;
     for (const std::string& argument : arguments) list.push_back(const_cast<char*>(argument.c_str()));
@@ -26,13 +26,13 @@ class Process {
     const std::string out = folder_ / "out", err = folder_ / "err";
     pid_ = fork();
     if (pid_ != 0) return;
-    // Only what is safe between fork and exec from here on.
+    // Only functions that are safe between fork and exec from here on.
     const auto descriptor = [&](const std::string& file) {
       return terminal >= 0 ? terminal : open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     };
     dup2(descriptor(out), STDOUT_FILENO);
     dup2(descriptor(err), STDERR_FILENO);
-    setenv("OMP_WAIT_POLICY", "passive", 1);  // tests share their cores
+    setenv("OMP_WAIT_POLICY", "passive", 1);  // tests run concurrently
     if (file_limit >= 0) {
       const rlimit limit{static_cast<rlim_t>(file_limit), static_cast<rlim_t>(file_limit)};
       setrlimit(RLIMIT_FSIZE, &limit);
@@ -54,13 +54,13 @@ class Process {
     ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
     return !ended_;
   }
-  // The exit code; 128 + signal for a killed one.
+  // Waits for the program's end and returns its exit code; 128 + signal if it was killed.
   int wait() {
     if (!ended_) waitpid(pid_, &status_, 0);
     ended_ = true;
     return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
   }
-  // Waits until `condition` holds, the program ends or a long time has passed; whether it holds.
+  // Waits until `condition` holds, the program ends, or about a minute has passed. Returns whether it holds.
   bool wait_until(const std::function<bool()>& condition) {
     for (int i = 0; i < 60000; i++) {
       if (condition()) return true;

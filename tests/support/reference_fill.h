@@ -1,4 +1,4 @@
-// The closed formulas that the fixtures' parameters and pictures come from, as the PyTorch reference defines them.
+// The formulas of the fixtures' parameters and pictures (docs/method.md, section 6), as in the PyTorch reference.
 #pragma once
 #include <cmath>
 #include <cstdint>

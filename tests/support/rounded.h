@@ -1,7 +1,7 @@
-// A precision for tests: the f64 network rounded where an engine of fewer bits stores a tensor. real is double; a value
-// of storage is a double that was rounded when it was stored, to the format that set_rounding() chose. Kernels of the
-// cpu backend, layers, losses and the network are compiled for it as for any precision (tests/CMakeLists.txt), so it
-// rounds what they store and nothing else. Included before everything else.
+// A precision for tests: the f64 network, rounded where an engine of fewer bits stores a tensor. real is double. A
+// storage value is a double that is rounded, when it is stored, to the format that set_rounding() selects. Kernels of
+// the cpu backend, layers, losses and the network are compiled for it as for any precision (tests/CMakeLists.txt), so
+// only the values that they store are rounded. Must be included before everything else.
 #pragma once
 
 namespace mpanet::rounded {
@@ -13,7 +13,7 @@ namespace storage_format {
 inline Rounding rounding = [](double value) { return value; };
 }
 
-// Before anything is computed; a process has one format at a time.
+// To be called before any computation; a process has one format at a time.
 void set_rounding(Rounding rounding);
 
 class storage {

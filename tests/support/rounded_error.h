@@ -1,11 +1,10 @@
-// Whether a network's tensor errs as rounding does. Three of the same tensor: got (an engine's), exact (the f64
-// network's) and rounded (the f64 network's, rounded where the engine stores; tests/support/rounded.h). A deep network
-// magnifies rounding: behind a few ReLUs got and rounded lie as far from each other as from exact. But rounding does
-// alike to both, in size and in direction:
+// Checks that the error of a network's tensor has the size of rounding errors. There are three versions of the tensor:
+// got (an engine's), exact (the f64 network's) and rounded (the f64 network's, rounded where the engine stores;
+// tests/support/rounded.h). A deep network magnifies rounding: after a few ReLUs got and rounded differ as much from
+// each other as from exact. But rounding affects both equally, in size and in direction:
 //   size    |got - exact| is at most a factor times |rounded - exact|
-//   along   <got, exact> / <rounded, exact> is near 1: got reaches as far along exact as rounded does. What is random
-//   in
-//           the errors averages out in these products. A missing gradient gives 0, a negated one -1, a halved one 1/2.
+//   along   <got, exact> / <rounded, exact> is near 1: got and rounded have the same projection onto exact. Random
+//           errors average out in these products. A missing gradient gives 0, a negated one -1, a halved one 1/2.
 // Sums over steps and batches may be compared like single tensors.
 #pragma once
 #include <fmt/format.h>
@@ -21,8 +20,8 @@ namespace mpanet {
 
 class RoundedError {
  public:
-  // What errs beside the rounding of what is stored. Storage: nothing of its size, bf16 and f16. Sums: float sums are
-  // stored as float.
+  // The largest source of error. Storage: the rounding of stored values (bf16 and f16). Sums: sums in float (f32, where
+  // values are stored as float too).
   enum class Rounding { Storage, Sums };
 
   void add(const std::vector<double>& got, const std::vector<double>& exact, const std::vector<double>& rounded) {
@@ -47,8 +46,8 @@ class RoundedError {
   double rounding_error() const { return std::sqrt(rounded_error_ / exact_); }
   double along() const { return got_along_ / rounded_along_; }
 
-  // Size, by 40 pairs of seeds and sizes of training steps: at most 1.4 times the rounding's in bf16 and f16 (2.04 of
-  // one tensor of a batch whose norms nearly vanish), 13 in f32. Along: 0.91 to 1.13 in bf16, 0.97 to 1.04 in f16.
+  // Measured with 40 pairs of seeds and sizes of training steps. Size: at most 1.4 in bf16 and f16 (2.04 for one tensor
+  // of a batch whose norms nearly vanish), 13 in f32. Along: 0.91 to 1.13 in bf16, 0.97 to 1.04 in f16.
   // `floor`: an error of that size, relative to exact, is allowed too.
   void see(Rounding rounding, double floor, const std::string& name, Worst& worst) const {
     const double factor = rounding == Rounding::Storage ? 2 : 32;

@@ -1,5 +1,5 @@
-// The f64 network rounded at the tensors that an engine stores in fewer bits: what rounding alone does to loss terms
-// and gradients. A check allows an engine of 16 bits about as much.
+// The f64 network, rounded at the tensors that an engine stores in fewer bits. Its errors of loss terms and gradients
+// are those of rounding only. A check allows an engine of 16 bits errors of about this size.
 #pragma once
 #include <map>
 #include <memory>
@@ -10,12 +10,12 @@
 
 namespace mpanet {
 
-// To what the precision's storage can hold.
+// A function that rounds to the precision's storage type.
 double (*rounding_of(Precision precision))(double);
 
 class RoundedNetwork {
  public:
-  // Of config: the model and its batches' sizes. All objects of a process round alike, to config.precision.
+  // Uses config's model and sizes of batches. All objects of a process round to the newest one's config.precision.
   explicit RoundedNetwork(const EngineConfig& config);
   ~RoundedNetwork();
   RoundedNetwork(const RoundedNetwork&) = delete;
@@ -26,7 +26,7 @@ class RoundedNetwork {
     Losses losses;
     std::map<std::string, std::vector<double>> tensors;  // gradients, in PyTorch's order; of buffers the new values
   };
-  // Forward and backward of one batch. loss_scale: the loss is multiplied by it before the backward pass, and the
+  // Forward and backward pass of one batch. The loss is multiplied by loss_scale before the backward pass, and the
   // gradients are divided by it.
   Step run(const Batch& batch, int epoch, double loss_scale = 1);
 

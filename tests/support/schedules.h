@@ -1,4 +1,4 @@
-// Kernels of the emulation under many schedules.
+// Runs kernels under the emulation with many schedules.
 #pragma once
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@ namespace mpanet {
 
 constexpr uint32_t kSchedules = 20;
 
-// Puts the emulation's seed back.
+// Restores the emulation's seed.
 class KeepSeed {
  public:
   KeepSeed() = default;
@@ -24,8 +24,8 @@ class KeepSeed {
   uint32_t seed_ = simt::seed();
 };
 
-// Runs launch(), which fills `output`, under kSchedules seeds. Returns kernel, seed and first element where the output
-// is not `expected` bit for bit, or nothing. `clear` is what the output holds before each launch.
+// Runs launch(), which fills `output`, under kSchedules seeds. `clear` is the output's content before each launch.
+// Returns kernel, seed and the first element whose bits differ from `expected`, or an empty text.
 template <class T, class Launch>
 std::string schedule_difference(const std::string& kernel, std::vector<T>& output, const std::vector<T>& clear,
                                 const std::vector<T>& expected, const Launch& launch) {

@@ -1,4 +1,4 @@
-// Programs run to their end from a shell: output, exit code, and how bad input must be answered.
+// Runs programs from a shell, and checks the answer to bad input.
 #pragma once
 #include <sys/wait.h>
 
@@ -14,7 +14,7 @@ struct Result {
   std::string out, err;
 };
 
-// Runs a program of ours with these arguments (for a shell).
+// Runs a program of this build with these arguments, which a shell parses.
 inline Result run_program(const std::string& program, const std::string& arguments) {
   TemporaryFolder folder;
   const std::string out = folder / "out", err = folder / "err";
@@ -23,7 +23,8 @@ inline Result run_program(const std::string& program, const std::string& argumen
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, mpanet::read_text(out), mpanet::read_text(err)};
 }
 
-// Bad input: exit code 2, one line on stderr that holds `words`, nothing on stdout. Empty, or what was otherwise.
+// Checks the answer to bad input: exit code 2, one line on stderr with `words` in it, nothing on stdout. Returns a text
+// about the difference, empty if there is none.
 inline std::string not_refused(const std::string& program, const std::string& arguments, const std::string& words) {
   const Result result = run_program(program, arguments);
   const std::string said = " for " + arguments + ": " + result.err;

@@ -1,4 +1,4 @@
-// Programs that stand in for others: shell scripts in a folder of one test.
+// Shell scripts that replace other programs, in a folder for one test.
 #pragma once
 #include <filesystem>
 #include <fstream>
@@ -8,7 +8,7 @@
 
 class StandIns {
  public:
-  // `name` may be in a folder: tools/nvcc.
+  // `name` may have a folder: tools/nvcc.
   void write(const std::string& name, const std::string& script) const {
     const std::filesystem::path path = folder_ / name;
     std::filesystem::create_directories(path.parent_path());

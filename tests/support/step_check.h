@@ -1,5 +1,5 @@
-// One training step of an engine beside the same step of the f64 network, plain and rounded where the engine stores
-// (tests/support/rounded_error.h): gradients, buffers, loss terms. Steps may be added up.
+// Compares a training step of an engine with the same step of the f64 network and of the rounded f64 network
+// (tests/support/rounded_error.h): gradients, buffers, loss terms. Several steps can be summed.
 #pragma once
 #include <map>
 #include <memory>
@@ -17,16 +17,17 @@ class StepCheck {
   // config: the engine's.
   explicit StepCheck(const EngineConfig& config);
 
-  // Before the engine's step, of the values that it begins with.
+  // Copies the engine's values; call it before the engine's step.
   void begin(const EngineState& engine);
-  // After it, while its gradients stand; loss_scale: the step's. Adds it to what was compared so far.
+  // Adds a step to the comparison; call it after the step, before the gradients are overwritten. loss_scale: the
+  // step's.
   void compare(const Engine& engine, const Batch& batch, int epoch, double loss_scale);
 
   struct Result {
     int gradients = 0, buffers = 0;  // tensors compared
-    Worst losses;                    // by kLossTolerance
+    Worst losses;                    // bounds: loss_tolerance() in step_check.cpp
     Worst tensors;                   // each gradient and buffer, and all gradients together
-    std::vector<std::string> wrong;  // tensors that are not within
+    std::vector<std::string> wrong;  // tensors whose error is beyond a bound
     RoundedError all;                // gradients
     bool within() const { return gradients > 0 && losses.within() && tensors.within(); }
   };

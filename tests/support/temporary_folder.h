@@ -1,4 +1,4 @@
-// A folder for one test, removed with everything in it at the end.
+// A folder for one test. The destructor removes it with its content.
 #pragma once
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-// A pseudo-terminal: what is drawn on it, at a width that may change.
+// A pseudo-terminal whose output a test reads and whose width it changes.
 #pragma once
 #include <fcntl.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ class Terminal {
     size.ws_row = 24, size.ws_col = static_cast<unsigned short>(columns);
     ioctl(outer_, TIOCSWINSZ, &size);
   }
-  // All that was drawn so far.
+  // All output so far.
   const std::string& text() {
     pollfd ready{outer_, POLLIN, 0};
     while (poll(&ready, 1, 0) > 0 && (ready.revents & POLLIN) != 0) {

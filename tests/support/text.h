@@ -1,4 +1,4 @@
-// Looking for words in what a program or an error said.
+// Searching in the output of a program or in an error message.
 #pragma once
 #include <string>
 

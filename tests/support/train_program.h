@@ -1,4 +1,4 @@
-// Runs of mpanet-train on a small drawn data set.
+// Helpers for runs of mpanet-train on a small synthetic data set.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -16,7 +16,7 @@
 #include "data/sets/matfile.h"
 #include "tests/support/process.h"
 #include "tests/support/shell.h"
-// One drawn data set for all tests: 4 identities to train on, 2 for the test.
+// A synthetic data set for all tests: 4 training identities (5 for seeds other than 1), 2 test identities.
 inline const std::string& data_set(const char* seed = "1") {
   static TemporaryFolder folder;
   static std::map<std::string, std::string> made;
@@ -82,7 +82,7 @@ inline std::vector<nlohmann::json> log_lines(const std::string& run) {
   return lines;
 }
 
-// What a log says without the times.
+// The lines of log.jsonl without times.
 inline std::vector<std::string> timeless(const std::string& run) {
   std::vector<std::string> lines;
   for (nlohmann::json& line : log_lines(run)) {
@@ -92,7 +92,7 @@ inline std::vector<std::string> timeless(const std::string& run) {
   return lines;
 }
 
-// How many steps a run has done, by its log.
+// The number of steps in a run's log.
 inline int64_t steps_of(const std::string& run) {
   if (!std::filesystem::exists(run + "/log.jsonl")) return 0;
   const auto lines = log_lines(run);
@@ -106,5 +106,5 @@ inline bool half_written(const std::string& run) {
   return false;
 }
 
-// Builds without these libraries can make no data set.
+// A build without these libraries cannot make a data set.
 inline const bool kLacking = !mpanet::trial_files_supported() || !mpanet::jpeg_supported();

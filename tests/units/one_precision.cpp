@@ -1,5 +1,5 @@
-// An engine that was built with MPANET_PRECISIONS=f32 (tests/CMakeLists.txt): it works in what it has and refuses the
-// rest by name.
+// A build with MPANET_PRECISIONS=f32 (tests/CMakeLists.txt): f32 works, and each other precision is refused by
+// name.
 #include "core/base/error.h"
 #include "tests/support/engine_helpers.h"
 

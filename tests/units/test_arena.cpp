@@ -1,4 +1,4 @@
-// Where a step's memory comes from: arenas, tensors on them, buffers, and the tape that frees as it goes.
+// The memory of a step: arenas, tensors, buffers, and the tape, which frees memory during the backward pass.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -24,8 +24,8 @@ struct Memory {
   std::unique_ptr<void, decltype(&std::free)> base;
 };
 
-// A random but repeatable mix of requests and releases; calls seen(address, bytes) at each request. Everything is
-// given back at the end.
+// A repeatable random sequence of requests and releases. Calls seen(address, bytes) at each request, and releases
+// everything at the end.
 template <class Seen>
 void churn(Arena& arena, uint32_t index, const Seen& seen) {
   Random random(3, Purpose::Test, 20, index);

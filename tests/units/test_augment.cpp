@@ -116,7 +116,7 @@ TEST_CASE("probabilities 0 and 1, no crop, no tries") {
 }
 
 TEST_CASE("a picture smaller than the padding") {
-  // Every place of the crop, most of them without a single pixel of the picture.
+  // Every position of the crop; most have no pixel of the picture.
   const Image image = formula_image(9, 3, 2);
   const PixelTable table;
   const AugmentConfig config;

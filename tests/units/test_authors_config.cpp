@@ -1,4 +1,4 @@
-// Configurations of the authors' code, and YAML: what is taken, translated, refused and ignored.
+// Configurations of the authors' code, and YAML: keys that are used, translated, refused and ignored.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -248,7 +248,7 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
     CHECK(read("json", " {\"p_size\": 4}").lr == 3.5e-4);
     CHECK(error_of([&] { read("a.json", "p_size: 4"); }).find("expected JSON") != std::string::npos);
     CHECK(error_of([&] { read("b.yml", "p_size: 4\nk_size: 3"); }).starts_with(folder / "b.yml line 2: k_size: "));
-    // What the run folder keeps of such a file is mpanet's configuration.
+    // The run folder has mpanet's configuration in place of such a file.
     const TrainConfig c = read("sysu.yml", kSysu);
     CHECK(differences(read("config.json", config_file_text(c)), c).empty());
   }

@@ -1,4 +1,4 @@
-// Numbers on command lines: decimal, whole where they should be, in range, or refused.
+// Numbers on command lines: decimal, integers if required, in range, or refused.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ struct Values {
   double seconds = 0.3;
 };
 
-// What the command line makes of the arguments, with the exit code that it asks for.
+// Parses the arguments into `values`. Returns the exit code if the program has to end.
 std::optional<int> parse(Values& values, std::vector<std::string> arguments) {
   CommandLine app("about", "program");
   add_whole_number(app, "--count", values.count, 1, 4096, "how many");

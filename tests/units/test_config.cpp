@@ -1,4 +1,4 @@
-// Configuration files: defaults, names, ranges, what is refused and in which words.
+// Configuration files: defaults, names, ranges, and errors with their texts.
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
@@ -100,7 +100,7 @@ TEST_CASE("rates and evaluations by epoch") {
     if (c.evaluates_after(epoch)) evaluated.insert(epoch);
   CHECK(evaluated == std::set<int>{120, 125, 130, 135, 140});
   TrainConfig odd = c;
-  odd.num_epoch = 117;  // the last epoch is evaluated whatever the interval
+  odd.num_epoch = 117;  // the last epoch is always evaluated
   CHECK(odd.evaluates_after(117));
   CHECK(!odd.evaluates_after(116));
   odd.eval_interval = 0;
@@ -188,19 +188,19 @@ TEST_CASE("--set takes the same values with the same checks") {
   CHECK(set_refusal("p_size=many") == "--set: p_size: expected an integer in 1..4096, got \"many\"");
   CHECK(set_refusal("p_size") == "--set: expected key=value, got \"p_size\"");
   CHECK(set_refusal("=3") == "--set: expected key=value, got \"=3\"");
-  // Decimal, as all numbers on command lines.
+  // Decimal, like all numbers on command lines.
   for (const char* text : {"0x10", "1e1", "16.0", " 16", "16 ", "+16", "016", "inf", "true", "99999999999999999999"})
     CHECK(
         set_refusal(std::string("p_size=") + text).starts_with("--set: p_size: expected an integer in 1..4096, got "));
   for (const char* text : {"nan", "inf", "1e999", "0x1p3", " 0.1", "0.1 ", "+0.1", "0,1"})
     CHECK(set_refusal(std::string("lr=") + text).starts_with("--set: lr: expected a number in 0..100, got "));
-  // A value that is nested deep is no list, and exhausts no stack.
+  // A deeply nested value is no list, and must not exhaust the stack.
   CHECK(set_refusal("lr_step=" + std::string(1000000, '[')).find("expected a list") != std::string::npos);
 }
 
 TEST_CASE("sizes the network cannot take") {
   TrainConfig c;
-  c.model.height = c.model.width = 16;  // one position is left
+  c.model.height = c.model.width = 16;  // the backbone's output has one position
   const std::string message = error_of([&] { check_config(c, "c.json"); });
   CHECK(message.starts_with("c.json: image_size: "));
   CHECK(message.find("16") != message.npos);

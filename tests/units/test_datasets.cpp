@@ -1,5 +1,4 @@
-// The readers of RegDB, LLCM and CSV manifests on small folders made here: they open no picture, so most of these do
-// not even exist.
+// The readers of RegDB, LLCM and CSV manifests on small folders. They open no picture, so most pictures do not exist.
 #include <filesystem>
 
 #include "core/base/error.h"
@@ -33,7 +32,7 @@ class Folder : public TemporaryFolder {
   }
 };
 
-// Identities 12 and 7 for training, 3 and 100 for the test; split 2 the other way round.
+// Identities 12 and 7 for training, 3 and 100 for the test; split 2 is the reverse.
 class RegDb : public Folder {
  public:
   RegDb() {
@@ -190,7 +189,7 @@ TEST_CASE("a manifest: rows, roles, the folder or the file") {
     CHECK(data.notes.empty());
     CHECK(find_dataset_kind(root) == DatasetKind::Csv);
   }
-  // What spreadsheets and hands make of it: the same rows.
+  // The same rows as spreadsheets and people write them.
   folder.file("manifest.csv",
               "\xef\xbb\xbf\r\nSplit, Modality ,camera,\"identity\",colour,path,,\r\n"
               "TRAIN,Visible,1,10,red,./a//1.jpg,,\r\n\r\n,,,,,\r\n"

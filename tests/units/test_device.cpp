@@ -1,4 +1,4 @@
-// Devices by name, and what is said of machines that this one is not.
+// Devices by name, and messages for other machines.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -69,7 +69,7 @@ TEST_CASE("a GPU that is not there") {
   CHECK(refusal("cuda", none) == "device cuda: there is no NVIDIA driver here");
   std::string why;
   CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
-  CHECK(why == "cpu");  // whoever has no card reads nothing about CUDA
+  CHECK(why == "cpu");  // nothing about CUDA on a machine without a card
   none.card = true;
   CHECK(choose_device("auto", none, &why) == Device(Backend::cpu));
   CHECK(why == "cpu (device cuda: there is no NVIDIA driver here)");

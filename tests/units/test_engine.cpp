@@ -1,4 +1,4 @@
-// The engine behind its interface (mpanet/network/engine.h): memory, embeddings, state, refusals; in both precisions.
+// The engine's interface (mpanet/network/engine.h): memory, embeddings, state, errors; in f32 and f64.
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,7 +101,8 @@ TEST_CASE("initial values: seeds, distributions, teachers") {
       squares += v * v;
       largest = std::fmax(largest, std::fabs(v));
     }
-    // Five deviations of a mean and of a standard deviation over n normal draws (a uniform one's varies less).
+    // Five standard errors of the mean and of the standard deviation of n normal draws (those of uniform draws are
+    // smaller).
     CHECK(std::fabs(sum / n) <= 5 * deviation / std::sqrt(n));
     CHECK(std::fabs(std::sqrt(squares / n) / deviation - 1) <= 5 / std::sqrt(2 * n));
     CHECK(largest <= bound);
@@ -111,7 +112,7 @@ TEST_CASE("initial values: seeds, distributions, teachers") {
       live.erase(live.find("_."), 1);
       CHECK(values == read(*engine, live));
     } else {
-      CHECK(seen.emplace(values[0], info.name).second);  // each tensor draws for itself
+      CHECK(seen.emplace(values[0], info.name).second);  // each tensor has its own random stream
     }
   }
   CHECK(seen.size() > 20);
@@ -145,8 +146,8 @@ TEST_CASE("every slot keeps what is written, in PyTorch's order") {
   }
 }
 
-// The stem's filter that passes one colour of the pixel below and right of the centre: only a kernel that reads
-// (out, in, kh, kw) as PyTorch does gives the embedding of a picture that was moved and recoloured beforehand.
+// A filter of the stem that passes one colour of the pixel below and right of the centre. With PyTorch's order (out,
+// in, kh, kw) its embedding equals that of a picture that was shifted and recoloured beforehand.
 TEST_CASE("convolution weights are (out, in, kh, kw) to the outside") {
   EngineConfig config = tiny(Precision::f64);
   const auto engine = make_engine(config);
@@ -214,7 +215,7 @@ TEST_CASE("a profile names the kernels, where it was asked for") {
   CHECK(engine->take_profile().empty());
 }
 
-// Bytes of memory that the process has now.
+// Bytes of the process's resident memory.
 size_t resident_bytes() {
   std::ifstream file("/proc/self/statm");
   size_t program = 0, resident = 0;
@@ -222,8 +223,8 @@ size_t resident_bytes() {
   return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-// Each evaluation folds other batch norms into the weights. With the factors as constants oneDNN kept a primitive of
-// about 20 KB for each convolution and evaluation: 13 MB here, and as much again in the next hundred.
+// Each evaluation folds other batch norms into the weights. When the factors were constants, oneDNN cached a primitive
+// of about 20 KB for each convolution and evaluation: 13 MB here, and as much again in the next hundred.
 TEST_CASE("many evaluations stay flat in memory") {
   const EngineConfig config = tiny(Precision::f32);
   const auto engine = make_engine(config);
@@ -239,7 +240,7 @@ TEST_CASE("many evaluations stay flat in memory") {
   const size_t before = resident_bytes();
   train_and_evaluate(60);
   const size_t after = resident_bytes();
-#if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory
+#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer keeps freed memory
   CHECK(after < before + (size_t{2} << 20));
 #else
   CHECK(after >= before);

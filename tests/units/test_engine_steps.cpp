@@ -1,4 +1,4 @@
-// Training steps through mpanet/network/engine.h: optimisers, teachers, statistics, hard batches; in both precisions.
+// Training steps through mpanet/network/engine.h: optimisers, teachers, statistics, difficult batches; in f32 and f64.
 #include <algorithm>
 #include <set>
 
@@ -31,7 +31,7 @@ TEST_CASE("Adam: two steps on known gradients") {
         const double m = first[i] / (1 - std::pow(0.9, step)), v = second[i] / (1 - std::pow(0.999, step));
         value[i] -= lr * m / (std::sqrt(v) + eps);
       }
-      // In float the second moment's factor 0.001 = 1 - 0.999 is known to 1e-4 of itself at best; it cancels in the
+      // In float the second moment's factor 1 - 0.999 = 0.001 has a relative error of up to 1e-4, which cancels in the
       // step.
       const double tolerance = precision == Precision::f64 ? 1e-12 : 1e-6;
       check_close(read(*engine, name), value, tolerance);
@@ -159,7 +159,7 @@ TEST_CASE("running statistics move in training only; forward_backward leaves the
   for (const TensorInfo& info : engine->tensors()) {
     CAPTURE(info.name);
     const bool statistic = info.name.find("running_") != std::string::npos;
-    // The teachers start equal to the live classifiers, so their first update is rounding at most.
+    // The teachers start equal to the live classifiers, so their first update changes them by rounding only.
     if (info.name.find("classifier_.") == std::string::npos)
       CHECK((read(*engine, info.name) != before.at(info.name)) == statistic);
   }
@@ -249,7 +249,7 @@ TEST_CASE("each term alone: no other term, no parameter of the others, and the t
     EngineConfig config = tiny(Precision::f64);
     ModelConfig& m = config.model;
     m.center_cluster = m.classification = m.mutual = m.triplet = m.center = false;
-    m.margin = 50;  // features of random pictures lie far apart; the hinges are active
+    m.margin = 50;  // features of random pictures have large distances; with this margin the hinges are active
     if (alone.part != nullptr) m.parts = 0, m.*alone.part = true;
     const auto engine = make_engine(config);
     engine->initialize(1);
@@ -260,7 +260,7 @@ TEST_CASE("each term alone: no other term, no parameter of the others, and the t
       terms.push_back(name);
       CHECK_MESSAGE(value > 0, name);
     }
-    // The teachers equal the live classifiers at first, and KL compares those of two modalities: it is above 0 too.
+    // KL is positive from the start: the teachers equal the live classifiers, but KL compares those of two modalities.
     CHECK(terms == alone.terms);
     std::set<std::string> heads;
     for (const TensorInfo& info : engine->tensors()) {
@@ -269,7 +269,8 @@ TEST_CASE("each term alone: no other term, no parameter of the others, and the t
         heads.insert(info.name);
       else if (info.trainable || info.name.find("running_") != std::string::npos)
         CHECK(read(*engine, info.name) != before.at(info.name));
-      // No term reaches the neck without a classifier: not even weight decay moves it, and it has no optimiser state.
+      // Without a classifier no term depends on the neck. Its weight is not trainable: not even weight decay changes
+      // it.
       const bool classified = alone.part == &ModelConfig::classification || alone.part == &ModelConfig::mutual;
       if (info.name == "bn_neck.weight") CHECK(info.trainable == classified);
       if (info.name == "bn_neck.weight" && !classified) CHECK(read(*engine, info.name) == before.at(info.name));

@@ -15,8 +15,8 @@
 #include "core/base/random.h"
 #include "core/base/threads.h"
 #include "data/sets/sysu.h"
+#include "kernels/cpu/packed_rows.h"
 #include "mpanet/evaluation/evaluate.h"
-#include "mpanet/evaluation/gemm_f32.h"
 #include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/results.h"
@@ -106,7 +106,7 @@ TEST_CASE("the small data set gives the authors' numbers") {
   CHECK(plan.queries.size() == data["queries"].get<size_t>());
   CHECK(plan.queries.size() + plan.gallery.size() == data["images"].get<size_t>());
   const auto results = rank_embeddings(plan, made_up_embeddings(plan, data));
-  // No two distances lie so close that float32 swaps them, so what is left is the rounding of sums in double.
+  // No two distances are so close that float32 swaps them, so errors are only the rounding of sums in double.
   compare(results, data["results"], 1e-9);
 
   SUBCASE("a chosen mode and kind of shots alone") {
@@ -155,7 +155,7 @@ TEST_CASE("CMC, mAP and mINP of a list worked out by hand") {
   hand.found(2, 1, 10);  // g0
   hand.found(1, 1, 20);  // g1
   hand.found(2, 4, 30);  // g2
-  hand.found(3, 2, 5);   // g3: camera 3 does not see it
+  hand.found(3, 2, 5);   // g3: queries of camera 3 ignore it
   hand.found(1, 4, 40);  // g4
   SUBCASE("camera 6 sees everything: g3 g0 g1 g2 g4") {
     hand.query(1, 6, 0);
@@ -176,7 +176,7 @@ TEST_CASE("CMC, mAP and mINP of a list worked out by hand") {
   }
   SUBCASE("queries without a right image are counted and left out") {
     hand.query(1, 6, 22);  // g1 first
-    hand.query(3, 3, 0);   // its only image stands in the camera that it does not see
+    hand.query(3, 3, 0);   // its only image is by the camera that it ignores
     hand.query(9, 6, 0);   // an identity that the gallery does not have
     const SettingResult result = hand.run();
     CHECK(result.trials[0].queries == 3);
@@ -216,7 +216,7 @@ TEST_CASE("only what a trial draws is ranked in it") {
   hand.plan.drawn = {0b0101, 0b1010, 0b0101};  // columns: all 0, all 1, indoor 0, indoor 1
   hand.query(1, 6, 0);
   hand.plan.drawn = {0b0111, 0b1011, 0b0100};
-  // all: g0 g1 in both trials. indoor: g0 g2, then g1 alone.
+  // all: g0 g1 in both trials. indoor: g0 g2, then only g1.
   CHECK(rank_embeddings(hand.plan, hand.embeddings())[1].trials[0].gallery == 2);
   CHECK(rank_embeddings(hand.plan, hand.embeddings())[1].trials[1].gallery == 1);
   hand.plan.drawn = {0b0101, 0b1011, 0b1110};
@@ -354,7 +354,8 @@ TEST_CASE("random embeddings give chance") {
   const auto a = rank_embeddings(plan, chance_embeddings(images_of({plan}).size(), 1));
   CHECK(same_bits(a, rank_embeddings(plan, chance_embeddings(images_of({plan}).size(), 1))));
   CHECK(!same_bits(a, rank_embeddings(plan, chance_embeddings(images_of({plan}).size(), 2))));
-  // The share of right images in the gallery (4 % here); ten trials of 385 queries scatter by far less than half of it.
+  // Chance is the fraction of matches in the gallery, 4 % here. The standard deviation of ten trials of 385 queries is
+  // far less than half of it.
   CHECK(metric(a, "all", "single", "rank1") > 1);
   CHECK(metric(a, "all", "single", "rank1") < 7);
 }

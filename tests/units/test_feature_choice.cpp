@@ -1,5 +1,5 @@
-// Which numbers of a network are compared: before or after the BN neck, some of its pieces, with mirror images or not;
-// and the hash by which results name a file.
+// The choice of features: before or after the BN neck, some of its pieces, with or without mirror images; and the hash
+// that identifies a checkpoint in results.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ TEST_CASE("before the BN neck: what the neck's formula leads from") {
   config.model.parts = 2;
   const auto engine = make_engine(config);
   engine->initialize(1);
-  // A neck that does something.
+  // A neck that is not the identity.
   const size_t features = engine->feature_size();
   Values weight(features), mean(features), variance(features);
   for (size_t i = 0; i < features; i++) {
@@ -99,12 +99,12 @@ TEST_CASE("flip averaging is the mean over a picture and its mirror image" * doc
       largest = std::max(largest, std::abs(flipped.row(i)[d] - expected));
       change = std::max(change, std::abs(static_cast<double>(flipped.row(i)[d]) - plain.row(i)[d]));
     }
-  CHECK(largest < 1e-6);  // embeddings of about 1 are handed over as float32
+  CHECK(largest < 1e-6);  // embeddings of about 1 are returned as float32
   CHECK(change > 1e-3);
 }
 
 TEST_CASE("SHA-256") {
-  // FIPS 180-4's examples; a million letters a; lengths round the end of a block by sha256sum.
+  // FIPS 180-4's examples; a million letters a; lengths near a block's end, from sha256sum.
   CHECK(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   CHECK(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   CHECK(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==

@@ -1,4 +1,4 @@
-// Reading and writing files: what stands at a path decides how, and nothing is lost when something fails.
+// Reading and writing files: all kinds of paths, and no loss of data after errors.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What the system calls below answer instead of doing their work; 0: they do it.
+// errno of the system calls below, which then do nothing; 0: they do their work.
 int fsync_error = 0, fsync_errors = 0;
 int rename_error_at = 0;  // the call of rename() that fails, counted from 1
 uint64_t fixed_random = 0;

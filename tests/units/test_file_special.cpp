@@ -1,4 +1,4 @@
-// Reading and writing what is no regular file: devices, pipes, the program's own descriptors.
+// Reading and writing devices, pipes and the program's own descriptors.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Both ends of a pipe.
+// A pipe with both ends.
 struct Pipe {
   Descriptor out, in;  // to read from, to write to
   Pipe() {
@@ -42,7 +42,7 @@ TEST_CASE("devices are written, not replaced") {
     struct stat info {};
     return lstat("/dev/null", &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
   };
-  // As root a mistake would replace the device for the whole machine. A link in a folder of ours is as good.
+  // A link in the test's folder: as root, a bug would otherwise replace the machine's device.
   const TemporaryFolder folder;
   fs::create_symlink("/dev/null", folder / "null");
   fs::create_symlink("/dev/full", folder / "full");
@@ -70,7 +70,7 @@ TEST_CASE("/dev/fd, /proc/self/fd and links to them are the program's own descri
   CHECK(pipe.all() == "123456");
   CHECK(error_of([&] { write_file(Pipe::path(pipe.out), "x"); }).ends_with("cannot write: Bad file descriptor"));
 
-  // A regular file goes on from where it is.
+  // A regular file is written from its current offset on.
   const Descriptor file(open((folder / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   REQUIRE(write(file.get(), "before ", 7) == 7);
   write_file(Pipe::path(file), "after");
@@ -121,7 +121,7 @@ TEST_CASE("what is read: pipes to their end at any offset, no folders, terminals
     CHECK(file.read(&byte, 1, text.size()) == 0);
     CHECK(file.read(&byte, 1, 0) == 1);
   }
-  CHECK(read_text(Pipe::path(pipe.out)).empty());  // its writer has gone
+  CHECK(read_text(Pipe::path(pipe.out)).empty());  // its writer is closed
   Pipe long_one;
   write_file(Pipe::path(long_one.in), "12345");
   long_one.in.close();
@@ -138,6 +138,6 @@ TEST_CASE("what is read: pipes to their end at any offset, no folders, terminals
   const Descriptor terminal(posix_openpt(O_RDWR | O_NOCTTY));
   if (terminal)
     CHECK(error_of([&] { read_text(Pipe::path(terminal)); }).ends_with("expected a file or a pipe, got a terminal"));
-  CHECK(read_text("/proc/self/status").starts_with("Name:"));  // says it has 0 bytes
+  CHECK(read_text("/proc/self/status").starts_with("Name:"));  // its st_size is 0
   CHECK(read_text("/proc/self/maps").find("libc") != std::string::npos);
 }

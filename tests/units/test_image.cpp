@@ -15,7 +15,7 @@ using namespace mpanet;
 
 namespace {
 
-// A bad picture is refused with one line that begins with its path and holds `reason`.
+// Checks that a bad picture gives one line that begins with its path and contains `reason`.
 void check_refused(const std::string& path, const std::string& reason) {
   CAPTURE(path);
   const std::string message = user_error_of([&] { decode_image(path); });
@@ -29,7 +29,7 @@ void set_big_endian(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
   for (size_t i = 0; i < 4; i++) bytes[at + i] = static_cast<uint8_t>(value >> (24 - 8 * i));
 }
 
-// Where the frame header (SOF0 or SOF2) of a JPEG starts.
+// The offset of a JPEG's frame header (SOF0 or SOF2).
 size_t frame_header(const std::vector<uint8_t>& jpeg) {
   for (size_t i = 0; i + 1 < jpeg.size(); i++)
     if (jpeg[i] == 0xff && (jpeg[i + 1] == 0xc0 || jpeg[i + 1] == 0xc2)) return i;
@@ -44,7 +44,7 @@ TEST_CASE("the checksum is zlib's") {
 }
 
 TEST_CASE("decoding and resizing equal Pillow") {
-  ImageDecoder decoder;  // one for all: what one picture leaves behind must not touch the next
+  ImageDecoder decoder;  // one for all, to show that a picture has no effect on the next
   Resizer resizer;
   Image image, resized;
   int seen = 0;
@@ -87,7 +87,7 @@ TEST_CASE("files that are no pictures") {
   check_refused(folder / "one.jpg", "JPEG, PNG or BMP");
   REQUIRE(mkfifo((folder / "pipe.jpg").c_str(), 0600) == 0);
   check_refused(folder / "pipe.jpg", "nobody writes to this pipe");
-  // Sparse: takes no room on the disk.
+  // A sparse file, which uses no disk space.
   write_bytes(folder / "large.jpg", {0xff, 0xd8, 0xff});
   std::filesystem::resize_file(folder / "large.jpg", static_cast<uintmax_t>(kMaxImageFileBytes) + 1);
   check_refused(folder / "large.jpg", "at most 256 MiB");
@@ -116,7 +116,7 @@ TEST_CASE("kinds of pictures that are not taken") {
   auto jpeg = read_bytes(fixture("420.jpg"));
   std::fill_n(jpeg.begin() + static_cast<std::ptrdiff_t>(frame_header(jpeg) + 5), 4, 0xff);
   write_bytes(folder / "huge.jpg", jpeg);
-  check_refused(folder / "huge.jpg", "damaged JPEG");  // 65535 is more than libjpeg takes
+  check_refused(folder / "huge.jpg", "damaged JPEG");  // 65535 is more than libjpeg's limit
   for (size_t i = 5; i < 9; i += 2) jpeg[frame_header(jpeg) + i] = 0xf0;
   write_bytes(folder / "huge.jpg", jpeg);
   check_refused(folder / "huge.jpg", "at most 67108864 pixels");
@@ -153,11 +153,11 @@ TEST_CASE("damage in the middle") {
     check_refused(folder / "header.png", "damaged PNG");
   }
   auto bmp = read_bytes(fixture("palette.bmp"));
-  bmp.back() = bmp[bmp.size() - 28] = 255;  // a colour that its palette of 200 has not
+  bmp.back() = bmp[bmp.size() - 28] = 255;  // an index beyond its palette of 200 colours
   write_bytes(folder / "palette.bmp", bmp);
   check_refused(folder / "palette.bmp", "palette");
   if (!jpeg_supported()) return;
-  // Half of the entropy-coded data replaced by the middle of a code: libjpeg itself would only warn.
+  // Half of the entropy-coded data is replaced by the middle of a code. libjpeg alone would only warn.
   auto jpeg = read_bytes(fixture("444_restart.jpg"));
   std::fill(jpeg.begin() + static_cast<std::ptrdiff_t>(jpeg.size() / 2), jpeg.end() - 2, 0x55);
   write_bytes(folder / "scan.jpg", jpeg);
@@ -217,7 +217,7 @@ TEST_CASE("written pictures come back") {
     CHECK(user_error_of([&] { write_jpeg(folder / "a.jpg", noise, 90); }).find("no JPEG support") != std::string::npos);
     return;
   }
-  // Ramps without jumps, which JPEG keeps to a few grey levels at high quality.
+  // Smooth ramps, which JPEG at high quality changes by a few grey levels only.
   Image ramp{40, 50, {}};
   for (int i = 0; i < 40 * 50; i++) ramp.pixels.insert(ramp.pixels.end(), 3, static_cast<uint8_t>(i / 50 * 3 + i % 50));
   write_jpeg(folder / "a.jpg", ramp, 95);
@@ -244,7 +244,7 @@ TEST_CASE(".npy files") {
   std::vector<float> values(6);
   std::iota(values.begin(), values.end(), -2.5f);
   write({2, 3}, values.data());
-  // numpy.save's own bytes: 128 of header, then the values.
+  // The bytes of numpy.save: a header of 128 bytes, then the values.
   const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
   auto bytes = read_bytes(path);
   CHECK(bytes.size() == 128 + 24);

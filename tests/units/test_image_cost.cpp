@@ -1,4 +1,4 @@
-// What a picture may cost follows from its size in pixels, whatever its file holds: at most 64 bytes a pixel and 8 MiB.
+// The memory for decoding depends on a picture's number of pixels alone: at most 64 bytes a pixel and 8 MiB.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ Bytes png_chunk(const std::string& kind, const Bytes& content) {
   return out;
 }
 
-// Decodes and answers the error, "" for none; the memory taken stays within the picture's budget.
+// Decodes, checks that the memory stays within the picture's budget, and returns the error, "" for none.
 std::string decode_within_budget(const std::string& path, int64_t pixels) {
   std::string message;
   const size_t grown = peak_growth([&] { message = user_error_of([&] { decode_image(path); }); });
@@ -83,7 +83,7 @@ TEST_CASE("files with much behind the picture, or before it") {
   }
   if (!jpeg_supported()) return;
   Bytes jpeg = {0xff, 0xd8};
-  for (int i = 0; i < 600; i++) append(jpeg, segment(0xef, Bytes(65000)));  // an application's own segments
+  for (int i = 0; i < 600; i++) append(jpeg, segment(0xef, Bytes(65000)));  // APP15 segments
   const Bytes whole = read_bytes(fixture("420.jpg"));
   jpeg.insert(jpeg.end(), whole.begin() + 2, whole.end());
   write_bytes(folder / "a.jpg", jpeg);
@@ -130,7 +130,7 @@ TEST_CASE("resizing a picture that is tall and narrow, or flat and wide") {
     const size_t grown = peak_growth([&] { resizer.resize(in, 384, 128, out); });
     CAPTURE(height);
     if (kMemoryIsMeasurable) CHECK(grown <= size_t{64} * kLong);
-    // Equal input, equal output, but for the rounding of the coefficients.
+    // Equal input gives equal output, except for the rounding of coefficients.
     CHECK(std::all_of(out.pixels.begin(), out.pixels.end(), [](int v) { return v >= 76 && v <= 78; }));
   }
 }

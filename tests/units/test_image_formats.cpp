@@ -1,5 +1,5 @@
-// Every kind of picture file against what Pillow makes of it (fixtures/formats/make.py): the same pixels, or refused by
-// one line where the documentation's table says so.
+// Every kind of picture file against Pillow (fixtures/formats/make.py): the same pixels, or one error line if the table
+// in docs/using.md says so.
 #include <doctest/doctest.h>
 
 #include "tests/support/image_helpers.h"

@@ -1,4 +1,4 @@
-// The reader of JSON from outside: what it takes, what it refuses in which words, and what it costs.
+// The JSON reader: valid and invalid texts, messages, and its cost.
 #include <doctest/doctest.h>
 
 #include <ctime>
@@ -79,7 +79,7 @@ TEST_CASE("nesting is limited, however many levels a file has") {
 }
 
 TEST_CASE("time grows with the text, not with its square") {
-  // 40,000 members took minutes while every object's end looked through all of its parent.
+  // 40,000 members took minutes when the end of every object searched its whole parent.
   std::string text = "{";
   for (int i = 0; i < 100000; i++) text += fmt::format("{}\"t{}\":{{\"shape\":[0]}}", i ? "," : "", i);
   CHECK(seconds_of(text + "}") < 10);

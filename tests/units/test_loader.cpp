@@ -116,7 +116,7 @@ TEST_CASE("the same bits with any number of threads, any queue, with a cache, fr
   CHECK(equal(one, deliver(small_config(3, 40), batches)));
 
   LoaderConfig cached = small_config(4, 2);
-  // Room for a part, then for all.
+  // Capacity for some of the pictures, then for all.
   for (const size_t bytes : {size_t{5 * 24 * 12 * 3}, size_t{1} << 20}) {
     cached.cache = std::make_shared<ImageCache>(bytes);
     CHECK(equal(one, deliver(cached, batches)));
@@ -127,7 +127,7 @@ TEST_CASE("the same bits with any number of threads, any queue, with a cache, fr
   CHECK(equal(rest, {one.begin() + 17, one.end()}));
   CHECK(deliver(small_config(2, 3), batches, 23).empty());
 
-  // Another epoch, seed or mode is another picture.
+  // Another epoch, seed or mode gives another picture.
   LoaderConfig other = small_config(2, 2);
   other.epoch = 3;
   CHECK(!equal(one, deliver(other, batches)));
@@ -147,7 +147,7 @@ TEST_CASE("the cache answers instead of the file, and only for the same size") {
   CHECK(cache.find("a", 3, 4)->pixels == small.pixels);
   CHECK(!cache.find("a", 4, 3));
   CHECK(!cache.find("b", 3, 4));
-  cache.insert("b", large);  // larger than what is left
+  cache.insert("b", large);  // larger than the remaining capacity
   CHECK(!cache.find("b", 30, 40));
   CHECK(cache.bytes() == 36);
 
@@ -164,7 +164,7 @@ TEST_CASE("a bad file reaches the consumer as its UserError, after the batches b
   for (const int threads : {1, 8}) {
     auto batches = uneven_batches(pictures, 12);
     write_bytes(pictures.folder / "bad.jpg", {1, 2, 3});
-    // The first bad one of the batch is named, whichever thread was faster.
+    // The message names the first bad picture of the batch, independently of the threads' timing.
     REQUIRE(batches[5].size() == 5);
     batches[5][1].path = pictures.folder / "bad.jpg";
     batches[5][4].path = pictures.folder / "absent.jpg";

@@ -1,5 +1,5 @@
-// The trial file: every numeric class against files of scipy and files laid out by hand (fixtures/sysu/make_trials.py),
-// every cut and many kinds of damage refused, and writing against both.
+// The trial file: every numeric class against files by scipy and by hand (fixtures/sysu/make_trials.py), errors for
+// every truncation and many kinds of damage, and writing against both.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -19,7 +19,7 @@ using namespace mpanet;
 
 namespace {
 
-// Builds without these libraries skip what needs them.
+// Tests that need these libraries are skipped in builds without them.
 const bool kLacking = !trial_files_supported();
 
 std::string fixture(const std::string& name) { return std::string(TEST_FIXTURES "/sysu/") + name + ".mat"; }
@@ -107,7 +107,7 @@ TEST_CASE("data lost inside the file is refused, its size notwithstanding" * doc
   TemporaryFolder folder;
   const std::string path = folder / "holes.mat";
   for (const char* name : {"double_as_uint8", "double_as_uint8_z"}) {
-    // The second half of the content zeroed, as a download that reserved its space leaves it.
+    // The second half of the content is zero, as in an interrupted download that had reserved its space.
     std::string bytes = read_text(fixture(name));
     const size_t half = 136 + (bytes.size() - 136) / 2;
     std::fill(bytes.begin() + static_cast<ptrdiff_t>(half), bytes.end(), '\0');
@@ -186,7 +186,7 @@ TEST_CASE("writing: what was read comes back, the same bytes each time, nothing 
   CHECK(message.find("cannot write") != message.npos);
 }
 
-// The real file is not ours to ship; the environment variable names it.
+// The real file cannot be distributed; an environment variable names it.
 TEST_CASE("the real trial file: the counts of docs/method.md, section 4, and about 182 batches an epoch" *
           doctest::skip(kLacking)) {
   const char* path = std::getenv("MPANET_SYSU_TRIALS");

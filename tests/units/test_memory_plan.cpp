@@ -1,4 +1,5 @@
-// The memory plan against what the process then holds. A program of its own: nothing else has touched memory before.
+// The memory plan against the process's memory. It is a program of its own, so that no other test has used memory
+// before.
 #include <doctest/doctest.h>
 #include <malloc.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 namespace mpanet {
 namespace {
 
-// Bytes of this process in physical memory, the allocator's unused ones given back first.
+// Bytes of this process in physical memory, after the allocator has returned its unused ones.
 double resident() {
   malloc_trim(0);
   std::ifstream file("/proc/self/statm");
@@ -52,8 +53,8 @@ constexpr bool kMeasurable = false;  // the sanitizer keeps shadow memory and qu
 constexpr bool kMeasurable = true;
 #endif
 
-// Beside what is planned a process holds oneDNN's code and compiled convolutions, about 10 MiB whatever the network's
-// size; networks of this size leave room for it in the 10 %.
+// Besides the planned memory a process holds oneDNN's code and compiled convolutions, about 10 MiB for every size of
+// network. For networks of this size that is within the 10 %.
 TEST_CASE("training holds what was planned, within 10 %" * doctest::skip(!kMeasurable)) {
   EngineConfig config = mid_size();
   config.train_batch = config.embed_batch = 8;

@@ -1,4 +1,4 @@
-// What opcheck compares by: that a bound which lets a missing gradient pass is no bound.
+// opcheck's bounds. A missing gradient must not pass any of them.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -32,8 +32,8 @@ OpName network(int intermediate_roundings) {
   return op;
 }
 
-// A deep network's gradient, of which rounding leaves half: got is rounded as the reference is, otherwise, and then
-// multiplied by `factor`. Once set, and once added to other numbers.
+// A deep network's gradient, with rounding errors of half its size. got has other rounding errors than the reference
+// and is multiplied by `factor`. It is once set, and once added to other numbers.
 Comparison compare_network(double factor, bool adds_too = true) {
   const std::vector<double> exact = normals(0), there = normals(1), rounded = sum(exact, normals(2, 0.5));
   const std::vector<double> got = sum(sum(exact, normals(3, 0.5)), std::vector<double>(exact.size(), 0), factor);

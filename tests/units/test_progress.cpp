@@ -1,4 +1,4 @@
-// The line of progress on terminals of several widths, and where there is no terminal.
+// The line of progress on terminals of several widths, and without a terminal.
 
 #include <doctest/doctest.h>
 
@@ -35,10 +35,10 @@ TEST_CASE("a terminal gets the parts that it has room for, whole, and follows it
   CHECK(shown_at(80) == "epoch 12/140, 2h04m left, total 5.2314, lr 0.00035, best rank-1 45.23 %");
   CHECK(shown_at(200) == join(kParts));
   CHECK(shown_at(40) == "epoch 12/140, 2h04m left, total 5.2314");
-  CHECK(shown_at(39) == "epoch 12/140, 2h04m left, total 5.2314");  // 38 letters, and the last column stays free
+  CHECK(shown_at(39) == "epoch 12/140, 2h04m left, total 5.2314");  // 38 letters; the last column stays free
   CHECK(shown_at(38) == "epoch 12/140, 2h04m left");
   CHECK(shown_at(6) == "epoch");
-  CHECK(shown_at(0) == shown_at(80));  // a terminal that does not tell
+  CHECK(shown_at(0) == shown_at(80));  // a terminal of unknown width
   CHECK(terminal.text().find('\n') == std::string::npos);
 }
 

@@ -1,6 +1,6 @@
-// The protocols beside SYSU-MM01's official one: what their trials draw, whom a filter hides, and their numbers,
-// against results of the original code (fixture agw.json), values that CPython printed, and small cases worked out by
-// hand.
+// The protocols other than SYSU-MM01's official one: the images that trials draw and that filters remove, and the
+// metrics, against results of the original code (fixture agw.json), values that CPython printed, and small cases
+// computed by hand.
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -43,7 +43,7 @@ Embeddings fixture_embeddings(const EvaluationPlan& plan, const json& data) {
   return embeddings;
 }
 
-// What a trial draws: paths.
+// The paths of the images that a trial draws.
 std::set<std::string> drawn_in(const EvaluationPlan& plan, int column) {
   std::set<std::string> paths;
   for (size_t g = 0; g < plan.gallery.size(); g++)
@@ -51,7 +51,7 @@ std::set<std::string> drawn_in(const EvaluationPlan& plan, int column) {
   return paths;
 }
 
-// Images of LLCM's kind: identities 1 and 2; cameras 1 and 2 of both modalities.
+// Images like LLCM's: identities 1 and 2; cameras 1 and 2 of both modalities.
 std::vector<ImageRecord> two_people() {
   std::vector<ImageRecord> images;
   for (const bool infrared : {true, false})
@@ -66,7 +66,7 @@ std::vector<ImageRecord> two_people() {
 }  // namespace
 
 TEST_CASE("Python's generator") {
-  // print([random.getrandbits(32) ...]) of CPython 3.11 after random.seed(seed): the first three, and further on.
+  // print([random.getrandbits(32) ...]) of CPython 3.11 after random.seed(seed): the first three, and later ones.
   const struct {
     uint64_t seed;
     uint32_t first[3], at_623, at_624, at_1299;
@@ -87,7 +87,7 @@ TEST_CASE("Python's generator") {
     CHECK(bits[624] == expected.at_624);
     CHECK(bits[1299] == expected.at_1299);
   }
-  // [random.choice(range(n)) for n in sizes] after random.seed(0), 1 and 2. A choice from one thing draws too.
+  // [random.choice(range(n)) for n in sizes] after random.seed(0), 1 and 2. A choice from one item draws bits too.
   const std::vector<uint32_t> sizes = {1, 2, 3, 5, 8, 13, 20, 1, 400, 1000, 65536, 7, 7, 7, 1, 1, 16, 17};
   const std::vector<uint32_t> choices[] = {
       {0, 1, 0, 2, 7, 6, 9, 0, 183, 597, 28631, 4, 1, 2, 0, 0, 8, 4},
@@ -204,14 +204,15 @@ TEST_CASE("llcm draws one image per identity and camera, and hides the query's o
   CHECK(plan.skips({1, 1}, {1, 1}));
   CHECK(!plan.skips({1, 1}, {1, 2}));
   CHECK(!plan.skips({1, 1}, {2, 1}));
-  // Everything is equally far: right is the identity's image of the other camera, beside two of the other identity.
+  // All distances are equal. The right image is the identity's image of the other camera; there are two of the other
+  // identity.
   const size_t rows = plan.queries.size() + plan.gallery.size();
   const auto results = rank_embeddings(plan, {1, std::vector<float>(rows, 1)});
   CHECK(results[0].trials[3].queries == 20);
   CHECK(results[0].trials[3].gallery == 4);
   CHECK(results[0].trials[3].queries_without_match == 0);
-  // The gallery's order is cam1/1, cam1/2, cam2/1, cam2/2. Queries of 1/cam1 see it at 2 of 3, 1/cam2 at 1, 2/cam1 at
-  // 3, 2/cam2 at 2.
+  // The gallery's order is cam1/1, cam1/2, cam2/1, cam2/2. Queries of 1/cam1 have it at rank 2 of 3, 1/cam2 at 1,
+  // 2/cam1 at 3, 2/cam2 at 2.
   CHECK(results[0].mean.mAP == doctest::Approx(100 * (1 / 2. + 1 + 1 / 3. + 1 / 2.) / 4));
 }
 
@@ -231,7 +232,7 @@ TEST_CASE("llcm-released: visible to infrared, other queries in each trial") {
     CHECK(trial.queries == 4);
     CHECK(trial.gallery == 20);
   }
-  // The other direction is llcm's.
+  // The other direction is the same as in llcm.
   const EvaluationPlan other = plan_llcm(two_people(), Direction::InfraredToVisible, true);
   CHECK(other.asked.empty());
   CHECK(drawn_in(other, 4) == drawn_in(plan_llcm(two_people(), Direction::InfraredToVisible, false), 4));

@@ -1,5 +1,4 @@
-// .pth files: those that PyTorch wrote (tests/fixtures/pth), changed ones, and pickles and archives put together by
-// hand.
+// .pth files: files written by PyTorch (tests/fixtures/pth), modified files, and pickles and archives made by hand.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -44,7 +43,7 @@ std::map<std::string, std::string> others_of(const TensorFile& file) {
   return {file.others().begin(), file.others().end()};
 }
 
-// The error of reading the whole file, without its path; "" where it is read.
+// The error of reading the whole file, without its path; "" if it is read.
 std::string refusal(const std::string& path) {
   const std::string message = error_of([&] {
     const TensorFile file(path);
@@ -55,8 +54,8 @@ std::string refusal(const std::string& path) {
   return message.empty() ? "" : message.substr(path.size() + 2);
 }
 
-// There are many files: unlike write_file() this does not wait for the disk. A file system waits for one that is
-// truncated and written again, so each is a new one.
+// Unlike write_file() this does not wait for the disk, because there are many files. A file system waits when a file is
+// truncated and written again, so each file is new.
 void write_quickly(const std::string& path, std::string_view content) {
   fs::remove(path);
   std::ofstream(path, std::ios::binary).write(content.data(), static_cast<std::streamsize>(content.size()));
@@ -234,7 +233,7 @@ TEST_SUITE("PyTorch's files" * doctest::skip(!zip_supported())) {
       change(content);
       return refusal_of(content);
     };
-    // The second entry's header where the first one's is.
+    // The second entry's header has the first one's offset.
     CHECK(changed([&](std::string& c) {
             c.replace(second + 42, 4, c.substr(directory + 42, 4));
           }).find("its header has another name than the directory") != std::string::npos);
@@ -308,7 +307,7 @@ TEST_CASE("pickles that take more than is there") {
   CHECK(refusal_of(stream_of("N")) == "");
   CHECK(in_pickle("").ends_with("the stack is empty"));
   CHECK(in_pickle("0").ends_with("the stack is empty"));
-  CHECK(in_pickle("N(0").ends_with("the stack is empty"));  // nothing above the mark
+  CHECK(in_pickle("N(0").ends_with("the stack is empty"));  // no value above the mark
   CHECK(in_pickle("t").ends_with("there is no mark on the stack"));
   CHECK(in_pickle("NNa").ends_with("expected a list to add to"));
   CHECK(in_pickle(")Na").ends_with("expected a list to add to"));
@@ -329,14 +328,14 @@ TEST_CASE("pickles that take more than is there") {
   CHECK(refusal_of(stream_of(text("os") + text("system") + "\x93"))
             .starts_with("refused: its pickle asks for \"os.system\""));
   CHECK(refusal_of(stream_of(global("torch", "load"))).starts_with("refused: its pickle asks for \"torch.load\""));
-  // PyTorch's functions only where it uses them itself.
+  // PyTorch's functions are only allowed with the arguments that PyTorch writes.
   const std::string from_type = global("torch._tensor", "_rebuild_from_type_v2");
   CHECK(in_pickle(from_type + "(" + from_type + global("torch", "Tensor") + ")NtR")
             .ends_with("expected one of PyTorch's functions that make a tensor"));
 }
 
 TEST_CASE("dictionaries that hold themselves, and small pickles that would become large") {
-  // A list in itself; a dictionary that stands in itself twice at each of 60 levels.
+  // A list that contains itself; 60 levels of dictionaries that each contain the next one twice.
   CHECK(refusal_of(stream_of("]q\x01h\x01"
                              "a")) == "");
   std::string doubled = "}";

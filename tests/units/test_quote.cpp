@@ -1,4 +1,4 @@
-// Text from outside in messages: one line, no control characters, valid UTF-8, whatever it holds.
+// Text from files and arguments in messages: one line, no control characters, valid UTF-8.
 #include <doctest/doctest.h>
 
 #include <stdexcept>

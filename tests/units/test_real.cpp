@@ -1,5 +1,5 @@
-// The narrow types of core/base/real.h against their definition: every number, every midpoint between two, and its
-// neighbours on both sides.
+// bfloat16 and float16 (core/base/real.h) against their definitions: every number, every midpoint of two numbers, and
+// its neighbours on both sides.
 #include <doctest/doctest.h>
 
 #include <bit>
@@ -14,7 +14,7 @@ namespace {
 using mpanet::bfloat16;
 using mpanet::float16;
 
-// float16 as the build has it, and in plain integers as a compiler without the type gets it.
+// The build's float16, and the implementation with integers for compilers without the type.
 struct PlainFloat16 {
   uint16_t bits = 0;
   explicit PlainFloat16(float value) : bits(mpanet::float16_bits(value)) {}
@@ -40,7 +40,8 @@ struct Narrow {
   static constexpr int kBias = (1 << (F::exponent_bits - 1)) - 1;
   static constexpr uint32_t kInfinity = ((1u << F::exponent_bits) - 1) << F::fraction_bits;
 
-  // The value of a positive finite pattern, by IEEE 754; of the pattern after the last one too, were it finite.
+  // The value of a positive finite pattern by IEEE 754; for the pattern of infinity, the next number of the same
+  // spacing.
   static double value(uint32_t bits) {
     const int exponent = static_cast<int>(bits >> F::fraction_bits);
     const double fraction = bits & ((1u << F::fraction_bits) - 1);

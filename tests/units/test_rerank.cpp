@@ -40,7 +40,7 @@ Matrix squared_distances(const Embeddings& embeddings, bool normalised) {
   return distances;
 }
 
-// The definition, written down: `queries` queries stand first, images [0, candidates) may be neighbours.
+// The definition: the first `queries` images are queries, images [0, candidates) can be neighbours.
 Matrix slow_rerank(Matrix original, size_t queries, size_t candidates) {
   const size_t images = original.size();
   for (auto& row : original) {
@@ -103,7 +103,7 @@ EvaluationPlan plain_plan(int queries, int gallery, bool gallery_neighbours, Dis
   return plan;
 }
 
-// Noise round a point per identity, so that neighbourhoods are reciprocal now and then.
+// Noise around a point per identity, so that some neighbourhoods are reciprocal.
 Embeddings clustered(const EvaluationPlan& plan, uint64_t seed) {
   Embeddings embeddings{6, {}};
   for (const auto* list : {&plan.queries, &plan.gallery})
@@ -124,8 +124,8 @@ double largest_difference(const std::vector<float>& got, const Matrix& want) {
   return largest;
 }
 
-// Float32 distances and weights of numbers around 1 are off by about 1e-7. A neighbour on the other side of a list's
-// end would move a result by more than 1e-3; no two of these random distances lie so close.
+// Float32 distances and weights near 1 have errors of about 1e-7. A neighbour on the other side of a list's end would
+// change a result by more than 1e-3; no two of these random distances are so close.
 constexpr double kTolerance = 2e-6;
 
 }  // namespace
@@ -185,7 +185,7 @@ TEST_CASE("equal to the definition on small random cases") {
 }
 
 TEST_CASE("each trial by itself") {
-  // Two trials that draw and ask differently, against plans of one trial each.
+  // Two trials with different galleries and queries, against plans of one trial each.
   for (const bool gallery_neighbours : {false, true}) {
     EvaluationPlan both = plain_plan(40, 30, gallery_neighbours, Distance::UnitEuclidean);
     both.trials = 2;

@@ -1,4 +1,4 @@
-// Resizing against Pillow's results (fixtures/images/make.py) and exact cases worked out by hand.
+// Resizing against Pillow's results (fixtures/images/make.py) and exact cases computed by hand.
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 using namespace mpanet;
 
 TEST_CASE("equal to Pillow (up to 12) to the bit") {
-  Resizer resizer;  // one for all: its filters and scratch memory are reused
+  Resizer resizer;  // one for all, so that its filters and scratch memory are reused
   Image out;
   for (const auto& c : expected()["resize"]) {
     CAPTURE(c.dump());
@@ -25,13 +25,13 @@ TEST_CASE("equal to Pillow (up to 12) to the bit") {
 }
 
 TEST_CASE("filters") {
-  // Up by two: weights of a quarter and three quarters, clipped at the edges to what exists.
+  // Up by two: weights 1/4 and 3/4, clipped at the edges.
   const ResizeFilter up(2, 4);
   CHECK(up.taps == 2);
   CHECK(up.first == std::vector<int32_t>{0, 0, 0, 0});
   const int32_t one = 1 << 22;
   CHECK(up.coefficients == std::vector<int32_t>{one, 0, one * 3 / 4, one / 4, one / 4, one * 3 / 4, 0, one});
-  // Down by two: the triangle spans four pixels, weights 1 3 3 1; without the missing neighbour 3 3 1 at the edges.
+  // Down by two: the triangle spans four pixels with weights 1 3 3 1; at the edges 3 3 1.
   const ResizeFilter down(8, 4);
   CHECK(down.taps == 4);
   CHECK(down.first == std::vector<int32_t>{0, 1, 3, 4});

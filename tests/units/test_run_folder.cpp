@@ -1,5 +1,5 @@
-// Run folders when several programs use them at once: nobody loses a file, and the lock says why it refuses. Two
-// RunFolder objects of one process stand for two programs, since a lock belongs to an open file.
+// Run folders used by several programs at the same time: no file is lost, and the lock's error has its reason. Two
+// RunFolder objects of one process act like two programs, because a lock belongs to an open file.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What happens just before the next mkdir(), flock() or unlink(): another program is faster there.
+// Functions to run just before the next mkdir(), flock() or unlink(): they act as another program that is faster.
 std::function<void()> before_mkdir, before_flock;
 int flock_error = 0;
 
@@ -55,7 +55,7 @@ std::string create_error(const std::string& path) {
   return error_of([&] { RunFolder::create(path); });
 }
 
-// A run that has saved something.
+// A run that has saved a checkpoint.
 RunFolder started(const std::string& path) {
   RunFolder run = RunFolder::create(path);
   write_file(run.last(), "checkpoint of " + path);
@@ -124,7 +124,7 @@ TEST_CASE("the lock of a run that failed is no lock") {
   const TemporaryFolder folder;
   const std::string path = folder / "run";
   std::optional<RunFolder> failing(RunFolder::create(path));
-  // Between our open() and flock() the other one ends and removes its lock file; a third makes another.
+  // Between open() and flock() here, the other program ends and removes its lock file, and a third makes a new one.
   std::optional<RunFolder> third;
   before_flock = [&] {
     failing.reset();
@@ -167,7 +167,7 @@ TEST_CASE("going on removes what the run itself left half-written, and nothing t
   started(path);
   const std::set<std::string> mine = {"notes.tmp.1", "last.safetensors.tmp.4711", "last.safetensors.tmp",
                                       "best.safetensors.tmp.0123456789abcdef01234567",
-                                      temporary_name("result.json")};  // another program may be writing that now
+                                      temporary_name("result.json")};  // another program may be writing this one
   for (const std::string& name : mine) write_file(path + "/" + name, "mine");
   for (const char* name : {"last.safetensors", "best.safetensors", "log.jsonl"})
     write_file(path + "/" + temporary_name(name), "half");

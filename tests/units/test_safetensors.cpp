@@ -1,5 +1,5 @@
-// safetensors files: against one written by the format's own library, against bytes laid out by hand, and every way in
-// which a header can lie.
+// safetensors files: against one by the format's own library, against bytes written by hand, and every kind of wrong
+// header.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
@@ -23,7 +23,7 @@ std::string length_bytes(uint64_t length) {
   return bytes;
 }
 
-// The error of reading a file with this header and this many bytes of data.
+// The error of reading a file with this header and this number of data bytes.
 std::string refusal(const std::string& header, size_t data_bytes, uint64_t length_error = 0) {
   TemporaryFolder folder;
   const std::string path = folder / "x.safetensors";
@@ -46,7 +46,7 @@ TEST_CASE("a file of the format's own library: every element type") {
   CHECK(file.tensors().size() == 7);
   CHECK(file.metadata().at("note") == "made by the safetensors library");
   CHECK(file.find("f64")->shape == std::vector<int64_t>{2, 3});
-  // What torch says of the same elements as doubles.
+  // The values of the same elements in torch, as doubles.
   CHECK(file.read("f64") == std::vector<double>{1.0, -2.5, 3.141592653589793, 1e-300, 5e-324, -1e308});
   CHECK(file.read("f32") == std::vector<double>{0x1.99999ap-4, -0x1p-149, 0x1.fffffep+127});
   CHECK(file.read("f16") == std::vector<double>{0x1.998p-4, -65504, 0x1p-24, 0x1.ff8p-15, -0.0, 0x1.004p+0});
@@ -103,7 +103,7 @@ TEST_CASE("lying header lengths and broken headers") {
         "(truncated?)");
   CHECK(refusal("{}", 0, uint64_t{1} << 63).find("header would have 9223372036854775810 bytes") != std::string::npos);
   CHECK(refusal("{}", 0, ~uint64_t{0} - 2).find("header would have 18446744073709551615 bytes") != std::string::npos);
-  // 40,000 tensors, each of no elements: this never ended.
+  // 40,000 tensors without elements: reading them once took quadratic time.
   std::string many = "{";
   for (int i = 0; i < 40000; i++)
     many += fmt::format(R"({}"t{}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", i ? "," : "", i);
@@ -155,7 +155,7 @@ TEST_CASE("a write that fails leaves the file before it as it was, and nothing e
   TemporaryFolder folder;
   const std::string path = folder / "x.safetensors";
   write_file(path, "before");
-  // A limit on the size of files stands for a full disk; it needs no privileges.
+  // A limit on the size of files simulates a full disk; it needs no privileges.
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit old{};
   REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);

@@ -13,7 +13,7 @@ using namespace mpanet;
 
 namespace {
 
-// One identity a pair (visible, infrared); labels ascend.
+// Each pair is one identity: numbers of visible and infrared images. Labels ascend.
 std::vector<ImageRecord> people(const std::vector<std::pair<int, int>>& counts) {
   std::vector<ImageRecord> images;
   for (size_t label = 0; label < counts.size(); label++) {
@@ -50,8 +50,8 @@ TEST_CASE("a batch is p blocks of k images of one identity, infrared and visible
 }
 
 TEST_CASE("the number of batches and of uses of each image") {
-  // Pairs min(visible, infrared): 7, 5, 6, 8, 4; groups of two pairs: 3, 2, 3, 4, 2. With one identity a batch all 14
-  // groups come, and no image twice.
+  // Pairs min(visible, infrared): 7, 5, 6, 8, 4; groups of two pairs: 3, 2, 3, 4, 2. With one identity per batch an
+  // epoch has all 14 groups, and no image twice.
   const auto images = people({{9, 7}, {12, 5}, {6, 30}, {8, 8}, {4, 4}});
   const IdentitySampler one(images, 1, 4, 3);
   for (uint32_t epoch = 1; epoch <= 5; epoch++) {
@@ -65,17 +65,17 @@ TEST_CASE("the number of batches and of uses of each image") {
     CHECK(groups == std::map<int, int>{{0, 3}, {1, 2}, {2, 3}, {3, 4}, {4, 2}});
     for (const auto& [image, count] : uses) CHECK(count == 1);
   }
-  // All five in each batch: the poorest ends the epoch.
+  // All five in each batch: the identity with the fewest groups ends the epoch.
   CHECK(IdentitySampler(images, 5, 4, 3).epoch(1).size() == 2);
-  // Four of five: any two batches leave at least four identities with groups at 2 or less each; by hand between 2
-  // and 3.
+  // Four of five: after two batches at least four identities have groups left; computed by hand, there are 2 or 3
+  // batches.
   const size_t four = IdentitySampler(images, 4, 4, 3).epoch(1).size();
   CHECK(four >= 2);
   CHECK(four <= 3);
 }
 
 TEST_CASE("both modalities shorter than k/2: drawn with replacement; one shorter: no group, skipped") {
-  // k/2 = 4. {2, 3}: both short, one group of 4 pairs. {3, 9}: 3 pairs, no group. {0, 2}, {5, 0}: nothing to pair.
+  // k/2 = 4. {2, 3}: both short, one group of 4 pairs. {3, 9}: 3 pairs, no group. {0, 2}, {5, 0}: no pairs.
   const auto images = people({{2, 3}, {3, 9}, {0, 2}, {5, 0}, {4, 4}, {1, 1}});
   const IdentitySampler sampler(images, 1, 8, 11);
   CHECK(sampler.skipped() == std::vector<int>{1, 2, 3});
@@ -88,13 +88,13 @@ TEST_CASE("both modalities shorter than k/2: drawn with replacement; one shorter
     }
     CHECK(labels == std::multiset<int>{0, 4, 5});
   }
-  CHECK(seen[0].size() == 5);  // every image of the first comes up in 50 epochs (chance of a miss below 1e-15)
+  CHECK(seen[0].size() == 5);  // 50 epochs draw every image of the first (probability of a miss below 1e-15)
   CHECK(seen[5].size() == 2);
 }
 
 TEST_CASE("all images, pairings and orders are equally likely") {
-  // One identity, 4 visible, 2 infrared, k = 2: two batches of one pair. Over 6000 epochs each of the 8 pairs comes
-  // 6000 * 2 / 8 = 1500 times, deviation below 40; each is first in 750, deviation below 30.
+  // One identity, 4 visible, 2 infrared, k = 2: two batches of one pair. In 6000 epochs each of the 8 pairs is drawn
+  // 6000 * 2 / 8 = 1500 times (standard deviation below 40), and is first 750 times (below 30).
   const auto images = people({{4, 2}});
   const IdentitySampler sampler(images, 1, 2, 5);
   std::map<std::pair<int, int>, int> pairs, first;
@@ -108,7 +108,7 @@ TEST_CASE("all images, pairings and orders are equally likely") {
   for (const auto& [pair, count] : pairs) CHECK(std::abs(count - 1500) < 200);
   for (const auto& [pair, count] : first) CHECK(std::abs(count - 750) < 150);
 
-  // Which two of four identities come first: each of the 12 orders 6000 / 12 = 500 times, deviation below 22.
+  // The first two of four identities: each of the 12 orders 6000 / 12 = 500 times, standard deviation below 22.
   const auto four = people({{1, 1}, {1, 1}, {1, 1}, {1, 1}});
   const IdentitySampler two(four, 2, 2, 9);
   std::map<std::pair<int, int>, int> orders;

@@ -1,4 +1,4 @@
-// What traincheck compares gradients by: faults that are planted into gradients, in each precision.
+// traincheck's comparison of gradients: it must find faults that are planted into them, in each precision.
 #include "core/base/precisions.h"
 #include "tests/support/engine_helpers.h"
 #include "tests/support/step_check.h"

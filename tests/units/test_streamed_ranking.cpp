@@ -1,5 +1,4 @@
-// A gallery that is read in blocks gives the results of one in memory, to the bit; and .npy files of every kind that
-// holds embeddings.
+// A gallery that is read in blocks gives the same bits as one in memory; and .npy files of every supported type.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -52,7 +51,7 @@ Embeddings make_embeddings(uint64_t seed, const EvaluationPlan& plan, int dimens
   return embeddings;
 }
 
-// Rows in another order, two that nobody needs among them.
+// Rows in another order, with two that the plan does not need.
 struct Shuffled {
   EmbeddingRows source;
   std::vector<float> values;

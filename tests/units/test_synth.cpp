@@ -1,5 +1,5 @@
-// The synthetic data set: the layout as the reader and the trial file see it, the same bytes whatever the threads, and
-// that colour reaches no infrared picture while every nuance reaches both.
+// The synthetic data set: its layout for the reader and the trial file, the same bytes for every number of threads, no
+// colour in infrared pictures, and every nuance in both modalities.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Builds without these libraries skip what needs them.
+// Tests that need these libraries are skipped in builds without them.
 const bool kLacking = !trial_files_supported() || !jpeg_supported();
 
 const auto kGoOn = [] { return false; };
@@ -105,7 +105,7 @@ TEST_CASE("the layout of SYSU-MM01, with counts as in its own trial file" * doct
     }
   }
   CHECK(listed == data.train.size() + data.test.size());
-  // What a camera calls infrared is gray, what it calls visible is not; sizes vary.
+  // Infrared pictures are gray and visible ones are not; sizes vary.
   std::map<int, int> heights;
   for (const auto* images : {&data.train, &data.test})
     for (const auto& record : *images) {
@@ -123,7 +123,7 @@ TEST_CASE("the layout of SYSU-MM01, with counts as in its own trial file" * doct
 
 TEST_CASE("the same bytes with any number of threads, others from another seed" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
-  fs::create_directory(folder / "b");  // an empty folder may be there
+  fs::create_directory(folder / "b");  // an empty folder may exist
   REQUIRE(write_synth(small(3, 1), folder / "a", kGoOn));
   REQUIRE(write_synth(small(3, 5), folder / "b/", kGoOn));
   REQUIRE(write_synth(small(4, 2), folder / "c", kGoOn));
@@ -168,8 +168,8 @@ TEST_CASE("every nuance shows in every camera") {
     Person other = plain;
     change(other);
     for (int camera = 1; camera <= 6; camera++) {
-      // Tones and light differ from picture to picture: the mean of a few. A tenth of a level over the whole picture
-      // is a patch of 1 % that changes by 10 levels of 255.
+      // The mean of several pictures, because tones and light differ from picture to picture. 0.1 levels over the whole
+      // picture are a region of 1 % that changes by 10 of 255 levels.
       double difference = 0;
       for (uint32_t i = 0; i < 6; i++)
         difference += mean_difference(picture(plain, camera, i), picture(other, camera, i)) / 6;
@@ -230,7 +230,7 @@ TEST_CASE("contact sheets: frames, thumbnails and text where they belong") {
     ink += color == kSheetInk;
   }
   CHECK(thumb == 20 * 10);
-  CHECK(green == 26 * 16 - 20 * 10);  // three pixels all round
+  CHECK(green == 26 * 16 - 20 * 10);  // a frame of three pixels
   CHECK(ink == 11);                   // the digit 7: five in its bar, six below
   CHECK(error_of([&] { sheet.set(2, 0, white); }).find("cell (2, 0) of (2, 3)") != std::string::npos);
 

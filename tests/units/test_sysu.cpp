@@ -207,7 +207,7 @@ TEST_CASE("pictures in any format, links too") {
   for (const char* name : {"0002.JPG", "0003.jpeg", "0004.PNG", "0005.bmp", "\xff\xfe.jpg"})
     folder.image(std::string("cam2/0007/") + name);
   fs::create_symlink("0002.JPG", folder / "cam2/0007/0006.jpg");
-  fs::create_symlink("nowhere", folder / "cam2/0007/0007.jpg");  // a missing picture, not one to be skipped
+  fs::create_symlink("nowhere", folder / "cam2/0007/0007.jpg");  // a missing picture is listed, not skipped
   const Dataset data = read_dataset(DatasetKind::Sysu, folder.path(), Split::Test);
   CHECK(data.test.size() == 4 + 7);
   CHECK(data.notes.empty());

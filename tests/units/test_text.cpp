@@ -1,4 +1,4 @@
-// Words for people, and for a shell.
+// Text for messages and for shells.
 #include <doctest/doctest.h>
 
 #include <algorithm>

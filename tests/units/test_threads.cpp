@@ -1,4 +1,4 @@
-// Threads: what limits their number, that OpenMP delivers it, and that no step is computed by another team.
+// Threads: the limits of their number, OpenMP's team, and the check of the team before each step.
 #include <doctest/doctest.h>
 #include <omp.h>
 
@@ -11,14 +11,14 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/threads.h"
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 #include "tests/support/engine_helpers.h"
 #include "tests/support/temporary_folder.h"
 
 namespace mpanet {
 namespace {
 
-// A made-up /proc and /sys.
+// A simulated /proc and /sys.
 class Machine {
  public:
   const std::string& root() const { return folder_.path(); }
@@ -42,7 +42,7 @@ TEST_CASE("the quota of a cgroup v2, its own or one above it") {
   CHECK(cgroup_quota(machine.root()) == 0);  // no /proc at all
   machine.write("/proc/self/mountinfo", "23 1 8:1 / / rw - ext4 /dev/sda rw\n" + kMountV2);
   machine.write("/proc/self/cgroup", "0::/jobs/mine\n");
-  CHECK(cgroup_quota(machine.root()) == 0);  // nothing to read
+  CHECK(cgroup_quota(machine.root()) == 0);  // no readable file
   machine.write("/sys/fs/cgroup/jobs/mine/cpu.max", "max 100000\n");
   CHECK(cgroup_quota(machine.root()) == 0);
   machine.write("/sys/fs/cgroup/jobs/mine/cpu.max", "150000 100000\n");
@@ -95,14 +95,14 @@ TEST_CASE("the quota inside a container") {
   }
 }
 
-// A machine whose cgroup allows so many processors.
+// A machine whose cgroup allows this number of processors.
 void limit(const Machine& machine, const std::string& quota) {
   machine.write("/proc/self/mountinfo", kMountV2);
   machine.write("/proc/self/cgroup", "0::/\n");
   machine.write("/sys/fs/cgroup/cpu.max", quota + " 100000\n");
 }
 
-// The number of threads as it was, for the other tests.
+// Restores the number of threads for the other tests.
 struct Restored {
   int before = omp_get_max_threads();
   ~Restored() { choose_threads(before); }

@@ -1,4 +1,4 @@
-// What a run needs, and what the machine has: the largest batch that fits, free memory in its control groups.
+// The memory that a run needs, and the machine's: the largest batch that fits, free memory in control groups.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -40,7 +40,7 @@ TEST_CASE("the largest batch that fits, by the plan itself") {
   const std::string message = error_of([&] { check_memory(config, workload, need(8, 8)); });
   CHECK(has(message, "the largest that fits is p_size 8 x k_size 8"));
   check_memory(config, workload, need(16, 8));
-  check_memory(config, workload, 0);  // nothing is known of the memory
+  check_memory(config, workload, 0);  // free memory is unknown
 }
 
 TEST_CASE("free memory: the machine's, or what the control groups leave") {
@@ -56,7 +56,7 @@ TEST_CASE("free memory: the machine's, or what the control groups leave") {
   put("sys/fs/cgroup/a/b/memory.max", "max\n");
   put("sys/fs/cgroup/a/b/memory.current", "1000\n");
   CHECK(free_memory(root.path()) == 500 * 1024);
-  put("sys/fs/cgroup/a/memory.max", "300000\n");  // a group above is narrower; 50000 of its use is page cache
+  put("sys/fs/cgroup/a/memory.max", "300000\n");  // the parent group has a lower limit; 50000 of its use is page cache
   put("sys/fs/cgroup/a/memory.current", "200000\n");
   put("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 50000\n");
   CHECK(free_memory(root.path()) == 150000);

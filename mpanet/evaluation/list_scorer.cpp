@@ -1,4 +1,4 @@
-#include "mpanet/evaluation/walk.h"
+#include "mpanet/evaluation/list_scorer.h"
 
 #include <algorithm>
 #include <bit>
@@ -25,13 +25,13 @@ int Candidates::index_of(int identity) const {
   return known == indices.end() ? -1 : known->second;
 }
 
-void Walk::run(std::span<const uint64_t> ranked, const ImageRecord& query, std::span<Score> scores) {
+void ListScorer::run(std::span<const uint64_t> ranked, const ImageRecord& query, std::span<Score> scores) {
   const int identity = candidates_.index_of(query.identity);
   const Sighting asking{identity, query.camera};
   const bool images_count = plan_.cmc == CmcUnit::Images;
   std::fill(seen_.begin(), seen_.end(), 0);
   ranked_.fill(0), right_.fill(0), wrong_.fill(0), last_.fill(0), precision_.fill(0);
-  uint64_t searching = ~uint64_t{0};  // columns that have met no right image yet
+  uint64_t searching = ~uint64_t{0};  // columns without a right image so far
   for (const uint64_t item : ranked) {
     const Candidate& candidate = candidates_.images[static_cast<uint32_t>(item)];
     if (plan_.skips && plan_.skips(asking, {candidate.identity, candidate.camera})) continue;

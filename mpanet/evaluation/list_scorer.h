@@ -1,4 +1,4 @@
-// The walk along one query's ranked list, once for all settings and trials.
+// Scores one query's ranked list in one pass for all settings and trials.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -10,20 +10,20 @@
 
 namespace mpanet {
 
-// What the walk needs of a gallery image, close together in memory.
+// The properties of a gallery image that scoring reads, contiguous in memory.
 struct Candidate {
   uint64_t drawn = 0;
   int32_t identity = 0;  // 0..identities-1
   int32_t camera = 0;
 };
 
-// The plan's gallery, its identities numbered in the order in which they come.
+// The plan's gallery, with its identities numbered in order of their first image.
 class Candidates {
  public:
   explicit Candidates(const EvaluationPlan& plan);
-  // What one column draws, as column 0.
+  // Only the images that `column` draws, as column 0.
   Candidates(const EvaluationPlan& plan, int column);
-  // The number of an identity, -1 where the gallery has none of it.
+  // The index of an identity; -1 if the gallery has no image of it.
   int index_of(int identity) const;
 
   std::vector<Candidate> images;
@@ -33,13 +33,13 @@ class Candidates {
   void add(const ImageRecord& image, uint64_t drawn);
 };
 
-class Walk {
+class ListScorer {
  public:
-  explicit Walk(const EvaluationPlan& plan, const Candidates& candidates)
+  explicit ListScorer(const EvaluationPlan& plan, const Candidates& candidates)
       : plan_(plan), candidates_(candidates), seen_(candidates.indices.size()) {}
 
   // `ranked`: gallery indices in the lower halves, the best first. Writes the query's score in every column in which
-  // it has a match; the others stay.
+  // it has a match; the others do not change.
   void run(std::span<const uint64_t> ranked, const ImageRecord& query, std::span<Score> scores);
 
  private:

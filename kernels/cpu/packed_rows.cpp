@@ -1,56 +1,18 @@
-#include "mpanet/evaluation/gemm_f32.h"
+#include "kernels/cpu/packed_rows.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/error.h"
 #include "core/base/threads.h"
+#include "kernels/cpu/tile.h"
 
 namespace mpanet {
 namespace {
 
-// The innermost loop keeps a tile of kLeft x kRight sums in registers: kLeft x kVectors vectors, plus kVectors vectors
-// of the right rows. 32 registers allow 8 x 3, 16 allow 4 x 3.
-#if defined(__AVX512F__)
-constexpr int kWidth = 16, kLeft = 8;
-#elif defined(__AVX__)
-constexpr int kWidth = 8, kLeft = 4;
-#else
-constexpr int kWidth = 4, kLeft = 4;
-#endif
-constexpr int kVectors = 3, kRight = kVectors * kWidth;
+using Tile = cpu::Tile<float, 3>;
+constexpr int kLeft = cpu::kTileRows, kRight = Tile::kColumns;
 constexpr int kBlock = 512;  // elements of a row at a time; a right panel's block fits in the L2 cache
 constexpr int kChunk = 8;    // right panels that a thread takes at a time; the left block is read once for all of them
-
-typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
-
-Vector load(const float* from) {
-  Vector vector;
-  std::memcpy(&vector, from, sizeof vector);
-  return vector;
-}
-void store(float* to, Vector vector) { std::memcpy(to, &vector, sizeof vector); }
-
-// sums (kLeft, kRight) = or += left (size, kLeft)^T * right (size, kRight)
-void multiply_tile(int size, const float* left, const float* right, float* sums, ptrdiff_t stride, bool add) {
-  Vector tile[kLeft][kVectors] = {};
-  for (int x = 0; x < size; x++) {
-    Vector columns[kVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; v++) columns[v] = load(right + x * kRight + v * kWidth);
-#pragma GCC unroll 8
-    for (int i = 0; i < kLeft; i++)
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; v++) tile[i][v] += left[x * kLeft + i] * columns[v];
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < kLeft; i++)
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; v++) {
-      float* to = sums + i * stride + v * kWidth;
-      store(to, add ? load(to) + tile[i][v] : tile[i][v]);
-    }
-}
 
 int panels(int rows, int panel_rows) { return (rows + panel_rows - 1) / panel_rows; }
 
@@ -101,9 +63,12 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
       const int size = std::min(kBlock, left.length_ - begin);
       for (int r = chunk; r < std::min(chunk + kChunk, right_panels); r++) {
         const float* columns = right.block(r, begin, size);
-        for (int l = 0; l < left_panels; l++)
-          multiply_tile(size, left.block(l, begin, size), columns, products + l * kLeft * stride + r * kRight, stride,
-                        begin > 0);
+        for (int l = 0; l < left_panels; l++) {
+          const float* rows = left.block(l, begin, size);
+          Tile tile;
+          tile.multiply_add([rows](int m, int64_t x) { return rows[x * kLeft + m]; }, columns, size);
+          tile.store(products + l * kLeft * stride + r * kRight, stride, begin > 0);
+        }
       }
     }
 }
