@@ -29,7 +29,7 @@ class Descriptor {
   int number_;
 };
 
-// Bytes. A pipe is read to its end into memory; a longer one is a UserError.
+// Bytes of a pipe, which is read to its end into memory. A longer one is a UserError.
 constexpr uint64_t kLongestPipe = uint64_t{64} << 20;
 
 // A file opened for reading at any offset. The constructor reads a pipe to its end. /dev/stdin and /dev/fd/N are the

@@ -1,5 +1,5 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-// A stream depends on (seed, purpose, epoch, index) alone, and not on the number of threads or the order of their
+// A stream depends only on (seed, purpose, epoch, index), and not on the number of threads or the order of their
 // calls. Give every picture, parameter or batch an index of its own.
 #pragma once
 #include <array>

@@ -1,4 +1,4 @@
-// Precisions. The engine is compiled once per precision P into namespace mpanet::P; every file of it says
+// Precisions. The engine is compiled once per precision P into namespace mpanet::P; its files contain
 // `namespace mpanet::PRECISION`, and the build sets PRECISION.
 //   storage   activations, their gradients, the weights' working copy
 //   real      accumulation, losses, normalisation statistics, parameters' gradients, optimiser state, master weights

@@ -16,7 +16,7 @@ bool is_temporary_name(const std::string& text, const std::string& name);
 // A temporary name in the folder of `path`.
 std::string temporary_path(const std::string& path);
 
-// Makes a new file for writing. When it exists or cannot be made: returns an empty Descriptor and sets errno.
+// Makes a new file for writing. If it exists or cannot be made: returns an empty Descriptor and sets errno.
 Descriptor create_temporary_file(const std::string& path, mode_t mode);
 
 // Removes the temporary files of `path` that a killed program left. To be called only when no other program can be

@@ -1,6 +1,7 @@
 // BMP through stb_image. stb reads missing bytes as zeros and uses palette entries that the file does not have, so the
 // structure is checked here first. Header layout: BITMAPINFOHEADER and its longer successors.
 #include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -84,6 +85,20 @@ void decode_bmp(PictureFile& file, Image& out) {
   out.height = found_height;
   out.width = found_width;
   out.pixels.assign(pixels.get(), pixels.get() + static_cast<size_t>(height) * static_cast<size_t>(width) * 3);
+}
+
+void write_bmp(OutputFile& file, const Image& image) {
+  check_pixels(image);
+  // Called by C code, through which no exception may pass.
+  const auto append = [](void* bytes, void* data, int size) {
+    static_cast<std::vector<char>*>(bytes)->insert(static_cast<std::vector<char>*>(bytes)->end(),
+                                                   static_cast<char*>(data), static_cast<char*>(data) + size);
+  };
+  std::vector<char> bytes;
+  bytes.reserve(kHeaderBytes + static_cast<size_t>(image.height) * (static_cast<size_t>(image.width) * 3 + 3));
+  if (stbi_write_bmp_to_func(append, &bytes, image.width, image.height, 3, image.pixels.data()) == 0)
+    fail("{}: cannot write: stb_image_write refuses the picture", file.path());
+  file.write(bytes.data(), bytes.size());
 }
 
 }  // namespace mpanet

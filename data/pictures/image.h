@@ -10,7 +10,7 @@
 //   BMP   uncompressed, palette (1, 4, 8 bits), 24 and 32 bits. Refused: 16 bits, run-length encoding.
 //
 // Everything else (empty, truncated, damaged or huge files, folders, other formats) is a UserError: one line that
-// begins with the path. The memory for decoding depends on the picture's size alone: at most 64 bytes a pixel and 8
+// begins with the path. The memory for decoding depends only on the picture's size: at most 64 bytes a pixel and 8
 // MiB.
 #pragma once
 #include <cstdint>
@@ -52,6 +52,7 @@ Image decode_image(const std::string& path);
 // both directions (4:2:0). UserError when the file cannot be written or this build lacks the format.
 void write_jpeg(const std::string& path, const Image& image, int quality);
 void write_png(const std::string& path, const Image& image);
+void write_bmp(OutputFile& file, const Image& image);  // 24 bits a pixel; without commit()
 void write_png(OutputFile& file, const Image& image);  // the caller calls commit()
 
 // Whether this build reads and writes JPEG (MPANET_JPEG).

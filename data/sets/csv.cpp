@@ -1,5 +1,7 @@
 #include "data/sets/csv.h"
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "data/sets/text_list.h"
 
@@ -81,6 +83,34 @@ class CsvReader {
 std::vector<CsvRow> read_csv(const std::string& path) {
   const std::string text = read_list_text(path);
   return CsvReader(path, text).read();
+}
+
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where) {
+  std::vector<std::string> fields;
+  for (bool more = true; more;) {
+    const std::string_view spaces = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
+    std::string_view rest = line.substr(spaces.size());
+    std::string value;
+    if (rest.starts_with('"')) {
+      for (rest.remove_prefix(1);; rest.remove_prefix(1)) {
+        if (rest.empty()) fail("{}: a quote is never closed: {}", where, quote(line));
+        if (rest.front() == '"') {
+          rest.remove_prefix(1);
+          if (!rest.starts_with('"')) break;
+        }
+        value += rest.front();
+      }
+      if (const size_t comma = std::min(rest.find(','), rest.size()); !trimmed(rest.substr(0, comma)).empty())
+        fail("{}: expected a comma after the closing quote of {}", where, quote(value));
+    } else {
+      value = trimmed(rest.substr(0, rest.find(',')));
+    }
+    fields.push_back(std::move(value));
+    const size_t comma = rest.find(',');
+    more = comma != rest.npos;
+    if (more) line = rest.substr(comma + 1);
+  }
+  return fields;
 }
 
 std::string csv_field(std::string_view text) {

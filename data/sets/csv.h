@@ -18,6 +18,9 @@ struct CsvRow {
 // closing quote; also the errors of read_list_text().
 std::vector<CsvRow> read_csv(const std::string& path);
 
+// Splits one line, which contains no line end. Empty fields at its end stay. UserErrors begin with `where`.
+std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
+
 // A field's text for a file, in quotes if necessary.
 std::string csv_field(std::string_view text);
 

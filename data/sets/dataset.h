@@ -57,7 +57,7 @@ Dataset read_dataset(DatasetKind kind, const std::string& root, Split split = Sp
 // UserError if images are not on disk: it names the first, and their number.
 void check_pictures(const Dataset& data, const std::vector<ImageRecord>& images);
 
-// Draws the batches of an epoch. They depend on (seed, epoch) alone, so a run can be resumed from (epoch, batch).
+// Draws the batches of an epoch. They depend only on (seed, epoch), so a run can be resumed from (epoch, batch).
 class Sampler {
  public:
   virtual ~Sampler() = default;

@@ -47,7 +47,7 @@ class ManifestReader {
       const std::string name = lower(header.fields[at]);
       const auto known = std::find(kColumns.begin(), kColumns.end(), name);
       if (known == kColumns.end()) {
-        others.push_back(quote(header.fields[at]));
+        if (name != "name") others.push_back(quote(header.fields[at]));
         continue;
       }
       auto& index = indices_[static_cast<size_t>(known - kColumns.begin())];

@@ -4,7 +4,7 @@
 //   camera     a whole number
 //   modality   visible or infrared
 //   split      train, query or gallery
-// Other columns are ignored.
+// Other columns are ignored. The reader names them, except `name` (the person's, which import.h writes).
 #pragma once
 #include <string>
 

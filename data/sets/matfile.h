@@ -49,7 +49,7 @@ TrialFile read_trial_file(const std::string& path);
 // Whether this build reads and writes trial files (MPANET_ZLIB). Without, reading and writing throw UserError.
 bool trial_files_supported();
 
-// Writes the file atomically. Its bytes depend on the content and zlib's version alone. UserError when it cannot.
+// Writes the file atomically. Its bytes depend only on the content and zlib's version. UserError if it cannot.
 void write_trial_file(const std::string& path, const TrialFile& trials);
 
 }  // namespace mpanet

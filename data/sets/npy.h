@@ -13,20 +13,20 @@ namespace mpanet {
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const float* values);
 void write_npy(OutputFile& file, const std::vector<int64_t>& shape, const uint8_t* values);
 
-// What stands before the numbers of a float32 array, which the caller writes.
+// Writes the header of a float32 array. The caller writes the numbers after it.
 void write_npy_header(OutputFile& file, const std::vector<int64_t>& shape);
 
-// An array of float16, float32 or float64 in either byte order, C or Fortran order (this one with at most two
-// dimensions), versions 1.0 to 3.0. Opening reads the header alone.
+// An array of float16, float32 or float64 in either byte order, C or Fortran order (Fortran order with at most
+// two dimensions), versions 1.0 to 3.0. Opening reads only the header.
 class NpyFile {
  public:
-  // UserError of one line naming the file for anything else, and for a file that is not as long as its shape says.
+  // UserError of one line naming the file for anything else, and for a file whose length contradicts its shape.
   explicit NpyFile(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
   const std::vector<int64_t>& shape() const { return shape_; }
-  // Rows (along the first dimension) first..first + count - 1, as float32 in C order: `out` has room for them. What
-  // float32 cannot hold becomes infinite.
+  // Rows (along the first dimension) first..first + count - 1, as float32 in C order; `out` has space for them.
+  // Numbers beyond float32's range become infinite.
   void read_rows(int64_t first, int64_t count, float* out) const;
   // Numbers in a row.
   int64_t row_size() const;

@@ -51,7 +51,7 @@ std::vector<std::string> picture_names(const std::string& root, const std::strin
     if (is_picture_name(name) && !entries->is_directory(ignored))
       names.push_back(std::move(name));
     else
-      left_out.add(folder + "/" + name);
+      left_out.add(folder.empty() ? name : folder + "/" + name);
   }
   if (error) fail("{}: cannot read the folder: {}", path, error.message());
   std::sort(names.begin(), names.end());

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <filesystem>
 #include <mutex>
-#include <numeric>
 #include <vector>
 
 #include "core/base/error.h"
@@ -20,6 +19,7 @@
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
+#include "data/synth/synth_layouts.h"
 #include "data/synth/synth_scene.h"
 
 namespace mpanet {
@@ -27,8 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kQuality = 90;
-// Epochs of the streams of Random. synth_person.cpp uses epochs 0 and 1.
-constexpr uint32_t kListsEpoch = 2, kCountEpoch = 10, kTrialEpoch = 20, kPictureEpoch = 30;
+constexpr uint32_t kPictureEpoch = 30;  // of the streams of Random; synth_layouts.cpp uses others
 
 void check(const SynthConfig& config) {
   const auto range = [](const char* name, int value, int low, int high) {
@@ -37,31 +36,16 @@ void check(const SynthConfig& config) {
   range("ids", config.ids, 2, 4000);
   range("test-ids", config.test_ids, 2, 4000);
   range("images", config.images, 1, 999);
+  range("test-images", config.test_images, 0, 999);
   range("threads", config.threads, 0, 1024);
 }
 
 int total_ids(const SynthConfig& config) { return config.ids + config.test_ids; }
 
-bool outdoors_only(int identity) { return identity % 8 == 0; }
-
-int picture_count(const SynthConfig& config, int camera, int identity) {
-  if (outdoors_only(identity) && camera <= 3) return 0;
-  Random random(config.seed, Purpose::Synth, kCountEpoch + static_cast<uint32_t>(camera),
-                static_cast<uint32_t>(identity));
-  return config.images - static_cast<int>(random.below(static_cast<uint32_t>(config.images / 4 + 1)));
-}
-
 Image picture(const SynthConfig& config, const synth::Person& person, int camera, int identity, int number) {
   Random random(config.seed, Purpose::Synth, kPictureEpoch + static_cast<uint32_t>(camera),
                 static_cast<uint32_t>(identity * 1000 + number));
   return synth::draw_picture(person, camera, random);
-}
-
-std::string comma_line(std::vector<int> ids) {
-  std::sort(ids.begin(), ids.end());
-  std::string line;
-  for (int id : ids) line += fmt::format("{}{}", line.empty() ? "" : ",", id);
-  return line + "\n";
 }
 
 // A new folder next to its final path. The destructor removes it, with the files of add_file(), unless it was renamed.
@@ -96,66 +80,28 @@ class TemporaryFolder {
   std::mutex mutex_;
 };
 
-void write_lists(const SynthConfig& config, TemporaryFolder& folder) {
-  std::vector<int> ids(static_cast<size_t>(total_ids(config)));
-  std::iota(ids.begin(), ids.end(), 1);
-  Random random(config.seed, Purpose::Synth, kListsEpoch, 0);
-  random.shuffle(ids);
-  const auto test = ids.begin() + config.ids, val = test - std::max(1, config.ids / 5);
-  write_file(folder.add_file("exp/train_id.txt"), comma_line({ids.begin(), val}));
-  write_file(folder.add_file("exp/val_id.txt"), comma_line({val, test}));
-  write_file(folder.add_file("exp/test_id.txt"), comma_line({test, ids.end()}));
+void write_picture(const std::string& path, const Image& image) {
+  if (!path.ends_with(".bmp")) return write_jpeg(path, image, kQuality);
+  OutputFile file(path);
+  write_bmp(file, image);
+  file.commit();
 }
 
-TrialFile draw_trials(const SynthConfig& config) {
-  TrialFile trials;
-  for (int camera = 1; camera <= kSysuCameras; camera++) {
-    trials.resize(camera, total_ids(config));
-    for (int identity = 1; identity <= total_ids(config); identity++) {
-      const int count = picture_count(config, camera, identity);
-      Random random(config.seed, Purpose::Synth, kTrialEpoch + static_cast<uint32_t>(camera),
-                    static_cast<uint32_t>(identity));
-      std::vector<int32_t> numbers, order(static_cast<size_t>(count));
-      for (int trial = 0; trial < kSysuTrials; trial++) {
-        std::iota(order.begin(), order.end(), 1);
-        random.shuffle(order);
-        numbers.insert(numbers.end(), order.begin(), order.end());
-      }
-      trials.set(camera, identity, count, std::move(numbers));
-    }
-  }
-  return trials;
-}
-
-struct Job {
-  int camera, identity;
-};
-
-// Draws and writes all pictures with several threads, and throws the exception of a thread. False when stopped.
-bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const std::function<bool()>& stopped) {
+// Draws and writes the pictures with several threads. An exception from one of them is rethrown here.
+bool write_pictures(const SynthConfig& config, const std::vector<synth::Picture>& pictures, TemporaryFolder& folder,
+                    const std::function<bool()>& stopped) {
   const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
-  std::vector<Job> jobs;
-  size_t total = 0;
-  for (int identity = 1; identity <= total_ids(config); identity++)
-    for (int camera = 1; camera <= kSysuCameras; camera++)
-      if (const int count = picture_count(config, camera, identity); count > 0) {
-        jobs.push_back({camera, identity});
-        total += static_cast<size_t>(count);
-      }
   std::mutex mutex;  // guards `progress`
   const int threads = config.threads > 0 ? config.threads : usable_processors();
-  Progress progress("drawing, " + counted(threads, "thread"), "images", total);
-  parallel_for(threads, jobs.size(), [&](size_t i, int) {
-    const auto [camera, identity] = jobs[i];
-    folder.make_folder(folder_of(sysu_path(camera, identity, 1)));
-    const int count = picture_count(config, camera, identity);
-    for (int number = 1; number <= count; number++) {
-      if (stopped()) return;
-      write_jpeg(folder.add_file(sysu_path(camera, identity, number)),
-                 picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number), kQuality);
-    }
+  Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", pictures.size());
+  parallel_for(threads, pictures.size(), [&](size_t i, int) {
+    if (stopped()) return;
+    const auto& [path, identity, camera, number] = pictures[i];
+    folder.make_folder(folder_of(path));
+    write_picture(folder.add_file(path),
+                  picture(config, people[static_cast<size_t>(identity) - 1], camera, identity, number));
     const std::lock_guard lock(mutex);
-    progress.advance(static_cast<size_t>(count));
+    progress.advance();
   });
   return !stopped();
 }
@@ -164,6 +110,7 @@ bool write_pictures(const SynthConfig& config, TemporaryFolder& folder, const st
 
 bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped) {
   check(config);
+  const synth::Layout layout = synth::plan_layout(config);
   std::error_code error;
   if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
     fail("{}: expected a folder that does not exist yet or is empty; it would be overwritten", out);
@@ -172,11 +119,16 @@ bool write_synth(const SynthConfig& config, const std::string& out, const std::f
   if (error) fail("{}: cannot make the folder: {}", out, error.message());
   if (!target.has_filename()) target = target.parent_path();
   TemporaryFolder folder(target.string());
-  folder.make_folder("exp");
-  write_trial_file(folder.add_file("exp/rand_perm_cam.mat"), draw_trials(config));
-  write_lists(config, folder);
-  for (int camera = 1; camera <= kSysuCameras; camera++) folder.make_folder(fmt::format("cam{}", camera));
-  if (!write_pictures(config, folder, stopped)) return false;
+  for (const std::string& name : layout.folders) folder.make_folder(name);
+  if (layout.trials) {
+    folder.make_folder("exp");
+    write_trial_file(folder.add_file("exp/rand_perm_cam.mat"), synth::draw_trials(config));
+  }
+  for (const synth::TextFile& file : layout.files) {
+    folder.make_folder(folder_of(file.path));
+    write_file(folder.add_file(file.path), file.text);
+  }
+  if (!write_pictures(config, layout.pictures, folder, stopped)) return false;
   folder.commit();
   return true;
 }
@@ -186,13 +138,14 @@ Image draw_synth_sheet(const SynthConfig& config, int rows) {
   constexpr int kOrder[] = {1, 2, 4, 5, 3, 6}, kEach = 2;
   rows = std::min(rows, total_ids(config));
   const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
+  const synth::SysuCounts counts(config);
   Sheet sheet(rows, kSysuCameras * kEach, 144, 60, 40, true);
   sheet.title("synthetic people: visible cameras 1, 2, 4, 5 and infrared cameras 3, 6");
   for (int row = 0; row < rows; row++) {
     sheet.label(row, fmt::format("ID {}", row + 1));
     for (int i = 0; i < kSysuCameras * kEach; i++) {
       const int camera = kOrder[i / kEach], number = i % kEach + 1;
-      if (number > picture_count(config, camera, row + 1)) continue;
+      if (number > counts.of(camera, row + 1)) continue;
       sheet.set(row, i, picture(config, people[static_cast<size_t>(row)], camera, row + 1, number), kSheetGray,
                 fmt::format("CAM{} {}", camera, sysu_infrared(camera) ? "IR" : ""));
     }

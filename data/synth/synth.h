@@ -1,28 +1,38 @@
-// The synthetic data set: drawn people in SYSU-MM01's layout (docs/method.md, section 4), for demonstrations and tests
-// without the real data set. Its bytes depend on the configuration and on the versions of libjpeg and zlib alone.
+// The synthetic data set: drawn people in the layout of a real data set (docs/method.md, section 4), so that everything
+// can be tried and tested without the real one. Every byte follows from the configuration (for one version of libjpeg
+// and zlib).
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <string>
 
 #include "data/pictures/image.h"
+#include "data/sets/dataset.h"
 
 namespace mpanet {
 
 struct SynthConfig {
-  int ids = 300;      // training identities, 2..4000; every fifth is in val_id.txt, the others in train_id.txt
-  int test_ids = 40;  // test identities, 2..4000
-  int images = 5;     // maximum per identity and camera, 1..999; the minimum is three quarters of it
+  DatasetKind layout = DatasetKind::Sysu;
+  int ids = 300;        // identities in training, 2..4000; in SYSU-MM01's layout one in five of them is in val_id.txt
+  int test_ids = 40;    // identities in the test, 2..4000, none of them in training
+  int images = 5;       // at most, of each identity by each camera; at least three quarters of it; 1..999
+  int test_images = 0;  // the same for the test's identities; 0: as images
   uint64_t seed = 1;
-  int threads = 0;  // 0: usable_processors()
+  int threads = 0;  // 0: one a core
 };
 
-// Writes the data set to `out`, which must not exist or must be an empty folder (else UserError). `out` is made by a
-// rename when the data set is complete. After an error, or when stopped() returns true, nothing remains. Returns false
-// when stopped. Every eighth identity has no indoor picture (cameras 1, 2 and 3), like many in SYSU-MM01.
+// Writes the data set to `out`, which must not exist or be an empty folder (else UserError). It appears there when it
+// is complete and not before. On an error or when `stopped` returns true nothing remains. Returns false when stopped.
+//
+//   sysu   cameras 1..6, JPEG, a trial file. Every eighth identity is never seen indoors (cameras 1, 2 and 3), as many
+//          of the real ones are not
+//   regdb  one visible and one thermal camera, BMP, ten splits of ids + test_ids identities
+//   llcm   nine visible and eight near-infrared cameras, JPEG
+//   csv    cameras 1..6 as in sysu, JPEG, a manifest: infrared queries, visible gallery
 bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped);
 
-// A contact sheet of the first `rows` identities, with two pictures by each camera.
+// A contact sheet of the first `rows` identities of the configuration, two pictures by each of the six cameras that
+// pictures are drawn by.
 Image draw_synth_sheet(const SynthConfig& config, int rows);
 
 }  // namespace mpanet

@@ -1,6 +1,6 @@
 // Batch norm over the rows of (rows, c), c contiguous. It is bound by memory, so each pass reads x once.
 //
-// Sums over rows run in tiles of whole rows that fit in the L2 cache. The size of tiles depends on (rows, c) alone, and
+// Sums over rows run in tiles of whole rows that fit in the L2 cache. The size of tiles depends only on (rows, c), and
 // tiles are merged in order, in double, so results do not depend on the number of threads.
 //   statistics   per tile two passes, m = mean and M2 = sum (x - m)^2; merged by Chan's formula:
 //                M2 = M2_a + M2_b + (m_b - m_a)^2 n_a n_b / (n_a + n_b)

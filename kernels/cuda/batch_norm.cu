@@ -7,7 +7,7 @@
 //
 // Mapping: the tiles of channels.cuh. The two reductions have a block per tile of channels and run of rows, about
 // kBusyBlocks in all. Each block writes two partial values per channel to the workspace (parts, 2, c), and a second
-// kernel, eight channels to a block, merges them in order. The shape of the sums depends on (rows, c) alone, so every
+// kernel, eight channels to a block, merges them in order. The shape of the sums depends only on (rows, c), so every
 // run gives the same bits. The rest is elementwise: coefficients per channel are computed once per block.
 //
 // Bytes that must move per element (s: bytes of storage); other bytes; bytes in 32-byte sectors, counted from the

@@ -1,4 +1,4 @@
-// From a network to the embeddings that a plan needs; what mpanet-eval does and the trainer does between epochs.
+// Computes the embeddings that a plan needs with a network, for mpanet-eval and for the trainer between epochs.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -13,6 +13,7 @@
 #include "core/base/folder.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
+#include "data/sets/csv.h"
 #include "mpanet/files/tensor_file.h"
 
 namespace mpanet {
@@ -36,23 +37,18 @@ std::string_view take_line(std::string_view& text) {
 
 bool parse_number(std::string_view text, int& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && value >= 1;
+  return error == std::errc() && end == text.data() + text.size() && value >= 0;
 }
 
 ImageRecord parse_image(std::string_view line, const std::string& where) {
-  std::string_view fields[4];
-  size_t count = 0, begin = 0;
-  for (size_t end = 0; end != line.npos; begin = end + 1, count++) {
-    end = line.find(',', begin);
-    if (count < 4) fields[count] = line.substr(begin, end == line.npos ? line.npos : end - begin);
-  }
+  const std::vector<std::string> fields = csv_fields(line, where);
   ImageRecord image;
-  if (count != 4) fail("{}: expected 4 fields ({}), got {}: {}", where, kHeader, count, quote(line));
+  if (fields.size() != 4) fail("{}: expected 4 fields ({}), got {}: {}", where, kHeader, fields.size(), quote(line));
   image.path = fields[0];
   if (image.path.empty()) fail("{}: the path is empty: {}", where, quote(line));
   if (!parse_number(fields[1], image.identity))
-    fail("{}: expected an identity from 1, got {}", where, quote(fields[1]));
-  if (!parse_number(fields[2], image.camera)) fail("{}: expected a camera from 1, got {}", where, quote(fields[2]));
+    fail("{}: expected an identity from 0, got {}", where, quote(fields[1]));
+  if (!parse_number(fields[2], image.camera)) fail("{}: expected a camera from 0, got {}", where, quote(fields[2]));
   if (fields[3] != "visible" && fields[3] != "infrared")
     fail("{}: expected visible or infrared, got {}", where, quote(fields[3]));
   image.infrared = fields[3] == "infrared";
@@ -97,8 +93,8 @@ void check_features_writable(const std::string& folder) {
 std::string images_text(const std::vector<ImageRecord>& images) {
   std::string text = fmt::format("{}\n", kHeader);
   for (const ImageRecord& image : images)
-    text +=
-        fmt::format("{},{},{},{}\n", image.path, image.identity, image.camera, image.infrared ? "infrared" : "visible");
+    text += fmt::format("{},{},{},{}\n", csv_field(image.path), image.identity, image.camera,
+                        image.infrared ? "infrared" : "visible");
   return text;
 }
 

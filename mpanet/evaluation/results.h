@@ -10,7 +10,7 @@ namespace mpanet {
 
 // The facts that a result has besides its metrics and its plan.
 struct ResultFacts {
-  std::string feature;     // what was compared: "BN neck output of best.safetensors"
+  std::string feature;     // the compared embeddings: "BN neck output of best.safetensors"
   bool flip = false;       // the mean over each picture and its mirror image
   std::string checkpoint;  // SHA-256 of the file; empty if there is none
 };

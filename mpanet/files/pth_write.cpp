@@ -12,9 +12,9 @@
 namespace mpanet {
 namespace {
 
-constexpr uint64_t kMostBytes = 0xff000000;  // what 32-bit sizes and offsets hold, with room for the directory
+constexpr uint64_t kMostBytes = 0xff000000;  // below the limit of 32 bits, with space for the directory
 constexpr size_t kMostEntries = 65534;
-constexpr size_t kAlignment = 64;  // of the data, as PyTorch has it
+constexpr size_t kAlignment = 64;  // of the data, as in PyTorch's files
 const std::string kFolder = "archive/";
 
 template <class T>
@@ -70,11 +70,11 @@ class Archive {
       fail("{}: expected at most {} bytes and {} tensors in a .pth file, got more: write safetensors", file_.path(),
            kMostBytes, kMostEntries - 4);
     const std::string full = kFolder + name;
-    // The padding is an extra field with an id that PyTorch uses for it.
+    // The padding is an extra field, with PyTorch's id for padding.
     const size_t start = static_cast<size_t>(at_) + 30 + full.size() + 4;
     const size_t padding = (kAlignment - start % kAlignment) % kAlignment;
     const auto size = static_cast<uint32_t>(bytes);
-    // Version 2.0; the name is UTF-8; stored; the earliest date that a zip archive knows.
+    // Version 2.0; the name is UTF-8; stored; the earliest date of the zip format.
     const std::string common = little_endian<uint16_t>(20) + little_endian<uint16_t>(1 << 11) +
                                little_endian<uint16_t>(0) + little_endian<uint16_t>(0) + little_endian<uint16_t>(33) +
                                little_endian(zip_crc(data, bytes)) + little_endian(size) + little_endian(size) +

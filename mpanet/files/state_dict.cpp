@@ -17,16 +17,16 @@ namespace mpanet {
 namespace {
 
 constexpr std::string_view kBackbone = "backbone.";
-// Tensors by which a ResNet is known; the first that a file has tells the prefix.
+// Tensors that identify a ResNet; the first one in a file determines the prefix.
 constexpr std::string_view kAnchors[] = {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight",
                                          "layer4.0.conv1.weight"};
-// How the SHA-256 of torchvision's IMAGENET1K_V2 files begins (depths 50, 101, 152). Their names carry it.
+// The first digits of the SHA-256 of torchvision's IMAGENET1K_V2 files (depths 50, 101, 152). The file names have them.
 constexpr std::string_view kVersion2[] = {"11ad3fa6", "cd907fc2", "f82ba261"};
-// Of several networks in a file the one in the first of these.
+// If a file has several networks, the one in the first of these is used.
 constexpr std::string_view kDictionaries[] = {"", "model.", "state_dict.", "net.", "module."};
 
-// What stands before an anchor, without "backbone."; none where the name is no such tensor. conv1 and bn1 are names in
-// every block too, behind its number.
+// The prefix of an anchor, without "backbone."; nullopt if the name is another tensor's. conv1 and bn1 are also names
+// in every block, after its number.
 std::optional<std::string> prefix_before(std::string_view name, std::string_view anchor) {
   if (!name.ends_with(anchor)) return std::nullopt;
   std::string_view before = name.substr(0, name.size() - anchor.size());
@@ -182,7 +182,7 @@ std::string torchvision_warning(const TensorFile& file, const StateDict& state) 
   std::string name = file.path().substr(file.path().rfind('/') + 1);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  // Torchvision's own files alone have ImageNet's classifier and its size; others are not worth the time.
+  // Only torchvision's own files have ImageNet's classifier with its size. The checksum of other files is not needed.
   const TensorEntry* classifier = state.find(file, "fc.bias");
   const bool original = file.format() != TensorFile::Format::Safetensors && classifier && classifier->count() == 1000;
   Sha256 whole;

@@ -88,7 +88,7 @@ TensorFile::Format format_of(const InputFile& file) {
   return TensorFile::Format::Safetensors;
 }
 
-// Copies elements that lie `strides` apart into C order.
+// Copies elements with the entry's strides into C order.
 void gather(const TensorEntry& entry, const uint8_t* from, uint8_t* to) {
   const size_t bytes = dtype_bytes(entry.dtype), axes = entry.shape.size(), count = entry.count();
   std::vector<int64_t> index(axes, 0);

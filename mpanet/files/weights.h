@@ -8,8 +8,8 @@
 
 namespace mpanet {
 
-// Overwrites the engine's tensors that the file has, by name (state_dict.h says which names). Not used: torchvision's
-// classifier (fc.*), classifiers with another number of classes, with another number of parts everything behind the
+// Overwrites the engine's tensors that the file has, by name (state_dict.h). Not used: torchvision's
+// classifier (fc.*), classifiers with another number of classes, with another number of parts everything after the
 // backbone, counters, optimiser state, and tensors that this network does not have. A teacher that the file lacks gets
 // its live classifier's values. `warning`: torchvision_warning(). UserError, one line: see TensorFile and
 // find_state_dict(); also a wrong shape (name, expected, got), a value that is not finite, and a missing tensor of the

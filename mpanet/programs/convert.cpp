@@ -1,4 +1,4 @@
-// mpanet-convert: weights from one file format to the other, and what a file holds.
+// mpanet-convert: converts weights between file formats, and lists the content of a file.
 #include <algorithm>
 #include <optional>
 
@@ -60,7 +60,7 @@ void list(const TensorFile& file) {
              counted(file.others().size(), "value"));
 }
 
-// The names in the new file, and the file's own. Without a network: all, as they are.
+// Pairs of a name in the new file and in the old one. Without a network: all tensors, with unchanged names.
 std::vector<std::pair<std::string, std::string>> chosen_names(const TensorFile& file, std::string& prefix) {
   std::vector<std::pair<std::string, std::string>> names;
   if (!has_network(file)) {
@@ -84,7 +84,7 @@ void convert(const TensorFile& file, const std::string& out, Format format) {
     tensors.push_back({name, entry.dtype, entry.shape, {}, [&file, from = in_file] { return file.read_raw(from); }});
   }
   auto metadata = file.metadata();
-  metadata.erase(kProgressKey);  // nothing goes on from a network alone
+  metadata.erase(kProgressKey);  // training cannot be resumed from a network without optimiser state
   if (format == Format::Safetensors) {
     metadata["format"] = "pt";
     write_safetensors(out, tensors, metadata);

@@ -107,7 +107,9 @@ void add_options(CommandLine& app, Options& options) {
   app.add_option("--protocol", options.protocol.protocol, "see below")->capture_default_str();
   app.add_option("--mode", options.protocol.filter.mode, "all or indoor; without it both");
   app.add_option("--shots", options.protocol.filter.shots, "single or multi; without it all that the protocol has");
-  add_whole_number(app, "--split", options.protocol.split, 1, kRegDbSplits, "regdb: 1 to 10")->default_str("1");
+  add_whole_number(app, "--split", options.protocol.split, 1, kRegDbSplits,
+                   "regdb: 1 to 10; without it the model's, else 1")
+      ->default_str("");
   app.add_flag("--camera-filter", options.protocol.skip_same_camera,
                "csv: a query does not see its identity's pictures of its own camera");
   app.add_flag("--single-shot", options.protocol.single_shot,
@@ -193,6 +195,19 @@ void set_size(const std::string& text, ModelConfig& model) {
   std::tie(model.height, model.width) = *size;
 }
 
+// RegDB's split: as given, else that of the model. A model that has seen people of the test is refused.
+int chosen_split(const Options& options) {
+  const int given = options.protocol.split;
+  if (options.protocol.protocol != "regdb" || options.checkpoint.empty()) return given;
+  const Checkpoint checkpoint(options.checkpoint);
+  const bool known = checkpoint.config() && checkpoint.config()->dataset == DatasetKind::RegDb;
+  const int split = given > 0 ? given : known ? checkpoint.config()->split : 1;
+  if (known) check_unseen(*checkpoint.config(), DatasetKind::RegDb, split, options.checkpoint);
+  note(fmt::format("RegDB's split {}{}", split,
+                   checkpoint.config() ? "" : "; the file does not say on which split it was trained"));
+  return split;
+}
+
 // The picture size: --size, that of the training, or the authors' for the data set (docs/method.md, section 1).
 void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConfig& model) {
   if (!options.size.empty()) return set_size(options.size, model);
@@ -206,6 +221,7 @@ void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConf
 PlannedEvaluation make_plans(const Options& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
+  wanted.split = chosen_split(options);
   if (!options.features.empty()) wanted.listed = [&] { return read_feature_images(options.features); };
   PlannedEvaluation planned = plan_evaluations(wanted);
   for (const std::string& line : planned.data.notes) note(line);

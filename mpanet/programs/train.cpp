@@ -5,12 +5,14 @@
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/number_list.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/training/config_keys.h"
+#include "mpanet/training/experiment.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/shipped_configs.h"
 
@@ -19,10 +21,11 @@ namespace {
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-train";
 
-constexpr const char* kAbout = R"(Trains MPANet on a data set in SYSU-MM01's layout.
+constexpr const char* kAbout = R"(Trains MPANet on SYSU-MM01, RegDB, LLCM or a CSV manifest of one's own pictures.
 
   mpanet-train --config sysu --data SYSU-MM01 --out runs/first
-  mpanet-train --out runs/first --resume)";
+  mpanet-train --out runs/first --resume
+  mpanet-train --config regdb --data RegDB --splits 1..10 --out runs/regdb)";
 
 constexpr const char* kMore = R"(
 The run folder holds
@@ -38,6 +41,10 @@ The run folder holds
   initial.txt        with --init: the tensors taken from that file, left in it, and drawn at random
   vendors.json       on a GPU with --conv or --gemm: what runs, by shape where auto chose; kept when the run goes on
   provenance.json    commit, compiler, instruction set, libraries, threads, seed
+
+With --splits, --seeds or --sweep the run folder holds a folder for each run and summary.json: the best and the last
+evaluation of each run, mean and standard deviation. The same command goes on after any stop, and leaves alone what is
+complete.
 
 Resuming gives the same bits as one go on the same machine, build and number of threads. These keys may change then:
 num_epoch, start_eval, eval_interval, log_period, checkpoint_every, data.threads, data.queue, data.cache_mib,
@@ -56,20 +63,30 @@ std::string about_key(const std::string& option, const std::string& value) {
                      shell_quote(path + "=" + (value.empty() ? "VALUE" : value)));
 }
 
+void add_numbers(CommandLine& app, const std::string& name, int low, int high, std::vector<int>& numbers,
+                 const std::string& help) {
+  app.add_checked(name, fmt::format("numbers in {}..{} such as 1,3,5..7", low, high), help,
+                  [&numbers, low, high](const std::string& word) {
+                    const auto parsed = parse_number_list(word, low, high);
+                    if (parsed) numbers = *parsed;
+                    return parsed.has_value();
+                  });
+}
+
 int run(int argc, char** argv) {
   CommandLine app(kAbout, kProgram);
   app.footer(kMore);
   app.column_width(34);
   app.take_last();
   TrainOptions options;
-  std::string device = "auto", precision, seed;
+  std::string device = "auto", precision, seed, split;
   bool help_config = false, markdown = false, version = false;
   app.add_option("--config", options.config,
                  "JSON file (see --help-config), YAML file of the authors' code, or the name of one that comes with "
-                 "the program: sysu, demo, ablation/base "
+                 "the program: sysu, regdb, llcm, demo, ablation/base "
                  "(+ /mam, /pam, /mutual, /center_cluster, /all); not needed with --resume");
   app.add_option("--data", options.data,
-                 "the data set's folder, with cam1..cam6 and exp; not needed with --resume while it lies where it did");
+                 "the data set's folder, or a CSV manifest; not needed with --resume while it lies where it did");
   app.add_option("--out", options.out, "run folder to make, or with --resume to go on in");
   app.add_option("--trials", options.trials,
                  "trial file for the evaluation; else exp/ and evaluation/data_split/ of the data set are searched for "
@@ -82,6 +99,11 @@ int run(int argc, char** argv) {
   app.add_flag("--resume", options.resume, "go on from last.safetensors; starts the run if there is none yet");
   add_whole_number(app, "--max-steps", options.max_steps, 0, std::numeric_limits<int64_t>::max(),
                    "stop after this step, counted from the run's first; 0 writes the initial network");
+  app.add_option("--split", split, "of RegDB; the same as --set split=...");
+  ExperimentOptions experiment;
+  add_numbers(app, "--splits", 1, kRegDbSplits, experiment.splits, "splits of RegDB, a run each: 1..10, or 1,3,5..7");
+  add_numbers(app, "--seeds", 0, 1000000, experiment.seeds, "seeds, a run each: 0..4");
+  app.add_option("--sweep", experiment.sweep, "JSON file {\"lr\": [0.001, 0.0005], ...}: a run for each combination");
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
@@ -97,7 +119,7 @@ int run(int argc, char** argv) {
   if (options.data.empty() && !options.resume) fail("--data is needed (see --help)");
   if (options.out.empty()) fail("--out is needed (see --help)");
   if (!options.config.empty()) options.config = find_config(options.config);
-  for (const char* key : {"precision", "seed"})
+  for (const char* key : {"precision", "seed", "split"})
     if (const auto text = app.given(std::string("--") + key)) options.keys.emplace_back(key, *text);
   options.program = argv[0];
   for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
@@ -105,7 +127,12 @@ int run(int argc, char** argv) {
   std::string why;
   options.device = choose_device(device, &why);
   say(stdout, "device: " + why + "\n");
-  return train(options);
+  if (experiment.splits.empty() && experiment.seeds.empty() && experiment.sweep.empty()) return train(options);
+  for (const char* key : {"split", "seed"})
+    if (app.given(fmt::format("--{}s", key)) && app.given(fmt::format("--{}", key)))
+      fail("--{}s: expected no --{} beside it", key, key);
+  experiment.command = shell_command({argv, argv + argc});
+  return run_experiment(options, experiment);
 }
 
 }  // namespace

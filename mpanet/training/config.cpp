@@ -38,7 +38,7 @@ void apply(TrainConfig& config, const ConfigKey& key, const json& value, const s
   if (!key.set(config, value)) fail("{}: expected {}, got {}", where, key.allowed, shown(value));
 }
 
-// The value that a word of the command line stands for.
+// Parses a value from the command line.
 json value_of(const ConfigKey& key, const std::string& text) {
   const bool bare_list = key.list && (text.empty() || text.front() != '[');
   // JSON allows spaces around a number, a command line does not.
@@ -148,6 +148,15 @@ void check_config(const TrainConfig& config, const std::string& source) {
   } catch (const UserError& e) {
     fail("{}: {}", source, e.what());
   }
+  if (config.split > splits_of(config.dataset))
+    fail("{}: split: expected 1, as {} has one split, got {}", source, name_of(config.dataset), config.split);
+}
+
+void check_unseen(const TrainConfig& trained, DatasetKind test, int split, const std::string& source) {
+  if (trained.dataset != DatasetKind::RegDb || test != DatasetKind::RegDb || trained.split == split) return;
+  fail(
+      "{}: expected a model trained on split {} of RegDB, got one trained on split {}: it has seen people of this test",
+      source, split, trained.split);
 }
 
 std::string config_file_text(const TrainConfig& config) { return to_json<ordered_json>(config).dump(2) + "\n"; }

@@ -16,6 +16,7 @@ namespace mpanet {
 
 struct TrainConfig {
   DatasetKind dataset = DatasetKind::Sysu;
+  int split = 1;      // of RegDB, 1..10
   ModelConfig model;  // model.classes comes from the data set and is no key
   OptimizerConfig optimizer;
   Precision precision = Precision::f32;
@@ -61,6 +62,10 @@ void set_config_key(TrainConfig& config, const std::string& path, const std::str
 // Checks conditions on several keys: a picture size that the network allows, and at least one term of the loss.
 // read_config() does not call it, because --set may follow. UserError, which begins with `source` and names the keys.
 void check_config(const TrainConfig& config, const std::string& source);
+
+// UserError when a model trained under `trained` has seen people of this test set: another split of RegDB. `source`
+// names the model.
+void check_unseen(const TrainConfig& trained, DatasetKind test, int split, const std::string& source);
 
 // The whole configuration: as an indented file in the table's order, and as one line with sorted keys.
 std::string config_file_text(const TrainConfig& config);

@@ -249,10 +249,13 @@ std::vector<ConfigKey> training_keys() {
 
 std::vector<ConfigKey> data_keys() {
   using C = TrainConfig;
-  const std::vector<std::pair<std::string, DatasetKind>> kinds = {{"sysu", DatasetKind::Sysu}};
+  std::vector<std::pair<std::string, DatasetKind>> kinds;
+  for (const DatasetKind kind : kDatasetKinds) kinds.emplace_back(name_of(kind), kind);
   return {
       choice(
           "dataset", [](C& c) -> DatasetKind& { return c.dataset; }, kinds, "layout of the data set on disk"),
+      integer(
+          "split", [](C& c) -> int& { return c.split; }, 1, kRegDbSplits, "the split of RegDB; others have one"),
       boolean(
           "random_flip", [](C& c) -> bool& { return c.random_flip; }, "mirrors half of the training pictures"),
       boolean(

@@ -55,7 +55,7 @@ void take_inputs(TrainOptions& options, const std::string& file) {
   if (!options.data.empty()) return;
   options.data = text_of(inputs, "data", file);
   if (options.data.empty()) fail("--data is needed: {} does not know its data set", options.out);
-  if (!fs::is_directory(options.data, error))
+  if (!fs::exists(options.data, error))
     fail("{}: the data set of {} is no longer there; where is it now? (--data)", options.data, options.out);
 }
 
@@ -67,6 +67,7 @@ void write_inputs(const TrainOptions& options, const std::string& file) {
 }
 
 std::string resume_command(const TrainOptions& options) {
+  if (!options.go_on.empty()) return options.go_on;
   std::vector<std::string> words = {options.program, "--out", as_argument(options.out), "--resume"};
   // inputs.json cannot hold a path that is not UTF-8.
   if (!is_utf8(options.data) || !is_utf8(options.trials)) add_inputs(words, options);

@@ -15,7 +15,6 @@
 #include "core/base/threads.h"
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
-#include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
@@ -47,6 +46,12 @@ using nlohmann::ordered_json;
        advice.empty() ? "" : "; ", advice);
 }
 
+TrainConfig changed_config(TrainConfig config, const TrainOptions& options) {
+  for (const std::string& setting : options.settings) set_config(config, setting);
+  for (const auto& [key, text] : options.keys) set_config_key(config, key, text);
+  return config;
+}
+
 // The configuration from the file or the checkpoint, changed by --set.
 TrainConfig effective_config(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint) {
   if (checkpoint && !checkpoint->progression())
@@ -54,10 +59,9 @@ TrainConfig effective_config(const TrainOptions& options, const std::optional<Ch
   if (options.config.empty() && !checkpoint)
     fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
   std::vector<std::string> remarks;
-  TrainConfig config = options.config.empty() ? *checkpoint->config() : read_config(options.config, &remarks);
+  const TrainConfig config =
+      options.config.empty() ? changed_config(*checkpoint->config(), options) : given_config(options, &remarks);
   for (const std::string& remark : remarks) note("mpanet-train: " + remark);
-  for (const std::string& setting : options.settings) set_config(config, setting);
-  for (const auto& [key, text] : options.keys) set_config_key(config, key, text);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
   if (!checkpoint) return config;
   const auto changed = fixed_differences(*checkpoint->config(), config);
@@ -324,6 +328,10 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
 
 }  // namespace
 
+TrainConfig given_config(const TrainOptions& options, std::vector<std::string>* remarks) {
+  return changed_config(read_config(options.config, remarks), options);
+}
+
 int train(const TrainOptions& given) {
   TrainOptions options = given;
   const ThreadChoice threads = choose_threads(options.threads);
@@ -345,18 +353,12 @@ int train(const TrainOptions& given) {
   const Vendors vendors = choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
 
   const bool evaluates = config.eval_interval > 0;
-  const Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train);
+  Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train, config.split);
+  check_pictures(data, data.train);
   config.model.classes = data.classes;
   const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
-  std::vector<EvaluationPlan> evaluated;
-  if (evaluates) {
-    ProtocolOptions protocol;
-    protocol.protocol = name_of(config.dataset);
-    protocol.root = options.data;
-    protocol.trial_file = options.trials;
-    evaluated = plan_evaluations(protocol).plans;
-    check_pictures(data, images_of(evaluated));
-  }
+  const auto evaluated =
+      evaluates ? plan_between_epochs(config, data, options.data, options.trials) : std::vector<EvaluationPlan>();
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mpanet/network/engine.h"
+#include "mpanet/training/config.h"
 
 namespace mpanet {
 
@@ -27,7 +28,12 @@ struct TrainOptions {
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
   // The given options that the run folder does not keep, one word each: "--threads", "2".
   std::vector<std::string> repeated;
+  std::string go_on;  // the command that goes on after a stop; empty: that of this run
 };
+
+// The configuration that the options give, from its file; not checked as a whole (check_config()). `remarks` as in
+// read_config().
+TrainConfig given_config(const TrainOptions& options, std::vector<std::string>* remarks = nullptr);
 
 // Trains. Prints progress on stdout and warnings on stderr. Returns the exit code: 0, or 128 + a signal's number after
 // the checkpoint was written. UserError for wrong input, before the run folder is made where possible. A run folder

@@ -7,6 +7,8 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/context.h"
+#include "data/sets/matfile.h"
+#include "mpanet/evaluation/protocol.h"
 #include "mpanet/training/free_memory.h"
 
 namespace mpanet {
@@ -43,6 +45,22 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
       samples[b].push_back({data.root + "/" + image.path, image.label, image.infrared, position++});
     }
   return samples;
+}
+
+std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
+                                                const std::string& trials) {
+  ProtocolOptions options;
+  options.protocol = name_of(config.dataset);
+  options.root = root;
+  options.trial_file = trials;
+  if (config.dataset == DatasetKind::RegDb) options.split = config.split;
+  if (config.dataset == DatasetKind::Sysu && trials.empty() && !has_trial_file(root)) {
+    options.protocol = "agw";
+    data.notes.emplace_back("there is no trial file, so evaluations are by the protocol agw, which needs none");
+  }
+  std::vector<EvaluationPlan> plans = plan_evaluations(options).plans;
+  check_pictures(data, images_of(plans));
+  return plans;
 }
 
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
@@ -108,7 +126,7 @@ std::string shortage(const TrainMemory& memory, Device device, const FreeMemory&
 }  // namespace
 
 std::optional<BatchSize> largest_batch(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
-  // The plan depends on the number of images p * k alone, and grows with it.
+  // The plan depends only on the number of images p * k, and grows with it.
   const auto fits = [&](int images) {
     TrainConfig smaller = config;
     smaller.p_size = images;

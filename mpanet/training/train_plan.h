@@ -7,6 +7,7 @@
 
 #include "data/loading/loader.h"
 #include "data/sets/dataset.h"
+#include "mpanet/evaluation/plan.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/training/config.h"
 
@@ -18,6 +19,12 @@ LoaderConfig train_loader_config(const TrainConfig& config);
 
 // Turns an epoch's batches of indices into data.train into samples. Sample::index is the position in the epoch.
 std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches);
+
+// The evaluation between epochs, one plan per direction: the data set's own protocol; of SYSU-MM01's layout without a
+// trial file `agw`, which needs none, with a line in data.notes. `root` and `trials` as in TrainOptions. UserError for
+// a picture that is not there.
+std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
+                                                const std::string& trials);
 
 // Identifies the list of training images: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);

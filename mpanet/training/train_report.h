@@ -11,8 +11,8 @@
 
 namespace mpanet {
 
-// What the best model is chosen by: rank-1 of the protocol's first setting (SYSU-MM01: all search, single shot), the
-// mean over its directions. In words, and the number.
+// The criterion of the best model: rank-1 of the protocol's first setting (SYSU-MM01: all search, single shot), the
+// mean over its directions. Its description, and its value in percent.
 const char* selection_name(DatasetKind dataset);
 double selection_rank1(const std::vector<Evaluation>& evaluations);
 

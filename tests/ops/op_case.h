@@ -50,7 +50,7 @@ struct Draw {
 // and leaves keep none; for benchmarks.
 enum class Filling { Each, Repeated };
 
-// The inputs of one case in one context. Values depend on `seed` and the order of the calls alone. `rounding`, if
+// The inputs of one case in one context. Values depend only on `seed` and the order of the calls. `rounding`, if
 // given, is applied to each value (rounding to a narrower type).
 class Inputs {
  public:

@@ -83,7 +83,7 @@ struct OpPrecision {
   }
 MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
 #undef DECLARE_OP_PRECISION
-// The f64 ops rounded where another precision stores (tests/support/rounded.h): its run() alone, on the cpu backend.
+// The f64 ops rounded where another precision stores (tests/support/rounded.h): only its run(), on the cpu backend.
 // In programs that link op_cases_rounded.
 namespace rounded {
 extern const OpPrecision op_precision;

@@ -96,7 +96,7 @@ TEST_CASE("an nvcc that does not work leaves a build for the CPU, and says why")
   CHECK(has(machine.calls(), "--preset cpu -DMPANET_CUDA=OFF\n--build --preset cpu\n"));
 }
 
-// Where apt has the -dev package alone, the library being installed in /usr already.
+// The case that apt offers only the -dev package, because the library is already installed in /usr.
 TEST_CASE("packages unpacked into a folder: links to a library lead to it, also to one that is installed") {
   const Machine machine("");
   machine.write("dpkg-query", "exit 1");

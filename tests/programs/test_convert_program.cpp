@@ -1,5 +1,4 @@
-// mpanet-convert as its users meet it: both formats, both ways, and bad input answered by one line with nothing left
-// behind.
+// mpanet-convert as a program: both formats in both directions; bad input gives one line and leaves no files.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -47,7 +46,7 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
       REQUIRE(run(safetensors + " " + pth).code == 0);
       check_same(safetensors, pth);
       CHECK(TensorFile(pth).format() == TensorFile::Format::Zip);
-      // The bytes depend on the content alone; the order of PyTorch's dictionary is not part of it.
+      // The bytes depend only on the content. The order of PyTorch's dictionary is not part of it.
       REQUIRE(run(pth + " " + (folder / "again.pth")).code == 0);
       CHECK(read_text(folder / "again.pth") == read_text(pth));
       REQUIRE(run(pth + " --to safetensors " + (folder / "again")).code == 0);
@@ -57,7 +56,7 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
     CHECK_MESSAGE(types.code == 0, types.err);
     check_same(TEST_FIXTURES "/dtypes.safetensors", pth);
     CHECK(TensorFile(pth).metadata().at("note") == "made by the safetensors library");
-    // In place.
+    // The output replaces the input.
     REQUIRE(run(pth + " --to safetensors " + pth).code == 0);
     check_same(TEST_FIXTURES "/dtypes.safetensors", pth);
   }

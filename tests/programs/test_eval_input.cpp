@@ -213,8 +213,9 @@ TEST_CASE("bad data sets and folders of features") {
          {std::pair("cam1/0002/0001.jpg,2,1", "expected 4 fields"),
           std::pair("cam1/0002/0001.jpg,2,1,visible,1", "expected 4 fields"), std::pair("", "expected 4 fields"),
           std::pair(",2,1,visible", "the path is empty"),
-          std::pair("cam1/0002/0001.jpg,two,1,visible", "expected an identity from 1"),
-          std::pair("cam1/0002/0001.jpg,2,0,visible", "expected a camera from 1"),
+          std::pair("cam1/0002/0001.jpg,two,1,visible", "expected an identity from 0"),
+          std::pair("cam1/0002/0001.jpg,2,-1,visible", "expected a camera from 0"),
+          std::pair("\"cam1/0002/0001.jpg,2,1,visible", "a quote is never closed"),
           std::pair("cam1/0002/0001.jpg,2,1,thermal", "expected visible or infrared")}) {
       EvalFolder fresh;
       replace(fresh.lines, good, line);

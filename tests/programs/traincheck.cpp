@@ -188,7 +188,7 @@ int check_against_unrecorded(const Options& o, Device device, Precision precisio
     const Losses got = recorded->result().losses, expected = plain->result().losses;
     for (size_t i = 0; i < expected.size(); i++)
       if (std::memcmp(&got.at(i).second, &expected[i].second, sizeof(double)) != 0) different = expected[i].first;
-    // NaN equals NaN whatever was computed before.
+    // Bits are compared, so NaN equals NaN.
     if (!std::isfinite(expected.back().second)) different = "a total that is not finite";
   }
   if (different.empty()) different = first_difference(*recorded, *plain);

@@ -183,6 +183,7 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
         refusal("sample_method: random") ==
         "c.yml line 1: sample_method: expected \"identity_random\", got \"random\": batches are drawn by identity here "
         "(docs/method.md, section 3)");
+    CHECK(parse("dataset: regdb").dataset == DatasetKind::RegDb);
     CHECK(refusal("dataset: market") == "c.yml line 1: dataset: expected \"sysu\" or \"regdb\", got \"market\"");
     CHECK(refusal("dataset: llcm").starts_with("c.yml line 1: dataset: expected \"sysu\" or \"regdb\""));
     CHECK(refusal("p_size: 0") == "c.yml line 1: p_size: expected an integer in 1..4096, got 0");

@@ -37,7 +37,7 @@ Values parse(const std::vector<std::string>& arguments) {
   return values;
 }
 
-// What `call` writes to stderr.
+// The text that `call` writes to stderr.
 template <class Call>
 std::string said(const Call& call) {
   const TemporaryFolder folder;

@@ -9,6 +9,7 @@
 #include "mpanet/training/config.h"
 #include "mpanet/training/config_keys.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text.h"
 
 using namespace mpanet;
 
@@ -57,6 +58,36 @@ TEST_CASE("sysu.json holds what the paper's authors trained with") {
   CHECK(c.precision == Precision::f32);
   CHECK(c.augment() == AugmentConfig{});  // docs/method.md, section 3 is its default
   check_config(c, "sysu.json");
+}
+
+TEST_CASE("regdb.json holds what the authors trained with on RegDB; llcm.json their settings for SYSU-MM01") {
+  const TrainConfig regdb = read_config(SOURCE_DIR "/mpanet/configs/regdb.json");
+  check_config(regdb, "regdb.json");
+  TrainConfig c = read_config(SOURCE_DIR "/mpanet/configs/sysu.json");
+  const TrainConfig sysu = c;
+  c.dataset = DatasetKind::RegDb;
+  c.model.height = 256;
+  c.p_size = 12, c.k_size = 10;
+  c.lr_step = {110};
+  c.log_period = 20;
+  CHECK(config_line(regdb) == config_line(c));
+  c = sysu;
+  c.dataset = DatasetKind::Llcm;
+  CHECK(config_line(read_config(SOURCE_DIR "/mpanet/configs/llcm.json")) == config_line(c));
+}
+
+TEST_CASE("a split is RegDB's, and its model belongs to it") {
+  TrainConfig c;
+  set_config(c, "split=3");
+  CHECK(has(error_of([&] { check_config(c, "c.json"); }), "c.json: split: expected 1, as sysu has one split, got 3"));
+  set_config(c, "dataset=regdb");
+  check_config(c, "c.json");
+  check_unseen(c, DatasetKind::RegDb, 3, "m");
+  check_unseen(c, DatasetKind::Sysu, 1, "m");
+  CHECK(has(error_of([&] { check_unseen(c, DatasetKind::RegDb, 1, "m"); }),
+            "m: expected a model trained on split 1 of RegDB, got one trained on split 3"));
+  c.dataset = DatasetKind::Sysu;
+  check_unseen(c, DatasetKind::RegDb, 1, "m");
 }
 
 TEST_CASE("demo.json is valid") { check_config(read_config(SOURCE_DIR "/mpanet/configs/demo.json"), "demo.json"); }

@@ -253,6 +253,12 @@ TEST_CASE("fields are quoted where they have to be, and read as they were") {
   const auto rows = read_csv(folder / "x.csv");
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].fields == fields);
+  // One line at a time, for lists of a million.
+  CHECK(csv_fields("\"a,\"\"b\" , c ,,", "x") == std::vector<std::string>{"a,\"b", "c", "", ""});
+  CHECK(csv_fields(csv_field("\xff, \"x\" ") + ",1", "x") == std::vector<std::string>{"\xff, \"x\" ", "1"});
+  CHECK(csv_fields("", "x") == std::vector<std::string>{""});
+  CHECK(
+      has(error_of([] { csv_fields("\"a\"b,c", "x line 2"); }), "x line 2: expected a comma after the closing quote"));
   CHECK(csv_field("plain") == "plain");
   CHECK(csv_field("a,\"b") == "\"a,\"\"b\"");
 }

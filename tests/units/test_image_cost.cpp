@@ -1,4 +1,4 @@
-// The memory for decoding depends on a picture's number of pixels alone: at most 64 bytes a pixel and 8 MiB.
+// The memory for decoding depends only on a picture's number of pixels: at most 64 bytes a pixel and 8 MiB.
 #include <doctest/doctest.h>
 
 #include <algorithm>

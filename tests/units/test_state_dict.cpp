@@ -1,4 +1,4 @@
-// How the tensors of a network are found in a file, whatever stands before their names, and what is said of the others.
+// Finding a network's tensors in a file, with any prefix of their names, and the report about other tensors.
 #include <doctest/doctest.h>
 
 #include "core/base/error.h"
@@ -21,7 +21,7 @@ TensorSource zeros(const std::string& name, std::vector<int64_t> shape, double v
   return {name, Dtype::F32, std::move(shape), [count, value](double* out) { std::fill_n(out, count, value); }};
 }
 
-// A tiny network's tensors, renamed; others beside them.
+// A tiny network's tensors, renamed, together with others.
 class Weights {
  public:
   Weights() : engine_(make_engine(tiny(Precision::f32))) {
@@ -64,7 +64,7 @@ class Weights {
 std::string torchvision_name(const std::string& name) { return name.starts_with("backbone.") ? name.substr(9) : name; }
 bool is_head(const std::string& name) { return !name.starts_with("backbone.") || name.find("MAM") != name.npos; }
 
-// The engine takes the embedding of these weights, and what is said.
+// Loads these weights into the engine and checks the embedding and the report.
 WeightsReport embedded(const std::string& path) {
   const Checkpoint checkpoint(path);
   EngineConfig config;
@@ -120,15 +120,15 @@ TEST_CASE("unknown tensors are noted, missing ones are named") {
         "tensor module.backbone.bn1.running_var is missing");
   CHECK(refusal(Weights().drop("backbone.conv1.weight").write()) == "tensor backbone.conv1.weight is missing");
   CHECK(refusal(Weights().drop("bn_neck.weight").write()) == "tensor bn_neck.weight is missing");
-  // A whole block: of the depth that has the others.
+  // A whole block is missing: the depth is that of the remaining blocks.
   CHECK(refusal(Weights().drop_if([](const std::string& n) { return n.starts_with("backbone.layer4.0."); }).write()) ==
         "tensor backbone.layer4.0.conv1.weight is missing (of a ResNet tiny)");
-  // One map's bias without its weight, and the other way round: parts are known all the same.
+  // One map's bias without its weight, and the reverse: the number of parts is still found.
   CHECK(refusal(Weights().drop("spatial_attention.weight").write()) == "tensor spatial_attention.weight is missing");
   CHECK(refusal(Weights().drop("spatial_attention.bias").write()) == "tensor spatial_attention.bias is missing");
   CHECK(refusal(Weights().drop("backbone.MAM3.channel_attention.0.weight").write()) ==
         "tensor backbone.MAM3.channel_attention.0.weight is missing");
-  // torchvision's file is no MPANet, and --init says what its backbone lacks.
+  // Torchvision's file is not an MPANet, and --init names the missing tensors of its backbone.
   Weights vision;
   vision.drop_if(is_head).rename(torchvision_name);
   CHECK(refusal(vision.write()).ends_with("is missing"));

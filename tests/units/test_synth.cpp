@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -15,6 +16,7 @@
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
 #include "data/sets/text_list.h"
+#include "data/sets/verify.h"
 #include "data/synth/synth.h"
 #include "data/synth/synth_scene.h"
 #include "tests/support/temporary_folder.h"
@@ -241,4 +243,71 @@ TEST_CASE("contact sheets: frames, thumbnails and text where they belong") {
     for (int x = 1; x < 6; x++) shape += canvas.pixels[static_cast<size_t>((y * 12 + x) * 3)] == 0 ? '#' : '.';
   CHECK(shape == ".###...#....#....#....#....#...###.");
   draw_text(canvas, -3, 5, "clipped at the edges", {0, 0, 0});
+}
+
+TEST_CASE("a test with more images than training, and trials of multi shot that differ" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string root = folder / "data";
+  SynthConfig config = small();
+  config.images = 2;
+  config.test_images = 16;
+  REQUIRE(write_synth(config, root, kGoOn));
+  const TrialFile trials = read_trial_file(find_trial_file(root));
+  const std::vector<int> test_ids = read_sysu_test_ids(root);
+  const std::set<int> test(test_ids.begin(), test_ids.end());
+  for (int identity = 1; identity <= 10; identity++)
+    for (int camera = 4; camera <= 6; camera++) {
+      const int count = trials.count(camera, identity);
+      CHECK(count <= (test.count(identity) ? 16 : 2));
+      CHECK(count >= (test.count(identity) ? 12 : 2));
+    }
+  // The first ten of each trial's permutation, as sets.
+  std::set<std::set<int>> drawn;
+  for (int trial = 0; trial < kSysuTrials; trial++) {
+    std::set<int> places;
+    for (int place = 0; place < 10; place++) places.insert(trials.image(trial, 4, test_ids[0], place));
+    drawn.insert(places);
+  }
+  CHECK(drawn.size() >= 8);
+}
+
+TEST_CASE("the layouts of RegDB, LLCM and a manifest, as their readers see them" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  for (const DatasetKind kind : {DatasetKind::RegDb, DatasetKind::Llcm, DatasetKind::Csv}) {
+    SynthConfig config = small();
+    config.layout = kind;
+    config.images = 2;
+    const std::string root = folder / name_of(kind);
+    CAPTURE(root);
+    REQUIRE(write_synth(config, root, kGoOn));
+    CHECK(find_dataset_kind(root) == kind);
+    std::set<std::string> test_sets;
+    for (int split = 1; split <= splits_of(kind); split++) {
+      const Dataset data = read_dataset(kind, root, Split::Both, split);
+      CHECK(data.classes == 6);
+      CHECK(data.notes.empty());
+      check_pictures(data, data.train);
+      check_pictures(data, data.test);
+      std::set<int> identities;
+      std::string text;
+      for (const ImageRecord& image : data.test) identities.insert(image.identity);
+      for (const int identity : identities) text += fmt::format("{} ", identity);
+      CHECK(identities.size() == 4);
+      test_sets.insert(text);
+      for (const ImageRecord& image : {data.train.front(), data.train.back(), data.test.front(), data.test.back()}) {
+        const Image picture = decode_image(root + "/" + image.path);
+        CHECK(picture.height > picture.width);
+        const uint8_t* p = picture.pixels.data() + picture.pixels.size() / 2 / 3 * 3;
+        const bool gray = std::abs(p[0] - p[1]) < 2 && std::abs(p[1] - p[2]) < 2;
+        if (image.infrared) CHECK(gray);
+      }
+    }
+    if (kind == DatasetKind::RegDb) CHECK(test_sets.size() >= 8);  // of ten draws of 4 out of 10 identities
+  }
+  // Eight near-infrared cameras: no number 3.
+  const Dataset llcm = read_dataset(DatasetKind::Llcm, folder / "llcm", Split::Test);
+  std::set<int> cameras[2];
+  for (const ImageRecord& image : llcm.test) cameras[image.infrared].insert(image.camera);
+  CHECK(cameras[0] == std::set<int>{1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(cameras[1] == std::set<int>{1, 2, 4, 5, 6, 7, 8, 9});
 }

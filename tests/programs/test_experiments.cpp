@@ -1,0 +1,178 @@
+// mpanet-train on RegDB, LLCM, a manifest and SYSU-MM01's layout without a trial file, and experiments of several runs.
+#include <filesystem>
+
+#include "core/base/file.h"
+#include "tests/support/train_program.h"
+
+namespace fs = std::filesystem;
+using mpanet::read_text;
+using mpanet::write_file;
+using nlohmann::json;
+
+namespace {
+
+// Four identities for training and four for the test, drawn once for each layout.
+const std::string& layout(const std::string& name) {
+  static TemporaryFolder folder;
+  static std::map<std::string, std::string> made;
+  std::string& path = made[name];
+  if (!path.empty()) return path;
+  path = folder / name;
+  Process synth({PROGRAMS "/mpanet-data", "synth", "--layout", name, "--out", path, "--ids", "4", "--test-ids", "4",
+                 "--images", "2"});
+  REQUIRE_MESSAGE(synth.wait() == 0, synth.err());
+  return path;
+}
+
+// A run of two epochs, evaluated after each.
+Arguments run_of(const TemporaryFolder& folder, const std::string& name, const std::string& out,
+                 const Arguments& more = {}) {
+  Arguments all = {PROGRAMS "/mpanet-train",
+                   "--config",
+                   write_config(folder),
+                   "--data",
+                   layout(name),
+                   "--out",
+                   out,
+                   "--threads",
+                   "1",
+                   "--set",
+                   "dataset=" + name,
+                   "num_epoch=2",
+                   "eval_interval=1"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+json best_of(const std::string& run) {
+  json best;
+  for (const json& line : log_lines(run))
+    if (line["kind"] == "evaluation" && line["best"] == true) best = line;
+  return best;
+}
+
+}  // namespace
+
+TEST_CASE("every data set trains and evaluates itself" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  for (const auto& [name, results] : {std::pair("regdb", 2), std::pair("llcm", 2), std::pair("csv", 1)}) {
+    CAPTURE(name);
+    check_works(run_of(folder, name, folder / name));
+    CHECK(best_of(folder / name)["results"].size() == static_cast<size_t>(results));
+    check_works({PROGRAMS "/mpanet-train", "--out", folder / name, "--resume", "--threads", "1"});
+    Process evaluated({PROGRAMS "/mpanet-eval", "--protocol", name, "--checkpoint",
+                       folder / std::string(name) + "/best.safetensors", "--data", layout(name)});
+    CHECK_MESSAGE(evaluated.wait() == 0, evaluated.err());
+  }
+  // --data is the manifest itself.
+  Arguments by_file = run_of(folder, "csv", folder / "by_file");
+  by_file[4] += "/manifest.csv";
+  check_works(by_file);
+  check_works({PROGRAMS "/mpanet-train", "--out", folder / "by_file", "--resume", "--threads", "1"});
+  CHECK(timeless(folder / "by_file") == timeless(folder / "csv"));
+
+  fs::copy(layout("sysu"), folder / "data", fs::copy_options::recursive);
+  fs::remove(folder / "data/exp/rand_perm_cam.mat");
+  Arguments no_trials = run_of(folder, "sysu", folder / "agw");
+  no_trials[4] = folder / "data";
+  Process trained(no_trials);
+  CHECK_MESSAGE(trained.wait() == 0, trained.err());
+  CHECK(has(trained.out(), "there is no trial file, so evaluations are by the protocol agw"));
+  CHECK(best_of(folder / "agw")["results"].size() == 2);  // all and indoor search, single shot
+  no_trials[6] = folder / "other";
+  no_trials.insert(no_trials.end(), {"--trials", folder / "absent.mat"});
+  check_refused(no_trials, "absent.mat: no such trial file");
+}
+
+TEST_CASE("a split's model is refused on another split's test" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  check_works(run_of(folder, "regdb", folder / "run", {"--split", "2", "--max-steps", "1"}));
+  CHECK(json::parse(read_text(folder / "run/config.json"))["split"] == 2);
+  const auto evaluate = [&](const Arguments& more) {
+    Arguments all = {PROGRAMS "/mpanet-eval",         "--protocol", "regdb",        "--checkpoint",
+                     folder / "run/last.safetensors", "--data",     layout("regdb")};
+    all.insert(all.end(), more.begin(), more.end());
+    Process process(all);
+    const int code = process.wait();
+    return std::pair(code, process.err());
+  };
+  CHECK(has(evaluate({}).second, "RegDB's split 2\n"));
+  CHECK(evaluate({"--split", "2"}).first == 0);
+  const auto [code, err] = evaluate({"--split", "3"});
+  CHECK(code == 2);
+  CHECK(has(err, "expected a model trained on split 3 of RegDB, got one trained on split 2: it has seen people"));
+  check_refused(run_of(folder, "regdb", folder / "other", {"--split", "11"}), "--split: expected an integer in 1..10");
+  check_refused(run_of(folder, "csv", folder / "other", {"--split", "2"}), "expected 1, as csv has one split, got 2");
+}
+
+TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string whole = folder / "whole", parts = folder / "parts";
+  const Arguments splits = {"--splits", "1..2"};
+  Process process(run_of(folder, "regdb", whole, splits));
+  REQUIRE_MESSAGE(process.wait() == 0, process.err());
+  CHECK(has(process.out(), "2 of 2 runs; percent"));
+  CHECK(has(process.out(), "\nstandard deviation "));
+  const json summary = json::parse(read_text(whole + "/summary.json"));
+  REQUIRE(summary["runs"].size() == 2);
+  for (size_t run = 0; run < 2; run++) {
+    const json best = best_of(fmt::format("{}/split-{}", whole, run + 1));
+    CHECK(summary["runs"][run]["best"]["epoch"] == best["epoch"]);
+    for (size_t direction = 0; direction < 2; direction++)
+      CHECK(summary["runs"][run]["best"]["results"][direction]["mAP"] == best["results"][direction]["mAP"]);
+  }
+
+  // Killed after every step.
+  Arguments stopped = run_of(folder, "regdb", parts, splits);
+  stopped.insert(stopped.end(), {"--max-steps", "1"});
+  check_works(stopped);
+  CHECK(!fs::exists(parts + "/summary.json"));
+  check_works(run_of(folder, "regdb", parts, {"--splits", "2"}));  // a subset first
+  CHECK(json::parse(read_text(parts + "/summary.json"))["runs"].size() == 1);
+  check_works(run_of(folder, "regdb", parts, splits));
+  for (const char* file : {"split-1/last.safetensors", "split-2/last.safetensors", "split-2/best.safetensors"})
+    CHECK(read_text(parts + "/" + file) == read_text(whole + "/" + file));
+  CHECK(json::parse(read_text(parts + "/summary.json"))["groups"] == summary["groups"]);
+
+  // A complete run is not changed; another configuration is an error.
+  const auto written = fs::last_write_time(parts + "/split-1/last.safetensors");
+  check_works(run_of(folder, "regdb", parts, splits));
+  CHECK(fs::last_write_time(parts + "/split-1/last.safetensors") == written);
+  Process other(run_of(folder, "regdb", parts, {"--splits", "1..2", "--set", "lr=0.5"}));
+  CHECK(other.wait() == 2);
+  CHECK(has(other.err(), "the run began with another lr"));
+}
+
+TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  write_file(folder / "sweep.json", R"({"lr": [0.001, 0.002]})");
+  Process process(run_of(folder, "regdb", folder / "r",
+                         {"--seeds", "0,4", "--sweep", folder / "sweep.json", "--set", "num_epoch=1"}));
+  REQUIRE_MESSAGE(process.wait() == 0, process.err());
+  CHECK(names_in(folder / "r") == std::set<std::string>{"lr=0.001_seed-0", "lr=0.001_seed-4", "lr=0.002_seed-0",
+                                                        "lr=0.002_seed-4", "summary.json"});
+  const json summary = json::parse(read_text(folder / "r/summary.json"));
+  CHECK(summary["runs"].size() == 4);
+  REQUIRE(summary["groups"].size() == 2);
+  CHECK(summary["groups"][1]["set"] == "lr=0.002");
+  CHECK(json::parse(read_text(folder / "r/lr=0.002_seed-4/config.json"))["lr"] == 0.002);
+  CHECK(json::parse(read_text(folder / "r/lr=0.002_seed-4/config.json"))["seed"] == 4);
+
+  const auto refused = [&](const Arguments& more, const std::string& words, const std::string& data = "regdb") {
+    check_refused(run_of(folder, data, folder / "x", more), words);
+    CHECK(!fs::exists(folder / "x"));
+  };
+  refused({"--splits", "1..11"}, "--splits: expected numbers in 1..10 such as 1,3,5..7");
+  refused({"--splits", "1", "--split", "1"}, "--splits: expected no --split beside it");
+  refused({"--seeds", "1", "--seed", "1"}, "--seeds: expected no --seed beside it");
+  refused({"--splits", "1..2"}, "--splits: expected the data set regdb", "csv");
+  refused({"--splits", "1..2", "--set", "eval_interval=0"}, "eval_interval: expected at least 1");
+  refused({"--sweep", folder / "absent.json"}, "absent.json: cannot open");
+  // An error in the last run is found before the first one starts.
+  fs::copy(layout("regdb"), folder / "data", fs::copy_options::recursive);
+  fs::remove(folder / "data/idx/test_thermal_9.txt");
+  Arguments broken = run_of(folder, "regdb", folder / "x", {"--splits", "8..9"});
+  broken[4] = folder / "data";
+  check_refused(broken, "idx/test_thermal_9.txt: cannot open");
+  CHECK(!fs::exists(folder / "x"));
+}
