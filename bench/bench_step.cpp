@@ -113,15 +113,6 @@ Result measure(const Options& o) {
   return result;
 }
 
-// GFLOP/s of a square product, large enough to be bound by arithmetic: the best of five.
-double product_gflops() {
-  constexpr int kSize = 3072;
-  const std::vector<float> a(size_t{kSize} * kSize, 1.0F);
-  double best = 1e30;
-  for (int i = 0; i < 5; i++) best = std::min(best, seconds_of_product(kSize, kSize, kSize, a.data(), a.data()));
-  return 2e-9 * kSize * kSize * kSize / best;
-}
-
 void print_profile(const Result& r) {
   double all = 0;
   for (const OpTime& op : r.profile) all += op.seconds;
@@ -142,7 +133,7 @@ void run(const Options& o) {
       counted(o.threads, "thread"), counted(o.steps, "step"), warm_up(o), warm_up(o) == 1 ? "is" : "are");
   const Result r = measure(o);
   const bool cpu = o.device.backend == Backend::cpu;
-  const double gflops = r.flops * 1e-9 / r.seconds, product = cpu ? product_gflops() : 0;
+  const double gflops = r.flops * 1e-9 / r.seconds, product = cpu ? product_flops() * 1e-9 : 0;
   const double per_image = r.seconds / o.batch, peak_mib = r.peak_bytes * 0x1p-20;
   fmt::print("{:.4f} s an image ({:.2f} images/s), {:.0f} GFLOP/s in convolutions and products\n", per_image,
              1 / per_image, gflops);

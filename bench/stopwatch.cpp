@@ -44,21 +44,13 @@ double measured_bandwidth(Context& context, size_t cache) {
   return best;
 }
 
-double measured_product_flops() {
-  constexpr int kSize = 2048;
-  const std::vector<float> a(size_t{kSize} * kSize, 1.0F);
-  double best = 1e30;
-  for (int i = 0; i < 4; i++) best = std::min(best, seconds_of_product(kSize, kSize, kSize, a.data(), a.data()));
-  return 2.0 * kSize * kSize * kSize / best;
-}
-
 DeviceRates cpu_rates(const std::string& precision) {
   DeviceRates rates;
   rates.name = fmt::format("CPU, {}", counted(omp_get_max_threads(), "thread"));
   const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
   rates.cache = cache > 0 ? static_cast<size_t>(cache) : size_t{32} << 20;
   if (precision != "f64") {
-    rates.real_flops = measured_product_flops();
+    rates.real_flops = product_flops();
     rates.arithmetic_source = "a large f32 product, measured";
     if (precision == "f32") rates.storage_flops = rates.real_flops;
   }

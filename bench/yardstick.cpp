@@ -1,5 +1,6 @@
 #include "bench/yardstick.h"
 
+#include <algorithm>
 #include <chrono>
 #include <vector>
 
@@ -34,6 +35,14 @@ double seconds_of_product(int m, int n, int k, const float* a, const float* b) {
   std::vector<float> product(static_cast<size_t>(left.padded_rows()) * right.padded_rows());
   return seconds_of([&] { multiply(left, right, product.data(), right.padded_rows()); });
 #endif
+}
+
+double product_flops() {
+  constexpr int kSize = 3072;
+  const std::vector<float> a(size_t{kSize} * kSize, 1.0F);
+  double best = 1e30;
+  for (int i = 0; i < 5; i++) best = std::min(best, seconds_of_product(kSize, kSize, kSize, a.data(), a.data()));
+  return 2.0 * kSize * kSize * kSize / best;
 }
 
 }  // namespace mpanet

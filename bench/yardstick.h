@@ -10,4 +10,7 @@ double seconds_of(const std::function<void()>& work);
 double seconds_of_product(int m, int n, int k, const float* a, const float* b);
 const char* product_yardstick();  // the name of that product's library
 
+// FLOP/s of a large square product: the best of five.
+double product_flops();
+
 }  // namespace mpanet
