@@ -407,7 +407,11 @@ int run(int argc, char** argv) {
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
-  if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
+  if (!options.compared.empty()) {
+    for (const std::string* other : {&options.checkpoint, &options.features, &options.data, &options.json})
+      if (!other->empty()) fail("--compare: takes result files alone, got {} too", quote(*other));
+    return fmt::print("{}", compare_results(options.compared)), 0;
+  }
   check_options(options);
   if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
   const ThreadChoice threads = choose_threads(options.threads);

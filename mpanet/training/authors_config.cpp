@@ -47,6 +47,7 @@ const std::vector<std::pair<std::string, json>>& same_keys() {
       {"eval_interval", -1},
       {"start_eval", 60},
       {"log_period", 10},
+      {"rerank", false},
   };
   return keys;
 }
@@ -83,7 +84,6 @@ class AuthorsConfig {
     }
     refuse_unless("color_jitter", false, "brightness, contrast and saturation are never changed here");
     refuse_unless("sample_method", "identity_random", "batches are drawn by identity here (docs/method.md, section 3)");
-    refuse_unless("rerank", false, "evaluations during training do not re-rank");
     const auto say = [&](const char* what, const std::vector<std::string>& list) {
       if (!list.empty()) remarks.push_back(fmt::format("{}: {}: {}", source_, what, join(list, "; ")));
     };
@@ -172,7 +172,6 @@ std::string about_authors_key(const std::string& key) {
       {"pattern_attention", "num_parts 0 for false"},
       {"color_jitter", "none: colours are never changed"},
       {"sample_method", "none: batches are drawn by identity"},
-      {"rerank", "none: evaluations during training do not re-rank"},
   };
   if (const auto found = others.find(key); found != others.end()) return found->second;
   const auto ignored = ignored_keys().find(key);

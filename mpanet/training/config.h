@@ -28,6 +28,7 @@ struct TrainConfig {
   std::vector<int> lr_step = {80, 120};  // the learning rate drops to a tenth at the end of these epochs
   int start_eval = 115;                  // an evaluation follows the last epoch and the epochs after start_eval
   int eval_interval = 5;                 // that eval_interval divides; eval_interval 0: never
+  bool rerank = false;                   // evaluations re-rank
   int log_period = 10;                   // steps
   int checkpoint_every = 200;            // steps; 0: at the end of epochs only
 

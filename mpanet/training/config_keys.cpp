@@ -232,6 +232,9 @@ std::vector<ConfigKey> training_keys() {
           "eval_interval", [](C& c) -> int& { return c.eval_interval; }, 0, 100000,
           "epochs from one evaluation to the next; the last epoch always ends with one; 0: none, and no best",
           kChangeable),
+      boolean(
+          "rerank", [](C& c) -> bool& { return c.rerank; },
+          "evaluations re-rank their lists (k-reciprocal encoding, docs/method.md, section 5)"),
       integer(
           "log_period", [](C& c) -> int& { return c.log_period; }, 1, 1000000,
           "steps from one line of log.jsonl to the next", kChangeable),

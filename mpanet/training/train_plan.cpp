@@ -9,6 +9,7 @@
 #include "core/context.h"
 #include "data/sets/matfile.h"
 #include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/rerank.h"
 #include "mpanet/training/free_memory.h"
 
 namespace mpanet {
@@ -59,6 +60,10 @@ std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Datas
     data.notes.emplace_back("there is no trial file, so evaluations are by the protocol agw, which needs none");
   }
   std::vector<EvaluationPlan> plans = plan_evaluations(options).plans;
+  for (EvaluationPlan& plan : plans) {
+    plan.rerank = config.rerank;
+    if (plan.rerank) check_rerank(plan);
+  }
   check_pictures(data, images_of(plans));
   return plans;
 }

@@ -25,7 +25,8 @@ void check_refused(const std::string& arguments, const std::string& words) {
 void check_same(const std::string& one, const std::string& other) {
   const TensorFile a(one), b(other);
   REQUIRE(a.tensors().size() == b.tensors().size());
-  for (const auto& [name, entry] : a.tensors()) {
+  for (const auto& [tensor, entry] : a.tensors()) {
+    const std::string& name = tensor;
     INFO(name);
     REQUIRE(b.find(name) != nullptr);
     CHECK(entry.dtype == b.find(name)->dtype);

@@ -228,6 +228,8 @@ TEST_CASE("results side by side") {
   }
   SUBCASE("refused") {
     check_refused("--compare '" + good + "' '" + (folder / "absent.json") + "'", "absent.json");
+    check_refused("--compare '" + good + "' '" + bad + "' --json '" + (folder / "c.json") + "'",
+                  "--compare: takes result files alone, got ");
     write_file(folder / "other.json", "{\"a\": 1}");
     check_refused("--compare '" + good + "' '" + (folder / "other.json") + "'",
                   "expected a result file of mpanet-eval");

@@ -118,7 +118,8 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     CHECK(unknown.wait() == 2);
     CHECK(unknown.err() ==
           "mpanet-train: --config \"sisu\": no such file; the configurations that come with the program "
-          "are demo, sysu, ablation/all, ablation/base, ablation/center_cluster, ablation/mam, ablation/mutual, "
+          "are demo, llcm, regdb, sysu, ablation/all, ablation/base, ablation/center_cluster, ablation/mam, "
+          "ablation/mutual, "
           "ablation/pam\n");
     check_refused({kTrain, "--config", "ablation/mum", "--data", data_set(), "--out", folder / "run"},
                   "--config \"ablation/mum\": no such file; the configurations that come with the program are demo, ");

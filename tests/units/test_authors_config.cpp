@@ -138,6 +138,8 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
     CHECK(c.eval_interval == 0);
     CHECK(c.start_eval == 60);
     CHECK(c.log_period == 10);
+    CHECK(!c.rerank);
+    CHECK(parse("rerank: true").rerank);
     CHECK(c.padding == 10);
     CHECK(c.p_size == 16);
     CHECK(c.k_size == 8);

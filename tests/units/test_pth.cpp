@@ -121,7 +121,8 @@ TEST_SUITE("PyTorch's files" * doctest::skip(!zip_supported())) {
       const std::string folder = kFixtures + version + "/";
       const json expected = json::parse(read_text(folder + "expected.json"));
       CHECK(expected.size() >= 14);
-      for (const auto& [name, tensors] : expected.items()) {
+      for (const auto& [file_name, tensors] : expected.items()) {
+        const std::string& name = file_name;
         INFO(version << "/" << name);
         const TensorFile file(folder + name);
         CHECK(file.format() == (name.find("stream") == name.npos && name != "python2.pth"
@@ -158,7 +159,8 @@ TEST_SUITE("PyTorch's files" * doctest::skip(!zip_supported())) {
                                                              {"device", "torch.device \"cpu\""},
                                                              {"raw", "5 bytes"},
                                                              {"optimizer.param_groups.0.lr", "0.001"}};
-        for (const auto& [key, value] : expected) {
+        for (const auto& [name, value] : expected) {
+          const std::string& key = name;
           INFO(key);
           REQUIRE(others.contains(key));
           CHECK(others.at(key) == value);
@@ -177,8 +179,9 @@ TEST_SUITE("PyTorch's files" * doctest::skip(!zip_supported())) {
                                                        {"module", "\"torch.nn.modules.linear.Linear\""}};
     for (const std::string version : kVersions) {
       const std::string folder = kFixtures + version + "/refused/";
-      for (const auto& [name, global] : wanted)
+      for (const auto& [file, global] : wanted)
         for (const char* end : {".pth", "_stream.pth"}) {
+          const std::string& name = file;
           const std::string message = refusal(folder + name + end);
           INFO(name << end << ": " << message);
           CHECK(message.starts_with("refused: its pickle asks for "));
@@ -268,11 +271,10 @@ TEST_CASE("tensors that do not lie in their storage") {
            {0, {INT64_MAX, 2}, {1, 1}},
            {0, {2}, {INT64_MAX}},
            {INT64_MAX, {2}, {1}},
-           {0, {3, 3, 3}, {INT64_MAX, INT64_MAX, INT64_MAX}}})
-    CHECK_MESSAGE(
-        refusal_of(stream_of_tensor(offset, shape, strides)).find("reaches beyond its storage of 6 elements") !=
-            std::string::npos,
-        shape_text(shape));
+           {0, {3, 3, 3}, {INT64_MAX, INT64_MAX, INT64_MAX}}}) {
+    const std::string refused = refusal_of(stream_of_tensor(offset, shape, strides)), text = shape_text(shape);
+    CHECK_MESSAGE(refused.find("reaches beyond its storage of 6 elements") != std::string::npos, text);
+  }
   CHECK(refusal_of(stream_of_tensor(0, {-1}, {1})) == "tensor \"tensor\": expected a shape, got -1");
   CHECK(refusal_of(stream_of_tensor(0, {1}, {-1})) == "tensor \"tensor\": expected strides, got -1");
   CHECK(refusal_of(stream_of_tensor(0, {1, 1}, {1})) == "tensor \"tensor\": 2 sizes, but 1 strides");
