@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <optional>
 #include <set>
 
@@ -22,6 +23,10 @@ constexpr std::string_view kAnchors[] = {"conv1.weight", "bn1.weight", "layer1.0
                                          "layer4.0.conv1.weight"};
 // The first digits of the SHA-256 of torchvision's IMAGENET1K_V2 files (depths 50, 101, 152). The file names have them.
 constexpr std::string_view kVersion2[] = {"11ad3fa6", "cd907fc2", "f82ba261"};
+// Elements of conv1.weight in torchvision's ResNet-50, IMAGENET1K_V1, to the five digits that PyTorch prints.
+constexpr std::pair<size_t, double> kVersion1Stem[] = {{0, 1.3335e-02},  {1, 1.4664e-02},  {2, -1.5351e-02},
+                                                       {4, -4.0896e-02}, {5, -4.3034e-02}, {6, -7.0755e-02},
+                                                       {7, 4.1205e-03},  {8, 5.8477e-03},  {9, 1.4948e-02}};
 // If a file has several networks, the one in the first of these is used.
 constexpr std::string_view kDictionaries[] = {"", "model.", "state_dict.", "net.", "module."};
 
@@ -177,24 +182,51 @@ std::string report_text(const WeightsReport& report) {
   return text;
 }
 
-std::string torchvision_warning(const TensorFile& file, const StateDict& state) {
-  if (!state.torchvision) return "";
+namespace {
+
+// Whether the stem is that of torchvision's ResNet-50 of 2015, as it was published; converted files too.
+bool has_version1_stem(const TensorFile& file, const StateDict& state) {
+  const std::vector<double> stem = file.read(state.names.at("backbone.conv1.weight"));
+  return std::all_of(std::begin(kVersion1Stem), std::end(kVersion1Stem), [&](const auto& known) {
+    return std::abs(stem[known.first] - known.second) <= 0.01 * std::abs(known.second);  // bf16 is off by 0.4 %
+  });
+}
+
+// The whole file, read through the open descriptor: a pipe cannot be read twice.
+std::string sum_of(const TensorFile& file) {
+  Sha256 sum;
+  std::vector<uint8_t> chunk(1 << 20);
+  for (uint64_t at = 0; at < file.size(); at += chunk.size())
+    sum.add(chunk.data(), file.read_file(chunk.data(), chunk.size(), at));
+  return sum.hex();
+}
+
+// By the SHA-256 of torchvision's own file, or by its name.
+bool is_version2_file(const TensorFile& file, const StateDict& state) {
   std::string name = file.path().substr(file.path().rfind('/') + 1);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (name.find("imagenet1k_v2") != name.npos) return true;
   // Only torchvision's own files have ImageNet's classifier with its size. The checksum of other files is not needed.
   const TensorEntry* classifier = state.find(file, "fc.bias");
   const bool original = file.format() != TensorFile::Format::Safetensors && classifier && classifier->count() == 1000;
-  Sha256 whole;
-  std::vector<uint8_t> chunk(original ? 1 << 20 : 0);
-  for (uint64_t at = 0; original && at < file.size(); at += chunk.size())
-    whole.add(chunk.data(), file.read_file(chunk.data(), chunk.size(), at));
-  const std::string sum = original ? whole.hex() : "";
-  const auto* known = std::find_if(std::begin(kVersion2), std::end(kVersion2), [&](const std::string_view start) {
+  const std::string sum = original ? sum_of(file) : "";
+  return std::any_of(std::begin(kVersion2), std::end(kVersion2), [&](const std::string_view start) {
     return name.find(start) != name.npos || sum.starts_with(start);
   });
-  if (known == std::end(kVersion2) && name.find("imagenet1k_v2") == name.npos) return "";
-  return fmt::format("{}: torchvision's V2 weights; the method was published with V1 (IMAGENET1K_V1)", file.path());
+}
+
+}  // namespace
+
+std::string torchvision_warning(const TensorFile& file, const StateDict& state) {
+  if (!state.torchvision) return "";
+  if (is_version2_file(file, state))
+    return fmt::format("{}: torchvision's V2 weights; the method was published with V1 (IMAGENET1K_V1)", file.path());
+  const TensorEntry* stem = state.find(file, "backbone.conv1.weight");
+  const bool known = stem && stem->shape == std::vector<int64_t>{64, 3, 7, 7} && infer_depth(file, state) == "50";
+  if (!known || has_version1_stem(file, state)) return "";
+  return fmt::format("{}: not torchvision's V1 weights (IMAGENET1K_V1), with which the method was published",
+                     file.path());
 }
 
 ModelConfig infer_model(const TensorFile& file, const StateDict& state) {

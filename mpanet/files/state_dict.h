@@ -48,7 +48,8 @@ std::string report_text(const WeightsReport& report);
 // A report of the file's tensors outside the network.
 WeightsReport begin_report(const StateDict& state);
 
-// A warning if the weights are torchvision's V2, by the checksum or the name of the file; else "".
+// A warning for torchvision's V2 weights, known by the checksum or the name of the file, and for a ResNet-50 under
+// torchvision's names whose stem is not V1's; else "".
 std::string torchvision_warning(const TensorFile& file, const StateDict& state);
 
 // True for the tensors that embeddings do not need: classifiers, teachers, loss centers.
