@@ -25,7 +25,8 @@ const real* BatchNorm::folded_scale(Context& context) {
 
 const real* BatchNorm::folded_shift(Context& context) {
   fold(context);
-  return folded_.as<real>() + c_;
+  const real* const scale = folded_.as<real>();
+  return scale == nullptr ? nullptr : scale + c_;  // a context that plans has no memory, and null + c_ is undefined
 }
 
 namespace {

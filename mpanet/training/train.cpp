@@ -16,6 +16,7 @@
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/ranking.h"
+#include "mpanet/evaluation/rerank.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
@@ -362,9 +363,12 @@ int train(const TrainOptions& given) {
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
 
-  const Workload workload = {options.device, data.train.size(),
-                             evaluated.empty() ? 0 : evaluated.front().queries.size(),
-                             evaluated.empty() ? 0 : evaluated.front().gallery.size()};
+  Workload workload = {.device = options.device, .train_images = data.train.size()};
+  if (!evaluated.empty()) {
+    workload.queries = evaluated.front().queries.size();
+    workload.gallery = evaluated.front().gallery.size();
+    if (config.rerank) workload.rerank_bytes = rerank_bytes(evaluated.front());
+  }
   const FreeMemory free = find_free_memory(options.device);
   say(stdout, memory_text(plan_train_memory(config, workload), options.device, free));
   check_memory(config, workload, free);

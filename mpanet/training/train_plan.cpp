@@ -87,8 +87,8 @@ TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workloa
   const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
   LoaderConfig loader = train_loader_config(config);
   loader.queue = LoaderConfig{}.queue;
-  memory.evaluation =
-      (evaluated + workload.gallery) * dimension * sizeof(float) + loader_bytes(loader, config.embed_batch);
+  memory.evaluation = (evaluated + workload.gallery) * dimension * sizeof(float) +
+                      loader_bytes(loader, config.embed_batch) + workload.rerank_bytes;
   return memory;
 }
 

@@ -34,13 +34,14 @@ struct Workload {
   Device device;
   size_t train_images = 0;
   size_t queries = 0, gallery = 0;  // of the evaluation; 0: the run never evaluates
+  size_t rerank_bytes = 0;          // of its re-ranking's distances
 };
 
 // Bytes. A GPU holds `engine`, the host the rest; without a GPU the host holds all.
 struct TrainMemory {
   MemoryPlan engine;
   size_t loader = 0;      // batches prepared ahead, and the picture cache
-  size_t evaluation = 0;  // embeddings, their normalised copy, and the loader's batches during the evaluation
+  size_t evaluation = 0;  // embeddings, their normalised copy, the loader's batches then, re-ranking's distances
   size_t total() const { return engine.total() + loader + evaluation; }
 };
 

@@ -127,7 +127,8 @@ void TrainReport::evaluation(const Progression& progression, const std::vector<E
   ordered_json all = results_json(evaluations, {"BN neck output", false, ""})["results"];
   for (auto& result : all)
     for (const char* key : {"per_trial", "per_query"}) result.erase(key);
-  const char* name = selection_name(config_.dataset);
+  const std::string name =
+      fmt::format("{}{}", selection_name(config_.dataset), config_.rerank ? " with re-ranking" : "");
   double mean_precision = 0;
   for (const Evaluation& evaluation : evaluations)
     mean_precision += evaluation.results.front().mean.mAP / static_cast<double>(evaluations.size());

@@ -16,10 +16,11 @@ using Labels = std::vector<int32_t>;
 inline const Labels kEven{0, 0, 1, 1}, kUneven{3, 3, 3, 5, 5, 9}, kUnsorted{2, 0, 2, 1, 0, 2, 5, 2, 1},
     kSingles{4, 1, 0};
 
-// A batch for which every strided loop over rows has several iterations. Rows of an identity are 173 rows apart.
+// A batch for which every strided loop over rows has several iterations, with more identities than a block has threads.
+// Rows of an identity are 283 rows apart.
 inline Labels many_labels() {
   Labels labels;
-  for (int i = 0; i < 520; i++) labels.push_back(37 * i % 173);
+  for (int i = 0; i < 520; i++) labels.push_back(37 * i % 283);
   return labels;
 }
 

@@ -5,12 +5,12 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// A step in the middle of a run.
-const StepState* step_state(Inputs& in) {
+// By default a step in the middle of a run.
+const StepState* step_state(Inputs& in, int64_t step = 100) {
   StepState state;
   state.learning_rate = 1e-4;
   state.teacher_rate = 0.2;
-  state.step = 100;
+  state.step = step;
   StepState* on_device = in.keep<Buffer>(in.context(), sizeof state).as<StepState>();
   in.context().to_device(on_device, &state, sizeof state);
   return on_device;
@@ -30,9 +30,10 @@ OpCase adam_case(int64_t count) {
   return without_backward({"adam", std::to_string(count), make, {7 * kRealBytes * static_cast<double>(count)}});
 }
 
-OpCase sgd_case(int64_t count) {
+// The first step takes no momentum from the buffer, whatever is there.
+OpCase sgd_case(int64_t count, int64_t step = 100) {
   const auto make = [=](Inputs& in) -> Call {
-    const StepState* state = step_state(in);
+    const StepState* state = step_state(in, step);
     const RealTensor gradient = in.values("", {count}, {}, false), momentum = in.values("", {count}, {}, false),
                      value = in.values("", {count}, {}, false);
     return [=, &context = in.context()] {
@@ -41,7 +42,10 @@ OpCase sgd_case(int64_t count) {
       return Outputs{{}, {momentum, value}};
     };
   };
-  return without_backward({"sgd", std::to_string(count), make, {5 * kRealBytes * static_cast<double>(count)}});
+  return without_backward({"sgd",
+                           std::to_string(count) + (step == 1 ? " first step" : ""),
+                           make,
+                           {5 * kRealBytes * static_cast<double>(count)}});
 }
 
 OpCase teacher_case(int64_t count) {
@@ -64,6 +68,7 @@ Cases checks() {
     cases.push_back(sgd_case(count));
     cases.push_back(teacher_case(count));
   }
+  cases.push_back(sgd_case(67, 1));
   return cases;
 }
 

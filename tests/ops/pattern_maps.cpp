@@ -50,7 +50,8 @@ Cases checks() {
   cases.push_back(pattern_maps_case({1, 23, 13, 3}, 5));  // more rows than one tile of the weight's gradient
   cases.push_back(pattern_maps_case({3, 2, 1, 67}, 7));
   cases.push_back(pattern_alignment_case({2, 3, 2, 5}, 6));
-  for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}})
+  // 4096 channels: two strips of them in 16 bits too.
+  for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}, Shape{1, 3, 1, 4096}})
     cases.push_back(wide(pattern_maps_case(shape, 6)));
   // Enough rows for loops over several rows at once, and more chunks of rows than warps that add them.
   for (const int c : {64, 67})

@@ -30,7 +30,8 @@ Cases checks() {
   cases.push_back(pattern_pool_case({1, 1, 1, 1}, 1));
   cases.push_back(pattern_pool_case({3, 2, 1, 67}, 7));
   cases.push_back(pattern_pool_case({2, 5, 3, 11}, 0));
-  for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}})
+  // 4096 channels: two strips of them in 16 bits too.
+  for (const Shape& shape : {Shape{2, 6, 3, 64}, Shape{1, 3, 2, 2048}, Shape{1, 3, 1, 4096}})
     cases.push_back(wide(pattern_pool_case(shape, 6)));
   // More pixels than are staged at a time.
   for (const int c : {64, 67})

@@ -62,9 +62,10 @@ void check_same_tensors(const std::string& one, const std::string& other) {
     }
     // New keys are written with their defaults; the old keys keep their values.
     nlohmann::json now = nlohmann::json::parse(a.metadata().at(key));
-    for (const char* added : {"center_cluster", "classification"}) {
-      CHECK(now.at(added) == true);
-      now.erase(added);
+    const nlohmann::json added = {{"center_cluster", true}, {"classification", true}, {"rerank", false}, {"split", 1}};
+    for (const auto& [name, standard] : added.items()) {
+      CHECK_MESSAGE(now.at(name) == standard, name);
+      now.erase(name);
     }
     CHECK(now.at("split") == 1);
     CHECK(now.at("rerank") == false);

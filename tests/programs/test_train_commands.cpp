@@ -158,6 +158,21 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     }
   }
 
+  TEST_CASE("rerank=true: evaluations re-rank and say so; too few queries are refused") {
+    TemporaryFolder folder;
+    check_refused(command(folder, "run", {"--set", "rerank=true"}), "re-rank");
+    check_works(
+        {PROGRAMS "/mpanet-data", "synth", "--out", folder / "data", "--ids", "2", "--test-ids", "6", "--images", "2"});
+    check_works(command(folder, "run", {"--data", folder / "data", "--set", "rerank=true", "num_epoch=1"}));
+    bool evaluated = false;
+    for (const nlohmann::json& line : log_lines(folder / "run"))
+      if (line["kind"] == "evaluation") {
+        evaluated = true;
+        CHECK(has(line["best_is"], "with re-ranking"));
+      }
+    CHECK(evaluated);
+  }
+
   TEST_CASE("classification off: no classifier in the checkpoint, which goes on and embeds; it stays off") {
     TemporaryFolder folder;
     const Arguments off = no_evaluation(

@@ -1,6 +1,7 @@
 // Reading and writing devices, pipes and the program's own descriptors.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
