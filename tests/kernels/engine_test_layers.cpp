@@ -116,7 +116,7 @@ TEST_CASE("a frozen linear layer computes the same and passes no gradient") {
 TEST_CASE("a frozen bias has no gradient; a parameter that no backward reached has zeros") {
   Context context(Backend::cpu, Guards::On);
   ParameterStore store;
-  BatchNorm norm(store, "norm", 3, true);
+  BatchNorm norm(store, "norm", 3, TrainedParts{true, false});
   Parameter& unused = store.add("unused", {5}, true);
   store.allocate(context, ParameterStore::State::Gradients);
   CHECK(norm.bias.gradient == nullptr);
