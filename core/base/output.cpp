@@ -55,6 +55,8 @@ int finish_output(const char* program, int code) {
   const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   int error = errno;
   if (flushed && (error = try_close(STDOUT_FILENO)) == 0) return code;
+  // An earlier write failed, and its errno is gone. One more byte on what is incomplete anyway tells the reason again.
+  if (error == 0) error = write_all(STDOUT_FILENO, "\n");
   note(std::string(program) + ": standard output: " + (error != 0 ? std::strerror(error) : "cannot be written"));
   return code == 0 ? 2 : code;
 }
