@@ -47,7 +47,9 @@ void ParameterStore::allocate(Context& context, State state) {
     p.value = (p.trainable ? values_ : buffers_).as<real>() + p.offset;
     if (!p.trainable) continue;
     if (state != State::None) p.gradient = gradients_.as<real>() + p.offset;
-    p.working = working_copy(p.value, working_.as<const storage>() + p.offset);
+    // Without copies (real is storage) there is no memory to add an offset to.
+    const storage* const copies = working_.as<const storage>();
+    p.working = working_copy(p.value, copies == nullptr ? nullptr : copies + p.offset);
   }
 }
 
