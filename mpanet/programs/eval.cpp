@@ -1,7 +1,5 @@
 // mpanet-eval: evaluation by a published protocol of a network, of a folder of embeddings, or of random embeddings.
-#include <charconv>
 #include <filesystem>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
@@ -28,6 +26,7 @@
 #include "mpanet/evaluation/streamed_ranking.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/programs/eval_options.h"
 #include "mpanet/training/free_memory.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/train_plan.h"
@@ -36,156 +35,6 @@ namespace {
 
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-eval";
-
-constexpr const char* kAbout = R"(Evaluates by a published protocol.
-
-  mpanet-eval --checkpoint runs/first/best.safetensors --data SYSU-MM01
-  mpanet-eval --features FOLDER --data SYSU-MM01      (no picture needed, only exp/)
-  mpanet-eval --chance 1 --data SYSU-MM01 --protocol agw
-  mpanet-eval --compare a.json b.json                 (files of --json))";
-
-constexpr const char* kMore = R"(
-Protocols:
-  sysu           SYSU-MM01's official one: all and indoor search, single and multi shot, ten trials of the trial file
-                 rand_perm_cam.mat, looked for in exp/ and evaluation/data_split/ of the data set
-  agw            SYSU-MM01 as the AGW code base evaluates it: single shot, ten trials drawn by Python's generator; needs
-                 no trial file
-  regdb          both directions of a split, squared Euclidean distance without normalisation; as AGW's code does it:
-                 --distance cosine --cmc images
-  llcm           both directions, ten trials with one gallery picture per identity and camera
-  llcm-released  the same as the released script does it: visible to infrared it draws the queries
-  csv            queries and gallery of a manifest
-
-Prints rank-1, 5, 10 and 20, mAP and mINP in percent, mean and standard deviation (n - 1) over the trials, with the
-numbers of queries, gallery images and queries without a right image (left out).
-
-Without options distance, feature and the rest are what the protocol's authors take. Equal distances rank by ascending
-path. Classifiers in the checkpoint are ignored: it may have been trained on any number of identities.
-
-A features folder holds features.npy, (N, D) float16, float32 or float64, and images.csv with a line per row:
-  path,identity,camera,modality
-  cam1/0006/0001.jpg,6,1,visible
-Rows may stand in any order; rows that the protocol does not need are left out. --list prints such a list of what it
-needs.
-
-Exit code 0: done; 2: bad input (one line on stderr says what).)";
-
-struct Options {
-  std::string checkpoint, features, data, json, save_features, sheet, size;
-  std::optional<uint64_t> chance;
-  ProtocolOptions protocol;
-  std::string distance, feature = "bn", parts = "all", cmc;
-  std::vector<int> ranks;
-  std::vector<std::string> compared;
-  std::string memory;
-  bool per_trial = false, flip = false, rerank = false, list = false;
-  std::string device = "auto", precision = "f32", conv, gemm;
-  int batch = 64, threads = 0;
-};
-
-// Parses "2,50"; empty if the text is not a list of ranks.
-std::vector<int> parse_ranks(std::string_view text) {
-  std::vector<int> ranks;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t comma = std::min(text.find(',', begin), text.size());
-    const auto rank = parse_whole<int>(text.substr(begin, comma - begin));
-    if (!rank || *rank < 1) return {};
-    ranks.push_back(*rank);
-    begin = comma + 1;
-  }
-  return ranks;
-}
-
-void add_options(CommandLine& app, Options& options) {
-  app.add_option("--checkpoint", options.checkpoint,
-                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
-  app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
-  add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
-                   "SEED: random embeddings, instead of --checkpoint")
-      ->type_name("SEED");
-  app.add_option("--data", options.data, "the data set's folder; csv: or the manifest");
-  app.add_option("--protocol", options.protocol.protocol, "see below")->capture_default_str();
-  app.add_option("--mode", options.protocol.filter.mode, "all or indoor; without it both");
-  app.add_option("--shots", options.protocol.filter.shots, "single or multi; without it all that the protocol has");
-  add_whole_number(app, "--split", options.protocol.split, 1, kRegDbSplits,
-                   "regdb: 1 to 10; without it the model's, else 1")
-      ->default_str("");
-  app.add_flag("--camera-filter", options.protocol.skip_same_camera,
-               "csv: a query does not see its identity's pictures of its own camera");
-  app.add_flag("--single-shot", options.protocol.single_shot,
-               "csv: ten trials, each with one gallery picture per identity and camera, drawn as in agw");
-  app.add_option("--direction", options.protocol.direction,
-                 "infrared-to-visible or visible-to-infrared; without it all that the protocol has");
-  app.add_option("--trials", options.protocol.trial_file, "trial file, if it stands elsewhere");
-  app.add_option("--distance", options.distance,
-                 "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine");
-  app.add_option("--feature", options.feature, "bn or before-bn: the BN neck's output or its input")
-      ->capture_default_str();
-  app.add_option("--parts", options.parts, "all, or some of the feature's pieces: 1,3,global")->capture_default_str();
-  app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
-  app.add_flag("--rerank", options.rerank, "k-reciprocal re-ranking (k1 20, k2 6, lambda 0.3)");
-  app.add_option("--cmc", options.cmc, "identities or images: what CMC counts");
-  app.add_checked("--ranks", "ranks such as 2,50", "further ranks of CMC: 2,50", [&](const std::string& word) {
-    options.ranks = parse_ranks(word);
-    return !options.ranks.empty();
-  });
-  app.add_option("--memory", options.memory, "of --features at most: 512M, 2G; more is ranked in blocks from disk");
-  app.add_option("--compare", options.compared, "result files of --json, side by side");
-  app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
-  app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
-  app.add_option("--json", options.json, "write the results to this file");
-  app.add_option("--save-features", options.save_features, "write the embeddings to this folder");
-  app.add_option("--sheet", options.sheet, "PNG: some queries with their first ten, right ones green, wrong ones red");
-  app.add_option("--size", options.size,
-                 "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
-                 "256x128 for regdb");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--conv", options.conv, kConvHelp);
-  app.add_option("--gemm", options.gemm, kGemmHelp);
-  app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
-  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
-}
-
-// Parses "512M", "2G", "2GiB", "1000000".
-size_t parse_bytes(const std::string& text) {
-  uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(end, text.data() + text.size() - end);
-  for (const auto& [letter, shift] : {std::pair("K", 10), std::pair("M", 20), std::pair("G", 30), std::pair("T", 40)})
-    if (error == std::errc() && (unit == letter || unit == letter + std::string("iB")) && number < uint64_t{1} << 20)
-      return number << shift;
-  if (error != std::errc() || !unit.empty() || text.empty())
-    fail("--memory: expected a size such as 512M or 2G, got {}", quote(text));
-  return number;
-}
-
-// Options that need a network.
-void check_network_options(const Options& options) {
-  if (!options.checkpoint.empty()) return;
-  if (!options.size.empty()) fail("--size: only with --checkpoint");
-  if (options.flip) fail("--flip: only with --checkpoint");
-  if (options.feature != "bn") fail("--feature: only with --checkpoint");
-  if (options.parts != "all") fail("--parts: only with --checkpoint");
-}
-
-void check_options(const Options& options) {
-  if (options.list && options.data.empty()) fail("--data is needed (see --help)");
-  if (options.list) return;
-  const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
-  if (sources != 1)
-    fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
-  choose_vendors(options.conv, options.gemm, choose_device(options.device));
-  parse_precision(options.precision, "--precision");
-  if (options.data.empty()) fail("--data is needed (see --help)");
-  check_network_options(options);
-  if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
-  if (!options.memory.empty()) parse_bytes(options.memory);
-  // These names become part of the results.
-  for (const std::string& name : {std::filesystem::path(options.checkpoint).filename().string(), options.features})
-    if (!options.json.empty() && !is_utf8(name))
-      fail("--json: expected a name in UTF-8, which JSON can hold, got {}", quote(name));
-}
 
 // Parses "384x128", height first.
 void set_size(const std::string& text, ModelConfig& model) {
@@ -196,7 +45,7 @@ void set_size(const std::string& text, ModelConfig& model) {
 }
 
 // RegDB's split: as given, else that of the model. A model that has seen people of the test is refused.
-int chosen_split(const Options& options) {
+int chosen_split(const EvalOptions& options) {
   const int given = options.protocol.split;
   if (options.protocol.protocol != "regdb" || options.checkpoint.empty()) return given;
   const Checkpoint checkpoint(options.checkpoint);
@@ -209,7 +58,7 @@ int chosen_split(const Options& options) {
 }
 
 // The picture size: --size, that of the training, or the authors' for the data set (docs/method.md, section 1).
-void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConfig& model) {
+void choose_size(const EvalOptions& options, const Checkpoint& checkpoint, ModelConfig& model) {
   if (!options.size.empty()) return set_size(options.size, model);
   if (checkpoint.config()) return;
   if (options.protocol.protocol == "regdb") model.height = 256, model.width = 128;
@@ -218,7 +67,7 @@ void choose_size(const Options& options, const Checkpoint& checkpoint, ModelConf
 }
 
 // Makes the plans that the options select.
-PlannedEvaluation make_plans(const Options& options) {
+PlannedEvaluation make_plans(const EvalOptions& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
   wanted.split = chosen_split(options);
@@ -250,7 +99,7 @@ struct Embedded {
   std::string checkpoint;
 };
 
-Embedded embed(const Options& options, const Dataset& data, const std::vector<ImageRecord>& images,
+Embedded embed(const EvalOptions& options, const Dataset& data, const std::vector<ImageRecord>& images,
                const ThreadChoice& threads) {
   const Checkpoint checkpoint(options.checkpoint);
   check_pictures(data, images);
@@ -292,7 +141,7 @@ Embedded embed(const Options& options, const Dataset& data, const std::vector<Im
   return made;
 }
 
-Embedded chance(const Options& options, size_t images) {
+Embedded chance(const EvalOptions& options, size_t images) {
   Embedded made;
   made.embeddings = chance_embeddings(images, *options.chance);
   made.feature = fmt::format("{}, seed {}", counted(made.embeddings.dimension, "random number"), *options.chance);
@@ -318,7 +167,7 @@ Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<Ima
 }
 
 // Memory for the ranking in bytes: --memory minus the memory that the program already uses, or the free memory.
-size_t memory_left(const Options& options) {
+size_t memory_left(const EvalOptions& options) {
   if (options.memory.empty()) {
     const size_t free = free_memory();
     return free > 0 ? free : SIZE_MAX;
@@ -330,7 +179,8 @@ size_t memory_left(const Options& options) {
   return wanted - held;
 }
 
-Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
+Ranked rank_features(const EvalOptions& options, const std::vector<EvaluationPlan>& plans,
+                     const ThreadChoice& threads) {
   const FeatureFolder folder(options.features);
   Ranked ranked;
   ranked.facts.feature = fmt::format("{} of {}", counted(folder.dimension(), "number"), options.features);
@@ -367,7 +217,7 @@ Ranked rank_features(const Options& options, const std::vector<EvaluationPlan>& 
   return ranked;
 }
 
-Ranked rank_network(const Options& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
+Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
   const std::vector<ImageRecord> images = images_of(planned.plans);
   const Embedded all = options.chance ? chance(options, images.size()) : embed(options, planned.data, images, threads);
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
@@ -377,7 +227,7 @@ Ranked rank_network(const Options& options, const PlannedEvaluation& planned, co
   return ranked;
 }
 
-void evaluate(const Options& options, const ThreadChoice& threads) {
+void evaluate(const EvalOptions& options, const ThreadChoice& threads) {
   // Output paths are checked before the pictures are embedded.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
@@ -398,12 +248,12 @@ void evaluate(const Options& options, const ThreadChoice& threads) {
 }
 
 int run(int argc, char** argv) {
-  CommandLine app(kAbout, kProgram);
-  app.footer(kMore);
+  CommandLine app(kEvalAbout, kProgram);
+  app.footer(kEvalMore);
   app.column_width(34);
-  Options options;
+  EvalOptions options;
   bool version = false;
-  add_options(app, options);
+  add_eval_options(app, options);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
@@ -412,7 +262,7 @@ int run(int argc, char** argv) {
       if (!other->empty()) fail("--compare: takes result files alone, got {} too", quote(*other));
     return fmt::print("{}", compare_results(options.compared)), 0;
   }
-  check_options(options);
+  check_eval_options(options);
   if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));

@@ -1,0 +1,36 @@
+// The command line of mpanet-eval.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/command_line.h"
+#include "mpanet/evaluation/protocol.h"
+
+namespace mpanet {
+
+// What the user typed; an empty text or 0: not given. check_eval_options() says which go together.
+struct EvalOptions {
+  std::string checkpoint, features, data, json, save_features, sheet, size;
+  std::optional<uint64_t> chance;
+  ProtocolOptions protocol;
+  std::string distance, feature = "bn", parts = "all", cmc;
+  std::vector<int> ranks;
+  std::vector<std::string> compared;
+  std::string memory;
+  bool per_trial = false, flip = false, rerank = false, list = false;
+  std::string device = "auto", precision = "f32", conv, gemm;
+  int batch = 64, threads = 0;
+};
+
+extern const char* const kEvalAbout;  // above the options in --help
+extern const char* const kEvalMore;   // below them
+
+void add_eval_options(CommandLine& app, EvalOptions& options);
+// Throws Error about options that do not go together or cannot be parsed. Nothing has been read yet.
+void check_eval_options(const EvalOptions& options);
+// Parses "512M", "2G", "2GiB", "1000000" (--memory), in bytes. Throws Error for anything else.
+size_t parse_bytes(const std::string& text);
+
+}  // namespace mpanet
