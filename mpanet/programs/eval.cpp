@@ -14,6 +14,7 @@
 #include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "data/sets/verify.h"
 #include "mpanet/evaluation/compare.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/feature_choice.h"
@@ -42,6 +43,12 @@ void set_size(const std::string& text, ModelConfig& model) {
   if (!size || size->first > 9999 || size->second > 9999)
     fail("--size: expected HEIGHTxWIDTH such as 384x128, got {}", quote(text));
   std::tie(model.height, model.width) = *size;
+}
+
+// The protocol: --protocol, or that of the data set's authors.
+void choose_protocol(EvalOptions& options) {
+  std::string& protocol = options.protocol.protocol;
+  if (protocol.empty()) protocol = name_of(find_dataset_kind(options.data));
 }
 
 // RegDB's split: as given, else that of the model. A model that has seen people of the test is refused.
@@ -227,10 +234,11 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
   return ranked;
 }
 
-void evaluate(const EvalOptions& options, const ThreadChoice& threads) {
+void evaluate(EvalOptions options, const ThreadChoice& threads) {
   // Output paths are checked before the pictures are embedded.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
+  choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
   const std::vector<EvaluationPlan>& plans = planned.plans;
   check_rerank_memory(plans);
@@ -263,7 +271,10 @@ int run(int argc, char** argv) {
     return fmt::print("{}", compare_results(options.compared)), 0;
   }
   check_eval_options(options);
-  if (options.list) return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
+  if (options.list) {
+    choose_protocol(options);
+    return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
+  }
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
   evaluate(options, threads);

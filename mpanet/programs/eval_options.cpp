@@ -80,7 +80,9 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
                    "SEED: random embeddings, instead of --checkpoint")
       ->type_name("SEED");
   app.add_option("--data", options.data, "the data set's folder; csv: or the manifest");
-  app.add_option("--protocol", options.protocol.protocol, "see below")->capture_default_str();
+  options.protocol.protocol.clear();
+  app.add_option("--protocol", options.protocol.protocol,
+                 "see below; without it that of the folder's data set: sysu, regdb, llcm or csv");
   app.add_option("--mode", options.protocol.filter.mode, "all or indoor; without it both");
   app.add_option("--shots", options.protocol.filter.shots, "single or multi; without it all that the protocol has");
   add_whole_number(app, "--split", options.protocol.split, 1, kRegDbSplits,

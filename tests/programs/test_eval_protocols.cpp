@@ -127,9 +127,12 @@ TEST_CASE("regdb: both directions of a split, by its lists alone") {
     write_file(folder / (thermal ? "data/idx/test_thermal_3.txt" : "data/idx/test_visible_3.txt"), list);
   }
   write_random_features(folder / "features", images, 2.5, 5);
+  // Without --protocol the lists in the folder choose it.
   const std::string arguments =
-      "--protocol regdb --split 3 --data '" + (folder / "data") + "' --features '" + (folder / "features") + "'";
+      "--split 3 --data '" + (folder / "data") + "' --features '" + (folder / "features") + "'";
   const json both = result_of(arguments, folder / "both.json");
+  CHECK(both["protocol"] == "regdb");
+  CHECK(result_of("--protocol regdb " + arguments, folder / "named.json")["results"] == both["results"]);
   REQUIRE(both["results"].size() == 2);
   CHECK(both["results"][0]["direction"] == "infrared queries, visible gallery");
   CHECK(both["results"][1]["direction"] == "visible queries, infrared gallery");
