@@ -63,6 +63,21 @@ TEST_CASE("peers stand in one table beside bench-step, in one file too") {
   CHECK(report["rows"][1]["seconds_per_image"] == 0.5);
 }
 
+TEST_CASE("a peer of which nothing ran is no success") {
+  if (std::system("command -v python3 >/dev/null") != 0) {
+    MESSAGE("skipped: no python3 here");
+    return;
+  }
+  const Machine machine;
+  machine.python(std::string(kFindFile) +
+                 "echo '[{\"peer\": \"PyTorch 9\", \"variant\": \"eager\", \"precision\": \"f32\","
+                 " \"error\": \"no driver\"}]' >$file");
+  const Run run = compare(machine, {});
+  CHECK(run.code == 3);
+  CHECK(has(run.out, "did not run: no driver"));
+  CHECK(has(run.out, "mpanet                   native           f32            250.000        4.0"));
+}
+
 TEST_CASE("a peer that is not installed is skipped aloud, one that breaks is an error") {
   const Machine machine;
   machine.python("echo 'skipped: this Python has no torch'; exit 77");
