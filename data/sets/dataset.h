@@ -1,6 +1,6 @@
 // Data sets as lists of images. Each layout on disk has a reader that fills the lists. A Sampler draws batches from
-// them, a protocol chooses queries and gallery. A new layout needs a new DatasetKind and its reader, and no change
-// elsewhere.
+// them, a protocol chooses queries and gallery. A new layout needs a new DatasetKind and its reader here, its
+// protocol in mpanet/evaluation, and, to be drawn, its layout in data/synth.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -83,7 +83,7 @@ class ManifestReader {
     ImageRecord image;
     image.path = checked_path(field(kPath), where);
     if (const auto [first, fresh] = lines_.emplace(image.path, row.line); !fresh)
-      fail("{}: {} stands in line {} already", where, quote(image.path), first->second);
+      fail("{}: {} is already in line {}", where, quote(image.path), first->second);
     image.identity = number(kIdentity);
     image.camera = number(kCamera);
     const std::string modality = lower(field(kModality)), split = lower(field(kSplit));

@@ -115,7 +115,7 @@ std::vector<LabelledPath> read_labelled_paths(const std::string& path) {
     images.push_back(parse_labelled(path, line));
     const auto [first, fresh] = known.emplace(images.back().path, line.number);
     if (!fresh)
-      fail("{}: {} stands in line {} already", at_line(path, line.number), quote(images.back().path), first->second);
+      fail("{}: {} is already in line {}", at_line(path, line.number), quote(images.back().path), first->second);
   }
   if (images.empty()) fail("{}: expected lines \"path label\", got none", path);
   return images;

@@ -72,7 +72,7 @@ std::unordered_map<std::string_view, size_t> rows_by_path(const std::vector<Imag
   std::unordered_map<std::string_view, size_t> rows;
   for (size_t i = 0; i < images.size(); i++) {
     const auto [entry, added] = rows.emplace(images[i].path, i);
-    if (!added) fail("{} line {}: {} stands in line {} already", path, i + 2, quote(images[i].path), entry->second + 2);
+    if (!added) fail("{} line {}: {} is already in line {}", path, i + 2, quote(images[i].path), entry->second + 2);
   }
   return rows;
 }

@@ -1,5 +1,5 @@
-// A folder of embeddings from any program. features.npy is (N, D) float32. images.csv has the header
-// path,identity,camera,modality and one line per row of features.npy. The path is relative to the data set, the
+// A folder of embeddings from any program. features.npy is (N, D) float16, float32 or float64. images.csv has the
+// header path,identity,camera,modality and one line per row of features.npy. The path is relative to the data set, the
 // modality is "visible" or "infrared":
 //
 //   cam1/0006/0001.jpg,6,1,visible

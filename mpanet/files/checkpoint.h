@@ -28,7 +28,7 @@ struct Progression {
   int64_t step = 0;        // steps since the start of the run
   uint64_t data = 0;       // data_fingerprint() of the training images
   Losses loss_sums;        // of the epoch's batches so far
-  double best_rank1 = -1;  // percent, all search, single shot; negative: not evaluated yet
+  double best_rank1 = -1;  // percent, selection_rank1() of an evaluation; negative: not evaluated yet
   int best_epoch = 0;
   OptimizerProgress optimizer = {};
   bool operator==(const Progression&) const = default;

@@ -163,7 +163,7 @@ WeightsReport begin_report(const StateDict& state) {
 
 std::string report_line(const WeightsReport& report) {
   constexpr size_t kShown = 3;
-  std::string line = fmt::format("{} taken, {} left, {} drawn at random", counted(report.taken.size(), "tensor"),
+  std::string line = fmt::format("{} taken, {} not used, {} drawn at random", counted(report.taken.size(), "tensor"),
                                  report.left.size(), report.random.size());
   if (!report.prefix.empty()) line += fmt::format("; prefix {} stripped", quote(report.prefix));
   std::vector<std::string> first(

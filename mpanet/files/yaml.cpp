@@ -172,7 +172,7 @@ class YamlReader {
       const std::string key = text_of(event.data.scalar.value, event.data.scalar.length);
       const size_t line = events_.line();
       if (const auto [first, added] = lines.emplace(key, line); !added)
-        fail_here("{} stands in line {} already", quote(key), first->second);
+        fail_here("{} is already in line {}", quote(key), first->second);
       events_.next();
       entries.push_back({key, value(depth), line});
     }

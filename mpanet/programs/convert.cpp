@@ -92,8 +92,9 @@ void convert(const TensorFile& file, const std::string& out, Format format) {
     metadata.erase("format");
     write_pth(out, tensors, metadata);
   }
-  fmt::print("{}: {} written, {} left, {} beside them left{}\n", printable(out), counted(names.size(), "tensor"),
-             file.tensors().size() - names.size(), counted(file.others().size(), "value"),
+  fmt::print("{}: {} written, {} not written, {} beside them not written{}\n", printable(out),
+             counted(names.size(), "tensor"), file.tensors().size() - names.size(),
+             counted(file.others().size(), "value"),
              prefix.empty() ? "" : fmt::format("; prefix {} stripped", quote(prefix)));
 }
 

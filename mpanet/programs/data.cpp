@@ -1,4 +1,5 @@
-// mpanet-data: draws synthetic data sets, verifies a data set, preprocesses one picture.
+// mpanet-data: verifies a data set, shows its statistics, makes a manifest, draws synthetic data, preprocesses a
+// picture.
 #include <functional>
 #include <limits>
 #include <memory>
@@ -221,8 +222,8 @@ void add_verify(CommandLine& app, Commands& commands) {
   const auto given = std::make_shared<Given>();
   auto* command = app.add_subcommand("verify",
                                      "Read a data set's lists, decode every picture, and compare the names with "
-                                     "SYSU-MM01's trial file. Names what is wrong, one a line; exit 0: nothing, 2: "
-                                     "something.");
+                                     "SYSU-MM01's trial file. Prints one line per error; exit code 0: no error, 2: "
+                                     "errors.");
   command->add_option("DIR", given->root, "the data set's folder, or a CSV manifest")->required();
   command->add_option("--dataset", given->kind, kDatasetHelp);
   command->add_option("--trials", given->trials,

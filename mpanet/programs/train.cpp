@@ -29,16 +29,17 @@ constexpr const char* kAbout = R"(Trains MPANet on SYSU-MM01, RegDB, LLCM or a C
 
 constexpr const char* kMore = R"(
 The run folder holds
+  lock               empty; locked while a program trains in this folder
   last.safetensors   the network and all that --resume needs, written every checkpoint_every steps, at the end of every
                      epoch and on Ctrl-C (exit 130; a second one, a second later, stops at once and keeps the file
                      before). SIGTERM, SIGHUP and SIGUSR1 do the same; what nohup ignores stays ignored
-  best.safetensors   the network alone, of the evaluation with the highest all-search single-shot rank-1 on the test
-                     set; loads into the authors' network. Evaluated is every eval_interval epochs after start_eval, and
-                     after the last epoch; with eval_interval 0 never, and there is no best
+  best.safetensors   the network alone, of the evaluation with the highest rank-1 on the test set (SYSU-MM01: all
+                     search, single shot; RegDB and LLCM: mean of both directions); loads into the authors' network. An evaluation runs every eval_interval epochs after
+                     start_eval and after the last epoch; with eval_interval 0 none runs, and there is no best
   log.jsonl          one JSON object a line: "kind" is step, epoch or evaluation
   config.json        the configuration with every default; a valid --config
   inputs.json        where the data set lies, for --resume
-  initial.txt        with --init: the tensors taken from that file, left in it, and drawn at random
+  initial.txt        with --init: the tensors taken from that file, not used, and drawn at random
   vendors.json       on a GPU with --conv or --gemm: what runs, by shape where auto chose; kept when the run goes on
   provenance.json    commit, compiler, instruction set, libraries, threads, seed
 
@@ -50,8 +51,8 @@ Resuming gives the same bits as one go on the same machine, build and number of 
 num_epoch, start_eval, eval_interval, log_period, checkpoint_every, data.threads, data.queue, data.cache_mib,
 data.embed_batch.
 
-Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; as other signals do, by
-128 and their number: 129 SIGHUP, 138 SIGUSR1, 143 SIGTERM.)";
+Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; 128 + n for
+signal n: 129 SIGHUP, 138 SIGUSR1, 143 SIGTERM.)";
 
 // A hint for an unknown option that is a key of the configuration: "--lr" is "--set lr=VALUE".
 std::string about_key(const std::string& option, const std::string& value) {

@@ -82,8 +82,9 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
                       {one("state_dict.module.conv1.weight"), one("state_dict.module.fc.weight"), one("optimizer.x")},
                       {{"mpanet.progress", "{}"}, {"kept", "yes"}});
     const Result result = run(in + " " + out);
-    CHECK(result.out ==
-          out + ": 2 tensors written, 1 left, 0 values beside them left; prefix \"state_dict.module.\" stripped\n");
+    CHECK(result.out == out +
+                            ": 2 tensors written, 1 not written, 0 values beside them not written; prefix "
+                            "\"state_dict.module.\" stripped\n");
     const TensorFile file(out);
     CHECK(file.tensors().size() == 2);
     CHECK(file.find("conv1.weight") != nullptr);

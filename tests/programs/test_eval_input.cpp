@@ -200,7 +200,7 @@ TEST_CASE("bad data sets and folders of features") {
   SUBCASE("a path twice") {
     replace(folder.lines, "cam1/0003/0002.jpg", "cam1/0003/0001.jpg");
     folder.write();
-    check_refused(arguments, "images.csv line 7: \"cam1/0003/0001.jpg\" stands in line 6 already");
+    check_refused(arguments, "images.csv line 7: \"cam1/0003/0001.jpg\" is already in line 6");
   }
   SUBCASE("another header") {
     replace(folder.lines, "path,identity,camera,modality", "path,id,camera,modality");

@@ -150,7 +150,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     Process process(no_evaluation(command(folder, "second", {"--max-steps", "0", "--seed", "9", "--init", weights})));
     CHECK(process.wait() == 0);
     const std::string list = folder / "second/initial.txt", out = process.out();
-    CHECK(has(out, weights + ": 75 tensors taken, 105 left, 0 drawn at random; their names are in " + list + "\n"));
+    CHECK(has(out, weights + ": 75 tensors taken, 105 not used, 0 drawn at random; their names are in " + list + "\n"));
     CHECK(!has(out, "backbone."));
     const std::string names = read_text(list);
     CHECK(std::count(names.begin(), names.end(), '\n') == 180);

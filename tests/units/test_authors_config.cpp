@@ -207,7 +207,7 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
     CHECK(refusal("") == "c.yml: expected a mapping of keys to values, got nothing");
     CHECK(refusal("# nothing\n") == "c.yml: expected a mapping of keys to values, got nothing");
     CHECK(refusal("- p_size") == "c.yml line 1: expected a mapping of keys to values");
-    CHECK(refusal("p_size: 4\np_size: 5") == "c.yml line 2: \"p_size\" stands in line 1 already");
+    CHECK(refusal("p_size: 4\np_size: 5") == "c.yml line 2: \"p_size\" is already in line 1");
     CHECK(refusal("p_size: 4\n---\nk_size: 4") == "c.yml line 2: expected one document, got a second one");
     CHECK(refusal("p_size: [1, 2\nk_size: 4").starts_with("c.yml line 2: expected YAML: "));
     CHECK(refusal("p_size: 4\n\tk_size: 4").starts_with("c.yml line 2: expected YAML: "));
@@ -216,7 +216,7 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
     CHECK(refusal("p_size: *a") == "c.yml line 1: expected an anchor before its alias \"a\"");
     CHECK(refusal("p_size: &a [*a]") == "c.yml line 1: expected an anchor before its alias \"a\"");
     CHECK(refusal("? [1]\n: 2") == "c.yml line 1: expected a key, got no scalar");
-    CHECK(refusal("p_size: {a: 1, a: 2}") == "c.yml line 1: \"a\" stands in line 1 already");
+    CHECK(refusal("p_size: {a: 1, a: 2}") == "c.yml line 1: \"a\" is already in line 1");
     CHECK(refusal("<<: 1").starts_with("c.yml line 1: unknown key \"<<\""));
     CHECK(refusal("p_size: " + std::string(100, '[')) == "c.yml line 1: expected at most 8 levels of nesting");
     CHECK(refusal("p_size: " + std::string(500000, '[')) == "c.yml line 1: expected at most 8 levels of nesting");

@@ -108,7 +108,7 @@ TEST_CASE("RegDB: lists as they are met, and lists that are wrong") {
   CHECK(has(folder.with(list, "/Visible/12/a.bmp 0"), "expected a path inside the data set's folder"));
   CHECK(has(folder.with(list, fmt::format("{:x>5000} 0", "")), "expected a path of at most 4096 bytes, got 5000"));
   CHECK(has(folder.with(list, "Visible/12/a.bmp 0\nVisible/12/./a.bmp 0"),
-            list + " line 2: \"Visible/12/a.bmp\" stands in line 1 already"));
+            list + " line 2: \"Visible/12/a.bmp\" is already in line 1"));
   CHECK(has(folder.with(list, "Visible/x/a.bmp 0"), list + " line 1: expected the identity's number as the name"));
   CHECK(has(folder.with(list, "a.bmp 0"), "expected the identity's number as the name"));
   CHECK(has(folder.with(list, "Visible/12/a.bmp 0\nVisible/12/b.bmp 1"),
@@ -226,7 +226,7 @@ TEST_CASE("a manifest that is wrong: file, line, what") {
   CHECK(has(folder.of(good + "\n\"b\nb.jpg\",1,1,visible,train\n/c.jpg,1,1,visible,train\n"),
             "line 9: expected a path inside the data set's folder, got \"/c.jpg\""));
   CHECK(has(folder.of(good + "../b.jpg,1,1,visible,train\n"), "line 6: the path leaves the data set's folder"));
-  CHECK(has(folder.of(good + "a/./1.jpg,10,1,visible,train\n"), "line 6: \"a/1.jpg\" stands in line 2 already"));
+  CHECK(has(folder.of(good + "a/./1.jpg,10,1,visible,train\n"), "line 6: \"a/1.jpg\" is already in line 2"));
   CHECK(has(folder.of(good + "b.jpg,10,1,visible,query\n"),
             "line 6: identity 10 is in the test here and for training in line 2"));
   CHECK(has(folder.of(good + "\"b.jpg,10,1,visible,train\n"), "line 6: the quote that opens here is never closed"));

@@ -95,7 +95,7 @@ TEST_CASE("what stands before the names is stripped and said") {
       CHECK(report.random.empty());
       CHECK(report.left.size() == 6);  // five classifiers and the optimiser's
       const std::string line = report_line(report);
-      CHECK(line.find(fmt::format("{} tensors taken, 6 left, 0 drawn at random", report.taken.size())) == 0);
+      CHECK(line.find(fmt::format("{} tensors taken, 6 not used, 0 drawn at random", report.taken.size())) == 0);
       CHECK((line.find("; prefix \"" + prefix + "\" stripped") != line.npos) == !prefix.empty());
 
       const auto engine = make_engine(tiny(Precision::f32));
