@@ -1,9 +1,11 @@
 // mpanet-convert: converts weights between file formats, and lists the content of a file.
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/quote.h"
@@ -78,9 +80,16 @@ void convert(const TensorFile& file, const std::string& out, Format format) {
   std::string prefix;
   const auto names = chosen_names(file, prefix);
   if (names.empty()) fail("{}: expected tensors, got none", file.path());
+  std::error_code error;
+  const bool loses =
+      names.size() < file.tensors().size() || !file.others().empty() || file.metadata().contains(kProgressKey);
+  if (loses && std::filesystem::equivalent(file.path(), out, error))
+    fail("OUT: expected another file than IN, which has more than the network, got {}", quote(out));
   std::vector<TensorSource> tensors;
   for (const auto& [name, in_file] : names) {
     const TensorEntry& entry = *file.find(in_file);
+    if (format == Format::Safetensors && (!is_utf8(name) || name == "__metadata__"))
+      fail("{}: tensor {}: safetensors cannot have this name", file.path(), quote(name));
     tensors.push_back({name, entry.dtype, entry.shape, {}, [&file, from = in_file] { return file.read_raw(from); }});
   }
   auto metadata = file.metadata();
@@ -111,10 +120,10 @@ int run(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (out.empty() && !listed) fail("OUT is needed (see --help)");
   if (out.empty() && !to.empty()) fail("--to: only with OUT");
-  const auto format = out.empty() ? std::nullopt : std::optional(output_format(out, to));
+  const Format format = out.empty() ? Format::Safetensors : output_format(out, to);
   const TensorFile file(in);
   if (listed) list(file);
-  if (format) convert(file, out, *format);
+  if (!out.empty()) convert(file, out, format);
   return 0;
 }
 

@@ -73,6 +73,45 @@ void choose_size(const EvalOptions& options, const Checkpoint& checkpoint, Model
                    kProgram, options.checkpoint, model.height, model.width));
 }
 
+// Whether the two paths are the same, or lead to the same file.
+bool same_file(const std::filesystem::path& one, const std::filesystem::path& other) {
+  std::error_code error;
+  if (std::filesystem::equivalent(one, other, error)) return true;
+  const std::filesystem::path canonical = std::filesystem::weakly_canonical(one, error);
+  return !canonical.empty() && canonical == std::filesystem::weakly_canonical(other, error);
+}
+
+// An output may be neither an input nor another output.
+void check_outputs_distinct(const EvalOptions& options, const PlannedEvaluation& planned) {
+  using Named = std::pair<const char*, std::filesystem::path>;
+  std::vector<Named> outputs, inputs = {{"--checkpoint", options.checkpoint},
+                                        {"--data", options.data},
+                                        {"the manifest", std::filesystem::path(options.data) / "manifest.csv"},
+                                        {"--trials", options.protocol.trial_file}};
+  const auto add = [](std::vector<Named>& files, const char* option, const std::string& path) {
+    std::error_code error;
+    if (!path.empty() && !std::filesystem::is_other(path, error)) files.emplace_back(option, path);
+  };
+  add(outputs, "--json", options.json);
+  add(outputs, "--sheet", options.sheet);
+  for (const char* name : {"/features.npy", "/images.csv"}) {
+    if (!options.save_features.empty()) add(outputs, "--save-features", options.save_features + name);
+    if (!options.features.empty()) add(inputs, "--features", options.features + name);
+  }
+  for (const ImageRecord& image : images_of(planned.plans))
+    inputs.emplace_back("a picture of the data set", std::filesystem::path(planned.data.root) / image.path);
+  for (size_t i = 0; i < outputs.size(); i++) {
+    const auto& [option, path] = outputs[i];
+    for (size_t j = 0; j < i; j++)
+      if (same_file(path, outputs[j].second)) fail("{}: {} is {} too", option, quote(path.string()), outputs[j].first);
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) continue;
+    for (const auto& [name, input] : inputs)
+      if (std::filesystem::equivalent(path, input, error))
+        fail("{}: {} is {}, which the evaluation reads", option, quote(path.string()), name);
+  }
+}
+
 // Makes the plans that the options select.
 PlannedEvaluation make_plans(const EvalOptions& options) {
   ProtocolOptions wanted = options.protocol;
@@ -240,6 +279,7 @@ void evaluate(EvalOptions options, const ThreadChoice& threads) {
   if (!options.save_features.empty()) check_features_writable(options.save_features);
   choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
+  check_outputs_distinct(options, planned);
   const std::vector<EvaluationPlan>& plans = planned.plans;
   check_rerank_memory(plans);
   const Ranked ranked =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -14,6 +15,7 @@
 #include "mpanet/training/config_keys.h"
 #include "mpanet/training/experiment_summary.h"
 #include "mpanet/training/run_folder.h"
+#include "mpanet/training/train_plan.h"
 
 namespace mpanet {
 namespace {
@@ -113,9 +115,12 @@ TrainOptions options_of(const TrainOptions& options, const ExperimentOptions& ex
   return one;
 }
 
+using Fingerprints = std::map<std::pair<DatasetKind, int>, uint64_t>;  // of the training images by data set and split
+
 // Checks all runs first, so that an error in a later run is found before the first one trains.
-void check_runs(const TrainOptions& options, const ExperimentOptions& experiment, const std::vector<PlannedRun>& runs) {
-  std::set<std::pair<DatasetKind, int>> read;
+Fingerprints check_runs(const TrainOptions& options, const ExperimentOptions& experiment,
+                        const std::vector<PlannedRun>& runs) {
+  Fingerprints fingerprints;
   for (const PlannedRun& run : runs) {
     const TrainConfig config = given_config(options_of(options, experiment, run));
     check_config(config, run.name);
@@ -123,20 +128,30 @@ void check_runs(const TrainOptions& options, const ExperimentOptions& experiment
       fail("--splits: expected the data set regdb, which has splits, got {}", name_of(config.dataset));
     if (config.eval_interval == 0)
       fail("{}: eval_interval: expected at least 1, as results are compared, got 0", run.name);
-    if (!read.emplace(config.dataset, config.split).second) continue;
+    if (fingerprints.contains({config.dataset, config.split})) continue;
     const Dataset data = read_dataset(config.dataset, options.data, Split::Both, config.split);
     check_pictures(data, data.train);
+    fingerprints[{config.dataset, config.split}] = data_fingerprint(data.train);
   }
+  return fingerprints;
 }
 
-// Whether the run has completed all its epochs with this configuration.
-bool is_complete(const std::string& folder, const TrainConfig& wanted) {
+// Whether the run has completed all its epochs with this configuration. UserError if it has trained on other images or
+// for more epochs: its results are not what was asked for.
+bool is_complete(const std::string& folder, const TrainConfig& wanted, uint64_t fingerprint) {
   const std::string last = folder + "/last.safetensors";
   std::error_code error;
   if (!fs::exists(last, error)) return false;
   const Checkpoint checkpoint(last);
   if (!checkpoint.config() || !checkpoint.progression()) return false;
-  return fixed_differences(*checkpoint.config(), wanted).empty() && checkpoint.progression()->epoch > wanted.num_epoch;
+  const Progression& progression = *checkpoint.progression();
+  if (!fixed_differences(*checkpoint.config(), wanted).empty() || progression.epoch <= wanted.num_epoch) return false;
+  if (progression.data != fingerprint)
+    fail("{}: expected the images that this run was trained on, got another list; choose another --out", last);
+  if (progression.epoch > wanted.num_epoch + 1)
+    fail("{}: num_epoch: expected at least the {} that are trained, got {}; choose another --out", last,
+         progression.epoch - 1, wanted.num_epoch);
+  return true;
 }
 
 }  // namespace
@@ -154,16 +169,17 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
   if (options.config.empty()) fail("--config is needed (see --help)");
   if (options.data.empty()) fail("--data is needed (see --help)");
   const std::vector<PlannedRun> runs = plan_runs(experiment);
-  check_runs(options, experiment, runs);
+  const Fingerprints fingerprints = check_runs(options, experiment, runs);
   ExperimentSummary summary(options.data, runs.size());
   for (const PlannedRun& run : runs) {
     const TrainOptions one = options_of(options, experiment, run);
     const TrainConfig config = given_config(one);
-    if (!is_complete(one.out, config)) {
+    const uint64_t fingerprint = fingerprints.at({config.dataset, config.split});
+    if (!is_complete(one.out, config, fingerprint)) {
       say(stdout, fmt::format("== {} ({} of {})\n", run.name, &run - runs.data() + 1, runs.size()));
       if (const int code = train(one); code != 0) return code;
     }
-    if (!is_complete(one.out, config)) continue;  // --max-steps
+    if (!is_complete(one.out, config, fingerprint)) continue;  // --max-steps
     summary.add(run, config, one.out + "/log.jsonl");
     say(stdout, summary.last_line());
     summary.write(options.out + "/summary.json");

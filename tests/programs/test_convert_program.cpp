@@ -81,6 +81,10 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
     write_safetensors(in,
                       {one("state_dict.module.conv1.weight"), one("state_dict.module.fc.weight"), one("optimizer.x")},
                       {{"mpanet.progress", "{}"}, {"kept", "yes"}});
+    const std::string before = read_text(in);
+    for (const std::string& same : {in, folder.path() + "/./in.safetensors"})
+      check_refused("'" + in + "' '" + same + "'", "OUT: expected another file than IN");
+    CHECK(read_text(in) == before);
     const Result result = run(in + " " + out);
     CHECK(result.out == out +
                             ": 2 tensors written, 1 not written, 0 values beside them not written; prefix "
@@ -107,6 +111,11 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
       check_refused(kFixtures + "refused/" + name + ".pth " + out, "refused: its pickle asks for ");
     check_refused("--list " + kFixtures + "refused/module.pth", "\"torch.nn.modules.linear.Linear\"");
     check_refused(kFixtures + "untyped.pth " + out, "expected a type that .pth files have a storage for, got U16");
+    for (const char* name : {"__metadata__", "a\xff"}) {
+      write_pth(folder / "named.pth", {{name, Dtype::F32, {1}, [](double* to) { *to = 5; }}}, {});
+      check_refused((folder / "named.pth") + " " + (folder / "named.safetensors"), "safetensors cannot have this name");
+      fs::remove(folder / "named.pth");
+    }
     CHECK(run(kFixtures + "untyped.pth " + (folder / "untyped.safetensors")).code == 0);
     fs::remove(folder / "untyped.safetensors");
     const std::string whole = read_text(small);

@@ -99,6 +99,28 @@ TEST_CASE("results through links, pipes and descriptors, trial files through pip
   check_refused(with_trials + "/dev/stdin </dev/null", "/dev/stdin: expected a file or a pipe, got a device");
 }
 
+TEST_CASE("an output that is an input, or another output, is refused before anything is written") {
+  if (kNoTrials) return;
+  const EvalFolder folder;
+  const std::string arguments = folder.arguments() + " --json ";
+  for (const std::string& input : {folder.csv(), folder.npy()}) {
+    const std::string before = read_text(input);
+    check_refused(arguments + input, "is --features, which the evaluation reads");
+    fs::create_hard_link(input, folder / "link");
+    check_refused(arguments + (folder / "link"), "is --features, which the evaluation reads");
+    fs::remove(folder / "link");
+    CHECK(read_text(input) == before);
+  }
+  check_refused(folder.arguments() + " --save-features '" + folder.features() + "'", "which the evaluation reads");
+  fs::create_directory(folder.data() + "/cam3");
+  const std::string both = folder / "both";
+  check_refused(arguments + both + " --sheet '" + folder.path() + "/./both'", "\" is --json too");
+  CHECK(!fs::exists(both));
+  const std::string trials = folder / "trials.mat";
+  fs::rename(folder.trial_file(), trials);
+  check_refused(arguments + trials + " --trials " + trials, "is --trials, which the evaluation reads");
+}
+
 TEST_CASE("a name that JSON cannot hold is found before the evaluation") {
   if (kNoTrials) return;
   const EvalFolder folder;

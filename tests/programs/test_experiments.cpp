@@ -1,4 +1,5 @@
 // mpanet-train on RegDB, LLCM, a manifest and SYSU-MM01's layout without a trial file, and experiments of several runs.
+#include <algorithm>
 #include <filesystem>
 
 #include "core/base/file.h"
@@ -141,6 +142,18 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
   Process other(run_of(folder, "regdb", parts, {"--splits", "1..2", "--set", "lr=0.5"}));
   CHECK(other.wait() == 2);
   CHECK(has(other.err(), "the run began with another lr"));
+  // So are other images and fewer epochs than the runs have.
+  check_refused(run_of(folder, "regdb", parts, {"--splits", "1..2", "--set", "num_epoch=1"}),
+                "num_epoch: expected at least the ");
+  const std::string moved = folder / "moved", list = moved + "/idx/train_visible_1.txt";
+  fs::copy(layout("regdb"), moved, fs::copy_options::recursive);
+  std::string lines = read_text(list);
+  lines.erase(lines.find_last_of('\n', lines.size() - 2) + 1);
+  write_file(list, lines);
+  Arguments elsewhere = run_of(folder, "regdb", parts, splits);
+  *(std::find(elsewhere.begin(), elsewhere.end(), "--data") + 1) = moved;
+  check_refused(elsewhere, "expected the images that this run was trained on, got another list");
+  CHECK(fs::last_write_time(parts + "/split-1/last.safetensors") == written);
 }
 
 TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
