@@ -347,7 +347,7 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   }
   CHECK(report.taken.size() + report.random.size() == engine->tensors().size());
   CHECK(std::count(report.left.begin(), report.left.end(), "\"fc.weight\"") == 1);
-  CHECK(report_line({{"a", "b"}, {"c"}, {}}) == "2 tensors taken, 1 left, 0 drawn at random");
+  CHECK(report_line({{"a", "b"}, {"c"}, {}}) == "2 tensors taken, 1 not used, 0 drawn at random");
   CHECK(report_text({{"a", "b"}, {"c"}, {"d"}}) == "taken a\ntaken b\nleft c\nrandom d\n");
 
   // The whole model, into a network with other classes: everything but the classifiers.
