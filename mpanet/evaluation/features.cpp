@@ -1,7 +1,6 @@
 #include "mpanet/evaluation/features.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/folder.h"
+#include "core/base/number.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
 #include "data/sets/csv.h"
@@ -35,20 +35,16 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-bool parse_number(std::string_view text, int& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && value >= 0;
-}
-
 ImageRecord parse_image(std::string_view line, const std::string& where) {
   const std::vector<std::string> fields = csv_fields(line, where);
   ImageRecord image;
   if (fields.size() != 4) fail("{}: expected 4 fields ({}), got {}: {}", where, kHeader, fields.size(), quote(line));
   image.path = fields[0];
   if (image.path.empty()) fail("{}: the path is empty: {}", where, quote(line));
-  if (!parse_number(fields[1], image.identity))
-    fail("{}: expected an identity from 0, got {}", where, quote(fields[1]));
-  if (!parse_number(fields[2], image.camera)) fail("{}: expected a camera from 0, got {}", where, quote(fields[2]));
+  image.identity = parse_whole<int>(fields[1]).value_or(-1);
+  if (image.identity < 0) fail("{}: expected an identity from 0, got {}", where, quote(fields[1]));
+  image.camera = parse_whole<int>(fields[2]).value_or(-1);
+  if (image.camera < 0) fail("{}: expected a camera from 0, got {}", where, quote(fields[2]));
   if (fields[3] != "visible" && fields[3] != "infrared")
     fail("{}: expected visible or infrared, got {}", where, quote(fields[3]));
   image.infrared = fields[3] == "infrared";

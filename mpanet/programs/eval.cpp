@@ -98,6 +98,7 @@ void check_outputs_distinct(const EvalOptions& options, const PlannedEvaluation&
     if (!options.save_features.empty()) add(outputs, "--save-features", options.save_features + name);
     if (!options.features.empty()) add(inputs, "--features", options.features + name);
   }
+  if (outputs.empty()) return;
   for (const ImageRecord& image : images_of(planned.plans))
     inputs.emplace_back("a picture of the data set", std::filesystem::path(planned.data.root) / image.path);
   for (size_t i = 0; i < outputs.size(); i++) {
