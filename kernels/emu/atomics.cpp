@@ -25,7 +25,7 @@ T combine(T old, T value) {
 
 template <Atomic Op, class T>
 T atomic_update(T* at, T value) {
-  if (recording) note_atomic(at);
+  const auto noted = recording ? note_atomic(at) : std::unique_lock<std::mutex>();
   const std::atomic_ref<T> target(*at);
   T old = target.load();
   while (!target.compare_exchange_weak(old, combine<Op>(old, value))) {
@@ -35,7 +35,7 @@ T atomic_update(T* at, T value) {
 
 template <class T>
 T atomic_compare_and_swap(T* at, T expected, T value) {
-  if (recording) note_atomic(at);
+  const auto noted = recording ? note_atomic(at) : std::unique_lock<std::mutex>();
   std::atomic_ref<T>(*at).compare_exchange_strong(expected, value);
   return expected;
 }

@@ -96,17 +96,19 @@ bool note_device_access(const void* address, size_t bytes, bool write, const Acc
   return race;
 }
 
-void note_atomic(const void* address) {
-  if (running_block == nullptr) return;
+std::unique_lock<std::mutex> note_atomic(const void* address) {
+  if (running_block == nullptr) return {};
   DeviceRaces& races = device_races();
-  const std::lock_guard lock(races.mutex);
+  std::unique_lock lock(races.mutex);
   races.enter(running_block->launch().number);
   const uint32_t block = running_block->number();
   std::set<uint32_t>&before = races.before[block], &released = races.released[address];
   before.insert(released.begin(), released.end());
-  if (!running_block->fenced()) return;
-  released.insert(before.begin(), before.end());
-  released.insert(block);
+  if (running_block->fenced()) {
+    released.insert(before.begin(), before.end());
+    released.insert(block);
+  }
+  return lock;
 }
 
 void note_fence() {

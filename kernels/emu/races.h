@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <new>
 #include <string>
 
@@ -76,7 +77,9 @@ bool note(ShadowByte& shadow, bool write, const Access& access, const Ordered& o
 
 // Records an access of the current block to device memory. Bytes outside of allocations are ignored.
 bool note_device_access(const void* address, size_t bytes, bool write, const Access& access, Access* other);
-void note_atomic(const void* address);
+// Records an atomic of the current block. The caller keeps the lock until the atomic has happened: otherwise two blocks
+// could be noted in one order and counted in the other, and the last of them would seem to race.
+[[nodiscard]] std::unique_lock<std::mutex> note_atomic(const void* address);
 void note_fence();
 void forget_shadow(const void* allocation);
 

@@ -197,6 +197,7 @@ TEST_CASE("packs and copies of 16 bytes must be aligned") {
 
 TEST_CASE("blocks that race give results that depend on the seed") {
   const NoRaceCheck off;
+  simt::set_threads(1);  // with several, blocks that run at once give yet other results
   constexpr int kBlocks = 5;
   std::vector<float> y;
   const std::vector<float> clear(kBlocks, 0.0f), last(kBlocks, kBlocks - 1.0f), chain = {0, 1, 2, 3, 4};
@@ -204,6 +205,7 @@ TEST_CASE("blocks that race give results that depend on the seed") {
              {"same: under seed ", "element 0 is"}));
   CHECK(says(schedule_difference("next", y, clear, chain, [&] { blocks_read_their_neighbours(y.data(), kBlocks); }),
              {"next: under seed ", "element "}));
+  simt::set_threads(0);
 }
 
 TEST_CASE("instrumented kernels tell the lines of a race in shared memory") {
