@@ -14,6 +14,36 @@ struct ConvEpilogue {
   bool relu = false;
 };
 
+// What a backend's batch norm has. The layers run a separate op for what is missing.
+struct NormFeatures {
+  bool signs = false;  // apply writes the signs of its output, and the backward reads them instead of the output
+  bool join = false;   // apply and its backward take the sum of two norms
+};
+
+// A batch norm's input and coefficients.
+struct NormInput {
+  const storage* x = nullptr;  // (rows, c); null: there is no such norm
+  const real *mean = nullptr, *variance = nullptr, *weight = nullptr, *bias = nullptr;  // (c)
+};
+
+// The results of a batch norm's backward.
+struct NormGradient {
+  real* sum_gn = nullptr;   // (c)
+  real* dweight = nullptr;  // (c), null: frozen
+  Write dweight_write = Write::Set;
+  real* dbias = nullptr;  // (c), null: frozen
+  Write dbias_write = Write::Set;
+  storage* dx = nullptr;  // (rows, c); may be the norm's x: in place
+  Write dx_write = Write::Set;
+};
+
+// Where a ReLU passes the gradient: where its output y is positive. y as NormFeatures::signs is false, else its signs,
+// bit i % 8 of byte i / 8 for element i. Both null: no ReLU.
+struct ReluMask {
+  const storage* y = nullptr;
+  const uint8_t* signs = nullptr;
+};
+
 // Up to eight scalars in device memory with their weights, in the order of addition.
 struct Terms {
   const real* value[8] = {};

@@ -131,13 +131,17 @@ void batch_norm_statistics(Stream, const storage* x, int64_t rows, int c, real m
   }
 }
 
-void batch_norm_apply(Stream, const storage* x, int64_t rows, int c, const real* mean, const real* variance, real eps,
-                      const real* weight, const real* bias, const storage* residual, bool relu, storage* y) {
+NormFeatures batch_norm_features() { return {}; }
+
+void batch_norm_apply(Stream, int64_t rows, int c, real eps, const NormInput& norm, const NormInput& joined,
+                      const storage* residual, bool relu, storage* y, uint8_t* signs) {
+  MPANET_CHECK(joined.x == nullptr && signs == nullptr, "expected what batch_norm_features() says");
+  const storage* const x = norm.x;
   const auto fill = [&](int first, int count, real(*k)[kWide]) {
     for (int j = 0; j < count; j++) {
-      k[0][j] = mean[first + j];
-      k[1][j] = weight[first + j] / std::sqrt(variance[first + j] + eps);
-      k[2][j] = bias[first + j];
+      k[0][j] = norm.mean[first + j];
+      k[1][j] = norm.weight[first + j] / std::sqrt(norm.variance[first + j] + eps);
+      k[2][j] = norm.bias[first + j];
     }
   };
   with_constant(relu, [&](auto with_relu) {
@@ -155,14 +159,16 @@ void batch_norm_apply(Stream, const storage* x, int64_t rows, int c, const real*
   });
 }
 
-void batch_norm_backward_reduce(Stream, const storage* dy, const storage* x, const storage* y, int64_t rows, int c,
-                                const real* mean, const real* variance, real eps, real* sum_g, real* sum_gn,
-                                void* workspace) {
+void batch_norm_backward_reduce(Stream, const storage* dy, const ReluMask& mask, int64_t rows, int c, real eps,
+                                const NormInput& norm, const NormGradient& to, const NormInput& joined,
+                                const NormGradient&, real* sum_g, void* workspace) {
+  MPANET_CHECK(joined.x == nullptr && mask.signs == nullptr, "expected what batch_norm_features() says");
+  const storage *const x = norm.x, *const y = mask.y;
   real* partial = static_cast<real*>(workspace);  // (tiles, 2, c)
   with_constant(y != nullptr, [&](auto with_relu) {
     for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
       real sum[kSlice] = {}, product[kSlice] = {}, center[kSlice];
-      for (int j = 0; j < width; j++) center[j] = mean[first + j];
+      for (int j = 0; j < width; j++) center[j] = norm.mean[first + j];
       for (int64_t i = row; i < row + count; i++) {
         const int64_t at = i * c + first;
 #pragma omp simd
@@ -173,11 +179,8 @@ void batch_norm_backward_reduce(Stream, const storage* dy, const storage* x, con
           product[j] += g * (load(x[at + j]) - center[j]);
         }
       }
-      real* to = partial + tile * 2 * c + first;
-      for (int j = 0; j < width; j++) {
-        to[j] = sum[j];
-        to[c + j] = product[j];
-      }
+      std::copy_n(sum, width, partial + tile * 2 * c + first);
+      std::copy_n(product, width, partial + tile * 2 * c + c + first);
     });
   });
   const int64_t tiles = tile_count(rows, c);
@@ -193,25 +196,30 @@ void batch_norm_backward_reduce(Stream, const storage* dy, const storage* x, con
       }
     }
     for (int j = 0; j < width; j++) {
-      sum_g[first + j] = static_cast<real>(sum[j]);
-      sum_gn[first + j] = static_cast<real>(product[j] / std::sqrt(static_cast<double>(variance[first + j] + eps)));
+      const int channel = first + j;
+      sum_g[channel] = static_cast<real>(sum[j]);
+      to.sum_gn[channel] = static_cast<real>(product[j] / std::sqrt(static_cast<double>(norm.variance[channel] + eps)));
+      if (to.dbias != nullptr) put(to.dbias[channel], sum_g[channel], to.dbias_write);
+      if (to.dweight != nullptr) put(to.dweight[channel], to.sum_gn[channel], to.dweight_write);
     }
   }
 }
 
-void batch_norm_backward_apply(Stream, const storage* dy, const storage* x, const storage* y, int64_t rows, int c,
-                               const real* mean, const real* variance, real eps, const real* weight, const real* sum_g,
-                               const real* sum_gn, storage* dx, Write write, storage* dresidual,
-                               Write dresidual_write) {
+void batch_norm_backward_apply(Stream, const storage* dy, const ReluMask& mask, int64_t rows, int c, real eps,
+                               const NormInput& norm, const NormGradient& to, const NormInput& joined,
+                               const NormGradient&, const real* sum_g, storage* dresidual, Write dresidual_write) {
+  MPANET_CHECK(joined.x == nullptr && mask.signs == nullptr, "expected what batch_norm_features() says");
+  const storage *const x = norm.x, *const y = mask.y;
+  storage* const dx = to.dx;
   const real inverse_rows = real{1} / static_cast<real>(rows);
   const auto fill = [&](int first, int count, real(*k)[kWide]) {
     for (int j = 0; j < count; j++) {
       const int channel = first + j;
-      const real rstd = real{1} / std::sqrt(variance[channel] + eps);
-      k[0][j] = weight[channel] * rstd;
+      const real rstd = real{1} / std::sqrt(norm.variance[channel] + eps);
+      k[0][j] = norm.weight[channel] * rstd;
       k[1][j] = sum_g != nullptr ? sum_g[channel] * inverse_rows : real{0};
-      k[2][j] = mean[channel];
-      k[3][j] = sum_gn != nullptr ? rstd * sum_gn[channel] * inverse_rows : real{0};
+      k[2][j] = norm.mean[channel];
+      k[3][j] = sum_g != nullptr ? rstd * to.sum_gn[channel] * inverse_rows : real{0};
     }
   };
   with_constant(y != nullptr, [&](auto with_relu) {
@@ -232,7 +240,7 @@ void batch_norm_backward_apply(Stream, const storage* dy, const storage* x, cons
         for (int j = 0; j < count; j++) put(dresidual[at + j], g(at + j), add_residual ? Write::Add : Write::Set);
       });
     };
-    with_constant(write == Write::Add, [&](auto add) {
+    with_constant(to.dx_write == Write::Add, [&](auto add) {
       with_constant(dresidual_write == Write::Add, [&](auto add_residual) { body(add, add_residual); });
     });
   });

@@ -1,14 +1,13 @@
 // Batch norm over the rows of (rows, c), c contiguous.
 //   forward     m = mean of x, s2 = mean of (x - m)^2, r = 1 / sqrt(s2 + eps), n = (x - m) r
-//               y = act(n weight + bias + residual)
+//               y = act(n weight + bias + residual), or the sum of two norms instead of a norm and a residual
 //   backward    g = dy where y > 0 (no ReLU: dy);  sum_g = sum g,  sum_gn = sum g n  (bias' and weight's gradients)
 //               dx = weight r (g - sum_g / rows - n sum_gn / rows),  dresidual = g
 //               eval mode: dx = weight r g
+// The backward of two norms reads g once for both. Where y > 0 is one bit an element, which apply writes.
 //
-// Mapping: the tiles of channels.cuh. The two reductions have a block per tile of channels and run of rows, about
-// kBusyBlocks in all. Each block writes two partial values per channel to the workspace (parts, 2, c), and a second
-// kernel, eight channels to a block, merges them in order. The shape of the sums depends only on (rows, c), so every
-// run gives the same bits. The rest is elementwise: coefficients per channel are computed once per block.
+// The sums over rows are in batch_norm_sums.cu. The rest is elementwise on the tiles of channels.cuh: coefficients per
+// channel are computed once per block.
 //
 // Bytes that must move per element (s: bytes of storage); other bytes; bytes in 32-byte sectors, counted from the
 // compiled code for layer3's widest norm in bf16 (24576 x 1024, 50.3 MB), and their ratio to the minimum:
@@ -18,208 +17,146 @@
 //   backward apply    3 s    (+ s with ReLU, for dresidual, per Write::Add); coefficients               201.3 MB, 1.00
 // Every block of an elementwise pass loads its coefficients again from the L2 cache, which adds 3 to 6 % to its loads.
 // All sectors are whole, and shared memory has no bank conflicts.
-#include <algorithm>
 #include <limits>
 
 #include "kernels/cuda/channel_sums.cuh"
-#include "kernels/cuda/reduce.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
-constexpr int kMergeColumns = 8;    // channels of a block that merges partial values: 32 bytes of float
-constexpr int kMergeThreads = 512;  // 64 threads per channel
-
-// Longer runs of rows give fewer partial values, shorter ones give more blocks. With few rows tiles are narrower.
-Tiling sum_tiling(int64_t rows, int c, int lanes) {
-  constexpr int64_t kFewestRows = 192;
-  Tiling tiling;
-  for (int shift = widest_shift(c, lanes);; shift--) {
-    const int64_t step = kTileThreads >> shift, tiles = divide_up(c, int64_t{lanes} << shift);
-    const int64_t height = std::max({kFewestRows, 6 * step, divide_up(rows * tiles, kBusyBlocks)});
-    tiling = make_tiling(1, rows, c, lanes, shift, divide_up(height, 4 * step) * 4 * step);
-    if (tiling.blocks >= kBusyBlocks / 2 || shift <= kNarrowestShift) return tiling;
-  }
-}
-
+// Stores the signs of a pack's elements as bits. With fewer than eight elements, the lanes of a byte combine them; all
+// of these must call. c is a multiple of 8, so that the packs of a byte are in one row.
 template <int N>
+__device__ void store_signs(uint8_t* signs, int64_t at, const Pack<storage, N>& pack) {
+  constexpr int kLanes = 8 / N;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, first = lane & ~(kLanes - 1);
+  unsigned bits = 0;
+  UNROLL
+  for (int v = 0; v < N; v++) bits |= static_cast<unsigned>(load(pack.lane[v]) > 0) << v;
+  bits <<= (lane - first) * N;
+  UNROLL
+  for (int offset = 1; offset < kLanes; offset *= 2)
+    bits |= __shfl_xor_sync(((1u << kLanes) - 1) << first, bits, offset);
+  if (lane == first) signs[at >> 3] = static_cast<uint8_t>(bits);
+}
+
+// The same for rows that the packs of a byte cross, from the stored output. A thread writes one byte.
+__global__ void __launch_bounds__(kTileThreads)
+    batch_norm_signs_kernel(const storage* y, int64_t count, uint8_t* signs) {
+  const int64_t at = (int64_t{blockIdx.x} * kTileThreads + threadIdx.x) * 8;
+  if (at >= count) return;
+  unsigned bits = 0;
+  for (int v = 0; v < min<int64_t>(8, count - at); v++) bits |= static_cast<unsigned>(load(y[at + v]) > 0) << v;
+  signs[at >> 3] = static_cast<uint8_t>(bits);
+}
+
+enum class Added { Nothing, Residual, Norm };
+template <Added kAdded>
+constexpr int kApplyCoefficients = kAdded == Added::Norm ? 5 : 3;
+
+// y is at least `floor`: 0 with a ReLU, else -infinity. `signs` is null or written, for c % 8 == 0 and N > 1.
+template <int N, Added kAdded>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    batch_norm_moments_kernel(Tiling t, const storage* x, real* partial) {
-  auto& shared = shared_memory<SumMemory<N>>();
+    batch_norm_apply_kernel(Tiling t, real eps, NormInput norm, NormInput joined, const storage* residual, real floor,
+                            storage* y, uint8_t* signs) {
+  constexpr bool kJoin = kAdded == Added::Norm;
+  constexpr int kCoefficients = kApplyCoefficients<kAdded>;
+  auto& shared = shared_memory<Coefficients<kCoefficients, N>>();
   const TileThread<N> own(t);
-  Moments<N> moments;
-  if (own.inside) {
-    real pivot[N];  // row 0 of x
-    const Pack<storage, N> top = load_pack<N>(x + own.channel);
-    for (int v = 0; v < N; v++) pivot[v] = load(top.lane[v]);
-    moments = thread_moments(t, own, x, pivot);
-  }
-  real* to = partial + int64_t{own.part} * 2 * t.c;
-  merge_moments(shared, t, own, moments, [&](int channel, real mean, real m2) {
-    to[channel] = mean;
-    to[t.c + channel] = m2;
-  });
-}
-
-struct MergeMemory {
-  real partial[kMergeThreads / kWarp][kMergeColumns];
-};
-
-// The work of a thread in a merging block: one channel, every 64th part.
-struct MergeThread {
-  int channel, group;
-  static constexpr int kGroups = kMergeThreads / kMergeColumns;
-  __device__ MergeThread()
-      : channel(static_cast<int>(blockIdx.x * kMergeColumns + threadIdx.x % kMergeColumns)),
-        group(static_cast<int>(threadIdx.x) / kMergeColumns) {}
-};
-
-__device__ void update_running(real* running, double value, real momentum) {
-  *running = static_cast<real>((1.0 - static_cast<double>(momentum)) * static_cast<double>(*running) +
-                               static_cast<double>(momentum) * value);
-}
-
-// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts; means minus row 0 of x.
-__global__ void __launch_bounds__(kMergeThreads)
-    batch_norm_merge_moments_kernel(const real* partial, int parts, int height, const storage* x, int64_t rows, int c,
-                                    real momentum, real* mean, real* variance, real* running_mean,
-                                    real* running_variance) {
-  auto& shared = shared_memory<MergeMemory>();
-  const MergeThread own;
-  const auto rows_of = [&](int part) {
-    const int64_t left = rows - int64_t{part} * height;
-    return static_cast<real>(left < height ? left : height);
-  };
-  const real* from = partial + own.channel;
-  const int64_t pitch = 2 * int64_t{c};
-  const int end = own.channel < c ? parts : 0;
-  real sum = 0, m2 = 0;
-  for (int part = own.group; part < end; part += MergeThread::kGroups) {
-    sum += rows_of(part) * from[part * pitch];
-    m2 += from[part * pitch + c];
-  }
-  const real center = column_sum<kMergeColumns, kMergeThreads>(sum, shared.partial) / static_cast<real>(rows);
-  for (int part = own.group; part < end; part += MergeThread::kGroups) {
-    const real d = from[part * pitch] - center;
-    m2 += rows_of(part) * d * d;
-  }
-  m2 = column_sum<kMergeColumns, kMergeThreads>(m2, shared.partial);
-  if (own.group != 0 || own.channel >= c) return;
-  const double exact_mean = static_cast<double>(load(x[own.channel])) + static_cast<double>(center);
-  mean[own.channel] = static_cast<real>(exact_mean);
-  variance[own.channel] = m2 / static_cast<real>(rows);
-  if (running_mean != nullptr) update_running(running_mean + own.channel, exact_mean, momentum);
-  if (running_variance != nullptr)
-    update_running(running_variance + own.channel, static_cast<double>(m2) / static_cast<double>(rows - 1), momentum);
-}
-
-// y is at least `floor`: 0 with a ReLU, else -infinity.
-template <int N, bool kResidual>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    batch_norm_apply_kernel(Tiling t, const storage* x, const real* mean, const real* variance, real eps,
-                            const real* weight, const real* bias, const storage* residual, real floor, storage* y) {
-  auto& shared = shared_memory<Coefficients<3, N>>();
-  const TileThread<N> own(t);
-  real k[3][N];
+  real k[kCoefficients][N];
   stage_coefficients(
       shared, own, t,
-      [&](int channel, real(&values)[3]) {
-        values[0] = mean[channel];
-        values[1] = weight[channel] / sqrt(variance[channel] + eps);
-        values[2] = bias[channel];
+      [&](int channel, real(&values)[kCoefficients]) {
+        values[0] = norm.mean[channel];
+        values[1] = norm.weight[channel] / sqrt(norm.variance[channel] + eps);
+        values[2] = norm.bias[channel];
+        if constexpr (kJoin) {
+          values[2] += joined.bias[channel];
+          values[3] = joined.mean[channel];
+          values[4] = joined.weight[channel] / sqrt(joined.variance[channel] + eps);
+        }
       },
       k);
   if (!own.inside) return;
-  each_tile_row<4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
+  const storage* const other = kJoin ? joined.x : residual;
+  each_tile_row<kJoin && N == 8 ? 2 : 4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
     Pack<storage, N> xs[kRows], added[kRows];
     for (int i = 0; i < kRows; i++) {
-      xs[i] = load_pack<N>(x + at + i * stride);
-      if (kResidual) added[i] = load_pack<N>(residual + at + i * stride);
+      xs[i] = load_pack<N>(norm.x + at + i * stride);
+      if (kAdded != Added::Nothing) added[i] = load_pack<N>(other + at + i * stride);
     }
     for (int i = 0; i < kRows; i++) {
       for (int v = 0; v < N; v++) {
         real value = (load(xs[i].lane[v]) - k[0][v]) * k[1][v] + k[2][v];
-        if (kResidual) value += load(added[i].lane[v]);
+        if constexpr (kJoin) value += (load(added[i].lane[v]) - k[3][v]) * k[4][v];
+        if (kAdded == Added::Residual) value += load(added[i].lane[v]);
         xs[i].lane[v] = store<storage>(value < floor ? floor : value);  // NaN for NaN
       }
       store_pack(y + at + i * stride, xs[i]);
+      if constexpr (N > 1)
+        if (signs != nullptr) store_signs<N>(signs, at + i * stride, xs[i]);
     }
   });
 }
 
-template <int N, bool kRelu>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    batch_norm_gradients_kernel(Tiling t, const storage* dy, const storage* x, const storage* y, const real* mean,
-                                real* partial) {
-  auto& shared = shared_memory<GradientMemory<N>>();
-  const TileThread<N> own(t);
-  const GradientSums<N> sums = thread_gradients<kRelu>(shared.centers, t, own, dy, x, y, mean);
-  real* to = partial + int64_t{own.part} * 2 * t.c;
-  merge_gradients(shared.sums, t, own, sums, [&](int channel, real g, real gd) {
-    to[channel] = g;
-    to[t.c + channel] = gd;
-  });
-}
+// One norm in batch_norm_backward_apply_kernel.
+struct NormPass {
+  NormInput norm;
+  NormGradient to;
+};
+template <int K>
+struct NormPasses {
+  NormPass at[K];
+};
 
-__global__ void __launch_bounds__(kMergeThreads)
-    batch_norm_merge_gradients_kernel(const real* partial, int parts, int c, const real* variance, real eps,
-                                      real* sum_g, real* sum_gn) {
-  auto& shared = shared_memory<MergeMemory>();
-  const MergeThread own;
-  const int end = own.channel < c ? parts : 0;
-  real g = 0, gd = 0;
-  for (int part = own.group; part < end; part += MergeThread::kGroups) {
-    const real* from = partial + int64_t{part} * 2 * c + own.channel;
-    g += from[0];
-    gd += from[c];
-  }
-  g = column_sum<kMergeColumns, kMergeThreads>(g, shared.partial);
-  gd = column_sum<kMergeColumns, kMergeThreads>(gd, shared.partial);
-  if (own.group != 0 || own.channel >= c) return;
-  sum_g[own.channel] = g;
-  sum_gn[own.channel] = gd / sqrt(variance[own.channel] + eps);
-}
-
-template <int N, bool kRelu>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    batch_norm_backward_apply_kernel(Tiling t, const storage* dy, const storage* x, const storage* y, const real* mean,
-                                     const real* variance, real eps, const real* weight, const real* sum_g,
-                                     const real* sum_gn, storage* dx, Write write, storage* dresidual,
-                                     Write dresidual_write) {
-  auto& shared = shared_memory<Coefficients<4, N>>();
+template <int N, int K>
+__global__ void __launch_bounds__(kTileThreads, kNormBlocks<K>)
+    batch_norm_backward_apply_kernel(Tiling t, const storage* dy, const uint8_t* signs, real eps, NormPasses<K> passes,
+                                     const real* sum_g, storage* dresidual, Write dresidual_write) {
+  auto& shared = shared_memory<Coefficients<1 + 3 * K, N>>();
   const TileThread<N> own(t);
   const real inverse_rows = real{1} / static_cast<real>(t.rows);
-  real k[4][N];
+  real k[1 + 3 * K][N];
   stage_coefficients(
       shared, own, t,
-      [&](int channel, real(&values)[4]) {
-        const real rstd = real{1} / sqrt(variance[channel] + eps);
-        values[0] = weight[channel] * rstd;
-        values[1] = sum_g != nullptr ? sum_g[channel] * inverse_rows : real{0};
-        values[2] = mean[channel];
-        values[3] = sum_gn != nullptr ? rstd * sum_gn[channel] * inverse_rows : real{0};
+      [&](int channel, real(&values)[1 + 3 * K]) {
+        values[0] = sum_g != nullptr ? sum_g[channel] * inverse_rows : real{0};
+        UNROLL
+        for (int j = 0; j < K; j++) {
+          const auto& [norm, to] = passes.at[j];
+          const real rstd = real{1} / sqrt(norm.variance[channel] + eps);
+          values[1 + 3 * j] = norm.weight[channel] * rstd;
+          values[2 + 3 * j] = norm.mean[channel];
+          values[3 + 3 * j] = sum_g != nullptr ? rstd * to.sum_gn[channel] * inverse_rows : real{0};
+        }
       },
       k);
   if (!own.inside) return;
   constexpr int kAtOnce = N < 8 ? 2 : 1;  // with eight channels per thread, two rows spill on some architectures
   each_tile_row<kAtOnce>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
-    Pack<storage, N> dys[kRows], xs[kRows], ys[kRows];
+    Pack<storage, N> dys[kRows], xs[K][kRows];
+    unsigned mask[kRows];
     UNROLL
     for (int i = 0; i < kRows; i++) {
-      dys[i] = load_pack<N>(dy + at + i * stride);
-      xs[i] = load_pack<N>(x + at + i * stride);
-      if (kRelu) ys[i] = load_pack<N>(y + at + i * stride);
+      const int64_t row = at + i * stride;
+      dys[i] = load_pack<N>(dy + row);
+      UNROLL
+      for (int j = 0; j < K; j++) xs[j][i] = load_pack<N>(passes.at[j].norm.x + row);
+      mask[i] = signs != nullptr ? load_signs(signs, row) : ~0u;
     }
     UNROLL
     for (int i = 0; i < kRows; i++) {
-      real g[N], value[N];
+      real g[N];
       UNROLL
-      for (int v = 0; v < N; v++) {
-        g[v] = load(dys[i].lane[v]);
-        if (kRelu) g[v] = load(ys[i].lane[v]) > 0 ? g[v] : real{0};
-        value[v] = k[0][v] * (g[v] - k[1][v] - (load(xs[i].lane[v]) - k[2][v]) * k[3][v]);
+      for (int v = 0; v < N; v++) g[v] = (mask[i] >> v & 1) != 0 ? load(dys[i].lane[v]) : real{0};
+      UNROLL
+      for (int j = 0; j < K; j++) {
+        real value[N];
+        UNROLL
+        for (int v = 0; v < N; v++)
+          value[v] = k[1 + 3 * j][v] * (g[v] - k[0][v] - (load(xs[j][i].lane[v]) - k[2 + 3 * j][v]) * k[3 + 3 * j][v]);
+        put_lanes(passes.at[j].to.dx + at + i * stride, value, passes.at[j].to.dx_write);
       }
-      put_lanes(dx + at + i * stride, value, write);
       if (dresidual != nullptr) put_lanes(dresidual + at + i * stride, g, dresidual_write);
     }
   });
@@ -234,61 +171,50 @@ __global__ void batch_norm_fold_kernel(int c, const real* mean, const real* vari
   shift[channel] = bias[channel] - mean[channel] * factor;
 }
 
-unsigned merge_blocks(int c) { return static_cast<unsigned>(divide_up(c, kMergeColumns)); }
-
 }  // namespace
 
-// The tiling depends on whether packs fit c and the addresses. The workspace is large enough for both.
-size_t batch_norm_workspace_bytes(int64_t rows, int c) {
-  int64_t parts = sum_tiling(rows, c, 1).parts;
-  if (c % kFull<storage> == 0) parts = std::max<int64_t>(parts, sum_tiling(rows, c, kFull<storage>).parts);
-  return static_cast<size_t>(parts) * 2 * static_cast<size_t>(c) * sizeof(real);
-}
+NormFeatures batch_norm_features() { return {.signs = true, .join = true}; }
 
-void batch_norm_statistics(Stream stream, const storage* x, int64_t rows, int c, real momentum, real* mean,
-                           real* variance, real* running_mean, real* running_variance, void* workspace) {
-  KERNEL_CHECK(running_variance == nullptr || rows > 1, "more than one row for the unbiased variance");
-  real* partial = static_cast<real*>(workspace);
-  with_lanes(packs_fit(c, x), [&]<int N>() {
-    const Tiling tiling = sum_tiling(rows, c, N);
-    LAUNCH(batch_norm_moments_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, x,
-           partial);
-    LAUNCH(batch_norm_merge_moments_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
-           tiling.parts, tiling.height, x, rows, c, momentum, mean, variance, running_mean, running_variance);
-  });
-}
-
-void batch_norm_apply(Stream stream, const storage* x, int64_t rows, int c, const real* mean, const real* variance,
-                      real eps, const real* weight, const real* bias, const storage* residual, bool relu, storage* y) {
+void batch_norm_apply(Stream stream, int64_t rows, int c, real eps, const NormInput& norm, const NormInput& joined,
+                      const storage* residual, bool relu, storage* y, uint8_t* signs) {
+  KERNEL_CHECK(joined.x == nullptr || residual == nullptr, "a second norm or a residual");
   const real floor = relu ? real{0} : -std::numeric_limits<real>::infinity();
-  with_constants(packs_fit(c, x, residual, y), residual != nullptr, [&]<int N, bool kResidual>() {
+  const bool packed = packs_fit(c, norm.x, joined.x, residual, y), at_once = packed && c % 8 == 0;
+  const auto launch = [&]<int N, Added kAdded>() {
     const Tiling tiling = elementwise_tiling(1, rows, c, N);
-    LAUNCH((batch_norm_apply_kernel<N, kResidual>), tile_grid(tiling), kTileThreads, sizeof(Coefficients<3, N>), stream,
-           tiling, x, mean, variance, eps, weight, bias, residual, floor, y);
+    LAUNCH((batch_norm_apply_kernel<N, kAdded>), tile_grid(tiling), kTileThreads,
+           sizeof(Coefficients<kApplyCoefficients<kAdded>, N>), stream, tiling, eps, norm, joined, residual, floor, y,
+           at_once ? signs : nullptr);
+  };
+  with_lanes(packed, [&]<int N>() {
+    if (joined.x != nullptr)
+      launch.template operator()<N, Added::Norm>();
+    else if (residual != nullptr)
+      launch.template operator()<N, Added::Residual>();
+    else
+      launch.template operator()<N, Added::Nothing>();
   });
+  if (signs == nullptr || at_once) return;
+  LAUNCH(batch_norm_signs_kernel, static_cast<unsigned>(divide_up(rows * c, 8 * kTileThreads)), kTileThreads, 0, stream,
+         y, rows * c, signs);
 }
 
-void batch_norm_backward_reduce(Stream stream, const storage* dy, const storage* x, const storage* y, int64_t rows,
-                                int c, const real* mean, const real* variance, real eps, real* sum_g, real* sum_gn,
-                                void* workspace) {
-  real* partial = static_cast<real*>(workspace);
-  with_constants(packs_fit(c, dy, x, y), y != nullptr, [&]<int N, bool kRelu>() {
-    const Tiling tiling = sum_tiling(rows, c, N);
-    LAUNCH((batch_norm_gradients_kernel<N, kRelu>), tile_grid(tiling), kTileThreads, sizeof(GradientMemory<N>), stream,
-           tiling, dy, x, y, mean, partial);
-    LAUNCH(batch_norm_merge_gradients_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
-           tiling.parts, c, variance, eps, sum_g, sum_gn);
-  });
-}
-
-void batch_norm_backward_apply(Stream stream, const storage* dy, const storage* x, const storage* y, int64_t rows,
-                               int c, const real* mean, const real* variance, real eps, const real* weight,
-                               const real* sum_g, const real* sum_gn, storage* dx, Write write, storage* dresidual,
+void batch_norm_backward_apply(Stream stream, const storage* dy, const ReluMask& mask, int64_t rows, int c, real eps,
+                               const NormInput& norm, const NormGradient& to, const NormInput& joined,
+                               const NormGradient& joined_to, const real* sum_g, storage* dresidual,
                                Write dresidual_write) {
-  with_constants(packs_fit(c, dy, x, y, dx, dresidual), y != nullptr, [&]<int N, bool kRelu>() {
+  KERNEL_CHECK(mask.y == nullptr, "signs as the mask");
+  const auto launch = [&]<int N, int K>(const NormPasses<K>& passes) {
     const Tiling tiling = elementwise_tiling(1, rows, c, N);
-    LAUNCH((batch_norm_backward_apply_kernel<N, kRelu>), tile_grid(tiling), kTileThreads, sizeof(Coefficients<4, N>),
-           stream, tiling, dy, x, y, mean, variance, eps, weight, sum_g, sum_gn, dx, write, dresidual, dresidual_write);
+    LAUNCH((batch_norm_backward_apply_kernel<N, K>), tile_grid(tiling), kTileThreads,
+           sizeof(Coefficients<1 + 3 * K, N>), stream, tiling, dy, mask.signs, eps, passes, sum_g, dresidual,
+           dresidual_write);
+  };
+  with_lanes(packs_fit(c, dy, norm.x, to.dx, joined.x, joined_to.dx, dresidual), [&]<int N>() {
+    if (joined.x != nullptr)
+      launch.template operator()<N, 2>({{{norm, to}, {joined, joined_to}}});
+    else
+      launch.template operator()<N, 1>({{{norm, to}}});
   });
 }
 

@@ -10,10 +10,10 @@
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// Two values per thread and lane, to be summed per channel.
-template <int N>
+// K values per thread and lane, to be summed per channel.
+template <int N, int K = 2>
 struct SumMemory {
-  real value[2][N][kTileThreads + kPadding<N>];
+  real value[K][N][kTileThreads + kPadding<N>];
 };
 
 template <int N>
@@ -55,18 +55,18 @@ __device__ Moments<N> thread_moments(const Tiling& t, const TileThread<N>& own, 
 }
 
 template <int N>
-__device__ void keep_sums(SumMemory<N>& shared, const real (&a)[N], const real (&b)[N]) {
-  for (int v = 0; v < N; v++) {
-    shared.value[0][v][threadIdx.x] = a[v];
-    shared.value[1][v][threadIdx.x] = b[v];
-  }
+__device__ void keep_sums(real (&shared)[N][kTileThreads + kPadding<N>], const real (&sums)[N]) {
+  for (int v = 0; v < N; v++) shared[v][threadIdx.x] = sums[v];
 }
 
 // Calls finish(channel, mean - pivot, M2) of the block's rows, in one thread per channel of the tile. Has a barrier.
 template <int N, class Finish>
 __device__ void merge_moments(SumMemory<N>& shared, const Tiling& t, const TileThread<N>& own,
                               const Moments<N>& moments, const Finish& finish) {
-  if (own.inside) keep_sums(shared, moments.mean, moments.m2);
+  if (own.inside) {
+    keep_sums<N>(shared.value[0], moments.mean);
+    keep_sums<N>(shared.value[1], moments.m2);
+  }
   __syncthreads();
   const int j = static_cast<int>(threadIdx.x), lane = j % N, pack = j / N;
   if (j >= N << t.shift || own.first + j >= t.c) return;
@@ -83,67 +83,100 @@ __device__ void merge_moments(SumMemory<N>& shared, const Tiling& t, const TileT
   finish(own.first + j, mean, m2);
 }
 
-template <int N>
+// Blocks of a kernel for K norms per multiprocessor: those for two need more registers.
+template <int K>
+constexpr int kNormBlocks = K == 1 ? kTileBlocks : 2;
+
+// Sums for K norms of the same rows and the same gradient.
+template <int N, int K = 1>
 struct GradientSums {
-  real g[N] = {}, gd[N] = {};
+  real g[N] = {}, gd[K][N] = {};
 };
 
-template <int N>
+template <int N, int K = 1>
 struct GradientMemory {
-  Coefficients<1, N> centers;
-  SumMemory<N> sums;
+  Coefficients<K, N> centers;
+  SumMemory<N, 1 + K> sums;
 };
 
-// Adds kRows rows, `stride` elements apart. With kRelu g = dy where y > 0, else 0; without it g = dy.
-template <int kRows, bool kRelu, int N>
-__device__ void add_gradients(const storage* dy, const storage* x, const storage* y, int64_t at, int64_t stride,
-                              const real (&center)[N], GradientSums<N>& sums) {
-  Pack<storage, N> dys[kRows], xs[kRows], ys[kRows];
+// The norms' inputs and means, at channel 0 of the image.
+template <int K>
+struct GradientSources {
+  const storage* x[K];
+  const real* mean[K];
+};
+
+// Of a ReLU's mask: bit v is that of element at + v, for a pack of elements that begins at a multiple of its length.
+__device__ inline unsigned load_signs(const uint8_t* signs, int64_t at) {
+  return static_cast<unsigned>(signs[at >> 3]) >> (at & 7);
+}
+
+// Adds kRows rows, `stride` elements apart. g = dy where `signs` has a one; null: everywhere.
+template <int kRows, int N, int K>
+__device__ void add_gradients(const storage* dy, const uint8_t* signs, const GradientSources<K>& from, int64_t at,
+                              int64_t stride, const real (&center)[K][N], GradientSums<N, K>& sums) {
+  Pack<storage, N> dys[kRows], xs[K][kRows];
+  unsigned mask[kRows];
+  UNROLL
   for (int i = 0; i < kRows; i++) {
-    dys[i] = load_pack<N>(dy + at + i * stride);
-    xs[i] = load_pack<N>(x + at + i * stride);
-    if (kRelu) ys[i] = load_pack<N>(y + at + i * stride);
+    const int64_t row = at + i * stride;
+    dys[i] = load_pack<N>(dy + row);
+    UNROLL
+    for (int k = 0; k < K; k++) xs[k][i] = load_pack<N>(from.x[k] + row);
+    mask[i] = signs != nullptr ? load_signs(signs, row) : ~0u;
   }
+  UNROLL
   for (int i = 0; i < kRows; i++) {
+    UNROLL
     for (int v = 0; v < N; v++) {
-      real g = load(dys[i].lane[v]);
-      if (kRelu) g = load(ys[i].lane[v]) > 0 ? g : real{0};
+      const real g = (mask[i] >> v & 1) != 0 ? load(dys[i].lane[v]) : real{0};
       sums.g[v] += g;
-      sums.gd[v] += g * (load(xs[i].lane[v]) - center[v]);
+      UNROLL
+      for (int k = 0; k < K; k++) sums.gd[k][v] += g * (load(xs[k][i].lane[v]) - center[k][v]);
     }
   }
 }
 
-// Sums of g and g (x - mean) over this thread's rows. `mean` points to the image's channel 0. Has a barrier.
-template <bool kRelu, int N>
-__device__ GradientSums<N> thread_gradients(Coefficients<1, N>& centers, const Tiling& t, const TileThread<N>& own,
-                                            const storage* dy, const storage* x, const storage* y, const real* mean) {
-  GradientSums<N> sums;
-  real center[1][N];
+// Sums of g and of each norm's g (x - mean) over this thread's rows. Has a barrier.
+template <int N, int K>
+__device__ GradientSums<N, K> thread_gradients(Coefficients<K, N>& centers, const Tiling& t, const TileThread<N>& own,
+                                               const storage* dy, const uint8_t* signs,
+                                               const GradientSources<K>& from) {
+  GradientSums<N, K> sums;
+  real center[K][N];
   stage_coefficients(
-      centers, own, t, [&](int channel, real(&values)[1]) { values[0] = mean[channel]; }, center);
+      centers, own, t,
+      [&](int channel, real(&values)[K]) {
+        UNROLL
+        for (int k = 0; k < K; k++) values[k] = from.mean[k][channel];
+      },
+      center);
   if (!own.inside) return sums;
   each_tile_row<N == 8 ? 2 : 4>(t, own, [&]<int kRows>(int64_t at, int64_t stride) {
-    add_gradients<kRows, kRelu>(dy, x, y, at, stride, center[0], sums);
+    add_gradients<kRows>(dy, signs, from, at, stride, center, sums);
   });
   return sums;
 }
 
-// Calls finish(channel, sum g, sum g (x - center)) of the block's rows, in one thread per channel of the tile. Has a
-// barrier.
-template <int N, class Finish>
-__device__ void merge_gradients(SumMemory<N>& shared, const Tiling& t, const TileThread<N>& own,
-                                const GradientSums<N>& sums, const Finish& finish) {
-  if (own.inside) keep_sums(shared, sums.g, sums.gd);
+// Calls finish(channel, {sum g, each norm's sum g (x - mean)}) of the block's rows, in one thread per channel of the
+// tile. Has a barrier.
+template <int N, int K, class Finish>
+__device__ void merge_gradients(SumMemory<N, 1 + K>& shared, const Tiling& t, const TileThread<N>& own,
+                                const GradientSums<N, K>& sums, const Finish& finish) {
+  if (own.inside) {
+    keep_sums<N>(shared.value[0], sums.g);
+    UNROLL
+    for (int k = 0; k < K; k++) keep_sums<N>(shared.value[1 + k], sums.gd[k]);
+  }
   __syncthreads();
   const int j = static_cast<int>(threadIdx.x), lane = j % N, pack = j / N;
   if (j >= N << t.shift || own.first + j >= t.c) return;
-  real g = 0, gd = 0;
+  real total[1 + K] = {};
   for (int i = 0; i < own.step; i++) {
-    g += shared.value[0][lane][(i << t.shift) + pack];
-    gd += shared.value[1][lane][(i << t.shift) + pack];
+    UNROLL
+    for (int k = 0; k <= K; k++) total[k] += shared.value[k][lane][(i << t.shift) + pack];
   }
-  finish(own.first + j, g, gd);
+  finish(own.first + j, total);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

@@ -133,18 +133,11 @@ __device__ void stage_coefficients(Coefficients<K, N>& shared, const TileThread<
 
 inline unsigned tile_grid(const Tiling& tiling) { return static_cast<unsigned>(tiling.blocks); }
 
-// Call body<lanes>() or body<lanes, flag>(): they turn a launcher's variables into template arguments of a kernel.
+// Calls body<lanes>(), which turns a launcher's variable into a template argument of a kernel.
 template <class Body>
 void with_lanes(bool packed, const Body& body) {
   if (packed) return body.template operator()<kFull<storage>>();
   body.template operator()<1>();
-}
-template <class Body>
-void with_constants(bool packed, bool flag, const Body& body) {
-  if (packed && flag) return body.template operator()<kFull<storage>, true>();
-  if (packed) return body.template operator()<kFull<storage>, false>();
-  if (flag) return body.template operator()<1, true>();
-  body.template operator()<1, false>();
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

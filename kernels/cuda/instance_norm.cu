@@ -88,11 +88,12 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
                                    real* sum_dy, real* sum_dyn) {
   auto& shared = shared_memory<GradientMemory<N>>();
   const TileThread<N> own(t);
-  const GradientSums<N> sums = thread_gradients<false>(shared.centers, t, own, dy, x, nullptr, mean + own.image * t.c);
-  merge_gradients(shared.sums, t, own, sums, [&](int channel, real g, real gd) {
+  const GradientSources<1> from{{x}, {mean + own.image * t.c}};
+  const GradientSums<N> sums = thread_gradients(shared.centers, t, own, dy, nullptr, from);
+  merge_gradients(shared.sums, t, own, sums, [&](int channel, const real(&total)[2]) {
     const int64_t at = own.image * t.c + channel;
-    sum_dy[at] = g;
-    sum_dyn[at] = gd * rstd[at];
+    sum_dy[at] = total[0];
+    sum_dyn[at] = total[1] * rstd[at];
   });
 }
 

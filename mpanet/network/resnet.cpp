@@ -5,8 +5,9 @@
 namespace mpanet::PRECISION {
 namespace {
 
-Block make_block(ParameterStore& store, const std::string& name, const Depth& depth, int c_in, int width, int stride) {
-  Block block;
+ResidualBlock make_block(ParameterStore& store, const std::string& name, const Depth& depth, int c_in, int width,
+                         int stride) {
+  ResidualBlock block;
   const int c_out = width * depth.expansion();
   const auto add = [&](int c, int k, int size, int s) {
     const std::string index = std::to_string(block.body.size() + 1);
@@ -25,17 +26,6 @@ Block make_block(ParameterStore& store, const std::string& name, const Depth& de
   return block;
 }
 
-Tensor run_block(Context& context, Block& block, const Tensor& x, Mode mode) {
-  const Tensor shortcut =
-      block.downsample ? conv_bn_act(context, x, block.downsample->conv, block.downsample->norm, mode, false) : x;
-  Tensor y = x;
-  for (size_t i = 0; i < block.body.size(); i++) {
-    const bool last = i + 1 == block.body.size();
-    y = conv_bn_act(context, y, block.body[i].conv, block.body[i].norm, mode, true, last ? shortcut : Tensor());
-  }
-  return y;
-}
-
 constexpr int kReduction = 16;  // channels / hidden units of the channel attention
 
 }  // namespace
@@ -51,7 +41,7 @@ Backbone::Backbone(ParameterStore& store, const ModelConfig& config)
   for (int stage = 1; stage <= 4; stage++) {
     const int width = depth.width << (stage - 1);
     const int stride = stage == 1 || (stage == 4 && config.drop_last_stride) ? 1 : 2;
-    std::deque<Block>& blocks = stages_.emplace_back();
+    std::deque<ResidualBlock>& blocks = stages_.emplace_back();
     for (int i = 0; i < depth.blocks[static_cast<size_t>(stage - 1)]; i++) {
       const std::string name = "backbone.layer" + std::to_string(stage) + "." + std::to_string(i);
       blocks.push_back(make_block(store, name, depth, c, width, i == 0 ? stride : 1));
@@ -69,7 +59,7 @@ Tensor Backbone::forward(Context& context, const Tensor& images, Mode mode) {
   Tensor x = conv_bn_act(context, images, stem_.conv, stem_.norm, mode, true);
   x = max_pool(context, x, 3, 2, 1);
   for (size_t stage = 0; stage < stages_.size(); stage++) {
-    for (Block& block : stages_[stage]) x = run_block(context, block, x, mode);
+    for (ResidualBlock& block : stages_[stage]) x = residual_block(context, x, block, mode);
     if (attention_[stage]) x = modality_alleviation(context, x, attention_[stage]->w1, attention_[stage]->w2);
   }
   return x;

@@ -6,26 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "layers/batch_norm.h"
 #include "layers/layers.h"
+#include "layers/residual_block.h"
 #include "mpanet/network/model_config.h"
 
 namespace mpanet::PRECISION {
-
-// A convolution with its batch norm.
-struct ConvNorm {
-  ConvNorm(ParameterStore& store, const std::string& conv_name, const std::string& norm_name, int c, int k, int size,
-           int stride)
-      : conv(store, conv_name, c, k, size, stride, size / 2), norm(store, norm_name, k) {}
-  Conv conv;
-  BatchNorm norm;
-};
-
-// Bottleneck (1x1, 3x3, 1x1) or basic block (3x3, 3x3): relu(last(...(x)) + shortcut(x)).
-struct Block {
-  std::deque<ConvNorm> body;
-  std::optional<ConvNorm> downsample;
-};
 
 struct Attention {
   Attention(ParameterStore& store, const std::string& name, int c);
@@ -42,7 +27,7 @@ class Backbone {
 
  private:
   ConvNorm stem_;
-  std::vector<std::deque<Block>> stages_;
+  std::vector<std::deque<ResidualBlock>> stages_;
   std::vector<std::optional<Attention>> attention_;  // after each stage
   int channels_ = 0;
 };

@@ -76,34 +76,62 @@ TEST_CASE("batch_norm_statistics does not cancel") {
   });
 }
 
+// A norm's arguments in device memory.
+struct Arguments {
+  Stored x;
+  Reals mean, variance, weight, bias;
+
+  Arguments(Context& context, const std::vector<real>& values, const Statistics& s, const std::vector<real>& weights,
+            const std::vector<real>& biases)
+      : x(context, values),
+        mean(context, s.mean),
+        variance(context, s.variance),
+        weight(context, weights),
+        bias(context, biases) {}
+  NormInput input() const { return {x.data(), mean.data(), variance.data(), weight.data(), bias.data()}; }
+};
+
+std::vector<unsigned char> signs_of(const std::vector<real>& y) {
+  std::vector<unsigned char> signs((y.size() + 7) / 8);
+  for (size_t i = 0; i < y.size(); i++)
+    if (y[i] > 0) signs[i / 8] = static_cast<unsigned char>(signs[i / 8] | 1u << i % 8);
+  return signs;
+}
+
 TEST_CASE("batch_norm_apply") {
   on_each_device([&](Context& context) {
+    const NormFeatures features = ASK_BACKEND(context, batch_norm_features());
     for (const Case& s : kCases) {
       const std::vector<real> x = rounded(normals(s.rows * s.c, 1, 3, 2)), residual = rounded(normals(s.rows * s.c, 2));
       const std::vector<real> weight = normals(s.c, 3), bias = normals(s.c, 4);
-      const Statistics statistics{Truth(x, s)};
-      const Stored input(context, x), rest(context, residual);
-      const Reals mean(context, statistics.mean), variance(context, statistics.variance);
-      const Reals weights(context, weight), biases(context, bias);
-      for (const Flags& flags : combinations({"relu", "residual"})) {
-        const bool relu = flags["relu"], added = flags["residual"];
+      const std::vector<real> x2 = rounded(normals(s.rows * s.c, 5, -2)), weight2 = normals(s.c, 6);
+      const Statistics statistics{Truth(x, s)}, statistics2{Truth(x2, s)};
+      const Arguments norm(context, x, statistics, weight, bias), joined(context, x2, statistics2, weight2, weight);
+      const Stored rest(context, residual);
+      for (const Flags& flags : combinations({"relu", "residual", "joined"})) {
+        const bool relu = flags["relu"], added = flags["residual"], join = flags["joined"];
+        if (join && (added || !features.join)) continue;
         Wide expected(x.size());
         for (size_t i = 0; i < x.size(); i++) {
           const size_t c = i % static_cast<size_t>(s.c);
-          const long double y = statistics.normalised(x[i], c) * weight[c] + bias[c] + (added ? residual[i] : 0);
+          long double y = statistics.normalised(x[i], c) * weight[c] + bias[c] + (added ? residual[i] : 0);
+          if (join) y += statistics2.normalised(x2[i], c) * weight2[c] + weight[c];
           expected[i] = relu && y < 0 ? 0 : y;
         }
         Stored y(context, s.rows * s.c);
+        const bool sign = relu && features.signs;
+        Bytes signs(context, sign ? (s.rows * s.c + 7) / 8 : 1);
         RUN_ON(context,
-               batch_norm_apply(context.stream(), input.data(), s.rows, s.c, mean.data(), variance.data(), kEps,
-                                weights.data(), biases.data(), added ? rest.data() : nullptr, relu, y.data()));
+               batch_norm_apply(context.stream(), s.rows, s.c, kEps, norm.input(), join ? joined.input() : NormInput{},
+                                added ? rest.data() : nullptr, relu, y.data(), sign ? signs.data() : nullptr));
         check_close(y.values(), expected, kDouble ? 1e-13 : 5e-6, name(s) + ", " + flags.text(), 10,
                     storage_rounding());
+        if (sign) CHECK_MESSAGE(signs.values() == signs_of(y.values()), name(s) << ", " << flags.text());
       }
       // Folded: x * scale + shift is the same.
       Reals scale(context, s.c), shift(context, s.c);
-      RUN_ON(context, batch_norm_fold(context.stream(), s.c, mean.data(), variance.data(), kEps, weights.data(),
-                                      biases.data(), scale.data(), shift.data()));
+      RUN_ON(context, batch_norm_fold(context.stream(), s.c, norm.mean.data(), norm.variance.data(), kEps,
+                                      norm.weight.data(), norm.bias.data(), scale.data(), shift.data()));
       Wide expected_scale(weight.size()), expected_shift(weight.size());
       for (size_t c = 0; c < weight.size(); c++) {
         expected_scale[c] = weight[c] * statistics.rstd(c);
@@ -115,6 +143,77 @@ TEST_CASE("batch_norm_apply") {
   });
 }
 
+// The results of a norm's backward, in device memory. dweight is added to 4, dbias is set.
+struct Results {
+  Reals sum_gn, dweight, dbias;
+  Stored dx;
+
+  Results(Context& context, const Case& s, const std::vector<real>& before)
+      : sum_gn(context, s.c), dweight(context, s.c, 4), dbias(context, s.c), dx(context, before) {}
+  NormGradient gradient(Write dx_write, bool frozen = false) const {
+    NormGradient to{.sum_gn = sum_gn.data(), .dx = dx.data(), .dx_write = dx_write};
+    if (frozen) return to;
+    to.dweight = dweight.data(), to.dweight_write = Write::Add;
+    to.dbias = dbias.data(), to.dbias_write = Write::Set;
+    return to;
+  }
+};
+
+// Sums over rows of g and g n, and dx, in long double.
+struct TrueGradient {
+  Wide sum_g, sum_gn;
+
+  TrueGradient(const Wide& g, const std::vector<real>& x, const Statistics& statistics, const Case& s)
+      : sum_g(static_cast<size_t>(s.c)), sum_gn(sum_g), rows_(static_cast<long double>(s.rows)) {
+    for (size_t i = 0; i < g.size(); i++) {
+      const size_t c = i % sum_g.size();
+      sum_g[c] += g[i];
+      sum_gn[c] += g[i] * statistics.normalised(x[i], c);
+    }
+  }
+  Wide dx(const Wide& g, const std::vector<real>& x, const Statistics& statistics, const std::vector<real>& weight,
+          bool training) const {
+    Wide dx(g.size());
+    for (size_t i = 0; i < g.size(); i++) {
+      const size_t c = i % sum_g.size();
+      long double inner = g[i];
+      if (training) inner -= sum_g[c] / rows_ + statistics.normalised(x[i], c) * sum_gn[c] / rows_;
+      dx[i] = weight[c] * statistics.rstd(c) * inner;
+    }
+    return dx;
+  }
+
+ private:
+  long double rows_;
+};
+
+// The sums of a norm's backward and what is made of them; sums of up to 9000 terms of size 1.
+void check_sums(const Results& results, const TrueGradient& expected, const std::string& what) {
+  const double tolerance = kDouble ? 1e-13 : 2e-6;
+  check_close(results.sum_gn.values(), expected.sum_gn, tolerance, what + " sum gn", 100);
+  check_close(results.dbias.values(), expected.sum_g, tolerance, what + " dbias", 100);
+  Wide dweight = expected.sum_gn;
+  for (long double& value : dweight) value += 4;
+  check_close(results.dweight.values(), dweight, tolerance, what + " dweight", 100);
+}
+
+// The ReLU's mask as the backend takes it.
+struct Mask {
+  Stored y;
+  Bytes signs;
+  bool bits;
+
+  Mask(Context& context, const std::vector<real>& values)
+      : y(context, values), signs(context, signs_of(values)), bits(ASK_BACKEND(context, batch_norm_features()).signs) {}
+  ReluMask get() const { return bits ? ReluMask{nullptr, signs.data()} : ReluMask{y.data(), nullptr}; }
+};
+
+Wide masked(const std::vector<real>& dy, const std::vector<real>& y, bool relu) {
+  Wide g(dy.size());
+  for (size_t i = 0; i < g.size(); i++) g[i] = relu && !(y[i] > 0) ? 0 : dy[i];
+  return g;
+}
+
 TEST_CASE("batch norm backward") {
   on_each_device([&](Context& context) {
     for (const Case& s : kCases) {
@@ -122,48 +221,80 @@ TEST_CASE("batch norm backward") {
       const std::vector<real> y = integers(s.rows * s.c, 3), weight = normals(s.c, 4);  // y: only its sign counts
       const std::vector<real> before = rounded(normals(s.rows * s.c, 5));
       const Statistics statistics{Truth(x, s)};
-      const auto width = static_cast<size_t>(s.c);
-      const Stored input(context, x), gradient(context, dy), output(context, y);
-      const Reals means(context, statistics.mean), variances(context, statistics.variance), weights(context, weight);
+      const Stored gradient(context, dy);
+      const Arguments norm(context, x, statistics, weight, weight);
+      const Mask mask(context, y);
       for (const Flags& flags : combinations({"relu", "training", "add", "in place"})) {
         const bool relu = flags["relu"], training = flags["training"], add = flags["add"], in_place = flags["in place"];
         const std::string what = name(s) + ", " + flags.text();
-        Wide g(x.size()), sum_g(width), sum_gn(width);
-        for (size_t i = 0; i < g.size(); i++) {
-          g[i] = relu && !(y[i] > 0) ? 0 : dy[i];
-          sum_g[i % width] += g[i];
-          sum_gn[i % width] += g[i] * statistics.normalised(x[i], i % width);
-        }
+        Wide g = masked(dy, y, relu);
+        const TrueGradient truth(g, x, statistics, s);
         Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
-        Reals got_g(context, s.c), got_gn(context, s.c);
-        const real *mean = means.data(), *variance = variances.data();
-        const storage* gate = relu ? output.data() : nullptr;
-        RUN_ON(context, batch_norm_backward_reduce(context.stream(), gradient.data(), input.data(), gate, s.rows, s.c,
-                                                   mean, variance, kEps, got_g.data(), got_gn.data(), work.data()));
-        // Sums of up to 9000 terms of size 1.
-        check_close(got_g.values(), sum_g, kDouble ? 1e-13 : 2e-6, what + " sum g", 100);
-        check_close(got_gn.values(), sum_gn, kDouble ? 1e-13 : 2e-6, what + " sum gn", 100);
+        Reals sum_g(context, s.c);
+        const ReluMask passes = relu ? mask.get() : ReluMask{};
+        const Results results(context, s, add ? before : in_place ? x : std::vector<real>(x.size(), 55));
+        const NormGradient to = results.gradient(add ? Write::Add : Write::Set);
+        RUN_ON(context, batch_norm_backward_reduce(context.stream(), gradient.data(), passes, s.rows, s.c, kEps,
+                                                   norm.input(), to, {}, {}, sum_g.data(), work.data()));
+        check_close(sum_g.values(), truth.sum_g, kDouble ? 1e-13 : 2e-6, what + " sum g", 100);
+        check_sums(results, truth, what);
 
-        Wide expected(x.size());
-        for (size_t i = 0; i < g.size(); i++) {
-          const size_t c = i % width;
-          const long double rows = static_cast<long double>(s.rows);
-          long double inner = g[i];
-          if (training) inner -= sum_g[c] / rows + statistics.normalised(x[i], c) * sum_gn[c] / rows;
-          expected[i] = weight[c] * statistics.rstd(c) * inner + (add ? before[i] : 0);
-        }
-        Stored dx(context, add ? before : in_place ? x : std::vector<real>(x.size(), 55));
-        Stored residual(context, in_place ? dy : before);
+        Wide expected = truth.dx(g, x, statistics, weight, training);
+        for (size_t i = 0; add && i < g.size(); i++) expected[i] += before[i];
+        const Stored residual(context, in_place ? dy : before);
+        NormInput input = norm.input();
+        if (in_place && !add) input.x = to.dx;
         RUN_ON(context,
-               batch_norm_backward_apply(context.stream(), in_place ? residual.data() : gradient.data(),
-                                         in_place && !add ? dx.data() : input.data(), gate, s.rows, s.c, mean, variance,
-                                         kEps, weights.data(), training ? got_g.data() : nullptr,
-                                         training ? got_gn.data() : nullptr, dx.data(), add ? Write::Add : Write::Set,
+               batch_norm_backward_apply(context.stream(), in_place ? residual.data() : gradient.data(), passes, s.rows,
+                                         s.c, kEps, input, to, {}, {}, training ? sum_g.data() : nullptr,
                                          residual.data(), in_place ? Write::Set : Write::Add));
-        check_close(dx.values(), expected, kDouble ? 1e-11 : 2e-5, what + " dx", 10, storage_rounding());
+        check_close(results.dx.values(), expected, kDouble ? 1e-11 : 2e-5, what + " dx", 10, storage_rounding());
         if (!in_place)
           for (size_t i = 0; i < g.size(); i++) g[i] += before[i];
         check_close(residual.values(), g, kDouble ? 1e-15 : 1e-6, what + " dresidual", 1, storage_rounding());
+      }
+    }
+  });
+}
+
+// Both norms' results, in place, from one gradient. Frozen parameters: null instead of dweight and dbias.
+TEST_CASE("batch norm backward of the sum of two norms") {
+  on_each_device([&](Context& context) {
+    if (!ASK_BACKEND(context, batch_norm_features()).join) return;
+    for (const Case& s : kCases) {
+      const std::vector<real> x = rounded(normals(s.rows * s.c, 1, 3, 2)), x2 = rounded(normals(s.rows * s.c, 2, -2));
+      const std::vector<real> dy = rounded(normals(s.rows * s.c, 3)), y = integers(s.rows * s.c, 4);
+      const std::vector<real> weight = normals(s.c, 5), weight2 = normals(s.c, 6);
+      const Statistics statistics{Truth(x, s)}, statistics2{Truth(x2, s)};
+      const Arguments norm(context, x, statistics, weight, weight), joined(context, x2, statistics2, weight2, weight2);
+      const Stored gradient(context, dy);
+      const Mask mask(context, y);
+      for (const Flags& flags : combinations({"relu", "training", "frozen"})) {
+        const bool relu = flags["relu"], training = flags["training"], frozen = flags["frozen"];
+        const std::string what = name(s) + ", " + flags.text();
+        const Wide g = masked(dy, y, relu);
+        const TrueGradient truth(g, x, statistics, s), truth2(g, x2, statistics2, s);
+        Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
+        Reals sum_g(context, s.c);
+        const Results results(context, s, x), results2(context, s, x2);
+        const NormGradient to = results.gradient(Write::Set, frozen), to2 = results2.gradient(Write::Set);
+        NormInput input = norm.input(), input2 = joined.input();
+        input.x = to.dx, input2.x = to2.dx;
+        const ReluMask passes = relu ? mask.get() : ReluMask{};
+        RUN_ON(context, batch_norm_backward_reduce(context.stream(), gradient.data(), passes, s.rows, s.c, kEps, input,
+                                                   to, input2, to2, sum_g.data(), work.data()));
+        check_close(sum_g.values(), truth.sum_g, kDouble ? 1e-13 : 2e-6, what + " sum g", 100);
+        if (!frozen) check_sums(results, truth, what);
+        if (frozen) check_exact(results.dweight.values(), std::vector<real>(weight.size(), 4), what + " dweight");
+        check_sums(results2, truth2, what + ", second");
+        RUN_ON(context,
+               batch_norm_backward_apply(context.stream(), gradient.data(), passes, s.rows, s.c, kEps, input, to,
+                                         input2, to2, training ? sum_g.data() : nullptr, nullptr, Write::Set));
+        const double tolerance = kDouble ? 1e-11 : 2e-5;
+        check_close(results.dx.values(), truth.dx(g, x, statistics, weight, training), tolerance, what + " dx", 10,
+                    storage_rounding());
+        check_close(results2.dx.values(), truth2.dx(g, x2, statistics2, weight2, training), tolerance,
+                    what + " second dx", 10, storage_rounding());
       }
     }
   });
@@ -180,11 +311,11 @@ TEST_CASE("batch norm does not depend on the number of threads") {
     const Stored input(context, x), gradient(context, dy);
     Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(s.rows, s.c))));
     Reals mean(context, s.c), variance(context, s.c), sum_g(context, s.c), sum_gn(context, s.c);
+    const NormInput norm{input.data(), mean.data(), variance.data(), nullptr, nullptr};
     RUN_ON(context, batch_norm_statistics(context.stream(), input.data(), s.rows, s.c, real(0.1), mean.data(),
                                           variance.data(), nullptr, nullptr, work.data()));
-    RUN_ON(context,
-           batch_norm_backward_reduce(context.stream(), gradient.data(), input.data(), nullptr, s.rows, s.c,
-                                      mean.data(), variance.data(), kEps, sum_g.data(), sum_gn.data(), work.data()));
+    RUN_ON(context, batch_norm_backward_reduce(context.stream(), gradient.data(), {}, s.rows, s.c, kEps, norm,
+                                               {.sum_gn = sum_gn.data()}, {}, {}, sum_g.data(), work.data()));
     const std::vector<real> now[4] = {mean.values(), variance.values(), sum_g.values(), sum_gn.values()};
     for (int i = 0; i < 4; i++) {
       if (count == 1) first[i] = now[i];

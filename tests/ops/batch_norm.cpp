@@ -5,8 +5,8 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// Bytes: forward, the statistics and the norm each read x. Backward, the sums over a channel read dy, x and y, and
-// again for dx.
+// Bytes: forward, the statistics and the norm each read x. Backward, the sums over a channel read dy and x, and again
+// for dx. A ReLU's mask is one bit an element.
 OpCase batch_norm_2d_case(const Shape& shape, Mode mode, bool relu, bool residual) {
   const auto make = [=](Inputs& in) -> Call {
     BatchNorm& norm = in.keep<BatchNorm>(in.store(), "norm", static_cast<int>(shape[3]));
@@ -18,11 +18,12 @@ OpCase batch_norm_2d_case(const Shape& shape, Mode mode, bool relu, bool residua
     };
   };
   const double pass = kStorageBytes * static_cast<double>(shape.count());
+  const double mask = relu ? static_cast<double>(shape.count()) / 8 : 0;
   OpCase made{"batch_norm_2d",
               fmt::format("{} {}{}{}", text(shape), name(mode), relu ? " relu" : "", residual ? " residual" : ""),
               make,
-              {((mode == Mode::Train ? 3 : 2) + residual) * pass},
-              {(5 + 2 * relu + residual) * pass}};
+              {((mode == Mode::Train ? 3 : 2) + residual) * pass + mask},
+              {(5 + residual) * pass + 2 * mask}};
   if (shape[0] * shape[1] * shape[2] < 5)
     made.tolerance_factor = 4;  // with so few rows the gradient is a small difference
   return made;

@@ -56,6 +56,7 @@ TEST_CASE("opcheck lists, filters and checks in every precision") {
   CHECK(list.code == 0);
   CHECK(list.out == run({"opcheck", "--list", "--precision", "bf16"}).out);
   CHECK(has(list.out, "conv_bn_act "));
+  CHECK(has(list.out, "residual_block "));
   for (const char* precision : {"f64", "f32", "bf16", "f16"}) {
     const Result checked = run({"opcheck", "--precision", precision, "--filter", "sigmoid", "--seeds", "2"});
     CHECK(checked.code == 0);

@@ -1,0 +1,94 @@
+#include "layers/norm_passes.h"
+
+#include <tuple>
+
+namespace mpanet::PRECISION {
+
+NormInput NormedTensor::input() const {
+  if (norm == nullptr) return {};
+  const bool batch = static_cast<bool>(batch_mean);
+  return {z.data(), batch ? batch_mean.data() : norm->running_mean.value,
+          batch ? batch_variance.data() : norm->running_var.value, norm->weight.value, norm->bias.value};
+}
+
+ReluMask NormOutput::mask() const {
+  if (!relu) return {};
+  if (signs) return {nullptr, signs.data()};
+  return {y.data(), nullptr};
+}
+
+NormedTensor find_statistics(Context& context, const Tensor& z, BatchNorm& norm, Mode mode) {
+  if (mode == Mode::Eval) return {z, &norm, {}, {}};
+  const int c = norm.channels();
+  const int64_t rows = z.count() / c;
+  MPANET_CHECK(rows > 1, "{}: training needs more than one value per channel, got {}", norm.weight.name,
+               z.shape().str());
+  const RealTensor mean(context, {c}), variance(context, {c});
+  const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+  RUN_ON(context,
+         batch_norm_statistics(context.stream(), z.data(), rows, c, BatchNorm::kMomentum, mean.data(), variance.data(),
+                               norm.running_mean.value, norm.running_var.value, workspace.data()));
+  return {z, &norm, mean, variance};
+}
+
+NormedTensor conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode) {
+  const ConvShape s = conv.shape(x);
+  const Tensor z(context, {s.n, s.oh(), s.ow(), s.k});
+  conv.forward(context, x, {}, z);
+  return find_statistics(context, z, norm, mode);
+}
+
+NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTensor& joined, const Tensor& residual,
+                       bool relu) {
+  const Shape& shape = z.z.shape();
+  MPANET_CHECK(!residual || residual.shape() == shape, "{}: expected a residual {}, got {}", z.norm->weight.name,
+               shape.str(), residual.shape().str());
+  MPANET_CHECK(!joined || joined.z.shape() == shape, "{}: expected an input {}, got {}", joined.norm->weight.name,
+               shape.str(), joined.z.shape().str());
+  NormOutput output{Tensor(context, shape, context.recording()), relu, {}};
+  if (relu && context.recording() && ASK_BACKEND(context, batch_norm_features()).signs)
+    output.signs = FlagTensor(context, {(shape.count() + 7) / 8});
+  const int c = z.norm->channels();
+  RUN_ON(context, batch_norm_apply(context.stream(), shape.count() / c, c, BatchNorm::kEps, z.input(), joined.input(),
+                                   residual ? residual.data() : nullptr, relu, output.y.data(),
+                                   output.signs ? output.signs.data() : nullptr));
+  return output;
+}
+
+void norms_backward(Context& context, const NormOutput& output, const NormedTensor& z, storage* dz, Write dz_write,
+                    const NormedTensor& joined, const Tensor& residual) {
+  const Tensor& y = output.y;
+  const int c = z.norm->channels();
+  const int64_t rows = z.z.count() / c;
+  const bool training = static_cast<bool>(z.batch_mean);
+  const RealTensor sum_g(context, {c}), sum_gn(context, {c});
+  const RealTensor joined_sum_gn = joined ? RealTensor(context, {c}) : RealTensor();
+  const auto gradient_of = [](BatchNorm& norm, const RealTensor& sums, storage* dx, Write write) {
+    NormGradient to{.sum_gn = sums.data(), .dx = dx, .dx_write = write};
+    if (norm.weight.trainable) std::tie(to.dweight, to.dweight_write) = norm.weight.grad_sink();
+    if (norm.bias.trainable) std::tie(to.dbias, to.dbias_write) = norm.bias.grad_sink();
+    return to;
+  };
+  const NormGradient to = gradient_of(*z.norm, sum_gn, dz, dz_write);
+  const NormGradient joined_to =
+      joined ? gradient_of(*joined.norm, joined_sum_gn, joined.z.data(), Write::Set) : NormGradient{};
+  {
+    const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+    RUN_ON(context,
+           batch_norm_backward_reduce(context.stream(), y.grad(), output.mask(), rows, c, BatchNorm::kEps, z.input(),
+                                      to, joined.input(), joined_to, sum_g.data(), workspace.data()));
+  }
+  const bool wants_residual = residual && residual.needs_grad(), in_place = wants_residual && !residual.has_grad();
+  storage* dresidual = nullptr;
+  if (in_place && output.relu) dresidual = y.mutable_grad();  // without a ReLU y's gradient is the residual's
+  if (wants_residual && !in_place) dresidual = residual.mutable_grad();
+  RUN_ON(context, batch_norm_backward_apply(context.stream(), y.grad(), output.mask(), rows, c, BatchNorm::kEps,
+                                            z.input(), to, joined.input(), joined_to, training ? sum_g.data() : nullptr,
+                                            dresidual, in_place ? Write::Set : Write::Add));
+  if (in_place)
+    y.give_grad_to(residual);
+  else
+    y.release_grad();
+}
+
+}  // namespace mpanet::PRECISION

@@ -1,0 +1,87 @@
+#include "layers/residual_block.h"
+
+#include <memory>
+#include <vector>
+
+#include "layers/norm_passes.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+// What the backward needs of one convolution with its norm.
+struct Saved {
+  ConvNorm* layer = nullptr;
+  Tensor x;
+  NormedTensor z;
+  NormOutput output;  // empty if another norm's output contains it
+};
+
+struct SavedBlock {
+  std::vector<Saved> body;
+  Saved downsample;
+  Tensor shortcut;  // x or the downsample's output; empty if the last norm's output contains the downsample's norm
+};
+
+Saved run_conv(Context& context, const Tensor& x, ConvNorm& layer, Mode mode) {
+  return {&layer, x, conv_statistics(context, x, layer.conv, layer.norm, mode), {}};
+}
+
+// Embeddings: every norm is folded into its convolution.
+Tensor folded_block(Context& context, const Tensor& x, ResidualBlock& block) {
+  const auto run = [&](const Tensor& from, ConvNorm& layer, bool relu, const Tensor& residual) {
+    return conv_bn_act(context, from, layer.conv, layer.norm, Mode::Eval, relu, residual);
+  };
+  const Tensor shortcut = block.downsample ? run(x, *block.downsample, false, {}) : x;
+  Tensor y = x;
+  for (ConvNorm& layer : block.body) y = run(y, layer, true, &layer == &block.body.back() ? shortcut : Tensor());
+  return y;
+}
+
+// Each dz overwrites its z: element by element, z is read before dz is written. The tensors of a layer are released as
+// soon as its gradients are complete.
+void backward(Context& context, SavedBlock& saved) {
+  if (!saved.body.back().output.y.has_grad()) return;
+  const auto normalised = [&](const Saved& s, const NormedTensor& joined, const Tensor& residual) {
+    norms_backward(context, s.output, s.z, s.z.z.data(), Write::Set, joined, residual);
+  };
+  Saved& downsample = saved.downsample;
+  const bool join = !saved.shortcut;
+  for (bool last = true; !saved.body.empty(); last = false) {
+    const Saved& s = saved.body.back();
+    normalised(s, last && join ? downsample.z : NormedTensor{}, last ? saved.shortcut : Tensor());
+    s.layer->conv.backward(context, s.x, s.z.z.data());
+    saved.body.pop_back();
+  }
+  if (downsample.layer == nullptr) return;
+  if (!join) normalised(downsample, {}, {});
+  downsample.layer->conv.backward(context, downsample.x, downsample.z.z.data());
+}
+
+}  // namespace
+
+Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, Mode mode) {
+  if (mode == Mode::Eval && !context.recording()) return folded_block(context, x, block);
+  const auto saved = std::make_shared<SavedBlock>();
+  Saved& downsample = saved->downsample;
+  saved->shortcut = x;
+  if (block.downsample) {
+    downsample = run_conv(context, x, *block.downsample, mode);
+    if (ASK_BACKEND(context, batch_norm_features()).join) {
+      saved->shortcut = {};
+    } else {
+      downsample.output = apply_norms(context, downsample.z, {}, {}, false);
+      saved->shortcut = downsample.output.y;
+    }
+  }
+  Tensor y = x;
+  for (ConvNorm& layer : block.body) {
+    Saved& s = saved->body.emplace_back(run_conv(context, y, layer, mode));
+    const bool last = &layer == &block.body.back(), join = last && !saved->shortcut;
+    s.output = apply_norms(context, s.z, join ? downsample.z : NormedTensor{}, last ? saved->shortcut : Tensor(), true);
+    y = s.output.y;
+  }
+  if (context.recording()) context.tape().record("residual_block", [saved, &context] { backward(context, *saved); });
+  return y;
+}
+
+}  // namespace mpanet::PRECISION
