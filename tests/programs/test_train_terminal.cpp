@@ -43,8 +43,8 @@ TEST_SUITE("mpanet-train on a terminal" * doctest::skip(kLacking)) {
     }
     // The order of the parts.
     size_t at = 0;
-    for (const char* part : {"epoch ", " [", "], ", " left, ", "total ", "lr ", "best rank-1 ", "p-reg ", "ce-v ",
-                             "step ", "images/s"}) {
+    for (const char* part :
+         {"epoch ", " [", "], ", " left, ", "total ", "lr ", "best rank-1 ", "p-reg ", "ce-v ", "step ", "images/s"}) {
       const size_t found = wide.find(part);
       CHECK_MESSAGE(found != std::string::npos, part << " in " << wide);
       CHECK(found >= at);
