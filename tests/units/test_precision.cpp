@@ -4,7 +4,7 @@
 #include "core/base/error.h"
 #include "mpanet/network/precision.h"
 #include "mpanet/training/config.h"
-#include "tests/support/text.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace mpanet;
 
