@@ -136,6 +136,7 @@ Checkpoint::Checkpoint(const std::string& path) : file_(path), state_(find_state
   const auto& metadata = file_.metadata();
   if (const auto text = metadata.find(kConfigKey); text != metadata.end()) {
     config_ = parse_config(text->second, fmt::format("{}: {}", path, kConfigKey));
+    if (!config_->precision) config_->precision = Precision::f32;  // the default of the versions before auto
     model_ = config_->model;
   } else {
     model_ = infer_model(file_, state_);

@@ -155,10 +155,11 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
   const int parts = config.model.parts;
   const FeatureChoice choice = parse_feature(options.feature, options.parts, parts);
   choose_size(options, checkpoint, config.model);
-  config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
   note("device: " + why);
+  config.precision = choose_precision(parse_precision_or_auto(options.precision, "--precision"), config.device, &why);
+  note("precision: " + why);
   note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));

@@ -108,7 +108,7 @@ int run(int argc, char** argv) {
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
-  app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
+  app.add_option("--precision", precision, std::string(kPrecisionHelp) + "; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
   const auto* help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");

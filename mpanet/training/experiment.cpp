@@ -124,6 +124,7 @@ Fingerprints check_runs(const TrainOptions& options, const ExperimentOptions& ex
   for (const PlannedRun& run : runs) {
     const TrainConfig config = given_config(options_of(options, experiment, run));
     check_config(config, run.name);
+    choose_precision(config.precision, options.device);
     if (!experiment.splits.empty() && config.dataset != DatasetKind::RegDb)
       fail("--splits: expected the data set regdb, which has splits, got {}", name_of(config.dataset));
     if (config.eval_interval == 0)
@@ -138,13 +139,14 @@ Fingerprints check_runs(const TrainOptions& options, const ExperimentOptions& ex
 
 // Whether the run has completed all its epochs with this configuration. UserError if it has trained on other images or
 // for more epochs: its results are not what was asked for.
-bool is_complete(const std::string& folder, const TrainConfig& wanted, uint64_t fingerprint) {
+bool is_complete(const std::string& folder, TrainConfig wanted, uint64_t fingerprint) {
   const std::string last = folder + "/last.safetensors";
   std::error_code error;
   if (!fs::exists(last, error)) return false;
   const Checkpoint checkpoint(last);
   if (!checkpoint.config() || !checkpoint.progression()) return false;
   const Progression& progression = *checkpoint.progression();
+  keep_precision(*checkpoint.config(), wanted);
   if (!fixed_differences(*checkpoint.config(), wanted).empty() || progression.epoch <= wanted.num_epoch) return false;
   if (progression.data != fingerprint)
     fail("{}: expected the images that this run was trained on, got another list; choose another --out", last);

@@ -53,20 +53,30 @@ TrainConfig changed_config(TrainConfig config, const TrainOptions& options) {
   return config;
 }
 
-// The configuration from the file or the checkpoint, changed by --set.
+// Replaces auto by a precision, and prints a line that says which one and why. A run that goes on keeps its own.
+void settle_precision(TrainConfig& config, const std::optional<Checkpoint>& checkpoint, Device device) {
+  std::string why;
+  config.precision = choose_precision(config.precision, device, &why);
+  say(stdout, fmt::format("precision: {}{}\n", why, checkpoint ? ", as the run began" : ""));
+}
+
+// The configuration from the file or the checkpoint, changed by --set. Its precision is not auto.
 TrainConfig effective_config(const TrainOptions& options, const std::optional<Checkpoint>& checkpoint) {
   if (checkpoint && !checkpoint->progression())
     fail("{}: expected a checkpoint that training can go on from, got a model alone", checkpoint->path());
   if (options.config.empty() && !checkpoint)
     fail("--config is needed: {}", options.resume ? "there is no checkpoint to go on from" : "see --help");
   std::vector<std::string> remarks;
-  const TrainConfig config =
+  TrainConfig config =
       options.config.empty() ? changed_config(*checkpoint->config(), options) : given_config(options, &remarks);
   for (const std::string& remark : remarks) note("mpanet-train: " + remark);
   check_config(config, options.config.empty() ? checkpoint->path() : options.config);
-  if (!checkpoint) return config;
-  const auto changed = fixed_differences(*checkpoint->config(), config);
-  if (!changed.empty()) fail_changed(options, *checkpoint, config, join(changed));
+  if (checkpoint) {
+    keep_precision(*checkpoint->config(), config);
+    const auto changed = fixed_differences(*checkpoint->config(), config);
+    if (!changed.empty()) fail_changed(options, *checkpoint, config, join(changed));
+  }
+  settle_precision(config, checkpoint, options.device);
   return config;
 }
 
@@ -380,7 +390,7 @@ int train(const TrainOptions& given) {
 
   const InterruptGuard guard;
   if (!folder) folder.emplace(RunFolder::create(options.out));
-  const auto provenance = run_provenance(threads.count, config.seed, name_of(config.precision), options.device);
+  const auto provenance = run_provenance(threads.count, config.seed, name_of(*config.precision), options.device);
   write_file(folder->config(), config_file_text(config));
   write_inputs(options, folder->inputs());
   write_vendors(folder->vendors(), engine->vendors());

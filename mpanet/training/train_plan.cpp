@@ -15,10 +15,11 @@
 namespace mpanet {
 
 EngineConfig engine_config(const TrainConfig& config, Device device) {
+  MPANET_CHECK(config.precision, "precision: expected one that was chosen, got auto");
   EngineConfig engine;
   engine.model = config.model;
   engine.optimizer = config.optimizer;
-  engine.precision = config.precision;
+  engine.precision = *config.precision;
   engine.device = device;
   engine.train_batch = config.p_size * config.k_size;
   engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;

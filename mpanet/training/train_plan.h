@@ -13,6 +13,7 @@
 
 namespace mpanet {
 
+// config.precision must not be auto any more.
 EngineConfig engine_config(const TrainConfig& config, Device device);
 // The loader's configuration for training, without cache and epoch.
 LoaderConfig train_loader_config(const TrainConfig& config);

@@ -24,14 +24,14 @@ constexpr int kBatch = 4;
 
 TrainConfig tiny_config(std::vector<std::string> settings = {}) {
   TrainConfig config;
-  settings.insert(settings.begin(), {"depth=tiny", "image_size=32,16", "num_parts=3"});
+  settings.insert(settings.begin(), {"depth=tiny", "image_size=32,16", "num_parts=3", "precision=f32"});
   for (const std::string& setting : settings) set_config(config, setting);
   config.model.classes = 9;
   return config;
 }
 
 std::unique_ptr<Engine> engine_of(const TrainConfig& config) {
-  return make_engine({config.model, config.optimizer, config.precision, Backend::cpu, kBatch, kBatch});
+  return make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, kBatch, kBatch});
 }
 
 Batch some_batch(uint32_t index) {
@@ -98,7 +98,7 @@ json state_dict_of(const TensorFile& file) {
 TEST_CASE("names, types and shapes are those of the authors' state_dict") {
   TemporaryFolder folder;
   const auto saved = [&](const TrainConfig& config) {
-    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, kBatch});
+    const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 0, kBatch});
     save_model(folder / "best", *engine, config, 0);
     return state_dict_of(TensorFile(folder / "best"));
   };
@@ -199,7 +199,7 @@ TEST_CASE("what a file without metadata is follows from its names") {
   TemporaryFolder folder;
   const auto depth_of = [&](const std::string& depth, const char* setting) {
     const TrainConfig config = tiny_config({"depth=" + depth, setting});
-    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, 1});
+    const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 0, 1});
     save_model(folder / "x", *engine, config, 0);
     Tensors tensors(folder / "x");
     tensors.metadata.clear();
@@ -304,6 +304,19 @@ TEST_CASE("a value that training cannot go on from is refused before it replaces
   save_training(folder / "last", *engine, config, progression);
   CHECK(read_text(folder / "last") == last);
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
+}
+
+TEST_CASE("a checkpoint of a version without the precision auto is in f32 where it does not say its precision") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  save_model(folder / "best", *engine_of(config), config, 0);
+  Tensors old(folder / "best");
+  std::string& text = old.metadata.at("mpanet.config");
+  const std::string key = "\"precision\":\"f32\",";
+  REQUIRE(text.find(key) != text.npos);
+  text.erase(text.find(key), key.size());
+  old.write(folder / "old");
+  CHECK(Checkpoint(folder / "old").config()->precision == Precision::f32);
 }
 
 TEST_CASE("every truncation of a checkpoint is refused") {
