@@ -9,14 +9,14 @@
 // The sums over rows are in batch_norm_sums.cu. The rest is elementwise on the tiles of channels.cuh: coefficients per
 // channel are computed once per block.
 //
-// Bytes that must move per element (s: bytes of storage); other bytes; bytes in 32-byte sectors, counted from the
-// compiled code for layer3's widest norm in bf16 (24576 x 1024, 50.3 MB), and their ratio to the minimum:
-//   statistics        s      partials written and read, 16 (f64: 32) bytes per channel and 192 rows     52.4 MB, 1.04
-//   apply             2 s    (+ s with a residual); coefficients, 16 (32) bytes per channel             100.7 MB, 1.00
-//   backward reduce   2 s    (+ s with ReLU); partials as above                                         153.1 MB, 1.01
-//   backward apply    3 s    (+ s with ReLU, for dresidual, per Write::Add); coefficients               201.3 MB, 1.00
-// Every block of an elementwise pass loads its coefficients again from the L2 cache, which adds 3 to 6 % to its loads.
-// All sectors are whole, and shared memory has no bank conflicts.
+// Bytes that must move per element (s: bytes of storage) for one norm, and for the sum of two; the signs of a ReLU are
+// one bit more. Bytes in 32-byte sectors, counted from the compiled code for layer3's widest norm in bf16 with a ReLU
+// (24576 x 1024, 50.3 MB), and their ratio to the minimum. What exceeds 1.00 are the partial values of sums.
+//   statistics        s                                               52.5 MB, 1.04
+//   apply             2 s (with a residual 3 s), 3 s                  103.8 (154.2), 154.2 MB, 1.00
+//   backward reduce   2 s, 3 s                                        105.9, 157.3 MB, 1.02
+//   backward apply    3 s (4 s with dresidual or Write::Add), 5 s     154.2 (204.5), 254.8 MB, 1.00
+// Blocks load their coefficients from the L2 cache, 3 to 8 % of all loads. Only signs are read in partial sectors.
 #include <limits>
 
 #include "kernels/cuda/channel_sums.cuh"
