@@ -77,6 +77,16 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   return hash;
 }
 
+Workload workload_of(const TrainConfig& config, Device device, const Dataset& data,
+                     const std::vector<EvaluationPlan>& evaluated) {
+  Workload workload = {.device = device, .train_images = data.train.size()};
+  if (evaluated.empty()) return workload;
+  workload.queries = evaluated.front().queries.size();
+  workload.gallery = evaluated.front().gallery.size();
+  if (config.rerank) workload.rerank_bytes = rerank_bytes(evaluated.front());
+  return workload;
+}
+
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {
   TrainMemory memory;
   memory.engine = plan_memory(engine_config(config, workload.device));

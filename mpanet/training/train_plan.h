@@ -46,6 +46,9 @@ struct TrainMemory {
   size_t total() const { return engine.total() + loader + evaluation; }
 };
 
+Workload workload_of(const TrainConfig& config, Device device, const Dataset& data,
+                     const std::vector<EvaluationPlan>& evaluated);
+
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload);
 // Free bytes of the host and of the GPU. 0: unknown.
 struct FreeMemory {

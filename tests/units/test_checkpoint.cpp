@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -263,7 +264,23 @@ TEST_CASE("refusals name the tensor, what was expected and what came") {
   CHECK(refusal([](Tensors& t) { t.metadata.erase("mpanet.progress"); }) ==
         "expected a checkpoint that training can go on from (last.safetensors), got a model alone");
   CHECK(refusal([](Tensors& t) { t.metadata["mpanet.progress"] = "{}"; }) ==
-        "mpanet.progress: expected epoch, batch, step, data, loss_sums, best_rank1 and best_epoch, got \"{}\"");
+        "mpanet.progress: epoch: expected an integer, got none");
+  for (const auto& [key, value, words] : std::vector<std::tuple<const char*, json, std::string>>{
+           {"epoch", 0, "epoch: expected an integer in 1..2147483647, got 0"},
+           {"epoch", 1e308, "epoch: expected an integer in 1..2147483647, got 1e+308"},
+           {"batch", 1.5, "batch: expected an integer in 0..2147483647, got 1.5"},
+           {"step", -1, "step: expected an integer in 0..9223372036854775807, got -1"},
+           {"data", "x", "data: expected an integer in 0..18446744073709551615, got \"x\""},
+           {"loss_sums", json::array({json::array({"ce"})}),
+            "loss_sums: expected pairs of a name and a number, got [\"ce\"]"},
+           {"best_rank1", nullptr, "best_rank1: expected a number in -1..100, got null"},
+           {"optimizer", json::object({{"steps", 1}}), "optimizer.loss_scale: expected a number, got none"}}) {
+    CHECK(refusal([&, key = key, value = value](Tensors& t) {
+            json progress = json::parse(t.metadata["mpanet.progress"]);
+            progress[key] = value;
+            t.metadata["mpanet.progress"] = progress.dump();
+          }) == "mpanet.progress: " + words);
+  }
   CHECK(refusal([](Tensors& t) { t.metadata["mpanet.config"] = R"({"depht": "50"})"; }) ==
         "mpanet.config: unknown key \"depht\", the nearest known key is \"depth\"");
   CHECK(refusal([](Tensors& t) { t.metadata.clear(), t.sources.erase("backbone.conv1.weight"); }, false) ==
