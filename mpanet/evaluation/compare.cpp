@@ -144,6 +144,17 @@ std::string setting_table(const std::vector<ResultFile>& files, const Entry& fir
   return table;
 }
 
+// A line for each result that the first file lacks.
+std::string not_compared(const std::vector<ResultFile>& files) {
+  std::string text;
+  for (size_t f = 1; f < files.size(); f++)
+    for (const Entry& entry : files[f].entries)
+      if (std::none_of(files[0].entries.begin(), files[0].entries.end(),
+                       [&](const Entry& first) { return first.name() == entry.name(); }))
+        text += fmt::format("\nnot compared, as A lacks it: {} has '{}'\n", letter(f), printable(entry.name()));
+  return text;
+}
+
 }  // namespace
 
 std::string compare_results(const std::vector<std::string>& paths) {
@@ -157,7 +168,7 @@ std::string compare_results(const std::vector<std::string>& paths) {
                         printable(files[f].feature), printable(files[f].distance), files[f].flip ? "on" : "off",
                         printable(files[f].rerank));
   for (const Entry& entry : files[0].entries) text += setting_table(files, entry);
-  return text;
+  return text + not_compared(files);
 }
 
 }  // namespace mpanet

@@ -230,6 +230,16 @@ TEST_CASE("results side by side") {
   SUBCASE("the same results differ by nothing") {
     CHECK(has(run("--compare '" + good + "' '" + good + "'").out, "+0.00 [+0.00, +0.00]"));
   }
+  SUBCASE("a result that the first file lacks is named") {
+    json more = better;
+    more["results"].push_back(more["results"][0]);
+    more["results"][1]["shots"] = "multi";
+    write_file(folder / "more.json", more.dump());
+    const std::string name = "'all multi: " + more["results"][0]["direction"].get<std::string>() + "'";
+    CHECK(has(run("--compare '" + good + "' '" + (folder / "more.json") + "'").out,
+              "\nnot compared, as A lacks it: B has " + name + "\n"));
+    check_refused("--compare '" + (folder / "more.json") + "' '" + good + "'", "good.json: no result of " + name);
+  }
   SUBCASE("refused") {
     check_refused("--compare '" + good + "' '" + (folder / "absent.json") + "'", "absent.json");
     check_refused("--compare '" + good + "' '" + bad + "' --json '" + (folder / "c.json") + "'",
