@@ -1,11 +1,13 @@
 #include "data/sets/reader_checks.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "core/base/error.h"
+#include "core/base/number.h"
 
 namespace mpanet {
 namespace {
@@ -41,6 +43,21 @@ void sort_images(Dataset& data) {
   });
   std::sort(data.test.begin(), data.test.end(),
             [](const ImageRecord& a, const ImageRecord& b) { return a.path < b.path; });
+}
+
+std::optional<int> folder_number(const std::string& path) {
+  const auto number = parse_whole<int>(std::filesystem::path(path).parent_path().filename().string());
+  return number && *number >= 0 && *number <= 999999 ? number : std::nullopt;
+}
+
+void LabelPairs::check(int identity, int label, const std::string& where) {
+  const int of_identity = labels_.emplace(identity, label).first->second;
+  const int of_label = identities_.emplace(label, identity).first->second;
+  if (of_identity != label)
+    fail("{}: expected the label {} for identity {} as in the lines before, got {}", where, of_identity, identity,
+         label);
+  if (of_label != identity)
+    fail("{}: the label {} stands for identity {} in the lines before, here for {}", where, label, of_label, identity);
 }
 
 void require_training_pairs(const std::string& source, const std::vector<ImageRecord>& train) {

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/text.h"
@@ -169,6 +170,10 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
   if (options.config.empty()) fail("--config is needed (see --help)");
   if (options.data.empty()) fail("--data is needed (see --help)");
   const std::vector<PlannedRun> runs = plan_runs(experiment);
+  const std::string summary_file = options.out + "/summary.json";
+  for (const auto& [path, name] : {std::pair(options.config, "--config"), std::pair(experiment.sweep, "--sweep")})
+    register_input(path, name);
+  check_no_input(summary_file, summary_file);
   const Fingerprints fingerprints = check_runs(options, experiment, runs);
   ExperimentSummary summary(options.data, runs.size());
   for (const PlannedRun& run : runs) {
@@ -182,7 +187,7 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
     if (!is_complete(one.out, config, fingerprint)) continue;  // --max-steps
     summary.add(run, config, one.out + "/log.jsonl");
     say(stdout, summary.last_line());
-    summary.write(options.out + "/summary.json");
+    summary.write(summary_file);
   }
   fmt::print("{}", summary.table());
   return 0;

@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/interrupt.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
@@ -16,7 +17,6 @@
 #include "data/loading/sampler.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/ranking.h"
-#include "mpanet/evaluation/rerank.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
@@ -327,6 +327,15 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
   return 0;
 }
 
+// The files that the run reads and must not write. On --resume the run's own config.json and checkpoint may be given as
+// --config and --init.
+void register_inputs(const TrainOptions& options, DatasetKind kind, bool has_checkpoint) {
+  if (!options.resume) register_input(options.config, "--config");
+  if (!has_checkpoint) register_input(options.init, "--init");
+  register_input(options.trials, "--trials");
+  for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of the data set");
+}
+
 }  // namespace
 
 TrainConfig given_config(const TrainOptions& options, std::vector<std::string>* remarks) {
@@ -351,6 +360,8 @@ int train(const TrainOptions& given) {
   else if (options.data.empty())
     fail("--data is needed: there is no run in {} to go on with", options.out);
   TrainConfig config = effective_config(options, checkpoint);
+  register_inputs(options, config.dataset, checkpoint.has_value());
+  if (folder) folder->check_no_inputs();
   const Vendors vendors = choose_vendors(options.conv, options.gemm, options.device, folder ? folder->vendors() : "");
 
   const bool evaluates = config.eval_interval > 0;
@@ -364,11 +375,7 @@ int train(const TrainOptions& given) {
   print_data(data, sampler, config);
 
   Workload workload = {.device = options.device, .train_images = data.train.size()};
-  if (!evaluated.empty()) {
-    workload.queries = evaluated.front().queries.size();
-    workload.gallery = evaluated.front().gallery.size();
-    if (config.rerank) workload.rerank_bytes = rerank_bytes(evaluated.front());
-  }
+  add_evaluations(evaluated, workload);
   const FreeMemory free = find_free_memory(options.device);
   say(stdout, memory_text(plan_train_memory(config, workload), options.device, free));
   check_memory(config, workload, free);

@@ -76,10 +76,20 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   return hash;
 }
 
+void add_evaluations(const std::vector<EvaluationPlan>& plans, Workload& workload) {
+  workload.evaluated = images_of(plans).size();
+  for (const EvaluationPlan& plan : plans) {
+    // The normalised gallery, and if there are several plans the images of one.
+    const size_t own = plans.size() > 1 ? plan.queries.size() + plan.gallery.size() : 0;
+    workload.copied = std::max(workload.copied, plan.gallery.size() + own);
+    if (plan.rerank) workload.rerank_bytes = std::max(workload.rerank_bytes, rerank_bytes(plan));
+  }
+}
+
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {
   TrainMemory memory;
   memory.engine = plan_memory(engine_config(config, workload.device));
-  const size_t evaluated = workload.queries + workload.gallery;
+  const size_t evaluated = workload.evaluated;
   const size_t picture = static_cast<size_t>(config.model.height) * config.model.width * 3;
   memory.loader = loader_bytes(train_loader_config(config), config.p_size * config.k_size) +
                   std::min(static_cast<size_t>(config.cache_mib) << 20, (workload.train_images + evaluated) * picture);
@@ -87,7 +97,7 @@ TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workloa
   const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
   LoaderConfig loader = train_loader_config(config);
   loader.queue = LoaderConfig{}.queue;
-  memory.evaluation = (evaluated + workload.gallery) * dimension * sizeof(float) +
+  memory.evaluation = (evaluated + workload.copied) * dimension * sizeof(float) +
                       loader_bytes(loader, config.embed_batch) + workload.rerank_bytes;
   return memory;
 }
