@@ -148,7 +148,8 @@ std::string ExperimentSummary::group_rows(const std::string& group, size_t width
     text += fmt::format("{:<{}} {:>5}", mean ? "mean" : "standard deviation", width, "");
     for (size_t s = 0; s < runs.front()->result.best.scores.size(); s++) {
       text += "  ";
-      for (const auto& [key, shown] : kShown) {
+      for (const auto& column : kShown) {
+        const char* const key = column.first;  // clang 14 lets no lambda capture a structured binding
         const auto [m, deviation] =
             statistics(runs.size(), [&](size_t i) { return runs[i]->result.best.scores[s].values.at(key); });
         text += fmt::format(" {:>6}", percent(mean ? m : deviation));

@@ -56,7 +56,9 @@ json best_of(const std::string& run) {
 
 TEST_CASE("every data set trains and evaluates itself" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
-  for (const auto& [name, results] : {std::pair("regdb", 2), std::pair("llcm", 2), std::pair("csv", 1)}) {
+  for (const auto& set : {std::pair("regdb", 2), std::pair("llcm", 2), std::pair("csv", 1)}) {
+    const auto name = set.first;
+    const int results = set.second;
     CAPTURE(name);
     check_works(run_of(folder, name, folder / name));
     CHECK(best_of(folder / name)["results"].size() == static_cast<size_t>(results));

@@ -141,8 +141,9 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
         {"center_cluster", {"cc", "ce", "total"}},
         {"all", {"p-reg", "cc", "ce", "ce-v", "ce-i", "KL", "total"}}};
     TemporaryFolder folder;
-    for (const auto& [name, expected] : terms) {
-      CAPTURE(name);
+    for (const auto& ablation : terms) {
+      const auto& [name, expected] = ablation;
+      INFO(ablation.first);
       const std::string run = folder / name;
       check_works({kTrain, "--config", "ablation/" + name, "--data", data_set(), "--out", run, "--threads", "1",
                    "--max-steps", "1", "--set", "depth=tiny", "image_size=32,16", "p_size=2", "k_size=2",
