@@ -68,6 +68,7 @@ void require_training_pairs(const std::string& source, const std::vector<ImageRe
 }
 
 void require_test_pairs(const std::string& source, const std::vector<ImageRecord>& test) {
+  if (test.empty()) fail("{}: no test image", source);
   const bool roles = std::any_of(test.begin(), test.end(), [](const auto& i) { return i.role != Role::Any; });
   const auto queries = identities(test, is_query);
   const auto gallery = identities(test, [](const ImageRecord& image) { return !is_query(image); });

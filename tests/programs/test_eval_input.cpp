@@ -311,6 +311,7 @@ TEST_CASE("bad data sets and folders of features") {
     const Result after = run(arguments);
     CHECK_MESSAGE(after.code == 0, after.err);
     CHECK(after.out == before.out);
+    fs::remove(folder / "result.json");
     replace(folder.lines, "cam1/0003/0002.jpg,3,1", "cam1/0003/0002.jpg,x,1");
     folder.write();
     check_refused(arguments, "images.csv line 12: expected an identity from 0, got \"x\"");

@@ -271,7 +271,7 @@ TEST_CASE("a manifest with one part alone") {
     std::erase_if(said, [](const std::string& line) { return has(line, "cannot open"); });  // the pictures
     return said;
   };
-  CHECK(has(folder.of(header + train), "no query image"));
+  CHECK(has(folder.of(header + train), "manifest.csv: no test image"));
   CHECK(folder.of(header + train, Split::Train) == "");
   CHECK(notes() == std::vector<std::string>{"the manifest has no row for the test: training needs eval_interval=0"});
   CHECK(problems().empty());
