@@ -146,7 +146,7 @@ ordered_json results_json(const std::vector<Evaluation>& evaluations, const Resu
   for (const Evaluation& evaluation : evaluations) directions.push_back(evaluation.plan.direction);
   ordered_json json;  // writes NaN as null
   json["protocol"] = first.protocol;
-  if (first.split > 0) json["split"] = first.split;
+  json["split"] = first.split > 0 ? ordered_json(first.split) : ordered_json();
   json["direction"] = join(directions, "; ");
   json["distance"] = words_of(first.distance);
   json["feature"] = facts.feature;

@@ -15,10 +15,11 @@
 namespace mpanet {
 
 EngineConfig engine_config(const TrainConfig& config, Device device) {
+  MPANET_CHECK(config.precision, "precision: expected one that was chosen, got auto");
   EngineConfig engine;
   engine.model = config.model;
   engine.optimizer = config.optimizer;
-  engine.precision = config.precision;
+  engine.precision = *config.precision;
   engine.device = device;
   engine.train_batch = config.p_size * config.k_size;
   engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;
@@ -76,14 +77,15 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   return hash;
 }
 
-void add_evaluations(const std::vector<EvaluationPlan>& plans, Workload& workload) {
-  workload.evaluated = images_of(plans).size();
-  for (const EvaluationPlan& plan : plans) {
+Workload workload_of(Device device, const Dataset& data, const std::vector<EvaluationPlan>& evaluated) {
+  Workload workload = {.device = device, .train_images = data.train.size(), .evaluated = images_of(evaluated).size()};
+  for (const EvaluationPlan& plan : evaluated) {
     // The normalised gallery, and if there are several plans the images of one.
-    const size_t own = plans.size() > 1 ? plan.queries.size() + plan.gallery.size() : 0;
+    const size_t own = evaluated.size() > 1 ? plan.queries.size() + plan.gallery.size() : 0;
     workload.copied = std::max(workload.copied, plan.gallery.size() + own);
     if (plan.rerank) workload.rerank_bytes = std::max(workload.rerank_bytes, rerank_bytes(plan));
   }
+  return workload;
 }
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {

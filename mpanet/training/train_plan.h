@@ -13,6 +13,7 @@
 
 namespace mpanet {
 
+// config.precision must not be auto any more.
 EngineConfig engine_config(const TrainConfig& config, Device device);
 // The loader's configuration for training, without cache and epoch.
 LoaderConfig train_loader_config(const TrainConfig& config);
@@ -46,8 +47,7 @@ struct TrainMemory {
   size_t total() const { return engine.total() + loader + evaluation; }
 };
 
-// Sets what the evaluations' plans need.
-void add_evaluations(const std::vector<EvaluationPlan>& plans, Workload& workload);
+Workload workload_of(Device device, const Dataset& data, const std::vector<EvaluationPlan>& evaluated);
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload);
 // Free bytes of the host and of the GPU. 0: unknown.

@@ -87,7 +87,9 @@ TEST_SUITE("a run folder of version 0.1.0" * doctest::skip(kLacking)) {
     const size_t lines = log_lines(run).size();
     Arguments stay = resume;
     stay.insert(stay.end(), {"--max-steps", "18"});
-    check_works(stay);
+    Process process(stay);
+    CHECK_MESSAGE(process.wait() == 0, process.err());
+    CHECK_MESSAGE(has(process.out(), "\nprecision: f32, as the run began\n"), process.out());
     check_same_tensors(last, make_run(folder / "again") + "/last.safetensors");
     CHECK(log_lines(run).size() == lines);
 
