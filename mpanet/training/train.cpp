@@ -22,6 +22,11 @@
 namespace mpanet {
 namespace {
 
+void say_complete(const std::string& run, const TrainConfig& config, int64_t step) {
+  say(stdout, fmt::format("{} is complete: {}, step {}; a higher num_epoch goes on\n", printable(run),
+                          counted(config.num_epoch, "epoch"), step));
+}
+
 void print_data(const Dataset& data, const IdentitySampler& sampler, const TrainConfig& config) {
   size_t infrared = 0;
   for (const ImageRecord& image : data.train) infrared += image.infrared;
@@ -60,6 +65,12 @@ void write_run_files(const TrainOptions& options, const RunFolder& folder, const
                           printable(folder.initial())));
 }
 
+void say_memory(Trainer& trainer, const Engine& engine, Device device) {
+  trainer.say(fmt::format("{}: {} of memory at most, {} planned", name_of(device),
+                          format_bytes(static_cast<double>(engine.memory_use().peak)),
+                          format_bytes(static_cast<double>(engine.plan().total()))));
+}
+
 int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& folder) {
   try {
     trainer.run();
@@ -95,11 +106,8 @@ int train(const TrainOptions& given) {
   std::vector<std::string> remarks;
   TrainConfig config = effective_config(options, run.checkpoint, &remarks);
   for (const std::string& remark : remarks) note("mpanet-train: " + remark);
-  if (resumed && is_finished(*run.checkpoint->progression(), config)) {
-    say(stdout, fmt::format("{} is complete: {}, step {}; a higher num_epoch goes on\n", printable(options.out),
-                            counted(config.num_epoch, "epoch"), run.checkpoint->progression()->step));
-    return 0;
-  }
+  if (resumed && is_finished(*run.checkpoint->progression(), config))
+    return say_complete(options.out, config, run.checkpoint->progression()->step), 0;
   check_inputs(options);
   say(stdout, options.device_line);
   settle_precision(config, options.device, resumed);
@@ -141,10 +149,7 @@ int train(const TrainOptions& given) {
   if (!resumed) trainer.save();
   folder.keep();
   const int code = run_trainer(trainer, options, folder);
-  if (options.device.backend == Backend::cuda)
-    trainer.say(fmt::format("{}: {} of memory at most, {} planned", name_of(options.device),
-                            format_bytes(static_cast<double>(engine->memory_use().peak)),
-                            format_bytes(static_cast<double>(engine->plan().total()))));
+  if (options.device.backend == Backend::cuda) say_memory(trainer, *engine, options.device);
   return code;
 }
 
