@@ -22,6 +22,9 @@ Entry aligned(const ResultFile& first_file, const Entry& first, const ResultFile
   if (first_file.protocol != other_file.protocol)
     fail("{}: protocol {}, but {} has {}: nothing to compare", other_file.path, other_file.protocol, first_file.path,
          first_file.protocol);
+  if (first_file.split != other_file.split)
+    fail("{}: split {} of RegDB, but {} has {}: nothing to compare", other_file.path, other_file.split, first_file.path,
+         first_file.split);
   const auto found = std::find_if(other_file.entries.begin(), other_file.entries.end(),
                                   [&](const Entry& entry) { return entry.name() == first.name(); });
   if (found == other_file.entries.end())

@@ -282,6 +282,13 @@ TEST_CASE("results side by side") {
     write_file(folder / "agw.json", other.dump());
     check_refused("--compare '" + good + "' '" + (folder / "agw.json") + "'", "protocol agw, but ");
     other = better;
+    other["split"] = 2;
+    write_file(folder / "split.json", other.dump());
+    check_refused("--compare '" + good + "' '" + (folder / "split.json") + "'", "split.json: split 2 of RegDB, but ");
+    other["split"] = 11;
+    write_file(folder / "split.json", other.dump());
+    check_refused("--compare '" + good + "' '" + (folder / "split.json") + "'", "split: expected an integer in 1..10");
+    other = better;
     other["queries"].begin().value()[0] = "elsewhere.jpg";
     write_file(folder / "queries.json", other.dump());
     check_refused("--compare '" + good + "' '" + (folder / "queries.json") + "'", "no query ");
