@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/interrupt.h"
 #include "core/base/output.h"
 #include "core/base/progress.h"
@@ -87,6 +88,15 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
   return 0;
 }
 
+// The files that the run reads and must not write. On --resume the run's own config.json and checkpoint may be given as
+// --config and --init.
+void register_inputs(const TrainOptions& options, DatasetKind kind, bool has_checkpoint) {
+  if (!options.resume) register_input(options.config, "--config");
+  if (!has_checkpoint) register_input(options.init, "--init");
+  register_input(options.trials, "--trials");
+  for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of the data set");
+}
+
 }  // namespace
 
 int train(const TrainOptions& given) {
@@ -103,6 +113,8 @@ int train(const TrainOptions& given) {
   settle_precision(config, options.device, resumed);
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note("mpanet-train: warning: " + threads.warning);
+  register_inputs(options, config.dataset, resumed);
+  if (run.folder) run.folder->check_no_inputs();
   const Vendors vendors =
       choose_vendors(options.conv, options.gemm, options.device, run.folder ? run.folder->vendors() : "");
 
@@ -115,7 +127,7 @@ int train(const TrainOptions& given) {
       evaluates ? plan_between_epochs(config, data, options.data, options.trials) : std::vector<EvaluationPlan>();
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
-  check_memory_of(config, workload_of(config, options.device, data, evaluated));
+  check_memory_of(config, workload_of(options.device, data, evaluated));
 
   EngineConfig made = engine_config(config, options.device);
   made.vendors = vendors;
