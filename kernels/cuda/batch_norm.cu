@@ -52,11 +52,12 @@ __global__ void __launch_bounds__(kTileThreads)
 
 enum class Added { Nothing, Residual, Norm };
 template <Added kAdded>
-constexpr int kApplyCoefficients = kAdded == Added::Norm ? 5 : 3;
+constexpr int kApplyCoefficients = kAdded == Added::Norm ? 6 : 3;
 
-// y is at least `floor`: 0 with a ReLU, else -infinity. `signs` is null or written, for c % 8 == 0 and N > 1.
+// y is at least `floor`: 0 with a ReLU, else -infinity. `signs` is null or written, for c % 8 == 0 and N > 1. The
+// second norm is rounded to storage before it is added, so that y equals that of two passes.
 template <int N, Added kAdded>
-__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+__global__ void __launch_bounds__(kTileThreads, kNormBlocks<kAdded == Added::Norm ? 2 : 1>)
     batch_norm_apply_kernel(Tiling t, real eps, NormInput norm, NormInput joined, const storage* residual, real floor,
                             storage* y, uint8_t* signs) {
   constexpr bool kJoin = kAdded == Added::Norm;
@@ -71,9 +72,9 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
         values[1] = norm.weight[channel] / sqrt(norm.variance[channel] + eps);
         values[2] = norm.bias[channel];
         if constexpr (kJoin) {
-          values[2] += joined.bias[channel];
           values[3] = joined.mean[channel];
           values[4] = joined.weight[channel] / sqrt(joined.variance[channel] + eps);
+          values[5] = joined.bias[channel];
         }
       },
       k);
@@ -88,8 +89,8 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     for (int i = 0; i < kRows; i++) {
       for (int v = 0; v < N; v++) {
         real value = (load(xs[i].lane[v]) - k[0][v]) * k[1][v] + k[2][v];
-        if constexpr (kJoin) value += (load(added[i].lane[v]) - k[3][v]) * k[4][v];
-        if (kAdded == Added::Residual) value += load(added[i].lane[v]);
+        if constexpr (kJoin) added[i].lane[v] = store<storage>((load(added[i].lane[v]) - k[3][v]) * k[4][v] + k[5][v]);
+        if (kAdded != Added::Nothing) value += load(added[i].lane[v]);
         xs[i].lane[v] = store<storage>(value < floor ? floor : value);  // NaN for NaN
       }
       store_pack(y + at + i * stride, xs[i]);
