@@ -118,43 +118,50 @@ struct Columns {
   __device__ int operator()(int column) const { return column < count ? column : -1; }
 };
 
-// Writes a tile of tensor cores from shared memory, L columns at once. A thread always has the same columns.
-// column_at(column): like Columns, the index in a row of the output of a column of C, or -1.
-template <int L, class Shape, class T, class RowOffset, class ColumnAt>
-__device__ void emit_staged(const TensorMemory<Shape>& memory, const Output<T>& output, int rows, int first_row,
-                            int first_column, int split, const RowOffset& row_offset, const ColumnAt& column_at) {
+// Calls body(offset, column, sums) for every L columns of a tile in shared memory that are columns of the output; a
+// thread always has the same columns. column_at(column): like Columns, the index in a row of the output of a column of
+// C, or -1.
+template <int L, class Shape, class RowOffset, class ColumnAt, class Body>
+__device__ void each_sums(const TensorMemory<Shape>& memory, int rows, int first_row, int first_column,
+                          const RowOffset& row_offset, const ColumnAt& column_at, const Body& body) {
   constexpr int kPacks = Shape::kN / L, kRowStep = Shape::kThreads / kPacks;
   static_assert(kRowStep * kPacks == Shape::kThreads);
   const int thread = static_cast<int>(threadIdx.x), column = thread % kPacks * L;
   const int at = column_at(first_column + column);
   if (at < 0) return;
   for (int row = thread / kPacks; row < Shape::kM && first_row + row < rows; row += kRowStep) {
-    real sums[L];
-    load_sums(memory, row, column, sums);
-    const int64_t offset = row_offset(first_row + row);
-    if (output.partial == nullptr) {
-      output.template finish<L>(offset, at, sums);
-      continue;
-    }
-    Pack<real, L> values;
-    UNROLL
-    for (int e = 0; e < L; e++) values.lane[e] = sums[e];
-    store_pack(output.partial + split * output.count + offset + at, values);
+    Pack<real, L> sums;
+    load_sums(memory, row, column, sums.lane);
+    body(row_offset(first_row + row), at, sums);
   }
 }
 
-// The same with the sums in registers, in packs if output.packed. All threads of the block must call. Statistics of the
-// tile's values would be computed after the barrier, from shared memory.
+// Writes a tile of tensor cores, in packs of 16 bytes if output.packed. All threads of the block must call. Statistics
+// of the tile's values would be computed after the barrier, from shared memory.
 template <int Lanes, class Shape, class T, class RowOffset, class ColumnAt>
 __device__ void emit_tile(TensorMemory<Shape>& memory, const TensorSums<Shape>& sums, const Output<T>& output, int rows,
                           int first_row, int first_column, int split, const RowOffset& row_offset,
                           const ColumnAt& column_at) {
   store_sums(memory, sums);
   __syncthreads();
+  const auto emit = [&]<int kResult, int kPartial>() {
+    if (output.partial == nullptr) {
+      each_sums<kResult>(memory, rows, first_row, first_column, row_offset, column_at,
+                         [&](int64_t offset, int column, const Pack<real, kResult>& values) {
+                           output.template finish<kResult>(offset, column, values.lane);
+                         });
+    } else {
+      real* const to = output.partial + split * output.count;
+      each_sums<kPartial>(memory, rows, first_row, first_column, row_offset, column_at,
+                          [&](int64_t offset, int column, const Pack<real, kPartial>& values) {
+                            store_pack(to + offset + column, values);
+                          });
+    }
+  };
   if (Lanes == kFull<storage> || output.packed)
-    emit_staged<kFull<T>>(memory, output, rows, first_row, first_column, split, row_offset, column_at);
+    emit.template operator()<kFull<T>, kFull<real>>();
   else if constexpr (Lanes != kFull<storage>)
-    emit_staged<1>(memory, output, rows, first_row, first_column, split, row_offset, column_at);
+    emit.template operator()<1, 1>();
 }
 
 // Adds the splits of an output in order.
@@ -178,8 +185,9 @@ void add_splits(Stream stream, const Output<T>& output, int splits) {
   const auto blocks = [&](int lanes) {
     return dim3(static_cast<unsigned>(divide_up(output.count, int64_t{kThreads} * lanes)));
   };
+  constexpr int kLanes = kFull<real>;  // the sums are the most bytes
   if (output.packed)
-    LAUNCH((add_splits_kernel<kFull<T>, T>), blocks(kFull<T>), kThreads, 0, stream, output, splits);
+    LAUNCH((add_splits_kernel<kLanes, T>), blocks(kLanes), kThreads, 0, stream, output, splits);
   else
     LAUNCH((add_splits_kernel<1, T>), blocks(1), kThreads, 0, stream, output, splits);
 }

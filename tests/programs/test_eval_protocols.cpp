@@ -258,6 +258,16 @@ TEST_CASE("results side by side") {
   SUBCASE("the same results differ by nothing") {
     CHECK(has(run("--compare '" + good + "' '" + good + "'").out, "+0.00 [+0.00, +0.00]"));
   }
+  SUBCASE("a result that the first file lacks is named") {
+    json more = better;
+    more["results"].push_back(more["results"][0]);
+    more["results"][1]["shots"] = "multi";
+    write_file(folder / "more.json", more.dump());
+    const std::string name = "'all multi: " + more["results"][0]["direction"].get<std::string>() + "'";
+    CHECK(has(run("--compare '" + good + "' '" + (folder / "more.json") + "'").out,
+              "\nnot compared, as A lacks it: B has " + name + "\n"));
+    check_refused("--compare '" + (folder / "more.json") + "' '" + good + "'", "good.json: no result of " + name);
+  }
   SUBCASE("refused") {
     check_refused("--compare '" + good + "' '" + (folder / "absent.json") + "'", "absent.json");
     for (const char* other : {"--json c.json", "--rerank", "--list", "--threads 2", "--protocol csv"})
@@ -271,6 +281,13 @@ TEST_CASE("results side by side") {
     other["protocol"] = "agw";
     write_file(folder / "agw.json", other.dump());
     check_refused("--compare '" + good + "' '" + (folder / "agw.json") + "'", "protocol agw, but ");
+    other = better;
+    other["split"] = 2;
+    write_file(folder / "split.json", other.dump());
+    check_refused("--compare '" + good + "' '" + (folder / "split.json") + "'", "split.json: split 2 of RegDB, but ");
+    other["split"] = 11;
+    write_file(folder / "split.json", other.dump());
+    check_refused("--compare '" + good + "' '" + (folder / "split.json") + "'", "split: expected an integer in 1..10");
     other = better;
     other["queries"].begin().value()[0] = "elsewhere.jpg";
     write_file(folder / "queries.json", other.dump());
