@@ -1,4 +1,4 @@
-// Casts and fills.
+// Casts and sums.
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
 
@@ -11,11 +11,6 @@ void cast_to_storage(Stream, const real* from, storage* to, int64_t count) {
 void cast_images(Stream, const float* from, storage* to, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
   for (int64_t i = 0; i < count; i++) to[i] = store<storage>(static_cast<real>(from[i]));
-}
-
-void set_value(Stream, real* to, int64_t count, real value) {
-#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) to[i] = value;
 }
 
 void accumulate(Stream, const real* from, real* to, int64_t count, Write write) {

@@ -1,5 +1,5 @@
-// Casts and fills (elementwise.cuh: one thread per pack).
-//   cast        real or float to storage;  set_value, accumulate: to = value, to (+)= from
+// Casts and sums (elementwise.cuh: one thread per pack).
+//   cast        real or float to storage;  accumulate: to (+)= from
 // Every kernel moves its inputs and outputs once, in whole sectors (Write::Add reads its output too).
 #include "kernels/cuda/elementwise.cuh"
 
@@ -16,15 +16,6 @@ __global__ void __launch_bounds__(kPackThreads) cast_kernel(const From* from, st
   each_pack<kLanes>(count, packed, [&]<int N>(int64_t i) {
     real v[N];
     load_lanes(from + i, v);
-    put_lanes(to + i, v, Write::Set);
-  });
-}
-
-__global__ void __launch_bounds__(kPackThreads) set_value_kernel(real* to, int64_t count, real value, bool packed) {
-  each_pack<kFull<real>>(count, packed, [&]<int N>(int64_t i) {
-    real v[N];
-    UNROLL
-    for (int j = 0; j < N; j++) v[j] = value;
     put_lanes(to + i, v, Write::Set);
   });
 }
@@ -50,11 +41,6 @@ void cast_images(Stream stream, const float* from, storage* to, int64_t count) {
   const bool packed = packs_fit(0, from, to);
   LAUNCH((cast_kernel<kImageLanes, float>), pack_blocks<kImageLanes>(count, packed), kPackThreads, 0, stream, from, to,
          count, packed);
-}
-
-void set_value(Stream stream, real* to, int64_t count, real value) {
-  const bool packed = packs_fit(0, to);
-  LAUNCH(set_value_kernel, pack_blocks<kFull<real>>(count, packed), kPackThreads, 0, stream, to, count, value, packed);
 }
 
 void accumulate(Stream stream, const real* from, real* to, int64_t count, Write write) {

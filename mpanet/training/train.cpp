@@ -110,7 +110,7 @@ class Trainer {
  public:
   Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
           const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder, Progression progression,
-          bool resumed, std::optional<int64_t> max_steps)
+          bool resumed, std::optional<int64_t> max_steps, bool reads_late)
       : config_(config),
         data_(data),
         sampler_(sampler),
@@ -119,6 +119,7 @@ class Trainer {
         folder_(folder),
         p_(std::move(progression)),
         max_steps_(max_steps),
+        reads_late_(reads_late),
         held_step_(resumed ? p_.step : -1),
         cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
                                     : nullptr),
@@ -138,6 +139,7 @@ class Trainer {
   const TrainConfig& config() const { return config_; }
   const Progression& progression() const { return p_; }
   void save() {
+    finish_steps();
     if (saved_) return;
     refusing_not_finite([&] { save_training(folder_.last(), engine_, config_, p_); });
     saved_ = true;
@@ -159,7 +161,9 @@ class Trainer {
     }
   }
 
-  bool at_max_steps() const { return max_steps_ && p_.step >= *max_steps_; }
+  int64_t launched_steps() const { return p_.step + launched_; }
+  size_t launched_batches() const { return static_cast<size_t>(p_.batch + launched_); }
+  bool at_max_steps() const { return max_steps_ && launched_steps() >= *max_steps_; }
   bool epoch_is_complete() const {
     return p_.batch > 0 && static_cast<size_t>(p_.batch) == sampler_.epoch(static_cast<uint32_t>(p_.epoch)).size();
   }
@@ -173,13 +177,15 @@ class Trainer {
     Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
     Batch batch;
     load(loader, batch);
-    while (static_cast<size_t>(p_.batch) < batches.size()) {
+    batches_ = batches.size();
+    while (launched_batches() < batches_) {
       stop_if_interrupted();
       if (at_max_steps()) return save(), false;
-      run_step(loader, batch, batches.size());
-      const bool last = static_cast<size_t>(p_.batch) == batches.size();
-      if (!last && config_.checkpoint_every > 0 && p_.step % config_.checkpoint_every == 0) save();
+      run_step(loader, batch);
+      const bool last = launched_batches() == batches_;
+      if (!last && config_.checkpoint_every > 0 && launched_steps() % config_.checkpoint_every == 0) save();
     }
+    finish_steps();
     report_.epoch(p_);
     return true;
   }
@@ -189,27 +195,41 @@ class Trainer {
     engine_.upload(batch);
   }
 
-  void run_step(Loader& loader, Batch& batch, size_t batches) {
-    const auto start = std::chrono::steady_clock::now();
+  // Launches a step. The next batch is uploaded while the device computes. A GPU then has the next step's work before
+  // the host reads this step's numbers.
+  void run_step(Loader& loader, Batch& batch) {
+    if (launched_ == 0) clock_ = std::chrono::steady_clock::now();
     engine_.step(config_.learning_rate(p_.epoch), p_.epoch);
-    // The next batch is uploaded while the device computes; result() then waits for this step.
-    if (static_cast<size_t>(p_.batch) + 1 < batches) load(loader, batch);
-    const auto [losses, updated] = engine_.result();
+    launched_++;
+    if (launched_batches() < batches_) load(loader, batch);
+    if (launched_ > (reads_late_ ? 1 : 0)) read_step();
+  }
+
+  // Reads the numbers of every step that was launched. Nothing is saved before: a checkpoint holds no weights of a step
+  // whose losses were not checked.
+  void finish_steps() {
+    while (launched_ > 0) read_step();
+  }
+
+  // Waits for the oldest step whose numbers were not read, and checks, counts and reports it.
+  void read_step() {
+    const auto [losses, updated, progress] = engine_.result(launched_ - 1);
     for (const auto& [name, value] : losses)
       if (!std::isfinite(value))
         fail("step {} (epoch {}): the loss {} is {}; {}; a lower lr may help", p_.step + 1, p_.epoch, name, value,
              held());
     if (!updated)
       report_.say(fmt::format("step {}: gradients beyond f16's range, no update; the loss scale is {} from here",
-                              p_.step + 1, engine_.optimizer_progress().loss_scale));
-    p_.optimizer = engine_.optimizer_progress();
-    p_.step++, p_.batch++;
+                              p_.step + 1, progress.loss_scale));
+    p_.optimizer = progress;
+    p_.step++, p_.batch++, launched_--;
     saved_ = false;
     p_.loss_sums.resize(losses.size());
     for (size_t i = 0; i < losses.size(); i++)
       p_.loss_sums[i] = {losses[i].first, p_.loss_sums[i].second + losses[i].second};
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    report_.step(p_, batches, losses, seconds.count());
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double> seconds = now - std::exchange(clock_, now);
+    report_.step(p_, batches_, losses, seconds.count());
   }
 
   // Evaluates if an evaluation is due, then saves at the beginning of the next epoch. The checkpoint saved before the
@@ -267,8 +287,14 @@ class Trainer {
   RunFolder& folder_;
   Progression p_;
   std::optional<int64_t> max_steps_;
-  bool saved_ = false;  // last.safetensors holds the current state
-  int64_t held_step_;   // the step of last.safetensors, -1 while there is none
+  // GPUs and their emulation: a step's numbers are read after the next step was launched. A CPU has computed the step
+  // when step() returns.
+  bool reads_late_;
+  int launched_ = 0;                             // steps whose numbers were not read, 0 or 1 between steps
+  size_t batches_ = 0;                           // of the epoch
+  std::chrono::steady_clock::time_point clock_;  // when the last step was read, or launched after a pause
+  bool saved_ = false;                           // last.safetensors holds the current state
+  int64_t held_step_;                            // the step of last.safetensors, -1 while there is none
   std::shared_ptr<ImageCache> cache_;
   TrainReport report_;
 };
@@ -395,7 +421,7 @@ int train(const TrainOptions& given) {
   else if (options.resume)
     say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", printable(options.out)));
   Trainer trainer(config, data, sampler, evaluated, *engine, *folder, progression, checkpoint.has_value(),
-                  options.max_steps);
+                  options.max_steps, options.device.backend != Backend::cpu);
   if (!checkpoint) trainer.save();
   folder->keep();
   const int code = run_trainer(trainer, options, *folder);

@@ -1,4 +1,4 @@
-// Casts and fills. Other ops use them; they have no backward pass.
+// Casts and sums. Other ops use them; they have no backward pass.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -38,17 +38,6 @@ OpCase cast_images_case(const Shape& shape) {
       {"cast_images", text(shape), make, {(sizeof(float) + kStorageBytes) * static_cast<double>(count)}});
 }
 
-OpCase set_value_case(int64_t count) {
-  const auto make = [=](Inputs& in) -> Call {
-    return [=, &context = in.context()] {
-      const RealTensor to(context, {count});
-      RUN_ON(context, set_value(context.stream(), to.data(), count, real(0.5)));
-      return Outputs{{}, {to}};
-    };
-  };
-  return without_backward({"set_value", std::to_string(count), make, {kRealBytes * static_cast<double>(count)}});
-}
-
 OpCase accumulate_case(int64_t count) {
   const auto make = [=](Inputs& in) -> Call {
     const RealTensor from = in.values("", {count}, {}, false), to = in.values("", {count}, {}, false);
@@ -64,7 +53,6 @@ Cases checks() {
   Cases cases;
   for (const int64_t count : {1, 3, 67, 1003, 5000}) {
     cases.push_back(cast_to_storage_case(count));
-    cases.push_back(set_value_case(count));
     cases.push_back(accumulate_case(count));
   }
   for (const Shape& shape : {Shape{1, 1, 1, 3}, Shape{2, 7, 5, 3}, Shape{1, 32, 16, 3}})
@@ -73,7 +61,7 @@ Cases checks() {
 }
 
 Cases benchmarks(const NetworkSizes& z) {
-  return {cast_to_storage_case(z.parameters()), set_value_case(z.parameters()), accumulate_case(z.parameters()),
+  return {cast_to_storage_case(z.parameters()), accumulate_case(z.parameters()),
           cast_images_case({z.batch, z.height, z.width, 3})};
 }
 
