@@ -26,6 +26,19 @@ std::string unexpected(const CLI::App& app, const UnknownOption& hint) {
   return "unknown option " + name + (more.empty() ? "" : ", " + more);
 }
 
+// An empty value would otherwise mean the same as an option that is not given.
+constexpr const char* kEmptyValue = "expected a value, got \"\"";
+std::string not_empty(const std::string& word) { return word.empty() ? kEmptyValue : ""; }
+
+// "--json=" is an empty value too; CLI11 would take the next word for the value.
+void check_no_empty_value(int argc, char** argv) {
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; i++) {
+    const std::string_view word = argv[i];
+    if (word.starts_with("--") && word.find('=') == word.size() - 1)
+      throw CLI::ValidationError(std::string(word.substr(0, word.size() - 1)), kEmptyValue);
+  }
+}
+
 }  // namespace
 
 using Option = CommandLine::Option;
@@ -43,11 +56,11 @@ CommandLine::CommandLine(const std::string& about, const std::string& name)
     : app_(std::make_shared<CLI::App>(about, name)) {}
 
 Option* CommandLine::add_option(const std::string& name, std::string& value, const std::string& help) {
-  return keep(app_->add_option(name, value, help));
+  return keep(app_->add_option(name, value, help)->check(not_empty));
 }
 
 Option* CommandLine::add_option(const std::string& name, std::vector<std::string>& values, const std::string& help) {
-  return keep(app_->add_option(name, values, help));
+  return keep(app_->add_option(name, values, help)->check(not_empty));
 }
 
 Option* CommandLine::add_flag(const std::string& name, bool& value, const std::string& help) {
@@ -82,6 +95,7 @@ std::optional<std::string> CommandLine::given(const std::string& name) const {
 std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, const UnknownOption& hint) {
   CLI::App& all = *app.app_;
   try {
+    check_no_empty_value(argc, argv);
     all.parse(argc, argv);
     return {};
   } catch (const CLI::Success& e) {  // --help

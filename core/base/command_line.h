@@ -50,7 +50,7 @@ class CommandLine {
   CommandLine(CommandLine&&) noexcept = default;
   CommandLine& operator=(CommandLine&&) = delete;
 
-  // An option "--x", or a positional argument "X".
+  // An option "--x", or a positional argument "X". An empty value is refused, also as "--x=".
   Option* add_option(const std::string& name, std::string& value, const std::string& help);
   Option* add_option(const std::string& name, std::vector<std::string>& values, const std::string& help);
   // "--x", or "--x,!--no-x" for a flag that can be turned off.

@@ -20,7 +20,7 @@ constexpr int kColumns = 16;                         // of a block
 constexpr int kColumnThreads = kThreads / kColumns;  // threads of a column
 constexpr int kKept = 8;                             // values of a column in a thread's registers
 // Resident blocks of the backward pass. Without this bound the compiler spills registers to allow more blocks.
-constexpr int kBackwardBlocks = sizeof(real) == 8 ? 2 : 4;
+[[maybe_unused]] constexpr int kBackwardBlocks = sizeof(real) == 8 ? 2 : 4;
 
 struct Memory {
   real partial[kThreads / kWarp][kColumns];

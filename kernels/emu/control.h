@@ -19,6 +19,8 @@ void set_threads(int threads);
 // Whether kernels that were compiled with memory-access hooks (MPANET_EMU_HOOKS) report races. Default true.
 void set_race_check(bool on);
 bool can_check_races();  // whether such a kernel is linked
+// Whether a launch with more threads than __launch_bounds__ is refused: kernels compiled by GCC for x86-64.
+bool can_check_launch_bounds();
 
 // Calls `watch` for every launch, which runs only if it returns true. Empty: all launches run. For lists of the
 // launches of a program.

@@ -12,8 +12,9 @@
 
 // Encodes the maximum number of threads of a block, to be read at launch: the kernel's entry has (bound / 32 +
 // kLaunchBoundsMark) one-byte no-operations. Only an attribute can replace __launch_bounds__, and this one has a
-// number.
+// number. Other compilers and processors ignore the bound.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#  define MPANET_SIMT_LAUNCH_BOUNDS
 #  define __launch_bounds__(threads, ...) \
     __attribute__((patchable_function_entry(((threads) + 31) / 32 + ::mpanet::simt::kLaunchBoundsMark)))
 #else

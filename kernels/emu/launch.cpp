@@ -73,6 +73,13 @@ Block& block_of_this_host_thread() {
 
 }  // namespace
 
+bool can_check_launch_bounds() {
+#if defined(MPANET_SIMT_LAUNCH_BOUNDS)
+  return true;
+#else
+  return false;
+#endif
+}
 void set_seed(uint32_t seed) { current_seed = seed; }
 uint32_t seed() { return current_seed; }
 void set_threads(int threads) { host_threads = threads; }

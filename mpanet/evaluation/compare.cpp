@@ -6,82 +6,16 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
-#include "core/base/file.h"
-#include "core/base/json.h"
 #include "core/base/quote.h"
 #include "core/base/random.h"
+#include "mpanet/evaluation/result_file.h"
 
 namespace mpanet {
 namespace {
 
-using nlohmann::ordered_json;
-
-// One setting of a file.
-struct Entry {
-  std::string direction, mode, shots;
-  std::map<std::string, double> means;
-  std::vector<std::string> metrics;                   // names, in the file's order
-  std::vector<std::string> queries;                   // paths
-  std::vector<double> trials;                         // per query
-  std::map<std::string, std::vector<double>> values;  // per metric and query
-
-  std::string name() const { return fmt::format("{} {}: {}", mode, shots, direction); }
-};
-
-struct ResultFile {
-  std::string path, protocol, distance, feature, rerank;
-  bool flip = false;
-  std::vector<Entry> entries;
-};
-
-double number_of(const ordered_json& json) {
-  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
-}
-
-std::vector<double> numbers_of(const ordered_json& json) {
-  std::vector<double> numbers;
-  for (const auto& value : json) numbers.push_back(number_of(value));
-  return numbers;
-}
-
-Entry read_entry(const ordered_json& json, const ordered_json& file) {
-  Entry entry{json.at("direction"), json.at("mode"), json.at("shots"), {}, {}, {}, {}, {}};
-  entry.queries = file.at("queries").at(entry.direction).get<std::vector<std::string>>();
-  const ordered_json& per_query = json.at("per_query");
-  for (const auto& [key, values] : per_query.items()) {
-    std::vector<double> numbers = numbers_of(values);
-    if (numbers.size() != entry.queries.size())
-      throw std::invalid_argument(
-          fmt::format("{} values of {} for {} queries", numbers.size(), key, entry.queries.size()));
-    if (key == "trials") {
-      entry.trials = std::move(numbers);
-    } else {
-      entry.metrics.push_back(key);
-      entry.means[key] = number_of(json.at(key));
-      entry.values[key] = std::move(numbers);
-    }
-  }
-  if (entry.trials.empty() && !entry.queries.empty()) throw std::invalid_argument("per_query has no trials");
-  return entry;
-}
-
-ResultFile read_file(const std::string& path) {
-  const ordered_json json = parse_ordered_json(read_text(path), path);
-  try {
-    ResultFile file{
-        path, json.at("protocol"), json.at("distance"), json.at("feature"), json.at("rerank"), json.at("flip"), {}};
-    for (const auto& entry : json.at("results")) file.entries.push_back(read_entry(entry, json));
-    if (file.entries.empty()) throw std::invalid_argument("no results");
-    return file;
-  } catch (const UserError&) {
-    throw;
-  } catch (const std::exception& error) {
-    fail("{}: expected a result file of mpanet-eval --json with per_query values: {}", path, error.what());
-  }
-}
+using Entry = ResultEntry;
 
 // `other` with its queries in the order of `first`. UserError if the queries differ.
 Entry aligned(const ResultFile& first_file, const Entry& first, const ResultFile& other_file) {
@@ -171,6 +105,9 @@ std::vector<Interval> intervals(const Entry& first, const Entry& other, const st
   return found;
 }
 
+// "-" for NaN: no query has a match.
+std::string percent(double value) { return std::isnan(value) ? "-" : fmt::format("{:.2f}", value); }
+
 std::string letter(size_t file) {
   return file < 26 ? std::string(1, static_cast<char>('A' + file)) : fmt::format("#{}", file + 1);
 }
@@ -192,13 +129,14 @@ std::string setting_table(const std::vector<ResultFile>& files, const Entry& fir
   table.erase(table.find_last_not_of(' ') + 1);
   table += "\n";
   for (size_t m = 0; m < metrics.size(); m++) {
-    table += fmt::format("{:<8}", metrics[m]);
-    for (const Entry& entry : entries) table += fmt::format(" {:>7.2f}", entry.means.at(metrics[m]));
+    table += fmt::format("{:<8}", printable(metrics[m]));
+    for (const Entry& entry : entries) table += fmt::format(" {:>7}", percent(entry.means.at(metrics[m])));
     for (size_t f = 1; f < files.size(); f++) {
       const Interval& interval = all[f - 1][m];
-      std::string cell =
-          fmt::format("{:+.2f} [{:+.2f}, {:+.2f}]", entries[f].means.at(metrics[m]) - first.means.at(metrics[m]),
-                      interval.low, interval.high);
+      const double difference = entries[f].means.at(metrics[m]) - first.means.at(metrics[m]);
+      const std::string cell = std::isnan(difference)
+                                   ? "-"
+                                   : fmt::format("{:+.2f} [{:+.2f}, {:+.2f}]", difference, interval.low, interval.high);
       table += f + 1 < files.size() ? fmt::format("   {:<26}", cell) : "   " + cell;
     }
     table += "\n";
@@ -211,7 +149,7 @@ std::string setting_table(const std::vector<ResultFile>& files, const Entry& fir
 std::string compare_results(const std::vector<std::string>& paths) {
   if (paths.size() < 2) fail("--compare: expected at least two result files, got {}", paths.size());
   std::vector<ResultFile> files;
-  for (const std::string& path : paths) files.push_back(read_file(path));
+  for (const std::string& path : paths) files.push_back(read_result_file(path));
   std::string text = fmt::format("protocol {}; percent; intervals of a paired bootstrap over queries, {} resamples\n",
                                  printable(files[0].protocol), kResamples);
   for (size_t f = 0; f < files.size(); f++)

@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/python_random.h"
+#include "mpanet/evaluation/sysu_settings.h"
 
 namespace mpanet {
 namespace {
@@ -23,18 +24,15 @@ Groups groups_of(const std::vector<ImageRecord>& images) {
   return groups;
 }
 
-bool every_camera(int) { return true; }
-bool indoor_camera(int camera) { return camera == 1 || camera == 2; }
-
 // Sets the bits of one setting: one image of each group whose camera is in the setting, drawn again in every trial.
-void draw(const std::vector<ImageRecord>& images, int first_column, bool (*takes_part)(int camera),
+void draw(const std::vector<ImageRecord>& images, int first_column, const Setting& setting,
           std::vector<uint64_t>& masks) {
   const Groups groups = groups_of(images);
   masks.resize(images.size());
   for (int trial = 0; trial < kTrials; trial++) {
     PythonRandom random(trial);
     for (const auto& [key, group] : groups)
-      if (takes_part(key.second))
+      if (takes_part(setting, key.second))
         masks[group[random.below(static_cast<uint32_t>(group.size()))]] |= uint64_t{1} << (first_column + trial);
   }
 }
@@ -48,7 +46,6 @@ void keep_taken(std::vector<ImageRecord>& images, std::vector<uint64_t>& masks) 
   std::erase(masks, uint64_t{0});
 }
 
-bool skips_same_location(Sighting query, Sighting gallery) { return query.camera == 3 && gallery.camera == 2; }
 bool skips_same_camera(Sighting query, Sighting gallery) {
   return query.identity == gallery.identity && query.camera == gallery.camera;
 }
@@ -76,20 +73,15 @@ EvaluationPlan plan_of(const char* protocol, const std::vector<ImageRecord>& tes
 
 EvaluationPlan plan_agw(const std::vector<ImageRecord>& test, const SettingFilter& filter) {
   if (filter.shots == "multi") fail("shots: protocol agw has single shot alone, got multi");
-  if (!filter.shots.empty() && filter.shots != "single") fail("shots: expected single, got '{}'", filter.shots);
-  if (!filter.mode.empty() && filter.mode != "all" && filter.mode != "indoor")
-    fail("mode: expected all or indoor, got '{}'", filter.mode);
+  const std::vector<Setting> settings = chosen_settings({filter.mode, filter.shots.empty() ? "single" : filter.shots});
   EvaluationPlan plan = plan_of("agw", test, Direction::InfraredToVisible);
   plan.trials = kTrials;
   plan.skips = skips_same_location;
   plan.distance = Distance::Cosine;
   plan.gallery_neighbours = false;
-  for (const char* mode : {"all", "indoor"}) {
-    if (!filter.mode.empty() && filter.mode != mode) continue;
-    plan.settings.push_back({mode, "single"});
-    draw(plan.gallery, static_cast<int>(plan.settings.size() - 1) * kTrials,
-         plan.settings.back().mode == "all" ? every_camera : indoor_camera, plan.drawn);
-  }
+  plan.settings = settings;
+  for (size_t s = 0; s < settings.size(); s++)
+    draw(plan.gallery, static_cast<int>(s) * kTrials, settings[s], plan.drawn);
   keep_taken(plan.gallery, plan.drawn);
   check_sides(plan, "infrared", "visible");
   return plan;
@@ -115,11 +107,11 @@ EvaluationPlan plan_llcm(const std::vector<ImageRecord>& test, Direction directi
     std::swap(plan.queries, plan.gallery);
     plan.settings = {{"all", "all"}};
     plan.direction = "infrared queries drawn in each trial, the gallery all visible (named visible to infrared)";
-    draw(plan.queries, 0, every_camera, plan.asked);
+    draw(plan.queries, 0, plan.settings[0], plan.asked);
     keep_taken(plan.queries, plan.asked);
     plan.drawn.assign(plan.gallery.size(), (uint64_t{1} << kTrials) - 1);
   } else {
-    draw(plan.gallery, 0, every_camera, plan.drawn);
+    draw(plan.gallery, 0, plan.settings[0], plan.drawn);
     keep_taken(plan.gallery, plan.drawn);
   }
   return plan;
@@ -150,7 +142,7 @@ EvaluationPlan plan_csv(const std::vector<ImageRecord>& test, const CsvOptions& 
   if (options.single_shot) {
     plan.settings = {{"all", "single"}};
     plan.trials = kTrials;
-    draw(plan.gallery, 0, every_camera, plan.drawn);
+    draw(plan.gallery, 0, plan.settings[0], plan.drawn);
     keep_taken(plan.gallery, plan.drawn);
   } else {
     plan.settings = {{"all", "all"}};

@@ -9,6 +9,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
+#include "mpanet/evaluation/ranking.h"
 
 namespace mpanet {
 namespace {
@@ -87,6 +88,16 @@ Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageReco
       own.values.insert(own.values.end(), embeddings.row(row), embeddings.row(row + 1));
     }
   return own;
+}
+
+std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
+                                                   const std::vector<ImageRecord>& images,
+                                                   const Embeddings& embeddings) {
+  std::vector<std::vector<SettingResult>> results;
+  for (const EvaluationPlan& plan : plans)
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+  return results;
 }
 
 Embeddings chance_embeddings(size_t count, uint64_t seed) {

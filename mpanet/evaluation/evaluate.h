@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/loading/loader.h"
+#include "mpanet/evaluation/scores.h"
 #include "mpanet/evaluation/similarity.h"
 #include "mpanet/network/engine.h"
 
@@ -29,6 +30,11 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
 // The plan's rows, queries and then gallery, out of those of `images`, which hold all of them.
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings);
+
+// The results of each plan, whose images are among `images`, by plan and setting.
+std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
+                                                   const std::vector<ImageRecord>& images,
+                                                   const Embeddings& embeddings);
 
 // Embeddings without any knowledge: `count` rows of standard normal numbers by seed. Their results are chance.
 Embeddings chance_embeddings(size_t count, uint64_t seed);

@@ -6,13 +6,14 @@
 #include <set>
 
 #include "core/base/error.h"
-#include "core/base/json.h"
+#include "core/base/json_fields.h"
 #include "core/base/quote.h"
 
 namespace mpanet {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 constexpr const char* kConfigKey = "mpanet.config";
 constexpr const char* kFirst = "optimizer.first.";
@@ -64,25 +65,35 @@ std::string progress_text(const Progression& p) {
       .dump();
 }
 
-Progression parse_progress(const std::string& text, const std::string& source) {
-  const json value = parse_json(text, source);
-  Progression p;
-  try {
-    p.epoch = value.at("epoch");
-    p.batch = value.at("batch");
-    p.step = value.at("step");
-    p.data = value.at("data");
-    p.loss_sums = value.at("loss_sums").get<Losses>();
-    p.best_rank1 = value.at("best_rank1");
-    p.best_epoch = value.at("best_epoch");
-    p.optimizer.steps = p.step;  // for checkpoints older than loss scaling, which have no "optimizer"
-    if (const auto optimizer = value.find("optimizer"); optimizer != value.end())
-      p.optimizer = {optimizer->at("steps"), optimizer->at("loss_scale"), optimizer->at("steady")};
-  } catch (const json::exception&) {
-    fail("{}: expected epoch, batch, step, data, loss_sums, best_rank1 and best_epoch, got {}", source, quote(text));
+// Sums by name of the loss term: [["ce", 1.5], ...].
+Losses parse_loss_sums(const JsonFields& fields) {
+  Losses sums;
+  for (const ordered_json& sum : fields.list("loss_sums")) {
+    if (!sum.is_array() || sum.size() != 2 || !sum[0].is_string() || !sum[1].is_number())
+      fields.refuse("loss_sums", "pairs of a name and a number", &sum);
+    sums.emplace_back(sum[0].get<std::string>(), sum[1].get<double>());
   }
-  if (p.epoch < 1 || p.batch < 0 || p.step < 0)
-    fail("{}: expected epoch from 1, batch and step from 0, got {}", source, quote(text));
+  return sums;
+}
+
+Progression parse_progress(const std::string& text, const std::string& source) {
+  const ordered_json value = parse_ordered_json(text, source);
+  const JsonFields fields(value, source);
+  Progression p;
+  p.epoch = fields.whole<int>("epoch", 1);
+  p.batch = fields.whole<int>("batch", 0);
+  p.step = fields.whole<int64_t>("step", 0);
+  p.data = fields.whole<uint64_t>("data");
+  p.loss_sums = parse_loss_sums(fields);
+  p.best_rank1 = fields.number("best_rank1", -1, 100);
+  p.best_epoch = fields.whole<int>("best_epoch", 0);
+  p.optimizer.steps = p.step;  // for checkpoints older than loss scaling, which have no "optimizer"
+  if (fields.has("optimizer")) {
+    const JsonFields optimizer = fields.object("optimizer");
+    p.optimizer.steps = optimizer.whole<int64_t>("steps", 0);
+    p.optimizer.loss_scale = optimizer.number("loss_scale");
+    p.optimizer.steady = optimizer.whole<decltype(p.optimizer.steady)>("steady", 0);
+  }
   return p;
 }
 
@@ -136,6 +147,7 @@ Checkpoint::Checkpoint(const std::string& path) : file_(path), state_(find_state
   const auto& metadata = file_.metadata();
   if (const auto text = metadata.find(kConfigKey); text != metadata.end()) {
     config_ = parse_config(text->second, fmt::format("{}: {}", path, kConfigKey));
+    if (!config_->precision) config_->precision = Precision::f32;  // the default of the versions before auto
     model_ = config_->model;
   } else {
     model_ = infer_model(file_, state_);

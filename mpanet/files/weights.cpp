@@ -29,7 +29,7 @@ int64_t parts_of(const std::vector<int64_t>* maps) { return maps && !maps->empty
 class Matches {
  public:
   Matches(const TensorFile& file, const StateDict& state, const EngineState& engine)
-      : file_(file), state_(state), report_(begin_report(state)) {
+      : file_(file), report_(begin_report(state)) {
     for (const TensorInfo& tensor : engine.tensors()) known_[tensor.name] = &tensor;
     const TensorEntry* maps = state.find(file, kMaps);
     file_parts_ = parts_of(maps ? &maps->shape : nullptr);
@@ -67,7 +67,6 @@ class Matches {
   void leave(const std::string& name, const std::string& reason) { report_.left.push_back(quote(name) + reason); }
 
   const TensorFile& file_;
-  const StateDict& state_;
   std::map<std::string, const TensorInfo*> known_;
   int64_t file_parts_ = 0, parts_ = 0;
   std::set<std::string> taken_;

@@ -1,7 +1,5 @@
 #include "mpanet/network/engine.h"
 
-#include <utility>
-
 #include "core/base/error.h"
 #include "core/base/precisions.h"
 
@@ -15,9 +13,6 @@ namespace mpanet {
 MPANET_EACH_PRECISION(DECLARE_FACTORIES)
 
 namespace {
-
-constexpr std::pair<Precision, const char*> kNames[] = {
-    {Precision::f32, "f32"}, {Precision::f64, "f64"}, {Precision::bf16, "bf16"}, {Precision::f16, "f16"}};
 
 struct Factories {
   Precision precision;
@@ -39,16 +34,13 @@ const Factories& factories_of(Precision precision) {
 
 }  // namespace
 
-std::string name_of(Precision precision) {
-  for (const auto& [known, name] : kNames)
-    if (known == precision) return name;
-  MPANET_CHECK(false, "no precision {}", static_cast<int>(precision));
-}
-
-Precision parse_precision(const std::string& text, const std::string& where) {
-  for (const auto& [precision, name] : kNames)
-    if (text == name) return precision;
-  fail("{}: expected f32, f64, bf16 or f16, got {}", where, text);
+const std::vector<Precision>& built_precisions() {
+  static const std::vector<Precision> built = [] {
+    std::vector<Precision> all;
+    for (const Factories& one : kBuilt) all.push_back(one.precision);
+    return all;
+  }();
+  return built;
 }
 
 std::unique_ptr<Engine> make_engine(const EngineConfig& config) { return factories_of(config.precision).make(config); }

@@ -19,14 +19,9 @@
 #include "kernels/types.h"
 #include "kernels/vendors.h"
 #include "mpanet/network/model_config.h"
+#include "mpanet/network/precision.h"
 
 namespace mpanet {
-
-// The type of stored activations. Sums, statistics, losses and parameters are f32, or f64 under --precision f64.
-enum class Precision { f32, f64, bf16, f16 };
-// "f32", "f64", "bf16", "f16". parse_precision() throws UserError, which begins with `where`, for another text.
-std::string name_of(Precision precision);
-Precision parse_precision(const std::string& text, const std::string& where);
 
 struct OptimizerConfig {
   enum class Kind { Adam, Sgd } kind = Kind::Adam;

@@ -5,7 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/base/json.h"
+#include "core/base/json_fields.h"
 
 namespace mpanet {
 namespace {
@@ -25,15 +25,13 @@ std::string text_of(Provider provider, const std::string& library) {
 }
 
 Vendors read_vendors(const std::string& file) {
-  const nlohmann::json content = parse_json(read_text(file), file);
+  const nlohmann::ordered_json content = parse_ordered_json(read_text(file), file);
+  const JsonFields fields(content, file);
   Vendors vendors;
-  try {
-    vendors.convolution = parse(content.at("conv"), file + ": conv", kCudnn);
-    vendors.product = parse(content.at("gemm"), file + ": gemm", kCublas);
-    vendors.choices = content.at("choices").get<std::map<std::string, std::string>>();
-  } catch (const nlohmann::json::exception& e) {
-    fail("{}: expected conv, gemm and choices: {}", file, e.what());
-  }
+  vendors.convolution = parse(fields.text("conv"), file + ": conv", kCudnn);
+  vendors.product = parse(fields.text("gemm"), file + ": gemm", kCublas);
+  const JsonFields choices = fields.object("choices");
+  for (const auto& [shape, choice] : choices.all().items()) vendors.choices[shape] = choices.text(shape);
   return vendors;
 }
 

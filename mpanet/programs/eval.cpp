@@ -155,10 +155,11 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
   const int parts = config.model.parts;
   const FeatureChoice choice = parse_feature(options.feature, options.parts, parts);
   choose_size(options, checkpoint, config.model);
-  config.precision = parse_precision(options.precision, "--precision");
   std::string why;
   config.device = choose_device(options.device, &why);
   note("device: " + why);
+  config.precision = choose_precision(parse_precision_or_auto(options.precision, "--precision"), config.device, &why);
+  note("precision: " + why);
   note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
@@ -204,15 +205,6 @@ struct Ranked {
   Embeddings sheet;  // of the first plan, if there is a --sheet
 };
 
-Results rank_all(const std::vector<EvaluationPlan>& plans, const std::vector<ImageRecord>& images,
-                 const Embeddings& embeddings) {
-  Results results;
-  for (const EvaluationPlan& plan : plans)
-    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
-                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
-  return results;
-}
-
 // Memory for the ranking in bytes: --memory minus the memory that the program already uses, or the free memory.
 size_t memory_left(const EvalOptions& options) {
   if (options.memory.empty()) {
@@ -240,7 +232,7 @@ Ranked rank_features(const EvalOptions& options, const std::vector<EvaluationPla
     const Embeddings embeddings = read_features(folder, images);
     if (!options.save_features.empty()) write_features(options.save_features, images, embeddings);
     note(threads.text);
-    ranked.results = rank_all(plans, images, embeddings);
+    ranked.results = rank_plans(plans, images, embeddings);
     if (!options.sheet.empty()) ranked.sheet = embeddings_of(plans.front(), images, embeddings);
     return ranked;
   }
@@ -269,7 +261,7 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
   const Embedded all = options.chance ? chance(options, images.size()) : embed(options, planned.data, images, threads);
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
   if (options.chance) note(threads.text);
-  Ranked ranked{rank_all(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  Ranked ranked{rank_plans(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
   if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
   return ranked;
 }

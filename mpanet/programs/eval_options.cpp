@@ -120,7 +120,7 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
-  app.add_option("--precision", options.precision, "f32, f64, bf16 or f16")->capture_default_str();
+  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
   add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
@@ -144,7 +144,7 @@ void check_eval_options(const EvalOptions& options) {
   if (sources != 1)
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
   choose_vendors(options.conv, options.gemm, choose_device(options.device));
-  parse_precision(options.precision, "--precision");
+  parse_precision_or_auto(options.precision, "--precision");
   if (options.data.empty()) fail("--data is needed (see --help)");
   check_network_options(options);
   if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");

@@ -47,12 +47,27 @@ With --splits, --seeds or --sweep the run folder holds a folder for each run and
 evaluation of each run, mean and standard deviation. The same command goes on after any stop, and leaves alone what is
 complete.
 
-Resuming gives the same bits as one go on the same machine, build and number of threads. These keys may change then:
-num_epoch, start_eval, eval_interval, log_period, checkpoint_every, data.threads, data.queue, data.cache_mib,
-data.embed_batch.
+Resuming gives the same bits as one go on the same machine, build and number of threads; of a complete run it changes
+nothing. These keys may change then:
+CHANGEABLE
 
 Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; 128 + n for
 signal n: 129 SIGHUP, 138 SIGUSR1, 143 SIGTERM.)";
+
+// kMore with the keys that may change, in lines of the help's width.
+std::string more() {
+  constexpr size_t kWidth = 118;
+  std::string keys, text = kMore;
+  size_t line = 0;
+  for (const std::string& key : changeable_keys()) {
+    const bool wraps = line + key.size() + 2 > kWidth;
+    if (!keys.empty()) keys += wraps ? ",\n" : ", ";
+    line = (wraps ? 0 : line) + key.size() + 2;
+    keys += key;
+  }
+  const std::string_view word = "CHANGEABLE";
+  return text.replace(text.find(word), word.size(), keys);
+}
 
 // A hint for an unknown option that is a key of the configuration: "--lr" is "--set lr=VALUE".
 std::string about_key(const std::string& option, const std::string& value) {
@@ -76,7 +91,7 @@ void add_numbers(CommandLine& app, const std::string& name, int low, int high, s
 
 int run(int argc, char** argv) {
   CommandLine app(kAbout, kProgram);
-  app.footer(kMore);
+  app.footer(more());
   app.column_width(34);
   app.take_last();
   TrainOptions options;
@@ -108,7 +123,7 @@ int run(int argc, char** argv) {
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
-  app.add_option("--precision", precision, "f32, f64, bf16 or f16; the same as --set precision=...");
+  app.add_option("--precision", precision, std::string(kPrecisionHelp) + "; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
   const auto* help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
@@ -127,7 +142,7 @@ int run(int argc, char** argv) {
     if (const auto text = app.given(name)) options.repeated.insert(options.repeated.end(), {name, *text});
   std::string why;
   options.device = choose_device(device, &why);
-  say(stdout, "device: " + why + "\n");
+  options.device_line = "device: " + why + "\n";
   if (experiment.splits.empty() && experiment.seeds.empty() && experiment.sweep.empty()) return train(options);
   for (const char* key : {"split", "seed"})
     if (app.given(fmt::format("--{}s", key)) && app.given(fmt::format("--{}", key)))

@@ -162,6 +162,10 @@ void check_unseen(const TrainConfig& trained, DatasetKind test, int split, const
 std::string config_file_text(const TrainConfig& config) { return to_json<ordered_json>(config).dump(2) + "\n"; }
 std::string config_line(const TrainConfig& config) { return to_json<json>(config).dump(); }
 
+void keep_precision(const TrainConfig& before, TrainConfig& now) {
+  if (!now.precision) now.precision = before.precision;
+}
+
 std::vector<std::string> fixed_differences(const TrainConfig& before, const TrainConfig& now) {
   std::vector<std::string> paths;
   for (const ConfigKey& key : config_keys())

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,7 @@ struct TrainConfig {
   int split = 1;      // of RegDB, 1..10
   ModelConfig model;  // model.classes comes from the data set and is no key
   OptimizerConfig optimizer;
-  Precision precision = Precision::f32;
+  std::optional<Precision> precision;  // nullopt: auto, until the run begins (choose_precision())
   uint64_t seed = 1;
 
   int p_size = 16, k_size = 8;  // identities in a batch, images of each
@@ -72,6 +73,8 @@ void check_unseen(const TrainConfig& trained, DatasetKind test, int split, const
 std::string config_file_text(const TrainConfig& config);
 std::string config_line(const TrainConfig& config);
 
+// Replaces auto in `now` by the precision of `before`: a run that goes on keeps the precision that it began with.
+void keep_precision(const TrainConfig& before, TrainConfig& now);
 // Full paths of the keys in which two configurations differ and that may not change when a run is resumed.
 std::vector<std::string> fixed_differences(const TrainConfig& before, const TrainConfig& now);
 // Full paths of the keys that may change when a run is resumed.

@@ -207,9 +207,8 @@ std::vector<ConfigKey> training_keys() {
   using C = TrainConfig;
   const std::vector<std::pair<std::string, OptimizerConfig::Kind>> kinds = {{"adam", OptimizerConfig::Kind::Adam},
                                                                             {"sgd", OptimizerConfig::Kind::Sgd}};
-  std::vector<std::pair<std::string, Precision>> precisions;
-  for (const Precision p : {Precision::f32, Precision::f64, Precision::bf16, Precision::f16})
-    precisions.emplace_back(name_of(p), p);
+  std::vector<std::pair<std::string, std::optional<Precision>>> precisions = {{"auto", std::nullopt}};
+  for (const Precision p : kEveryPrecision) precisions.emplace_back(name_of(p), p);
   return {
       integer(
           "p_size", [](C& c) -> int& { return c.p_size; }, 1, 4096, "identities in a batch"),
@@ -245,8 +244,10 @@ std::vector<ConfigKey> training_keys() {
           "seed", [](C& c) -> uint64_t& { return c.seed; }, 0, std::numeric_limits<int64_t>::max(),
           "seed of the initial weights, the batches and the augmentation"),
       choice(
-          "precision", [](C& c) -> Precision& { return c.precision; }, precisions,
-          "what activations are stored in; sums, losses and parameters are f32, or f64 under f64"),
+          "precision", [](C& c) -> std::optional<Precision>& { return c.precision; }, precisions,
+          "what activations are stored in; auto: bf16 on a GPU of compute capability 8.0 or newer, f16 on an older "
+          "one, "
+          "else f32; sums, losses and parameters are f32, or f64 under f64"),
   };
 }
 

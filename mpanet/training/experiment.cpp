@@ -1,7 +1,5 @@
 #include "mpanet/training/experiment.h"
 
-#include <algorithm>
-#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,17 +8,13 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
-#include "core/base/text.h"
-#include "mpanet/files/checkpoint.h"
 #include "mpanet/training/config_keys.h"
+#include "mpanet/training/experiment_check.h"
 #include "mpanet/training/experiment_summary.h"
-#include "mpanet/training/run_folder.h"
-#include "mpanet/training/train_plan.h"
 
 namespace mpanet {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
@@ -54,12 +48,15 @@ Axis sweep_axis(const std::string& file, const std::string& path, const json& va
   if (!values.is_array() || values.empty())
     fail("{}: {}: expected a list of values, got {}", file, path, shown(values));
   Axis axis;
-  std::set<std::string> seen;
+  std::map<std::string, json> seen;  // 1 and 1.0 are one value
   for (const json& value : values) {
     TrainConfig tried;
     if (!key->set(tried, value)) fail("{}: {}: expected {}, got {}", file, path, key->allowed, shown(value));
+    const auto [same, added] = seen.emplace(config_line(tried), value);
+    if (!added && same->second.dump() == value.dump())
+      fail("{}: {}: the value {} stands twice", file, path, shown(value));
+    if (!added) fail("{}: {}: {} and {} are the same value", file, path, shown(same->second), shown(value));
     const std::string setting = path + "=" + setting_text(value);
-    if (!seen.insert(setting).second) fail("{}: {}: the value {} stands twice", file, path, shown(value));
     axis.push_back({folder_text(setting), setting});
   }
   return axis;
@@ -69,7 +66,8 @@ std::vector<Axis> sweep_axes(const ExperimentOptions& options) {
   if (options.sweep.empty()) return {};
   const ordered_json sweep = parse_ordered_json(read_text(options.sweep), options.sweep);
   if (!sweep.is_object() || sweep.empty())
-    fail("{}: expected an object with lists of values by key, got {}", options.sweep, shown(json(sweep)));
+    fail("{}: expected lists of values by key such as {{\"lr\": [0.001, 0.0005]}}, got {}", options.sweep,
+         sweep.is_object() ? "no key" : shown(json(sweep)));
   std::vector<Axis> axes;
   for (const auto& [path, values] : sweep.items()) {
     if ((path == "split" && !options.splits.empty()) || (path == "seed" && !options.seeds.empty()))
@@ -105,55 +103,6 @@ void shorten_names(std::vector<PlannedRun>& runs) {
   }
 }
 
-TrainOptions options_of(const TrainOptions& options, const ExperimentOptions& experiment, const PlannedRun& run) {
-  TrainOptions one = options;
-  one.out = (fs::path(options.out) / run.name).string();
-  one.settings.insert(one.settings.end(), run.settings.begin(), run.settings.end());
-  one.go_on = experiment.command;
-  std::error_code error;
-  one.resume = fs::exists(one.out, error);
-  return one;
-}
-
-using Fingerprints = std::map<std::pair<DatasetKind, int>, uint64_t>;  // of the training images by data set and split
-
-// Checks all runs first, so that an error in a later run is found before the first one trains.
-Fingerprints check_runs(const TrainOptions& options, const ExperimentOptions& experiment,
-                        const std::vector<PlannedRun>& runs) {
-  Fingerprints fingerprints;
-  for (const PlannedRun& run : runs) {
-    const TrainConfig config = given_config(options_of(options, experiment, run));
-    check_config(config, run.name);
-    if (!experiment.splits.empty() && config.dataset != DatasetKind::RegDb)
-      fail("--splits: expected the data set regdb, which has splits, got {}", name_of(config.dataset));
-    if (config.eval_interval == 0)
-      fail("{}: eval_interval: expected at least 1, as results are compared, got 0", run.name);
-    if (fingerprints.contains({config.dataset, config.split})) continue;
-    const Dataset data = read_dataset(config.dataset, options.data, Split::Both, config.split);
-    check_pictures(data, data.train);
-    fingerprints[{config.dataset, config.split}] = data_fingerprint(data.train);
-  }
-  return fingerprints;
-}
-
-// Whether the run has completed all its epochs with this configuration. UserError if it has trained on other images or
-// for more epochs: its results are not what was asked for.
-bool is_complete(const std::string& folder, const TrainConfig& wanted, uint64_t fingerprint) {
-  const std::string last = folder + "/last.safetensors";
-  std::error_code error;
-  if (!fs::exists(last, error)) return false;
-  const Checkpoint checkpoint(last);
-  if (!checkpoint.config() || !checkpoint.progression()) return false;
-  const Progression& progression = *checkpoint.progression();
-  if (!fixed_differences(*checkpoint.config(), wanted).empty() || progression.epoch <= wanted.num_epoch) return false;
-  if (progression.data != fingerprint)
-    fail("{}: expected the images that this run was trained on, got another list; choose another --out", last);
-  if (progression.epoch > wanted.num_epoch + 1)
-    fail("{}: num_epoch: expected at least the {} that are trained, got {}; choose another --out", last,
-         progression.epoch - 1, wanted.num_epoch);
-  return true;
-}
-
 }  // namespace
 
 std::vector<PlannedRun> plan_runs(const ExperimentOptions& options) {
@@ -168,19 +117,19 @@ std::vector<PlannedRun> plan_runs(const ExperimentOptions& options) {
 int run_experiment(const TrainOptions& options, const ExperimentOptions& experiment) {
   if (options.config.empty()) fail("--config is needed (see --help)");
   if (options.data.empty()) fail("--data is needed (see --help)");
-  const std::vector<PlannedRun> runs = plan_runs(experiment);
-  const Fingerprints fingerprints = check_runs(options, experiment, runs);
+  const std::vector<CheckedRun> runs = check_experiment(options, experiment, plan_runs(experiment));
   ExperimentSummary summary(options.data, runs.size());
-  for (const PlannedRun& run : runs) {
-    const TrainOptions one = options_of(options, experiment, run);
-    const TrainConfig config = given_config(one);
-    const uint64_t fingerprint = fingerprints.at({config.dataset, config.split});
-    if (!is_complete(one.out, config, fingerprint)) {
-      say(stdout, fmt::format("== {} ({} of {})\n", run.name, &run - runs.data() + 1, runs.size()));
+  for (const CheckedRun& run : runs) {
+    const TrainOptions one = options_of(options, experiment, run.planned);
+    const std::string name = fmt::format("== {} ({} of {})", run.planned.name, &run - runs.data() + 1, runs.size());
+    if (is_complete(one.out, run)) {
+      say(stdout, fmt::format("{} is complete{}\n", name, options.init.empty() ? "" : ": --init is not used"));
+    } else {
+      say(stdout, name + "\n");
       if (const int code = train(one); code != 0) return code;
+      if (!is_complete(one.out, run)) continue;  // --max-steps
     }
-    if (!is_complete(one.out, config, fingerprint)) continue;  // --max-steps
-    summary.add(run, config, one.out + "/log.jsonl");
+    summary.add(run.planned, run.config, one.out + "/log.jsonl");
     say(stdout, summary.last_line());
     summary.write(options.out + "/summary.json");
   }

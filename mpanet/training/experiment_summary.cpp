@@ -7,12 +7,11 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/base/json.h"
+#include "core/base/json_fields.h"
 
 namespace mpanet {
 namespace {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -20,13 +19,15 @@ constexpr const char* kMetricKeys[] = {"rank1", "rank5", "rank10", "rank20", "mA
 // The metrics in the table.
 constexpr std::pair<const char*, const char*> kShown[] = {{"rank1", "rank-1"}, {"mAP", "mAP"}, {"mINP", "mINP"}};
 
-LoggedEvaluation parse_evaluation(const json& line) {
+LoggedEvaluation parse_evaluation(const JsonFields& line, const std::string& where) {
   LoggedEvaluation evaluation;
-  evaluation.epoch = line.at("epoch");
-  for (const json& result : line.at("results")) {
-    RunScores scores{result.value("direction", ""), result.at("mode"), result.at("shots"), {}};
-    for (const char* key : kMetricKeys)
-      scores.values[key] = result.at(key).is_number() ? double{result.at(key)} : kNone;
+  evaluation.epoch = line.whole<int>("epoch", 1);
+  const ordered_json& results = line.list("results");
+  for (size_t i = 0; i < results.size(); i++) {
+    const JsonFields result(results[i], where, fmt::format("results[{}]", i));
+    RunScores scores{
+        result.has("direction") ? result.text("direction") : "", result.text("mode"), result.text("shots"), {}};
+    for (const char* key : kMetricKeys) scores.values[key] = result.number_or_null(key, 0, 100).value_or(kNone);
     evaluation.scores.push_back(std::move(scores));
   }
   return evaluation;
@@ -84,15 +85,15 @@ RunResult read_run_result(const std::string& log) {
   RunResult result;
   bool found = false;
   const std::string text = read_text(log);
-  for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1) {
-    const auto line = try_parse_json(std::string_view(text).substr(start, end - start));
-    if (!line || !line->is_object() || line->value("kind", "") != "evaluation") continue;
-    try {
-      result.last = parse_evaluation(*line);
-      if (line->at("best") == true) result.best = result.last, found = true;
-    } catch (const json::exception&) {
-      fail("{}: expected an evaluation with epoch, best and results, got {}", log, shown(*line));
-    }
+  int number = 1;
+  for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1, number++) {
+    const auto parsed = try_parse_json(std::string_view(text).substr(start, end - start));
+    const ordered_json line = parsed ? ordered_json(*parsed) : ordered_json();
+    if (!line.is_object() || !line.contains("kind") || line["kind"] != "evaluation") continue;
+    const std::string where = fmt::format("{}: line {}", log, number);
+    const JsonFields fields(line, where);
+    result.last = parse_evaluation(fields, where);
+    if (fields.boolean("best")) result.best = result.last, found = true;
   }
   if (!found) fail("{}: expected an evaluation that chose the best model, got none", log);
   return result;
@@ -148,7 +149,8 @@ std::string ExperimentSummary::group_rows(const std::string& group, size_t width
     text += fmt::format("{:<{}} {:>5}", mean ? "mean" : "standard deviation", width, "");
     for (size_t s = 0; s < runs.front()->result.best.scores.size(); s++) {
       text += "  ";
-      for (const auto& [key, shown] : kShown) {
+      for (const auto& column : kShown) {
+        const char* const key = column.first;  // clang 14 lets no lambda capture a structured binding
         const auto [m, deviation] =
             statistics(runs.size(), [&](size_t i) { return runs[i]->result.best.scores[s].values.at(key); });
         text += fmt::format(" {:>6}", percent(mean ? m : deviation));

@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/base/error.h"
+#include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/output.h"
+#include "core/base/text.h"
 #include "kernels/survey.h"
 #include "mpanet_commit.h"
 #ifdef MPANET_HAS_ONEDNN
@@ -115,6 +120,18 @@ ordered_json libraries() {
   return versions;
 }
 
+// The run's provenance.json; empty, with a warning, when it cannot be read.
+ordered_json earlier_provenance(const std::string& path) {
+  try {
+    ordered_json before = parse_ordered_json(read_text(path), path);
+    if (before.is_object()) return before;
+    fail("{}: expected an object, got {}", path, shown(before));
+  } catch (const UserError& e) {
+    note(fmt::format("mpanet-train: warning: {}; it is written anew", e.what()));
+    return {};
+  }
+}
+
 }  // namespace
 
 ordered_json build_provenance() {
@@ -168,6 +185,27 @@ std::vector<std::string> provenance_differences(const ordered_json& before, cons
       differences.push_back(fmt::format("{}: {} before, {} now", key, shown(before[key]), shown(now[key])));
   }
   return differences;
+}
+
+void record_provenance(const std::string& path, const ordered_json& now, int64_t step, bool resumed) {
+  std::error_code error;
+  ordered_json all = now;
+  if (resumed && std::filesystem::exists(path, error)) {
+    const ordered_json before = earlier_provenance(path);
+    if (before.is_object()) {
+      all = before;
+      const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
+      const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
+      if (!differences.empty())
+        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
+                         join(differences, "; ")));
+      ordered_json entry = now;
+      entry["step"] = step;
+      if (!all["resumed"].is_array()) all["resumed"] = ordered_json::array();
+      all["resumed"].push_back(entry);
+    }
+  }
+  write_file(path, all.dump(2) + "\n");
 }
 
 }  // namespace mpanet

@@ -22,4 +22,9 @@ nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::str
 std::vector<std::string> provenance_differences(const nlohmann::ordered_json& before,
                                                 const nlohmann::ordered_json& now);
 
+// Writes provenance.json at `path`: the provenance at the run's start, and under "resumed" one for each resume with
+// its "step". Warns of differences that can change the run's bits, and of a file there that cannot be read, which is
+// replaced.
+void record_provenance(const std::string& path, const nlohmann::ordered_json& now, int64_t step, bool resumed);
+
 }  // namespace mpanet

@@ -41,7 +41,7 @@ std::string free_name(const std::string& run) {
 std::string as_argument(const std::string& path) { return path.starts_with('-') ? "./" + path : path; }
 
 void add_inputs(std::vector<std::string>& words, const TrainOptions& options) {
-  words.insert(words.end(), {"--data", as_argument(options.data)});
+  if (!options.data.empty()) words.insert(words.end(), {"--data", as_argument(options.data)});
   if (!options.trials.empty()) words.insert(words.end(), {"--trials", as_argument(options.trials)});
 }
 
@@ -54,8 +54,13 @@ void take_inputs(TrainOptions& options, const std::string& file) {
   if (options.trials.empty()) options.trials = text_of(inputs, "trials", file);
   if (!options.data.empty()) return;
   options.data = text_of(inputs, "data", file);
+  options.data_from_run = true;
+}
+
+void check_inputs(const TrainOptions& options) {
+  std::error_code error;
   if (options.data.empty()) fail("--data is needed: {} does not know its data set", options.out);
-  if (!fs::exists(options.data, error))
+  if (options.data_from_run && !fs::exists(options.data, error))
     fail("{}: the data set of {} is no longer there; where is it now? (--data)", options.data, options.out);
 }
 

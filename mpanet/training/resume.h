@@ -9,9 +9,10 @@
 
 namespace mpanet {
 
-// Sets the options' data set and trial file from `file` (RunFolder::inputs()) unless they are given. UserError when the
-// data set's path is unknown or does not exist any more.
+// Sets the options' data set and trial file from `file` (RunFolder::inputs()) unless they are given.
 void take_inputs(TrainOptions& options, const std::string& file);
+// UserError when the data set's path is unknown, or came from the run folder and does not exist any more.
+void check_inputs(const TrainOptions& options);
 // Writes the paths of the data set and the trial file to `file`.
 void write_inputs(const TrainOptions& options, const std::string& file);
 

@@ -41,6 +41,31 @@ int try_lock(int descriptor, int kind) {
   fail("{}: the run folder is in use: another program trains in it", path);
 }
 
+// UserError when another program trains in the folder.
+void check_not_in_use(const std::string& path) {
+  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK) fail_in_use(path);
+}
+
+// UserError unless the path, which is there, leads to a folder.
+void check_is_folder(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) fail("{}: expected a run folder, got a link that leads nowhere", path);
+  if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got something else", path);
+}
+
+bool is_there(const std::string& path) {
+  std::error_code error;
+  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
+
+// UserError unless a run made the folder, or it is empty.
+void check_made_by_run(const std::string& path) {
+  check_is_folder(path);
+  if (!RunFolder::is_run(path) && !fs::is_empty(path))
+    fail("{}: expected a run folder, got a folder that no run made", path);
+}
+
 }  // namespace
 
 RunFolder::RunFolder(std::string path) : path_(std::move(path)) {
@@ -75,19 +100,28 @@ void RunFolder::lock() {
 }
 
 void RunFolder::check_can_be_made(const std::string& path) {
-  std::error_code error;
-  if (fs::symlink_status(path, error).type() == fs::file_type::not_found) return check_folder_can_be_made(path);
-  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK) fail_in_use(path);
+  if (!is_there(path)) return check_folder_can_be_made(path);
+  check_is_folder(path);
+  check_not_in_use(path);
   fail("{}: the run folder exists already; give another one, or --resume to go on with its run", path);
 }
 
+bool RunFolder::is_run(const std::string& path) {
+  std::error_code error;
+  return fs::exists(path + "/lock", error) || fs::exists(path + "/last.safetensors", error);
+}
+
+void RunFolder::check_can_be_opened(const std::string& path) {
+  check_made_by_run(path);
+  check_not_in_use(path);
+  OutputFile(path + "/last.safetensors", OutputFile::Open::Later);
+}
+
 RunFolder RunFolder::create(const std::string& path) {
-  check_can_be_made(path);
   RunFolder folder(path);
   if (!folder.made_.make_folder(folder.path_)) {
-    check_can_be_made(path);  // another program made the folder first
-    fail("{}: another program made and removed the run folder meanwhile", path);
+    check_not_in_use(path);
+    fail("{}: another program has made the run folder meanwhile; start again to see what it holds", path);
   }
   folder.lock();
   folder.made_.add_file(folder.lock_file());
@@ -96,10 +130,7 @@ RunFolder RunFolder::create(const std::string& path) {
 }
 
 RunFolder RunFolder::open(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got something else", path);
-  const bool made_by_run = fs::exists(path + "/lock", error) || fs::exists(path + "/last.safetensors", error);
-  if (!made_by_run && !fs::is_empty(path)) fail("{}: expected a run folder, got a folder that no run made", path);
+  check_made_by_run(path);
   RunFolder folder(path);
   folder.lock();
   for (const std::string& file : folder.files()) remove_leftovers(file);

@@ -18,15 +18,20 @@ namespace mpanet {
 
 class RunFolder {
  public:
-  // Makes a new folder (and its parents) and locks it. UserError when the path exists (the message tells whether
-  // another program trains in it) or cannot be made. Without keep() the destructor removes the run's files, then the
+  // Makes a new folder (and its parents) and locks it. Its path was checked (check_can_be_made()), so that one that
+  // exists means that another program was faster: UserError, which tells whether that program still trains in it.
+  // UserError also when the folder cannot be made. Without keep() the destructor removes the run's files, then the
   // folders that create() made, if they are empty.
   static RunFolder create(const std::string& path);
   // Locks an existing folder. UserError when it is no folder, cannot be written, or another program trains in it.
   // Removes temporary files of the run's files that a killed program left.
   static RunFolder open(const std::string& path);
-  // Throws the errors of create() that can be found without changing anything.
+  // Throw the errors of create() and open() that can be found without changing anything. The path is there already:
+  // the message tells what it is, and whether another program trains in it.
   static void check_can_be_made(const std::string& path);
+  static void check_can_be_opened(const std::string& path);
+  // Whether the folder has files of a run.
+  static bool is_run(const std::string& path);
 
   RunFolder(RunFolder&&) noexcept = default;
   RunFolder& operator=(RunFolder&&) = delete;

@@ -16,6 +16,7 @@ struct TrainOptions {
   std::string config;                 // file; with resume it may be empty: the checkpoint's configuration
   std::vector<std::string> settings;  // "key=value", applied to the configuration in order
   std::string data;                   // the data set's folder; with resume it may be empty: as in inputs.json
+  bool data_from_run = false;         // `data` is that of inputs.json
   std::string trials;                 // trial file; empty: as in inputs.json, else searched in the data set
   std::string out;                    // run folder
   std::string init;                   // initial weights; empty: random
@@ -23,6 +24,7 @@ struct TrainOptions {
   std::vector<std::pair<std::string, std::string>> keys;
   bool resume = false;
   Device device;
+  std::string device_line;           // why this device, for the run's first line of output
   std::string conv, gemm;            // see vendors.h
   int threads = 0;                   // of the engine; 0: chosen by choose_threads()
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
@@ -31,13 +33,10 @@ struct TrainOptions {
   std::string go_on;  // the command that goes on after a stop; empty: that of this run
 };
 
-// The configuration that the options give, from its file; not checked as a whole (check_config()). `remarks` as in
-// read_config().
-TrainConfig given_config(const TrainOptions& options, std::vector<std::string>* remarks = nullptr);
-
 // Trains. Prints progress on stdout and warnings on stderr. Returns the exit code: 0, or 128 + a signal's number after
-// the checkpoint was written. UserError for wrong input, before the run folder is made where possible. A run folder
-// that train() made is removed after an error unless its first checkpoint was written.
+// the checkpoint was written. A complete run is left as it is, which one line says. UserError for wrong input, before
+// the run folder is made where possible. A run folder that train() made is removed after an error unless its first
+// checkpoint was written.
 int train(const TrainOptions& options);
 
 }  // namespace mpanet

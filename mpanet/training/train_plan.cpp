@@ -15,10 +15,11 @@
 namespace mpanet {
 
 EngineConfig engine_config(const TrainConfig& config, Device device) {
+  MPANET_CHECK(config.precision, "precision: expected one that was chosen, got auto");
   EngineConfig engine;
   engine.model = config.model;
   engine.optimizer = config.optimizer;
-  engine.precision = config.precision;
+  engine.precision = *config.precision;
   engine.device = device;
   engine.train_batch = config.p_size * config.k_size;
   engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;
@@ -74,6 +75,16 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
     for (const unsigned char byte : fmt::format("{} {} {}\n", image.path, image.label, image.infrared))
       hash = (hash ^ byte) * 0x100000001B3;
   return hash;
+}
+
+Workload workload_of(const TrainConfig& config, Device device, const Dataset& data,
+                     const std::vector<EvaluationPlan>& evaluated) {
+  Workload workload = {.device = device, .train_images = data.train.size()};
+  if (evaluated.empty()) return workload;
+  workload.queries = evaluated.front().queries.size();
+  workload.gallery = evaluated.front().gallery.size();
+  if (config.rerank) workload.rerank_bytes = rerank_bytes(evaluated.front());
+  return workload;
 }
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {

@@ -13,6 +13,7 @@
 
 namespace mpanet {
 
+// config.precision must not be auto any more.
 EngineConfig engine_config(const TrainConfig& config, Device device);
 // The loader's configuration for training, without cache and epoch.
 LoaderConfig train_loader_config(const TrainConfig& config);
@@ -44,6 +45,9 @@ struct TrainMemory {
   size_t evaluation = 0;  // embeddings, their normalised copy, the loader's batches then, re-ranking's distances
   size_t total() const { return engine.total() + loader + evaluation; }
 };
+
+Workload workload_of(const TrainConfig& config, Device device, const Dataset& data,
+                     const std::vector<EvaluationPlan>& evaluated);
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload);
 // Free bytes of the host and of the GPU. 0: unknown.

@@ -122,20 +122,21 @@ TEST_CASE("transpose: every element in its place, there and back") {
     int64_t batch, rows, columns;
   };
   on_each_device([](Context& context) {
-    for (const auto& [batch, rows, columns] : {Sizes{1, 1, 1},
-                                               {3, 1, 7},
-                                               {3, 7, 1},
-                                               {2, 2, 2},
-                                               {64, 3, 49},
-                                               {5, 64, 9},
-                                               {5, 9, 64},
-                                               {1, 33, 31},
-                                               {2, 32, 32},
-                                               {1, 130, 67},
-                                               {1, 1500, 2},
-                                               {1, 2, 1500},
-                                               {3, 1030, 1},
-                                               {1, 200, 300}}) {
+    for (const Sizes& sizes : {Sizes{1, 1, 1},
+                               {3, 1, 7},
+                               {3, 7, 1},
+                               {2, 2, 2},
+                               {64, 3, 49},
+                               {5, 64, 9},
+                               {5, 9, 64},
+                               {1, 33, 31},
+                               {2, 32, 32},
+                               {1, 130, 67},
+                               {1, 1500, 2},
+                               {1, 2, 1500},
+                               {3, 1030, 1},
+                               {1, 200, 300}}) {
+      const int64_t batch = sizes.batch, rows = sizes.rows, columns = sizes.columns;
       INFO("batch ", batch, " rows ", rows, " columns ", columns);
       std::vector<real> values(static_cast<size_t>(batch * rows * columns));
       std::iota(values.begin(), values.end(), real{0});
@@ -156,7 +157,9 @@ TEST_CASE("transpose: every element in its place, there and back") {
 
 TEST_CASE("squared_norms against sums in long double") {
   on_each_device([](Context& context) {
-    for (const auto& [rows, d] : {std::pair<int64_t, int>{1, 1}, {3, 7}, {5, 256}, {2, 1021}, {67, 64}}) {
+    for (const auto& sizes : {std::pair<int64_t, int>{1, 1}, {3, 7}, {5, 256}, {2, 1021}, {67, 64}}) {
+      const int64_t rows = sizes.first;
+      const int d = sizes.second;
       INFO("rows ", rows, " d ", d);
       const std::vector<real> values = normals(rows * d, 4);
       const Array<real> x(context, values), norms(context, filled(rows, kNaN));
@@ -170,7 +173,8 @@ TEST_CASE("squared_norms against sums in long double") {
 
 TEST_CASE("squared_distances on whole numbers, exactly") {
   on_each_device([](Context& context) {
-    for (const auto& [queries, gallery] : {std::pair<int64_t, int64_t>{1, 1}, {3, 8}, {5, 67}, {67, 300}, {2, 1030}}) {
+    for (const auto& sizes : {std::pair<int64_t, int64_t>{1, 1}, {3, 8}, {5, 67}, {67, 300}, {2, 1030}}) {
+      const int64_t queries = sizes.first, gallery = sizes.second;
       INFO("queries ", queries, " gallery ", gallery);
       const std::vector<real> q = integers(queries, 5), g = integers(gallery, 6),
                               products = integers(queries * gallery, 7);

@@ -17,11 +17,11 @@ struct Format {
 };
 template <>
 struct Format<bfloat16> {
-  static constexpr int digits = 8, smallest = -126;
+  [[maybe_unused]] static constexpr int digits = 8, smallest = -126;
 };
 template <>
 struct Format<float16> {
-  static constexpr int digits = 11, smallest = -14;
+  [[maybe_unused]] static constexpr int digits = 11, smallest = -14;
 };
 
 constexpr double power_of_two(int exponent) {

@@ -346,10 +346,11 @@ TEST_CASE("help of each command names all its options") {
        {"DIR", "--pattern", "--out", "--visible", "--infrared", "--infrared-cameras", "--test-share",
         "--query-visible"}},
   };
-  for (const auto& [arguments, options] : commands) {
+  for (const auto& command : commands) {
+    const char* const arguments = command.first;
     const Result result = run(arguments);
     CHECK(result.code == 0);
-    for (const auto& option : options) CHECK_MESSAGE(has(result.out, option), arguments << ": " << option);
+    for (const auto& option : command.second) CHECK_MESSAGE(has(result.out, option), arguments << ": " << option);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "core/base/file.h"
 #include "core/base/random.h"
@@ -244,5 +245,53 @@ TEST_CASE("results side by side") {
     other["queries"].begin().value()[0] = "elsewhere.jpg";
     write_file(folder / "queries.json", other.dump());
     check_refused("--compare '" + good + "' '" + (folder / "queries.json") + "'", "no query ");
+    // One line with file and key, whichever file it is.
+    const std::string changed = folder / "changed.json";
+    const auto refused = [&](const json& results, const std::string& words) {
+      write_file(changed, results.dump());
+      for (const std::string& files : {"'" + good + "' '" + changed + "'", "'" + changed + "' '" + good + "'"}) {
+        check_refused("--compare " + files, changed + ": " + words);
+        CHECK(!has(run("--compare " + files).err, "json.exception"));
+      }
+    };
+    const std::string direction = better["results"][0]["direction"];
+    for (const auto& [pointer, value, words] : std::vector<std::tuple<std::string, json, std::string>>{
+             {"/protocol", 7, "protocol: expected a text, got 7"},
+             {"/flip", "yes", "flip: expected true or false, got \"yes\""},
+             {"/results", json::array(), "results: expected at least one, got an empty list"},
+             {"/results", 7, "results: expected a list, got 7"},
+             {"/results/0", 7, "results[0]: expected an object, got 7"},
+             {"/results/0/mode", nullptr, "results[0].mode: expected a text, got null"},
+             {"/results/0/mAP", nullptr, "results[0].mAP: expected a number, as trials count queries, got null"},
+             {"/results/0/mAP", 1e308, "results[0].mAP: expected a number in 0..100 or null, got 1e+308"},
+             {"/results/0/trials", 0, "results[0].trials: expected an integer in 1..64, got 0"},
+             {"/results/0/per_query/mAP/3", nullptr,
+              "results[0].per_query.mAP[3]: expected a number, as trials count this query, got null"},
+             {"/results/0/per_query/mAP/3", -1, "results[0].per_query.mAP[3]: expected a number in 0..100 or null"},
+             {"/results/0/per_query/mAP/3", "x", "results[0].per_query.mAP[3]: expected a number in 0..100 or null"},
+             {"/results/0/per_query/mAP", json::array(),
+              "results[0].per_query.mAP: expected a value for each of 120 queries, got 0"},
+             {"/results/0/per_query/trials/3", 1.5, "results[0].per_query.trials[3]: expected an integer in 0..1"},
+             {"/results/0/per_query/trials/3", 2, "results[0].per_query.trials[3]: expected an integer in 0..1, got 2"},
+             {"/results/0/per_query/trials/3", 0,
+              "results[0].per_query.mAP[3]: expected null, as no trial counts this"},
+             {"/results/0/per_query", 7, "results[0].per_query: expected an object, got 7"},
+             {"/queries", 7, "queries: expected an object, got 7"},
+             {"/queries/" + direction + "/3", 7, "queries." + direction + "[3]: expected a path, got 7"},
+             {"/queries/" + direction, 7, "queries." + direction + ": expected a list, got 7"},
+             {"/results/1", better["results"][0], "results[1]: the result '"}}) {
+      json other_value = better;
+      other_value[json::json_pointer(pointer)] = value;
+      refused(other_value, words);
+    }
+    other = better;
+    other["queries"][direction][3] = other["queries"][direction][2];
+    refused(other, "queries." + direction + "[3]: the query ");
+    other = better;
+    other["results"][0].erase("per_query");
+    refused(other, "results[0].per_query: expected an object, got none");
+    other = better;
+    other["queries"].erase(direction);
+    refused(other, "queries." + direction + ": expected a list, got none");
   }
 }

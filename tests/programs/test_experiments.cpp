@@ -56,7 +56,9 @@ json best_of(const std::string& run) {
 
 TEST_CASE("every data set trains and evaluates itself" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
-  for (const auto& [name, results] : {std::pair("regdb", 2), std::pair("llcm", 2), std::pair("csv", 1)}) {
+  for (const auto& set : {std::pair("regdb", 2), std::pair("llcm", 2), std::pair("csv", 1)}) {
+    const auto name = set.first;
+    const int results = set.second;
     CAPTURE(name);
     check_works(run_of(folder, name, folder / name));
     CHECK(best_of(folder / name)["results"].size() == static_cast<size_t>(results));
@@ -135,9 +137,14 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
     CHECK(read_text(parts + "/" + file) == read_text(whole + "/" + file));
   CHECK(json::parse(read_text(parts + "/summary.json"))["groups"] == summary["groups"]);
 
-  // A complete run is not changed; another configuration is an error.
+  // A complete run is not changed, which is said; another configuration is an error.
   const auto written = fs::last_write_time(parts + "/split-1/last.safetensors");
-  check_works(run_of(folder, "regdb", parts, splits));
+  Arguments again = run_of(folder, "regdb", parts, splits);
+  again.insert(again.end(), {"--init", whole + "/split-2/best.safetensors"});
+  Process complete(again);
+  CHECK(complete.wait() == 0);
+  for (const int split : {1, 2})
+    CHECK(has(complete.out(), fmt::format("== split-{} ({} of 2) is complete: --init is not used\n", split, split)));
   CHECK(fs::last_write_time(parts + "/split-1/last.safetensors") == written);
   Process other(run_of(folder, "regdb", parts, {"--splits", "1..2", "--set", "lr=0.5"}));
   CHECK(other.wait() == 2);
@@ -181,11 +188,63 @@ TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
   refused({"--splits", "1..2"}, "--splits: expected the data set regdb", "csv");
   refused({"--splits", "1..2", "--set", "eval_interval=0"}, "eval_interval: expected at least 1");
   refused({"--sweep", folder / "absent.json"}, "absent.json: cannot open");
+  refused({"--seeds", "0", "--sweep", folder / "sweep.json", "--set", "p_size=5"}, "lr=0.001_seed-0: p_size: expected");
+  const auto sweep = [&](const char* text) {
+    write_file(folder / "other.json", text);
+    return folder / "other.json";
+  };
   // An error in the last run is found before the first one starts.
+  refused({"--sweep", sweep(R"({"p_size": [2, 4000]})")}, "p_size=4000: p_size: expected at most 4 identities a batch");
+  refused({"--sweep", sweep(R"({"image_size": [[32, 16], [4096, 4096]], "k_size": [512]})")},
+          "image_size=_4096,4096__k_size=512: ");
+  refused({"--sweep", sweep(R"({"precision": ["f32", "f64"]})"), "--precision", "f32"},
+          "precision=f32 and precision=f64 have the same configuration: an option beside --sweep, or auto, makes them "
+          "equal");
+  const std::string weights = folder / "r/lr=0.001_seed-0/best.safetensors";
+  refused({"--sweep", sweep(R"({"depth": ["tiny", "18"]})"), "--init", weights}, "best.safetensors: tensor ");
+  refused({"--seeds", "0", "--init", "/dev/null"}, "--init: expected a file, which each run reads again");
   fs::copy(layout("regdb"), folder / "data", fs::copy_options::recursive);
   fs::remove(folder / "data/idx/test_thermal_9.txt");
   Arguments broken = run_of(folder, "regdb", folder / "x", {"--splits", "8..9"});
   broken[4] = folder / "data";
   check_refused(broken, "idx/test_thermal_9.txt: cannot open");
   CHECK(!fs::exists(folder / "x"));
+}
+
+TEST_CASE("an experiment's folder and the folders and files in it" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const Arguments splits = {"--splits", "1..2"};
+  const std::string out = folder / "out";
+  const auto refused = [&](const std::string& words) {
+    const auto before = names_in(out);
+    check_refused(run_of(folder, "regdb", out, splits), words);
+    CHECK(names_in(out) == before);
+  };
+  fs::create_directory(out);
+  write_file(out + "/split-2", "mine");
+  refused("out/split-2: expected a run folder, got something else");
+  fs::remove(out + "/split-2");
+  fs::create_symlink(folder / "nowhere", out + "/split-2");
+  refused("out/split-2: expected a run folder, got a link that leads nowhere");
+  fs::remove(out + "/split-2");
+  fs::create_directory(out + "/summary.json");
+  refused("out/summary.json: expected the summary of an experiment, which this one replaces, got another file");
+  fs::remove(out + "/summary.json");
+  for (const char* text : {"mine", "{\"runs\": []}", "[]"}) {
+    write_file(out + "/summary.json", text);
+    refused("out/summary.json: expected the summary of an experiment, which this one replaces, got another file");
+    CHECK(read_text(out + "/summary.json") == text);
+  }
+  fs::remove_all(out);
+
+  check_works(run_of(folder, "regdb", out, {"--max-steps", "0"}));
+  refused("out: expected a folder for the folders of several runs, got a single run's");
+  fs::remove_all(out);
+
+  // Another program trains the second split.
+  check_works(run_of(folder, "regdb", out, {"--splits", "1..2", "--max-steps", "1"}));
+  Process other(run_of(folder, "regdb", out, {"--splits", "2", "--set", "num_epoch=1000"}));
+  REQUIRE(other.wait_until([&] { return steps_of(out + "/split-2") >= 2; }));
+  refused("out/split-2: the run folder is in use: another program trains in it");
+  CHECK(steps_of(out + "/split-1") == 1);
 }

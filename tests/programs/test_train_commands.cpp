@@ -57,6 +57,37 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
                   "--data is needed: there is no run in " + folder / "absent" + " to go on with");
   }
 
+  TEST_CASE("--resume of a complete run: one line, and no file is touched; a higher num_epoch goes on") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run";
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    check_works(command(folder, "run", {"--data", folder / "data"}));
+    fs::rename(folder / "data", folder / "moved");  // the data set is not needed
+    std::map<std::string, std::pair<std::string, fs::file_time_type>> before;
+    for (const std::string& name : names_in(run))
+      before[name] = {read_text(run + "/" + name), fs::last_write_time(run + "/" + name)};
+    for (const Arguments& more :
+         std::vector<Arguments>{{}, {"--set", "log_period=7"}, {"--threads", "2"}, {"--max-steps", "1"}}) {
+      Arguments again = {kTrain, "--out", run, "--resume"};
+      again.insert(again.end(), more.begin(), more.end());
+      Process complete(again);
+      CHECK(complete.wait() == 0);
+      CHECK(complete.out() ==
+            fmt::format("{} is complete: 3 epochs, step {}; a higher num_epoch goes on\n", run, step_in(run)));
+      CHECK(complete.err() == "");
+    }
+    CHECK(names_in(run).size() == before.size());
+    for (const auto& [name, was] : before) {
+      CHECK(was.first == read_text(run + "/" + name));
+      CHECK(was.second == fs::last_write_time(run + "/" + name));
+    }
+    check_refused({kTrain, "--out", run, "--resume", "--set", "lr=0.5"}, "the run began with another lr");
+    check_refused({kTrain, "--out", run, "--resume", "--set", "num_epoch=4"}, "is no longer there; where is it now?");
+    check_works(
+        {kTrain, "--out", run, "--resume", "--set", "num_epoch=4", "--threads", "1", "--data", folder / "moved"});
+    CHECK(Checkpoint(run + "/last.safetensors").progression()->epoch == 5);
+  }
+
   TEST_CASE("a trial file from elsewhere is kept too") {
     TemporaryFolder folder;
     fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
@@ -141,8 +172,9 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
         {"center_cluster", {"cc", "ce", "total"}},
         {"all", {"p-reg", "cc", "ce", "ce-v", "ce-i", "KL", "total"}}};
     TemporaryFolder folder;
-    for (const auto& [name, expected] : terms) {
-      CAPTURE(name);
+    for (const auto& ablation : terms) {
+      const auto& [name, expected] = ablation;
+      INFO(ablation.first);
       const std::string run = folder / name;
       check_works({kTrain, "--config", "ablation/" + name, "--data", data_set(), "--out", run, "--threads", "1",
                    "--max-steps", "1", "--set", "depth=tiny", "image_size=32,16", "p_size=2", "k_size=2",

@@ -14,7 +14,7 @@ void check_fits(const std::vector<std::string>& states, size_t columns) {
 }  // namespace
 
 TEST_SUITE("mpanet-train on a terminal" * doctest::skip(kLacking)) {
-  TEST_CASE("the line leads with epoch, bar and time left, and keeps within widths of 40, 80 and 200") {
+  TEST_CASE("the line leads with epoch, bar and time left, and keeps within widths of 40, 80 and 240") {
     TemporaryFolder folder;
     Terminal terminal(80);
     Process process(command(folder, "run", {"--set", "num_epoch=99999", "eval_interval=10", "checkpoint_every=0"}), -1,
@@ -36,15 +36,15 @@ TEST_SUITE("mpanet-train on a terminal" * doctest::skip(kLacking)) {
       return training;
     };
     REQUIRE(process.wait_until([&] { return has(terminal.text(), "evaluation after epoch 10:"); }));
-    const std::string usual = drawn_at(80), wide = drawn_at(200), narrow = drawn_at(40);
+    const std::string usual = drawn_at(80), wide = drawn_at(240), narrow = drawn_at(40);
     for (const std::string& line : {usual, wide, narrow}) {
       CHECK_MESSAGE(has(line, "/99999 ["), line);
       CHECK_MESSAGE(has(line, " left"), line);
     }
     // The order of the parts.
     size_t at = 0;
-    for (const char* part : {"epoch ", " [", "], ", " left, ", "total ", "lr ", "best rank-1 ", "p-reg ", "ce-v ",
-                             "step ", "images/s"}) {
+    for (const char* part :
+         {"epoch ", " [", "], ", " left, ", "total ", "lr ", "best rank-1 ", "p-reg ", "ce-v ", "step ", "images/s"}) {
       const size_t found = wide.find(part);
       CHECK_MESSAGE(found != std::string::npos, part << " in " << wide);
       CHECK(found >= at);

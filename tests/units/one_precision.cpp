@@ -22,5 +22,10 @@ TEST_CASE("a precision that was not built is refused by name, before anything is
   }
 }
 
+TEST_CASE("auto takes the precision that was built") {
+  CHECK(built_precisions() == std::vector<Precision>{Precision::f32});
+  CHECK(choose_precision(std::nullopt, Backend::cpu) == Precision::f32);
+}
+
 }  // namespace
 }  // namespace mpanet

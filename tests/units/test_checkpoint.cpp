@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -24,14 +25,14 @@ constexpr int kBatch = 4;
 
 TrainConfig tiny_config(std::vector<std::string> settings = {}) {
   TrainConfig config;
-  settings.insert(settings.begin(), {"depth=tiny", "image_size=32,16", "num_parts=3"});
+  settings.insert(settings.begin(), {"depth=tiny", "image_size=32,16", "num_parts=3", "precision=f32"});
   for (const std::string& setting : settings) set_config(config, setting);
   config.model.classes = 9;
   return config;
 }
 
 std::unique_ptr<Engine> engine_of(const TrainConfig& config) {
-  return make_engine({config.model, config.optimizer, config.precision, Backend::cpu, kBatch, kBatch});
+  return make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, kBatch, kBatch});
 }
 
 Batch some_batch(uint32_t index) {
@@ -98,7 +99,7 @@ json state_dict_of(const TensorFile& file) {
 TEST_CASE("names, types and shapes are those of the authors' state_dict") {
   TemporaryFolder folder;
   const auto saved = [&](const TrainConfig& config) {
-    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, kBatch});
+    const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 0, kBatch});
     save_model(folder / "best", *engine, config, 0);
     return state_dict_of(TensorFile(folder / "best"));
   };
@@ -199,7 +200,7 @@ TEST_CASE("what a file without metadata is follows from its names") {
   TemporaryFolder folder;
   const auto depth_of = [&](const std::string& depth, const char* setting) {
     const TrainConfig config = tiny_config({"depth=" + depth, setting});
-    const auto engine = make_engine({config.model, config.optimizer, config.precision, Backend::cpu, 0, 1});
+    const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 0, 1});
     save_model(folder / "x", *engine, config, 0);
     Tensors tensors(folder / "x");
     tensors.metadata.clear();
@@ -263,7 +264,23 @@ TEST_CASE("refusals name the tensor, what was expected and what came") {
   CHECK(refusal([](Tensors& t) { t.metadata.erase("mpanet.progress"); }) ==
         "expected a checkpoint that training can go on from (last.safetensors), got a model alone");
   CHECK(refusal([](Tensors& t) { t.metadata["mpanet.progress"] = "{}"; }) ==
-        "mpanet.progress: expected epoch, batch, step, data, loss_sums, best_rank1 and best_epoch, got \"{}\"");
+        "mpanet.progress: epoch: expected an integer, got none");
+  for (const auto& [key, value, words] : std::vector<std::tuple<const char*, json, std::string>>{
+           {"epoch", 0, "epoch: expected an integer in 1..2147483647, got 0"},
+           {"epoch", 1e308, "epoch: expected an integer in 1..2147483647, got 1e+308"},
+           {"batch", 1.5, "batch: expected an integer in 0..2147483647, got 1.5"},
+           {"step", -1, "step: expected an integer in 0..9223372036854775807, got -1"},
+           {"data", "x", "data: expected an integer in 0..18446744073709551615, got \"x\""},
+           {"loss_sums", json::array({json::array({"ce"})}),
+            "loss_sums: expected pairs of a name and a number, got [\"ce\"]"},
+           {"best_rank1", nullptr, "best_rank1: expected a number in -1..100, got null"},
+           {"optimizer", json::object({{"steps", 1}}), "optimizer.loss_scale: expected a number, got none"}}) {
+    CHECK(refusal([&, key = key, value = value](Tensors& t) {
+            json progress = json::parse(t.metadata["mpanet.progress"]);
+            progress[key] = value;
+            t.metadata["mpanet.progress"] = progress.dump();
+          }) == "mpanet.progress: " + words);
+  }
   CHECK(refusal([](Tensors& t) { t.metadata["mpanet.config"] = R"({"depht": "50"})"; }) ==
         "mpanet.config: unknown key \"depht\", the nearest known key is \"depth\"");
   CHECK(refusal([](Tensors& t) { t.metadata.clear(), t.sources.erase("backbone.conv1.weight"); }, false) ==
@@ -304,6 +321,19 @@ TEST_CASE("a value that training cannot go on from is refused before it replaces
   save_training(folder / "last", *engine, config, progression);
   CHECK(read_text(folder / "last") == last);
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
+}
+
+TEST_CASE("a checkpoint of a version without the precision auto is in f32 where it does not say its precision") {
+  TemporaryFolder folder;
+  const TrainConfig config = tiny_config();
+  save_model(folder / "best", *engine_of(config), config, 0);
+  Tensors old(folder / "best");
+  std::string& text = old.metadata.at("mpanet.config");
+  const std::string key = "\"precision\":\"f32\",";
+  REQUIRE(text.find(key) != text.npos);
+  text.erase(text.find(key), key.size());
+  old.write(folder / "old");
+  CHECK(Checkpoint(folder / "old").config()->precision == Precision::f32);
 }
 
 TEST_CASE("every truncation of a checkpoint is refused") {

@@ -159,6 +159,15 @@ TEST_CASE("words, flags, several values, commands") {
   CHECK(run({"--wrod", "cpu"}) == "program: unknown option --wrod, the nearest is --word (see --help)\n");
   CHECK(run({"--other"}) == "program: --other requires --flag (see --help)\n");
   CHECK(run({"command"}) == "program: FILE is required (see --help)\n");
+  for (const char* option : {"--word", "--set", "--list"}) {
+    const std::string refused = fmt::format("program: {}: expected a value, got \"\" (see --help)\n", option);
+    CHECK(run({option, ""}) == refused);
+    CHECK(run({option, "", option, "cpu"}) == refused);
+    CHECK(run({fmt::format("{}=", option), "cpu"}) == refused);
+  }
+  CHECK(run({"--set", "a=1", ""}) == "program: --set: expected a value, got \"\" (see --help)\n");
+  CHECK(run({"--set", "a="}) == "");  // a key's value
+  CHECK(run({"command", ""}) == "program: FILE: expected a value, got \"\" (see --help)\n");
   CHECK(run({"command", "path"}) == "");
   CHECK(command->parsed());
   CHECK(file == "path");

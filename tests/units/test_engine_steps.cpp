@@ -189,7 +189,7 @@ TEST_CASE("batches that cannot form every term give finite losses and gradients"
       engine->forward_backward(batch, 1);
       const Losses losses = engine->result().losses;
       CHECK(losses.size() == 9);
-      for (const auto& [name, value] : losses) CHECK_MESSAGE(std::isfinite(value), name);
+      for (const auto& loss : losses) CHECK_MESSAGE(std::isfinite(loss.second), loss.first);
       for (const TensorInfo& info : engine->tensors()) {
         if (!info.trainable) continue;
         const Values gradient = read(*engine, info.name, Slot::Gradient);
@@ -256,9 +256,9 @@ TEST_CASE("each term alone: no other term, no parameter of the others, and the t
     const auto before = snapshot(*engine);
     engine->step(make_batch(m, 4, 0), 1e-3, 1);
     std::vector<std::string> terms;
-    for (const auto& [name, value] : engine->result().losses) {
-      terms.push_back(name);
-      CHECK_MESSAGE(value > 0, name);
+    for (const auto& loss : engine->result().losses) {
+      terms.push_back(loss.first);
+      CHECK_MESSAGE(loss.second > 0, loss.first);
     }
     // KL is positive from the start: the teachers equal the live classifiers, but KL compares those of two modalities.
     CHECK(terms == alone.terms);

@@ -39,9 +39,12 @@ void compare(const std::vector<SettingResult>& results, const json& expected, do
                                                     {"r20", "rank20"}, {"mAP", "mAP"},  {"mINP", "mINP"}};
   REQUIRE(results.size() == expected.size());
   int compared = 0;
-  for (const auto& [name, values] : expected.items()) {
+  for (const auto& setting : expected.items()) {
+    const std::string name = setting.key();
     const SettingResult& result = find(results, name);
-    for (const auto& [key, value] : values.items()) {
+    for (const auto& entry : setting.value().items()) {
+      const std::string key = entry.key();
+      const json& value = entry.value();
       CAPTURE(name);
       CAPTURE(key);
       if (key == "gallery" || key == "queries_without_match") {

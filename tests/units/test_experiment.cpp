@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -73,10 +74,14 @@ TEST_CASE("runs: all combinations, with names for folders and groups for means")
   CHECK(has(refused("{\"lr\": []}"), "lr: expected a list of values"));
   CHECK(has(refused("{\"lr\": [0.1, \"x\"]}"), "lr: expected a number in 0..100, got \"x\""));
   CHECK(has(refused("{\"lr\": [0.1, 0.1]}"), "lr: the value 0.1 stands twice"));
+  CHECK(has(refused("{\"lr\": [1, 0.5, 1.0]}"), "lr: 1 and 1.0 are the same value"));
+  CHECK(has(refused("{\"depth\": [\"18\", 18]}"), "depth: \"18\" and 18 are the same value"));
+  CHECK(has(refused("{\"lr\": [1e-400]}"), "expected JSON, got a number out of range: 1e-400"));
   CHECK(has(refused("{\"rate\": [0.1]}"), "unknown key \"rate\""));
   CHECK(has(refused("{\"split\": [1]}", {1}), "split: --splits gives it too"));
-  CHECK(has(refused("[1]"), "expected an object"));
-  CHECK(has(refused("{}"), "expected an object"));
+  const std::string expected = file + ": expected lists of values by key such as {\"lr\": [0.001, 0.0005]}, got ";
+  CHECK(refused("[1]") == expected + "[1]");
+  CHECK(refused("{}") == expected + "no key");
   CHECK(has(refused("{"), file));
   CHECK(has(error_of([&] { plan_runs({{}, {}, folder / "absent", ""}); }), "absent: cannot open"));
 }
@@ -125,5 +130,19 @@ TEST_CASE("the summary: best and last evaluations, mean and standard deviation b
   write_file(folder / "log.jsonl", "{\"kind\": \"step\", \"step\": 1}\n");
   CHECK(has(error_of([&] { read_run_result(folder / "log.jsonl"); }), "expected an evaluation that chose the best"));
   write_file(folder / "log.jsonl", "{\"kind\": \"evaluation\", \"step\": 1}\n");
-  CHECK(has(error_of([&] { read_run_result(folder / "log.jsonl"); }), "expected an evaluation with epoch"));
+  CHECK(error_of([&] { read_run_result(folder / "log.jsonl"); }) ==
+        folder / "log.jsonl" + ": line 1: epoch: expected an integer, got none");
+  for (const auto& [pointer, value, words] : std::vector<std::tuple<std::string, json, std::string>>{
+           {"/epoch", 1e308, "epoch: expected an integer in 1..2147483647, got 1e+308"},
+           {"/best", 1, "best: expected true or false, got 1"},
+           {"/results", json::object(), "results: expected a list, got an object"},
+           {"/results/1", 7, "results[1]: expected an object, got 7"},
+           {"/results/1/mode", 7, "results[1].mode: expected a text, got 7"},
+           {"/results/1/mAP", "x", "results[1].mAP: expected a number in 0..100 or null, got \"x\""},
+           {"/results/1/mAP", 100.5, "results[1].mAP: expected a number in 0..100 or null, got 100.5"}}) {
+    json line = json::parse(evaluation(1, true, 10, 10));
+    line[json::json_pointer(pointer)] = value;
+    write_file(folder / "log.jsonl", "{}\n" + line.dump() + "\n");
+    CHECK(error_of([&] { read_run_result(folder / "log.jsonl"); }) == folder / "log.jsonl" + ": line 2: " + words);
+  }
 }

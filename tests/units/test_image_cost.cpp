@@ -123,7 +123,8 @@ TEST_CASE("a progressive JPEG one pixel high whose blocks are 32 high") {
 
 TEST_CASE("resizing a picture that is tall and narrow, or flat and wide") {
   constexpr int kLong = 1 << 22;
-  for (const auto& [height, width] : {std::pair(kLong, 1), std::pair(1, kLong), std::pair(kLong / 2, 2)}) {
+  for (const auto& size : {std::pair(kLong, 1), std::pair(1, kLong), std::pair(kLong / 2, 2)}) {
+    const int height = size.first, width = size.second;
     const Image in{height, width, Bytes(static_cast<size_t>(height) * static_cast<size_t>(width) * 3, 77)};
     Image out;
     Resizer resizer;

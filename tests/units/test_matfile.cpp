@@ -78,7 +78,8 @@ TEST_CASE("what a file costs follows from its size, not from what it claims" * d
       {"bad_inflated_parts", "cannot be read, or hold far more than the file"},
       {"bad_deep", "rand_perm_cam{3}{2}: expected a matrix of 10 rows, got a cell array of 1x1"},
   };
-  for (const auto& [name, words] : cases) {
+  for (const auto& bad : cases) {
+    const char *const name = bad.first, *const words = bad.second;
     CAPTURE(name);
     std::string message;
     const size_t grown = peak_growth([&] { message = refusal(fixture(name)); });
@@ -136,7 +137,8 @@ TEST_CASE("what is not a trial file is refused in one line that says what was fo
       {"bad_variable", "expected the variable rand_perm_cam, which is missing or damaged"},
       {"bad_version4", "expected a MATLAB v5 trial file, got a file of another kind"},
   };
-  for (const auto& [name, words] : cases) {
+  for (const auto& bad : cases) {
+    const char *const name = bad.first, *const words = bad.second;
     CAPTURE(name);
     const std::string message = refusal(fixture(name));
     CHECK_MESSAGE(message.find(words) != message.npos, message);

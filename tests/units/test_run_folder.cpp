@@ -107,7 +107,8 @@ TEST_CASE("two starts with one folder: the slower one is refused and touches not
   }
   SUBCASE("the winner has ended meanwhile") {
     before_mkdir = [&] { started(path); };
-    CHECK(create_error(path).find("the run folder exists already") != std::string::npos);
+    CHECK(create_error(path).find("another program has made the run folder meanwhile; start again") !=
+          std::string::npos);
   }
   SUBCASE("a --resume takes the lock of the folder just made") {
     before_flock = [&] {
@@ -159,6 +160,45 @@ TEST_CASE("checking whether a run folder can be made changes nothing and disturb
   write_file(folder / "file", "x");
   CHECK(error_of([&] { RunFolder::check_can_be_made(folder / "file/run"); }) ==
         folder / "file/run" + ": cannot make the folder: Not a directory");
+}
+
+TEST_CASE("what is no run folder is named, whether a run is to be made or to go on") {
+  const TemporaryFolder folder;
+  fs::create_symlink(folder / "nowhere", folder / "link");
+  write_file(folder / "file", "x");
+  fs::create_directory(folder / "other");
+  write_file(folder / "other/notes.txt", "mine");
+  for (const auto& check : {RunFolder::check_can_be_made, RunFolder::check_can_be_opened}) {
+    CHECK(error_of([&] { check(folder / "link"); }) ==
+          folder / "link" + ": expected a run folder, got a link that leads nowhere");
+    CHECK(error_of([&] { check(folder / "file"); }) == folder / "file" + ": expected a run folder, got something else");
+  }
+  CHECK(error_of([&] { RunFolder::check_can_be_opened(folder / "other"); }) ==
+        folder / "other" + ": expected a run folder, got a folder that no run made");
+  CHECK(names_in(folder.path()) == std::set<std::string>{"file", "link", "other"});
+}
+
+TEST_CASE("checking whether a run can go on changes nothing and disturbs nobody") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run";
+  fs::create_directory(path);
+  RunFolder::check_can_be_opened(path);  // empty
+  CHECK(names_in(path).empty());
+  fs::remove(path);
+  {
+    const RunFolder run = started(path);
+    CHECK(error_of([&] { RunFolder::check_can_be_opened(path); }) ==
+          path + ": the run folder is in use: another program trains in it");
+  }
+  write_file(path + "/" + temporary_name("log.jsonl"), "half");
+  const auto before = names_in(path);
+  RunFolder::check_can_be_opened(path);
+  CHECK(names_in(path) == before);
+  CHECK(RunFolder::is_run(path));
+  CHECK(!RunFolder::is_run(folder.path()));
+  fs::remove(path + "/last.safetensors");
+  fs::create_directory(path + "/last.safetensors");
+  CHECK(error_of([&] { RunFolder::check_can_be_opened(path); }).starts_with(path + "/last.safetensors: "));
 }
 
 TEST_CASE("going on removes what the run itself left half-written, and nothing that looks like it") {

@@ -166,9 +166,10 @@ TEST_CASE("every nuance shows in every camera") {
       {"build", [](Person& p) { p.build = 1.3f; }},
       {"legs", [](Person& p) { p.legs = 0.53f; }},
   };
-  for (const auto& [name, change] : changes) {
+  for (const auto& difference_of : changes) {
+    const auto& name = difference_of.first;
     Person other = plain;
-    change(other);
+    difference_of.second(other);
     for (int camera = 1; camera <= 6; camera++) {
       // The mean of several pictures, because tones and light differ from picture to picture. 0.1 levels over the whole
       // picture are a region of 1 % that changes by 10 of 255 levels.

@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 
 TEST_CASE("the largest batch that fits, by the plan itself") {
   TrainConfig config;
-  for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=16", "k_size=8"}) set_config(config, setting);
+  for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=16", "k_size=8", "precision=f32"})
+    set_config(config, setting);
   config.model.classes = 4;
   const Workload workload;
   const auto need = [&](int p, int k) {
