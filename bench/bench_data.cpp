@@ -12,12 +12,14 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/folder.h"
+#include "core/base/inputs.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/temporary.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/loading/loader.h"
+#include "data/sets/picture_names.h"
 
 namespace {
 
@@ -74,8 +76,7 @@ std::vector<std::string> find_pictures(const std::string& folder, size_t most) {
   if (!fs::is_directory(folder)) fail("{}: expected a folder with pictures", folder);
   std::vector<std::string> paths;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    const std::string ending = entry.path().extension().string();
-    if (entry.is_regular_file() && (ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".bmp"))
+    if (entry.is_regular_file() && is_picture_name(entry.path().filename().string()))
       paths.push_back(entry.path().string());
   }
   if (paths.empty()) fail("{}: expected pictures (.jpg, .jpeg, .png, .bmp), got none", folder);
@@ -144,6 +145,9 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
 }
 
 void run(const Options& options) {
+  const auto count = static_cast<size_t>(options.images);
+  const auto found = options.data.empty() ? std::vector<std::string>() : find_pictures(options.data, count);
+  for (const std::string& path : found) register_input(path, "a picture of --data");
   const auto json = output_for_later(options.json);
   LoaderConfig config;
   const auto size = parse_size(options.size);
@@ -153,8 +157,7 @@ void run(const Options& options) {
   config.threads = options.threads;
   config.train = true;
   MadeFiles made;  // removed at the end
-  const auto count = static_cast<size_t>(options.images);
-  const auto paths = options.data.empty() ? draw_crops(made) : find_pictures(options.data, count);
+  const auto paths = options.data.empty() ? draw_crops(made) : found;
   time_stages(paths, config, std::min(paths.size(), count));  // brings the files into the page cache
   const Stages stages = time_stages(paths, config, count);
   const Rate rate = time_loader(paths, config, count);

@@ -26,6 +26,17 @@ std::string unexpected(const CLI::App& app, const UnknownOption& hint) {
   return "unknown option " + name + (more.empty() ? "" : ", " + more);
 }
 
+// "--seed: expected once, got 2 times" for the first option that was given more often than it may be; else "".
+std::string given_again(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_multi_option_policy() == CLI::MultiOptionPolicy::Throw && option->get_expected_max() == 1 &&
+        option->count() > 1)
+      return fmt::format("{}: expected once, got {} times", option->get_name(), option->count());
+  for (const CLI::App* command : app.get_subcommands())
+    if (const std::string text = given_again(*command); !text.empty()) return text;
+  return "";
+}
+
 // An empty value would otherwise mean the same as an option that is not given.
 constexpr const char* kEmptyValue = "expected a value, got \"\"";
 std::string not_empty(const std::string& word) { return word.empty() ? kEmptyValue : ""; }
@@ -92,6 +103,14 @@ std::optional<std::string> CommandLine::given(const std::string& name) const {
   return option->count() > 0 ? std::optional(option->as<std::string>()) : std::nullopt;
 }
 
+std::string CommandLine::given_besides(const std::vector<std::string>& known) const {
+  for (const CLI::Option* option : app_->get_options()) {
+    const std::string name = "--" + option->get_single_name();
+    if (option->count() > 0 && std::find(known.begin(), known.end(), name) == known.end()) return name;
+  }
+  return "";
+}
+
 std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, const UnknownOption& hint) {
   CLI::App& all = *app.app_;
   try {
@@ -102,6 +121,10 @@ std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, c
     return all.exit(e);
   } catch (const CLI::ExtrasError&) {
     note(fmt::format("{}: {} (see --help)", all.get_name(), unexpected(all, hint)));
+    return 2;
+  } catch (const CLI::ArgumentMismatch& e) {
+    const std::string again = given_again(all);
+    note(fmt::format("{}: {} (see --help)", all.get_name(), again.empty() ? e.what() : again));
     return 2;
   } catch (const CLI::ParseError& e) {
     note(fmt::format("{}: {} (see --help)", all.get_name(), e.what()));

@@ -70,6 +70,8 @@ class CommandLine {
 
   // The value of an option as it was typed; nullopt when the option was not given.
   std::optional<std::string> given(const std::string& name) const;
+  // The first option that was given and is not among `known`; "" if there is none. Names as in "--x".
+  std::string given_besides(const std::vector<std::string>& known) const;
 
  private:
   friend std::optional<int> parse_command_line(CommandLine&, int, char**, const UnknownOption&);
@@ -123,8 +125,9 @@ CommandLine::Option* add_whole_number(CommandLine& app, const std::string& name,
 }
 
 // The same for a real number: 0.5, 1e-3. inf and nan are errors.
-inline CommandLine::Option* add_number(CommandLine& app, const std::string& name, double& value, double low,
-                                       double high, const std::string& help) {
+template <class Value>
+CommandLine::Option* add_number(CommandLine& app, const std::string& name, Value& value, double low, double high,
+                                const std::string& help) {
   return command_line::add<double>(app, name, value, low, high, "a number", help, parse_number);
 }
 

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "core/base/error.h"
+#include "core/base/inputs.h"
 #include "core/base/path_end.h"
 #include "core/base/temporary.h"
 
@@ -233,6 +234,7 @@ OutputFile::OutputFile(const std::string& path, Open when) : path_(path) {
     return;
   }
   target_ = end.path;
+  check_no_input(path, target_);
   check_replaceable(path, target_);
   open_temporary();
   if (when == Open::Later) remove_temporary();
@@ -342,6 +344,7 @@ AppendFile::AppendFile(const std::string& path) : path_(path) {
     descriptor_ = open_special(path, end);
     return;
   }
+  check_no_input(path, end.path);
   descriptor_ = Descriptor(open(end.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666));
   if (!descriptor_) fail_to_write(path, errno);
 }

@@ -62,7 +62,7 @@ std::string read_text(const std::string& path);
 //   a pipe, a device              It is opened and written. A pipe without a reader is an error.
 //   /dev/stdout, /dev/fd/N        Bytes go through the program's own descriptor.
 //
-// UserError with the path and the reason, e.g. a full disk.
+// UserError with the path and the reason, e.g. a full disk, or an input of the program (inputs.h).
 class OutputFile {
  public:
   // Later is for outputs that are written after long work: errors are found now. Pipes and devices are opened; a

@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <set>
 #include <tuple>
 
 #include "core/base/error.h"
-#include "core/base/progress.h"
 #include "core/base/text.h"
-#include "core/base/threads.h"
 #include "data/loading/sampler.h"
-#include "data/pictures/image.h"
+#include "data/pictures/decode_all.h"
 
 namespace mpanet {
 namespace {
@@ -22,21 +19,12 @@ struct Size {
 
 std::vector<Size> sizes_of(const Dataset& data, const std::vector<ImageRecord>& images, int threads) {
   std::vector<Size> sizes(images.size());
-  if (threads == 0) threads = usable_processors();
-  struct Scratch {
-    ImageDecoder decoder;
-    Image image;
-  };
-  std::vector<Scratch> scratch(static_cast<size_t>(threads));
-  std::mutex mutex;  // guards `progress`
-  Progress progress(fmt::format("decoding, {}", counted(threads, "thread")), "images", images.size());
-  parallel_for(threads, images.size(), [&](size_t i, int thread) {
-    auto& [decoder, image] = scratch[static_cast<size_t>(thread)];
-    decoder.decode(data.root + "/" + images[i].path, image);
-    sizes[i] = {image.height, image.width};
-    const std::lock_guard lock(mutex);
-    progress.advance();
-  });
+  decode_all(
+      images.size(), threads, [&](size_t i) { return data.root + "/" + images[i].path; },
+      [&](size_t i, const Decoded& decoded) {
+        if (!decoded.error.empty()) throw UserError(decoded.error);
+        sizes[i] = {decoded.image.height, decoded.image.width};
+      });
   return sizes;
 }
 

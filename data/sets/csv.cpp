@@ -12,17 +12,15 @@ class CsvReader {
  public:
   CsvReader(const std::string& path, std::string_view text) : path_(path), text_(text) {}
 
-  std::vector<CsvRow> read() {
-    std::vector<CsvRow> rows;
+  void read(const std::function<void(CsvRow row)>& take_row) {
     while (at_ < text_.size()) {
       CsvRow row{line_, {}};
       do row.fields.push_back(field());
       while (take(','));
       end_line();
       while (!row.fields.empty() && row.fields.back().empty()) row.fields.pop_back();
-      if (!row.fields.empty()) rows.push_back(std::move(row));
+      if (!row.fields.empty()) take_row(std::move(row));
     }
-    return rows;
   }
 
  private:
@@ -80,37 +78,15 @@ class CsvReader {
 
 }  // namespace
 
-std::vector<CsvRow> read_csv(const std::string& path) {
+void read_csv(const std::string& path, const std::function<void(CsvRow row)>& take) {
   const std::string text = read_list_text(path);
-  return CsvReader(path, text).read();
+  CsvReader(path, text).read(take);
 }
 
-std::vector<std::string> csv_fields(std::string_view line, const std::string& where) {
-  std::vector<std::string> fields;
-  for (bool more = true; more;) {
-    const std::string_view spaces = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
-    std::string_view rest = line.substr(spaces.size());
-    std::string value;
-    if (rest.starts_with('"')) {
-      for (rest.remove_prefix(1);; rest.remove_prefix(1)) {
-        if (rest.empty()) fail("{}: a quote is never closed: {}", where, quote(line));
-        if (rest.front() == '"') {
-          rest.remove_prefix(1);
-          if (!rest.starts_with('"')) break;
-        }
-        value += rest.front();
-      }
-      if (const size_t comma = std::min(rest.find(','), rest.size()); !trimmed(rest.substr(0, comma)).empty())
-        fail("{}: expected a comma after the closing quote of {}", where, quote(value));
-    } else {
-      value = trimmed(rest.substr(0, rest.find(',')));
-    }
-    fields.push_back(std::move(value));
-    const size_t comma = rest.find(',');
-    more = comma != rest.npos;
-    if (more) line = rest.substr(comma + 1);
-  }
-  return fields;
+std::vector<CsvRow> read_csv(const std::string& path) {
+  std::vector<CsvRow> rows;
+  read_csv(path, [&](CsvRow row) { rows.push_back(std::move(row)); });
+  return rows;
 }
 
 std::string csv_field(std::string_view text) {

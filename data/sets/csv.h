@@ -3,6 +3,7 @@
 // end are ignored.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,12 +15,11 @@ struct CsvRow {
   std::vector<std::string> fields;  // unquoted fields without surrounding spaces; no empty fields at the end
 };
 
-// The rows that are not blank. UserError, with the line's number, for a quote that is not closed and for text after a
-// closing quote; also the errors of read_list_text().
+// Calls take() with each row that is not blank. UserError, with the line's number, for a quote that is not closed and
+// for text after a closing quote; also the errors of read_list_text().
+void read_csv(const std::string& path, const std::function<void(CsvRow row)>& take);
+// All rows. For lists of a million rows they take much memory.
 std::vector<CsvRow> read_csv(const std::string& path);
-
-// Splits one line, which contains no line end. Empty fields at its end stay. UserErrors begin with `where`.
-std::vector<std::string> csv_fields(std::string_view line, const std::string& where);
 
 // A field's text for a file, in quotes if necessary.
 std::string csv_field(std::string_view text);

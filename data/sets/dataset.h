@@ -1,6 +1,6 @@
 // Data sets as lists of images. Each layout on disk has a reader that fills the lists. A Sampler draws batches from
-// them, a protocol chooses queries and gallery. A new layout needs a new DatasetKind and its reader here, its
-// protocol in mpanet/evaluation, and, to be drawn, its layout in data/synth.
+// them, a protocol chooses queries and gallery. A new layout needs a new DatasetKind and its row in the table of
+// dataset.cpp, its protocol in mpanet/evaluation, and, to be drawn, its layout in data/synth.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -39,12 +39,19 @@ inline constexpr DatasetKind kDatasetKinds[] = {DatasetKind::Sysu, DatasetKind::
 const char* name_of(DatasetKind kind);
 // UserError that lists the known names.
 DatasetKind parse_dataset_kind(std::string_view name);
+// The layout of a folder (or manifest), found by its lists. UserError, which names the files of each layout, if
+// unknown.
+DatasetKind find_dataset_kind(const std::string& root);
+// The size of the published data set, for comparison: "SYSU-MM01: 491 identities, 30,071 visible and 15,792 infrared
+// images"; empty if unknown.
+const char* published_counts(DatasetKind kind);
 
 // RegDB has ten divisions of its identities into training and test; the other data sets have one.
 constexpr int kRegDbSplits = 10;
 constexpr int splits_of(DatasetKind kind) { return kind == DatasetKind::RegDb ? kRegDbSplits : 1; }
 
-enum class Split { Train, Test, Both };
+// Present: as Both, but a manifest may have rows of one part alone, with a note.
+enum class Split { Train, Test, Both, Present };
 
 // Lists the pictures of a part without opening them; the list of the other part stays empty. regdb_split: 1..10. `root`
 // is the data set's folder; for csv it may be the manifest. Layouts with lists are read from these only;
@@ -53,6 +60,10 @@ enum class Split { Train, Test, Both };
 // UserError, one line, when a folder or list is missing or malformed (with the line's number), an identity has no
 // image, training has no identity in both modalities, or no query has its identity in the gallery.
 Dataset read_dataset(DatasetKind kind, const std::string& root, Split split = Split::Both, int regdb_split = 1);
+
+// The files that read_dataset() and the protocols read besides pictures: lists, the manifest, trial files. Some may be
+// absent.
+std::vector<std::string> dataset_lists(DatasetKind kind, const std::string& root);
 
 // UserError if images are not on disk: it names the first, and their number.
 void check_pictures(const Dataset& data, const std::vector<ImageRecord>& images);

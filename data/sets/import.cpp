@@ -15,6 +15,8 @@
 #include "data/sets/import_pattern.h"
 #include "data/sets/manifest.h"
 #include "data/sets/picture_names.h"
+#include "data/sets/reader_checks.h"
+#include "data/sets/text_list.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
@@ -29,12 +31,6 @@ struct Picture {
   int identity = 0, camera = 0;
   std::string split;  // train, query or gallery
 };
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
 
 bool is_one_of(const std::string& word, std::vector<std::string> known, const std::vector<std::string>& more) {
   for (const std::string& text : more) known.push_back(lower(text));
@@ -82,6 +78,7 @@ class Importer {
 
   ImportReport run() {
     require_folder(options_.root, "the tree of pictures");
+    check_options();
     find_output();
     take_pictures();
     for (Picture& picture : pictures_) {
@@ -99,6 +96,16 @@ class Importer {
   }
 
  private:
+  // An option that would change nothing is refused.
+  void check_options() const {
+    if (pattern_.has("split") && options_.test_share)
+      fail("--test-share: expected a pattern without {{split}}, which says what is for the test");
+    if (pattern_.has("modality") && !options_.infrared_cameras.empty())
+      fail("--infrared-cameras: expected a pattern without {{modality}}, which says it");
+    if (!pattern_.has("modality") && !(options_.visible.empty() && options_.infrared.empty()))
+      fail("--visible and --infrared: expected a pattern with {{modality}}, whose words they are");
+  }
+
   // Paths in the manifest are relative to its folder, so this must be the tree's folder or contain it.
   void find_output() {
     report_.manifest = options_.out.empty() ? (fs::path(options_.root) / kManifestName).string() : options_.out;
@@ -198,27 +205,43 @@ class Importer {
     for (const Picture& picture : pictures_)
       (picture.infrared ? seen[picture.identity].second : seen[picture.identity].first) = true;
     std::set<int> test;
+    const double share = options_.test_share.value_or(0.5);
     double owed = 0;
     for (const auto& [identity, modalities] : seen) {
       if (!modalities.first || !modalities.second) continue;
-      owed += options_.test_share;
+      owed += share;
       if (owed < 1 - 1e-9) continue;
       owed -= 1;
       test.insert(identity);
     }
+    const auto pairs = std::count_if(seen.begin(), seen.end(),
+                                     [](const auto& entry) { return entry.second.first && entry.second.second; });
+    if (share > 0 && share < 1 && (test.empty() || std::ssize(test) == pairs))
+      fail(
+          "--test-share: expected a share that leaves identities for training and for the test, got {}: {} of {} with "
+          "both modalities would be for the test; 0 and 1 make a manifest for one of the two",
+          share, test.size(), counted(pairs, "identity", "identities"));
+    if (share == 1)
+      for (const auto& [identity, modalities] : seen) test.insert(identity);
     for (Picture& picture : pictures_)
       picture.split = test.count(picture.identity) ? test_split(picture.infrared) : "train";
   }
 
-  // A manifest must not have an identity in both parts.
+  // A manifest must not have an identity in both parts. Either part may be absent.
   void check_parts() const {
     std::map<int, const Picture*> first;
+    std::vector<ImageRecord> train, test;
     for (const Picture& picture : pictures_) {
+      const Role role = picture.split == "query" ? Role::Query : Role::Gallery;
+      (picture.split == "train" ? train : test)
+          .push_back({picture.path, picture.identity, picture.camera, picture.infrared, -1, role});
       const Picture& before = *first.emplace(picture.identity, &picture).first->second;
       if ((before.split == "train") != (picture.split == "train"))
         fail("{}: identity {} is in {} here and in {} by {}", picture.path, quote(picture.parts.identity),
              picture.split, before.split, before.path);
     }
+    if (!train.empty()) require_training_pairs(options_.root, train);
+    if (!test.empty()) require_test_pairs(options_.root, test);
   }
 
   void write() {
@@ -237,6 +260,9 @@ class Importer {
                                         counted(identities["train"].size(), "identity", "identities"),
                                         identities["test"].size(), pictures_.size() - infrared,
                                         counted(infrared, "infrared image")));
+    if (identities["test"].empty())
+      report_.lines.emplace_back("no row is for the test, so training needs eval_interval=0");
+    if (identities["train"].empty()) report_.lines.emplace_back("no row is for training");
   }
 
   const ImportOptions& options_;

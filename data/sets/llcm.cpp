@@ -1,6 +1,7 @@
 #include "data/sets/llcm.h"
 
 #include <filesystem>
+#include <set>
 #include <unordered_set>
 
 #include "core/base/error.h"
@@ -31,25 +32,52 @@ int camera_in(const std::string& path) {
   return folder > 0 ? folder : number_after(path, "_c");
 }
 
+// Without this check, training on pictures of the test or of the other modality would give no error.
+void check_folder(const std::string& path, bool infrared, const std::string& where) {
+  const std::string folder = lower(path.substr(0, path.find('/')));
+  if (folder == "test_vis" || folder == "test_nir")
+    fail("{}: expected a training picture, got one of the test: {}", where, quote(path));
+  const std::string other = infrared ? "vis" : "nir";
+  if (folder == other || folder == "train_" + other)
+    fail("{}: expected a {} picture, got {}", where, infrared ? "near-infrared" : "visible", quote(path));
+}
+
 std::vector<ImageRecord> read_training(const std::string& root) {
   std::vector<ImageRecord> images;
   std::unordered_set<std::string> visible;
+  LabelPairs pairs;
   for (const bool infrared : {false, true}) {
     const std::string list = in(root, infrared ? "idx/train_nir.txt" : "idx/train_vis.txt");
     for (const LabelledPath& entry : read_labelled_paths(list)) {
+      const std::string where = at_line(list, entry.line);
       if (!infrared)
         visible.insert(entry.path);
       else if (visible.count(entry.path))
-        fail("{}: {} stands in idx/train_vis.txt too", at_line(list, entry.line), quote(entry.path));
+        fail("{}: {} stands in idx/train_vis.txt too", where, quote(entry.path));
+      check_folder(entry.path, infrared, where);
+      if (const auto identity = folder_number(entry.path)) pairs.check(*identity, entry.label, where);
       images.push_back({entry.path, entry.label, camera_in(entry.path), infrared});
     }
   }
   return images;
 }
 
-std::vector<ImageRecord> read_test(const std::string& root, LeftOut& left_out) {
+// Adds the entries of the test folders that are not read: test_nir/cam3, test_vis/cam1/1 beside test_vis/cam1/0001.
+void add_others(const std::string& root, const std::vector<int>& identities, LeftOut& others) {
+  std::set<std::string> listed;
+  for (const int identity : identities) listed.insert(fmt::format("{:04d}", identity));
+  for (const bool infrared : {false, true}) {
+    const std::string part = infrared ? "test_nir" : "test_vis";
+    std::set<std::string> cameras;
+    for (const int camera : llcm_cameras(infrared)) cameras.insert(fmt::format("cam{}", camera));
+    add_unknown(root, part, cameras, others);
+    for (const std::string& camera : cameras) add_unknown(root, part + "/" + camera, listed, others);
+  }
+}
+
+std::vector<ImageRecord> read_test(const std::string& root, const std::vector<int>& identities, LeftOut& left_out) {
   std::vector<ImageRecord> images;
-  for (const int identity : read_llcm_test_ids(root)) {
+  for (const int identity : identities) {
     const size_t before = images.size();
     for (const bool infrared : {false, true})
       for (const int camera : llcm_cameras(infrared)) {
@@ -91,9 +119,13 @@ Dataset read_llcm(const std::string& root, Split split) {
   }
   // Training labels number the classes and are not identities of the test, so both may have the same numbers.
   if (split != Split::Train) {
-    LeftOut left_out;
-    data.test = read_test(root, left_out);
+    const std::vector<int> identities = read_llcm_test_ids(root);
+    LeftOut left_out, others("entry of the test that is no folder of a camera and a listed identity",
+                             "entries of the test that are no folders of a camera and a listed identity");
+    data.test = read_test(root, identities, left_out);
     left_out.tell(data.notes);
+    add_others(root, identities, others);
+    others.tell(data.notes);
     require_test_pairs(root, data.test);
   }
   sort_images(data);

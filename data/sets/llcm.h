@@ -15,7 +15,11 @@ const std::vector<int>& llcm_cameras(bool infrared);
 std::string llcm_test_folder(bool infrared, int camera, int identity);
 
 // A training picture's identity is its label. Its camera is the number in "cam4/" or "_c04" of its path, or 0.
-// UserError, with the line's number, for a picture in both lists; also the errors of read_dataset().
+// Entries of the test folders other than a camera's folders of listed identities are ignored, with a note.
+//
+// UserError, with the line's number, for a picture in both lists, in a folder of the test or of the other modality, and
+// where the picture's folder has a number that had another label before, or the label another number; also the errors
+// of read_dataset().
 Dataset read_llcm(const std::string& root, Split split);
 // idx/test_id.txt
 std::vector<int> read_llcm_test_ids(const std::string& root);

@@ -21,12 +21,6 @@ namespace {
 constexpr std::array<const char*, 5> kColumns = {"path", "identity", "camera", "modality", "split"};
 enum Column { kPath, kIdentity, kCamera, kModality, kSplit };
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
-
 class ManifestReader {
  public:
   explicit ManifestReader(const std::string& path) : path_(path) {}
@@ -98,8 +92,7 @@ class ManifestReader {
     if (seen.first != train)
       fail("{}: identity {} is {} here and {} in line {}", where, image.identity,
            train ? "for training" : "in the test", train ? "in the test" : "for training", seen.second);
-    if (wanted == Split::Both || (wanted == Split::Train) == train)
-      (train ? data_.train : data_.test).push_back(std::move(image));
+    if (wanted != (train ? Split::Test : Split::Train)) (train ? data_.train : data_.test).push_back(std::move(image));
   }
 
   const std::string path_;
@@ -121,11 +114,15 @@ Dataset read_manifest(const std::string& data, Split split) {
   const std::string path = manifest_path(data);
   Dataset read = ManifestReader(path).read(split);
   read.root = folder_of(path);
-  if (split != Split::Test) {
+  const bool one_part = split == Split::Present && read.train.empty() != read.test.empty();
+  if (one_part)
+    read.notes.emplace_back(read.test.empty() ? "the manifest has no row for the test: training needs eval_interval=0"
+                                              : "the manifest has no row for training");
+  if (split != Split::Test && !(one_part && read.train.empty())) {
     number_classes(read);
     require_training_pairs(path, read.train);
   }
-  if (split != Split::Train) require_test_pairs(path, read.test);
+  if (split != Split::Train && !(one_part && read.test.empty())) require_test_pairs(path, read.test);
   sort_images(read);
   return read;
 }

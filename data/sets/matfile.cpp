@@ -34,8 +34,8 @@ namespace fs = std::filesystem;
 // The path of the trial file in the data set; empty if there is none.
 std::string kept_trial_file(const std::string& root) {
   std::error_code ignored;
-  for (const char* folder : {"exp", "evaluation/data_split"}) {
-    const std::string path = (fs::path(root) / folder / "rand_perm_cam.mat").string();
+  for (const char* file : kTrialFiles) {
+    const std::string path = (fs::path(root) / file).string();
     if (fs::exists(path, ignored)) return path;
   }
   return "";
@@ -56,10 +56,7 @@ std::string find_trial_file(const std::string& root, const std::string& given) {
   }
   const std::string path = kept_trial_file(root);
   if (path.empty())
-    fail(
-        "{}: no trial file exp/rand_perm_cam.mat or evaluation/data_split/rand_perm_cam.mat; {}; the protocol agw "
-        "needs none",
-        root, kSource);
+    fail("{}: no trial file {} or {}; {}; the protocol agw needs none", root, kTrialFiles[0], kTrialFiles[1], kSource);
   return path;
 }
 

@@ -35,8 +35,10 @@ class TrialFile {
   std::vector<std::vector<Cell>> cells_ = std::vector<std::vector<Cell>>(kSysuCameras);
 };
 
-// Returns `given` if it is not empty, else the first that exists of ROOT/exp/rand_perm_cam.mat and
-// ROOT/evaluation/data_split/rand_perm_cam.mat. UserError, which says where to get the file, when there is none.
+// Where the file lies in the data set.
+inline constexpr const char* kTrialFiles[] = {"exp/rand_perm_cam.mat", "evaluation/data_split/rand_perm_cam.mat"};
+// Returns `given` if it is not empty, else the first of kTrialFiles that exists in the data set. UserError, which says
+// where to get the file, when there is none.
 std::string find_trial_file(const std::string& root, const std::string& given = "");
 // Whether the data set has one of these two files.
 bool has_trial_file(const std::string& root);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include "core/base/error.h"
@@ -47,10 +49,12 @@ void write(OutputFile& file, const char* dtype, const std::vector<int64_t>& shap
 }
 
 // The text after "'key':" in the header's dictionary, without leading spaces; empty if there is no such key.
-std::string_view entry(std::string_view text, std::string_view key) {
-  const size_t at = text.find(fmt::format("'{}':", key));
+std::string_view entry(const std::string& path, std::string_view text, std::string_view key) {
+  const std::string wanted = fmt::format("'{}':", key);
+  const size_t at = text.find(wanted);
   if (at == std::string_view::npos) return {};
-  text.remove_prefix(at + key.size() + 3);
+  text.remove_prefix(at + wanted.size());
+  if (text.find(wanted) != std::string_view::npos) fail("{}: damaged .npy header: {} stands twice", path, key);
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
   return text;
 }
@@ -72,21 +76,16 @@ std::vector<int64_t> parse_shape(const std::string& path, std::string_view text)
   return shape;
 }
 
-// One number of `item` bytes in this machine's byte order.
+// A float16 or float32 of this machine's byte order.
 float number(const uint8_t* from, int item) {
   if (item == 2) {
     uint16_t bits = 0;
     std::memcpy(&bits, from, sizeof bits);
     return float16_value(bits);
   }
-  if (item == 4) {
-    float value = 0;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-  }
-  double value = 0;
+  float value = 0;
   std::memcpy(&value, from, sizeof value);
-  return static_cast<float>(value);
+  return value;
 }
 
 }  // namespace
@@ -125,12 +124,12 @@ void NpyFile::read_header() {
   if (length > kLongest) fail("{}: expected a .npy header of at most {} bytes, got {}", path, kLongest, length);
   std::string text(length, '\0');
   file_.read(text.data(), length, header);
-  read_dtype(entry(text, "descr"));
-  const std::string_view fortran = entry(text, "fortran_order");
+  read_dtype(entry(path, text, "descr"));
+  const std::string_view fortran = entry(path, text, "fortran_order");
   if (!fortran.starts_with("True") && !fortran.starts_with("False"))
     fail("{}: damaged .npy header: fortran_order {}", path, quote(fortran.substr(0, fortran.find(','))));
   order_ = fortran.starts_with("True") ? Order::Fortran : Order::C;
-  shape_ = parse_shape(path, entry(text, "shape"));
+  shape_ = parse_shape(path, entry(path, text, "shape"));
   if (order_ == Order::Fortran && shape_.size() > 2)
     fail("{}: expected at most two dimensions in Fortran order, got shape {}", path, shape_text(shape_));
 }
@@ -182,14 +181,41 @@ void NpyFile::read_rows(int64_t first, int64_t count, float* out) const {
   const bool c_order = order_ == Order::C;
   const int64_t runs = c_order ? 1 : columns, length = c_order ? count * columns : count, step = c_order ? 1 : columns;
   std::vector<uint8_t> raw;
+  Lost lost;
   for (int64_t run = 0; run < runs; run++)
     for (int64_t begin = 0; begin < length; begin += kPiece) {
       const int64_t size = std::min(kPiece, length - begin);
       read_run((c_order ? first * columns : run * rows + first) + begin, size, raw);
       const uint8_t* from = raw.data();
       float* to = out + run + begin * step;
-      for (int64_t i = 0; i < size; i++, from += item_, to += step) *to = number(from, item_);
+      if (item_ < 8) {
+        for (int64_t i = 0; i < size; i++, from += item_, to += step) *to = number(from, item_);
+        continue;
+      }
+      for (int64_t i = begin; i < begin + size; i++, from += item_, to += step)
+        *to = c_order ? rounded(from, first + i / columns, i % columns, lost) : rounded(from, first + i, run, lost);
     }
+  check_lost(lost, first, out);
+}
+
+float NpyFile::rounded(const uint8_t* from, int64_t row, int64_t column, Lost& lost) const {
+  double value = 0;
+  std::memcpy(&value, from, sizeof value);
+  const auto narrow = static_cast<float>(value);
+  if (std::isfinite(value) && !std::isfinite(narrow))
+    fail("{}: row {}, column {} is {}, expected numbers in float32's range", path(), row, column, value);
+  if (value != 0 && std::abs(narrow) < std::numeric_limits<float>::min()) lost.emplace(row, std::pair(column, value));
+  return narrow;
+}
+
+void NpyFile::check_lost(const Lost& lost, int64_t first, const float* out) const {
+  for (const auto& [row, number] : lost) {
+    const float* begin = out + (row - first) * row_size();
+    if (std::none_of(begin, begin + row_size(),
+                     [](float value) { return std::abs(value) >= std::numeric_limits<float>::min(); }))
+      fail("{}: row {}, column {} is {}, and no number of the row is in float32's range (from {} on)", path(), row,
+           number.first, number.second, std::numeric_limits<float>::min());
+  }
 }
 
 NpyFloats read_npy(const std::string& path) {

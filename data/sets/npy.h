@@ -1,8 +1,10 @@
 // NumPy's .npy files (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/file.h"
@@ -26,7 +28,8 @@ class NpyFile {
   const std::string& path() const { return file_.path(); }
   const std::vector<int64_t>& shape() const { return shape_; }
   // Rows (along the first dimension) first..first + count - 1, as float32 in C order; `out` has space for them.
-  // Numbers beyond float32's range become infinite.
+  // UserError, with row and column, for a finite float64 beyond float32's range, and for a row of numbers that are all
+  // below float32's normal numbers without being all 0: it would lose its direction.
   void read_rows(int64_t first, int64_t count, float* out) const;
   // Numbers in a row.
   int64_t row_size() const;
@@ -37,6 +40,10 @@ class NpyFile {
   void read_dtype(std::string_view dtype);
   void check_length() const;
   void read_run(int64_t first, int64_t count, std::vector<uint8_t>& raw) const;
+  // The column and value of a number that became smaller than float32's normal numbers, by row.
+  using Lost = std::map<int64_t, std::pair<int64_t, double>>;
+  float rounded(const uint8_t* from, int64_t row, int64_t column, Lost& lost) const;
+  void check_lost(const Lost& lost, int64_t first, const float* out) const;
 
   InputFile file_;
   std::vector<int64_t> shape_;

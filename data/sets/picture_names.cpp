@@ -5,14 +5,26 @@
 
 #include "core/base/error.h"
 #include "core/base/text.h"
+#include "data/sets/text_list.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
 namespace {
 
-bool equal_without_case(std::string_view text, std::string_view lower) {
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                    [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+std::string below(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
+
+// Calls act(entry, name) for each entry of root/folder; does nothing if there is no such folder.
+template <class Act>
+void for_each_entry(const std::string& root, const std::string& folder, Act act) {
+  const std::string path = (fs::path(root) / folder).string();
+  std::error_code error;
+  fs::directory_iterator entries(path, error);
+  if (error == std::errc::no_such_file_or_directory) return;
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error))
+    act(*entries, entries->path().filename().string());
+  if (error) fail("{}: cannot read the folder: {}", path, error.message());
 }
 
 }  // namespace
@@ -20,10 +32,8 @@ bool equal_without_case(std::string_view text, std::string_view lower) {
 bool is_picture_name(std::string_view name) {
   const size_t dot = name.rfind('.');
   if (dot == name.npos || name.front() == '.') return false;
-  const std::string_view ending = name.substr(dot);
-  for (const char* known : {".jpg", ".jpeg", ".png", ".bmp"})
-    if (equal_without_case(ending, known)) return true;
-  return false;
+  const std::string ending = lower(std::string(name.substr(dot)));
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".bmp";
 }
 
 std::string_view picture_stem(std::string_view name) { return name.substr(0, name.rfind('.')); }
@@ -34,26 +44,32 @@ void LeftOut::add(const std::string& path) {
 
 void LeftOut::tell(std::vector<std::string>& notes) const {
   if (count_ == 0) return;
-  notes.push_back(fmt::format("left aside {} no {}, {}{}",
-                              count_ == 1 ? "1 entry that is" : fmt::format("{} entries that are", count_),
-                              count_ == 1 ? "picture" : "pictures", count_ == 1 ? "" : "the first is ", first_));
+  notes.push_back(
+      fmt::format("left aside {}, {}{}", counted(count_, one_, more_), count_ == 1 ? "" : "the first is ", first_));
+}
+
+std::vector<std::string> entry_names(const std::string& root, const std::string& folder) {
+  std::vector<std::string> names;
+  for_each_entry(root, folder, [&](const fs::directory_entry&, std::string name) { names.push_back(std::move(name)); });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void add_unknown(const std::string& root, const std::string& folder, const std::set<std::string>& known,
+                 LeftOut& others) {
+  for (const std::string& name : entry_names(root, folder))
+    if (!known.count(name)) others.add(below(folder, name));
 }
 
 std::vector<std::string> picture_names(const std::string& root, const std::string& folder, LeftOut& left_out) {
-  const std::string path = (fs::path(root) / folder).string();
-  std::error_code error;
-  fs::directory_iterator entries(path, error);
-  if (error == std::errc::no_such_file_or_directory) return {};
   std::vector<std::string> names;
-  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-    std::string name = entries->path().filename().string();
+  for_each_entry(root, folder, [&](const fs::directory_entry& entry, std::string name) {
     std::error_code ignored;  // a link without a target counts as a (missing) picture
-    if (is_picture_name(name) && !entries->is_directory(ignored))
+    if (is_picture_name(name) && !entry.is_directory(ignored))
       names.push_back(std::move(name));
     else
-      left_out.add(folder.empty() ? name : folder + "/" + name);
-  }
-  if (error) fail("{}: cannot read the folder: {}", path, error.message());
+      left_out.add(below(folder, name));
+  });
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -1,11 +1,13 @@
 #include "data/sets/reader_checks.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "core/base/error.h"
+#include "core/base/number.h"
 
 namespace mpanet {
 namespace {
@@ -43,6 +45,21 @@ void sort_images(Dataset& data) {
             [](const ImageRecord& a, const ImageRecord& b) { return a.path < b.path; });
 }
 
+std::optional<int> folder_number(const std::string& path) {
+  const auto number = parse_whole<int>(std::filesystem::path(path).parent_path().filename().string());
+  return number && *number >= 0 && *number <= 999999 ? number : std::nullopt;
+}
+
+void LabelPairs::check(int identity, int label, const std::string& where) {
+  const int of_identity = labels_.emplace(identity, label).first->second;
+  const int of_label = identities_.emplace(label, identity).first->second;
+  if (of_identity != label)
+    fail("{}: expected the label {} for identity {} as in the lines before, got {}", where, of_identity, identity,
+         label);
+  if (of_label != identity)
+    fail("{}: the label {} stands for identity {} in the lines before, here for {}", where, label, of_label, identity);
+}
+
 void require_training_pairs(const std::string& source, const std::vector<ImageRecord>& train) {
   const auto infrared = identities(train, is_infrared), visible = identities(train, is_visible);
   if (infrared.empty()) fail("{}: no infrared training image", source);
@@ -51,6 +68,7 @@ void require_training_pairs(const std::string& source, const std::vector<ImageRe
 }
 
 void require_test_pairs(const std::string& source, const std::vector<ImageRecord>& test) {
+  if (test.empty()) fail("{}: no test image", source);
   const bool roles = std::any_of(test.begin(), test.end(), [](const auto& i) { return i.role != Role::Any; });
   const auto queries = identities(test, is_query);
   const auto gallery = identities(test, [](const ImageRecord& image) { return !is_query(image); });

@@ -1,6 +1,8 @@
 // Common last steps of all readers of data sets.
 #pragma once
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "data/sets/dataset.h"
@@ -12,6 +14,19 @@ void number_classes(Dataset& data);
 
 // Sorts training and test images in Dataset's order.
 void sort_images(Dataset& data);
+
+// The number that the picture's folder is named after, at most 999,999; nullopt for another name.
+std::optional<int> folder_number(const std::string& path);
+
+// Checks the labels of training or test lists: one label stands for one identity.
+class LabelPairs {
+ public:
+  // UserError, which begins with `where`, if the identity had another label before, or the label another identity.
+  void check(int identity, int label, const std::string& where);
+
+ private:
+  std::unordered_map<int, int> labels_, identities_;
+};
 
 // The following throw UserError, which begins with `source`. Training needs an image in each modality, and an identity
 // that has both.

@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include "core/base/error.h"
-#include "core/base/number.h"
 #include "data/sets/picture_names.h"
 #include "data/sets/reader_checks.h"
 #include "data/sets/text_list.h"
@@ -13,12 +12,6 @@
 namespace mpanet {
 namespace fs = std::filesystem;
 namespace {
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
 
 // Reads the lists of one part and checks that they agree with each other.
 class PartReader {
@@ -39,7 +32,7 @@ class PartReader {
       if (const auto [first, fresh] = lines_.emplace(entry.path, where); !fresh)
         fail("{}: {} stands in {} already", where, quote(entry.path), first->second);
       const int identity = identity_of(entry.path, where);
-      check_label(identity, entry.label, where);
+      pairs_.check(identity, entry.label, where);
       images_.push_back({entry.path, identity, infrared ? kRegDbThermalCamera : kRegDbVisibleCamera, infrared});
     }
   }
@@ -52,22 +45,10 @@ class PartReader {
   }
 
   static int identity_of(const std::string& path, const std::string& where) {
-    const std::string folder = fs::path(path).parent_path().filename().string();
-    const auto identity = parse_whole<int>(folder);
-    if (!identity || *identity < 0 || *identity > 999999)
+    const auto identity = folder_number(path);
+    if (!identity)
       fail("{}: expected the identity's number as the name of the picture's folder, got {}", where, quote(path));
     return *identity;
-  }
-
-  void check_label(int identity, int label, const std::string& where) {
-    const auto of_identity = labels_.emplace(identity, label).first->second;
-    const auto of_label = identities_.emplace(label, identity).first->second;
-    if (of_identity != label)
-      fail("{}: expected the label {} for identity {} as in the lines before, got {}", where, of_identity, identity,
-           label);
-    if (of_label != identity)
-      fail("{}: the label {} stands for identity {} in the lines before, here for {}", where, label, of_label,
-           identity);
   }
 
   const std::string root_;
@@ -75,13 +56,21 @@ class PartReader {
   const int split_;
   std::vector<ImageRecord> images_;
   std::unordered_map<std::string, std::string> lines_;  // path -> list and line
-  std::unordered_map<int, int> labels_, identities_;
+  LabelPairs pairs_;
 };
 
 }  // namespace
 
 std::string regdb_list(bool train, bool infrared, int split) {
   return fmt::format("idx/{}_{}_{}.txt", train ? "train" : "test", infrared ? "thermal" : "visible", split);
+}
+
+bool has_regdb_lists(const std::string& root, int split) {
+  std::error_code error;
+  for (const bool train : {true, false})
+    for (const bool infrared : {true, false})
+      if (fs::exists(fs::path(root) / regdb_list(train, infrared, split), error)) return true;
+  return false;
 }
 
 Dataset read_regdb(const std::string& root, Split split, int regdb_split) {

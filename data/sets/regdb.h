@@ -12,6 +12,8 @@ constexpr int kRegDbVisibleCamera = 2, kRegDbThermalCamera = 3;
 
 // idx/train_visible_1.txt
 std::string regdb_list(bool train, bool infrared, int split);
+// Whether a list of the split exists.
+bool has_regdb_lists(const std::string& root, int split);
 
 // The identity is the number in the name of the picture's folder; classes are by ascending identity. The lists' labels
 // are not used but checked: within training and within the test a label must belong to one identity. UserError, with

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/number.h"
 #include "data/sets/picture_names.h"
 #include "data/sets/reader_checks.h"
 #include "data/sets/text_list.h"
@@ -41,6 +42,22 @@ void require_disjoint_lists(const std::string& first_path, const std::vector<int
 }
 
 }  // namespace
+
+bool is_sysu_identity(const std::string& name) {
+  return name.size() == 4 && name != "0000" &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+void add_sysu_others(const std::string& root, LeftOut& others) {
+  std::set<std::string> cameras;
+  for (int camera = 1; camera <= kSysuCameras; camera++) cameras.insert(fmt::format("cam{}", camera));
+  for (const std::string& name : entry_names(root, ""))
+    if (name.starts_with("cam") && !cameras.count(name) && parse_whole<int>(std::string_view(name).substr(3)))
+      others.add(name);
+  for (const std::string& camera : cameras)
+    for (const std::string& name : entry_names(root, camera))
+      if (!is_sysu_identity(name)) others.add(camera + "/" + name);
+}
 
 std::string sysu_path(int camera, int identity, int number) {
   return fmt::format("cam{}/{:04d}/{:04d}.jpg", camera, identity, number);
@@ -86,11 +103,14 @@ Dataset read_sysu(const std::string& root, Split split) {
   }
   if (split != Split::Train) {
     const std::vector<int> test_ids = read_id_list(test);
-    if (split == Split::Both) require_disjoint_lists(fmt::format("{} or val_id.txt", train), train_ids, test, test_ids);
+    if (split != Split::Test) require_disjoint_lists(fmt::format("{} or val_id.txt", train), train_ids, test, test_ids);
     data.test = scan_identities(root, test_ids, false, test, left_out);
     require_test_pairs(root, data.test);
   }
   left_out.tell(data.notes);
+  LeftOut others = sysu_others();
+  add_sysu_others(root, others);
+  others.tell(data.notes);
   sort_images(data);
   return data;
 }

@@ -6,6 +6,7 @@
 
 #include "data/sets/dataset.h"
 #include "data/sets/matfile.h"
+#include "data/sets/picture_names.h"
 
 namespace mpanet {
 
@@ -14,6 +15,17 @@ constexpr bool sysu_infrared(int camera) { return camera == 3 || camera == 6; }
 // Training identities are those of train_id.txt, then val_id.txt. A label is the position in this list. Errors: see
 // read_dataset().
 Dataset read_sysu(const std::string& root, Split split);
+
+// The names of identities' folders have four digits: "0001".
+bool is_sysu_identity(const std::string& name);
+
+// Adds entries that no reader reads: folders such as cam7 beside cam1..cam6, and in these other names than those of
+// identities.
+void add_sysu_others(const std::string& root, LeftOut& others);
+inline LeftOut sysu_others() {
+  return LeftOut("entry that is no folder of a camera and an identity",
+                 "entries that are no folders of a camera and an identity");
+}
 
 // ROOT/exp/test_id.txt.
 std::vector<int> read_sysu_test_ids(const std::string& root);

@@ -8,6 +8,8 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/number.h"
+#include "core/base/temporary.h"
+#include "data/sets/picture_names.h"
 
 namespace mpanet {
 namespace {
@@ -57,6 +59,12 @@ std::string read_list_text(const std::string& path) {
   return text;
 }
 
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
@@ -82,6 +90,8 @@ std::string checked_path(std::string_view path, const std::string& where) {
   if (normal == ".." || normal.starts_with("../"))
     fail("{}: the path leaves the data set's folder: {}", where, quote(path));
   if (normal == "." || normal.ends_with('/')) fail("{}: expected the path of a picture, got {}", where, quote(path));
+  if (!is_picture_name(name_in_folder(normal)))
+    fail("{}: expected a picture, whose name ends in .jpg, .jpeg, .png or .bmp, got {}", where, quote(path));
   return normal;
 }
 

@@ -12,6 +12,9 @@ namespace mpanet {
 // line): such a file is no list.
 std::string read_list_text(const std::string& path);
 
+// A to Z as small letters; other bytes unchanged.
+std::string lower(std::string text);
+
 // The text without spaces, tabs, CR and LF at both ends.
 std::string_view trimmed(std::string_view text);
 
@@ -23,7 +26,8 @@ struct Line {
 std::vector<Line> lines_of(std::string_view text);
 
 // The normal form of a path in a list: with '/', without "." and doubled '/'. UserError, which begins with `where`, for
-// an empty or absolute path, a path out of the data set's folder by "..", and a path of more than 4,096 bytes.
+// an empty or absolute path, a path out of the data set's folder by "..", a path of more than 4,096 bytes, and a name
+// that no picture has (picture_names.h).
 std::string checked_path(std::string_view path, const std::string& where);
 
 // One line of comma-separated identities (each 1..9999), in file order; a comma at its end is allowed. UserError, with

@@ -11,7 +11,6 @@ namespace mpanet {
 
 struct VerifyReport {
   size_t identities = 0, visible = 0, infrared = 0;  // numbers of identities and of pictures
-  size_t other_files = 0;                            // files that are no pictures; ignored
   size_t problems = 0;
   bool names_compared = false;     // with SYSU-MM01's trial file
   std::vector<std::string> notes;  // information that is no problem
@@ -24,13 +23,5 @@ using Problem = std::function<void(const std::string&)>;
 // set; without one the names are not compared. threads: for decoding; 0 means usable_processors().
 VerifyReport verify_dataset(DatasetKind kind, const std::string& root, const std::string& trial_file, int threads,
                             const Problem& problem);
-
-// The layout of a folder (or manifest), found by its lists. UserError, which names the files of each layout, if
-// unknown.
-DatasetKind find_dataset_kind(const std::string& root);
-
-// The size of the published data set, for comparison: "SYSU-MM01: 491 identities, 30,071 visible and 15,792 infrared
-// images"; empty if unknown.
-std::string published_counts(DatasetKind kind);
 
 }  // namespace mpanet

@@ -20,23 +20,8 @@ namespace {
 struct Scan {
   std::vector<std::string> images;                                // absolute or as given, ascending
   std::map<std::pair<int, int>, std::vector<std::string>> names;  // (camera, identity) -> file names, ascending
+  LeftOut left_out;
 };
-
-std::vector<fs::path> sorted_entries(const fs::path& folder) {
-  std::vector<fs::path> entries;
-  std::error_code error;
-  fs::directory_iterator iterator(folder, error);
-  if (error) fail("{}: cannot read the folder: {}", folder.string(), error.message());
-  for (const auto& entry : iterator) entries.push_back(entry.path());
-  std::sort(entries.begin(), entries.end());
-  return entries;
-}
-
-// The identity of a folder whose name has four digits; 0 for another name.
-int folder_identity(const std::string& name) {
-  if (name.size() != 4 || !std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) return 0;
-  return std::stoi(name);
-}
 
 void scan_camera(const fs::path& root, int camera, Scan& scan, VerifyReport& report, const Problem& problem) {
   const fs::path folder = root / fmt::format("cam{}", camera);
@@ -45,20 +30,19 @@ void scan_camera(const fs::path& root, int camera, Scan& scan, VerifyReport& rep
     report.problems++;
     return problem(fmt::format("{}: no such folder", folder.string()));
   }
-  for (const auto& person : sorted_entries(folder)) {
-    const int identity = folder_identity(person.filename().string());
-    if (identity == 0 || !fs::is_directory(person, ignored)) {
-      report.other_files++;
+  for (const std::string& person : entry_names(root.string(), folder.filename().string())) {
+    if (!is_sysu_identity(person)) continue;
+    if (!fs::is_directory(folder / person, ignored)) {
+      report.problems++;
+      problem(fmt::format("{}: expected the folder of an identity, got a file", (folder / person).string()));
       continue;
     }
-    LeftOut left_out;
-    const std::string relative = fmt::format("cam{}/{:04d}", camera, identity);
-    for (const std::string& name : picture_names(root.string(), relative, left_out)) {
+    const std::string relative = fmt::format("cam{}/{}", camera, person);
+    for (const std::string& name : picture_names(root.string(), relative, scan.left_out)) {
       scan.images.push_back((root / relative / name).string());
-      scan.names[{camera, identity}].push_back(name);
+      scan.names[{camera, std::stoi(person)}].push_back(name);
       (sysu_infrared(camera) ? report.infrared : report.visible)++;
     }
-    report.other_files += left_out.count();
   }
 }
 
@@ -138,6 +122,10 @@ std::vector<std::string> verify_sysu_names(const std::string& root, const std::s
   };
   Scan scan;
   for (int camera = 1; camera <= kSysuCameras; camera++) scan_camera(root, camera, scan, report, problem);
+  scan.left_out.tell(report.notes);
+  LeftOut others = sysu_others();
+  add_sysu_others(root, others);
+  others.tell(report.notes);
   std::set<int> found, listed;
   for (const auto& [key, names] : scan.names) found.insert(key.second);
   report.identities = found.size();

@@ -1,5 +1,6 @@
-// Convolution, NHWC activations and OHWI weights, as matrix products on the tiles of tile.cuh, without unfolding in
-// memory. o: output pixels, t = (i, j): taps, x(o, t): the input pixel under the tap:
+// Convolution, NHWC activations and OHWI weights, as matrix products without unfolding in memory: of bf16 and f16 on
+// tensor cores (tensor_tile.cuh), of f64 and f32 in ordinary arithmetic (tile.cuh). o: output pixels, t = (i, j): taps,
+// x(o, t): the input pixel under the tap:
 //
 //   forward           y (o, k)         = sum over (t, c) of x(o, t)(c) w(k, t, c), then the epilogue of ConvEpilogue
 //   backward data     dx (p, c)        = sum over (t, k) of dy(o with p under t)(k) w(k, t, c)
@@ -13,18 +14,33 @@
 // residue is a product of its own in the same launch (blockIdx.z): a convolution of stride 1 over these taps, reversed.
 // So nothing is multiplied by a zero between strides, and a residue that no tap reaches only writes zeros.
 //
-// Blocks: one per tile and split of the depth. The plan (product.cuh) gives every shape of the network at batch 128
-// at least 256 blocks of 128 x 64 (64 x 64 if a side is 64), with 2 to 456 splits for backward weights.
+// Blocks: one per tile and split of the depth (plan.cuh). In ordinary arithmetic every shape of the network at batch
+// 128 has at least 256 blocks of 128 x 64 (64 x 64 if a side is 64), with 2 to 456 splits for backward weights.
 //
-// Bytes: each activation must move once per pass. A row of tiles reads its pixels once per 64 columns and once per tap;
-// repeated reads hit the L2 cache, because neighbouring blocks run at the same time. A multiply-add of a 128 x 64 tile
-// reads 0.09 bytes (f32) from L2: 21 flop a byte. Outputs are written once; or each split writes (rows, columns) reals
-// and a second kernel adds them.
-#include "kernels/cuda/conv.cuh"
+// Bytes: each activation must move once per pass. A row of tiles reads its pixels once per tile of columns and once per
+// tap; repeated reads hit the L2 cache, because neighbouring blocks run at the same time. A multiply-add reads from L2
+// 0.09 bytes with 128 x 64 tiles in f32 (21 flop a byte), 0.03 with 128 x 128 tiles in 16 bits (64 flop a byte).
+// Outputs are written once; or each split writes (rows, columns) reals and a second kernel adds them.
+#include "kernels/cuda/capability.h"
+#include "kernels/cuda/conv_tensor.cuh"
+#include "kernels/cuda/plan.cuh"
 #include "kernels/cuda/vendor_calls.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
+
+// 16-bit factors are multiplied by tensor cores, others in ordinary arithmetic.
+constexpr bool kTensorCores = sizeof(storage) == 2;
+
+template <class Shape>
+using Memory = std::conditional_t<Shape::kTensor, TensorMemory<Shape>, TileMemory<Shape>>;
+template <class Shape>
+using Sums = std::conditional_t<Shape::kTensor, TensorSums<Shape>, TileSums<Shape>>;
+
+// Whether half packs can be read, of the left and the right factor (tensor_tile.cuh).
+struct HalfPacks {
+  bool left, right;
+};
 
 struct TilePosition {
   int row, column, split, group, begin, end;
@@ -46,14 +62,23 @@ __device__ TilePosition tile_position(int columns, int splits, int chunk, int de
 
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
-    conv_forward_kernel(ConvShape s, Gather x, const storage* w, int splits, int chunk, Output<storage> y) {
-  const int depth = s.kh * s.kw * s.c;
+    conv_forward_kernel(ConvShape s, Gather x, const storage* w, int splits, int chunk, HalfPacks half,
+                        Output<storage> y) {
+  const int depth = s.kh * s.kw * static_cast<int>(x.by_c.divisor);
   const TilePosition t = tile_position<Shape>(y.columns, splits, chunk, depth);
-  const MatrixSource<storage, true, L> weights{w, s.k, t.end, depth};
-  TileSums<Shape> sums;
-  multiply_tile(shared_memory<TileMemory<Shape>>(), PixelRows<L>{x, t.end}, weights, t.row, t.column, t.begin, t.end,
-                sums);
-  emit_tile<L>(sums, y, x.grid.pixels, t.row, t.column, t.split, [&](int r) { return int64_t{r} * s.k; });
+  const auto row_offset = [&](int r) { return int64_t{r} * s.k; };
+  auto& memory = shared_memory<Memory<Shape>>();
+  Sums<Shape> sums;
+  if constexpr (Shape::kTensor) {
+    const TensorPixelRows<L> pixels{x, depth, half.left};
+    const TensorWeightRows<L> weights{w, s.k, s.kh * s.kw, s.c, depth, x.by_c, half.right};
+    multiply_tile(memory, pixels, weights, t.row, t.column, t.begin, t.end, sums);
+    emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.k});
+  } else {
+    const MatrixSource<storage, true, L> weights{w, s.k, t.end, depth};
+    multiply_tile(memory, PixelRows<L>{x, t.end}, weights, t.row, t.column, t.begin, t.end, sums);
+    emit_tile<L>(sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset);
+  }
 }
 
 // Each residue of (y, x) modulo the stride is a product of its own, with the taps that reach it: a convolution of
@@ -62,18 +87,20 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 struct Residues {
   FastDivide by_height[2], by_width[2], by_taps_x[2], by_k;
 };
+// An index that is not known at compile time would copy the array to the stack.
+__device__ inline FastDivide choose(const FastDivide (&by)[2], bool more) { return more ? by[1] : by[0]; }
 
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     conv_backward_data_kernel(ConvShape s, Residues residues, const storage* dy, int oh, int ow, const storage* w,
-                              int splits, int chunk, Output<storage> dx) {
+                              int splits, int chunk, HalfPacks half, Output<storage> dx) {
   const int group = static_cast<int>(blockIdx.z) / splits, a = group / s.stride, b = group % s.stride;
   const int first_y = (a + s.pad) % s.stride, first_x = (b + s.pad) % s.stride;
   const int taps_y = (s.kh - first_y + s.stride - 1) / s.stride, taps_x = (s.kw - first_x + s.stride - 1) / s.stride;
-  const int depth = taps_y * taps_x * s.k;
+  const int depth = taps_y * taps_x * static_cast<int>(residues.by_k.divisor);
   const TilePosition t = tile_position<Shape>(dx.columns, splits, chunk, depth);
-  const FastDivide by_taps_x = residues.by_taps_x[first_x < s.kw % s.stride];
-  PixelGrid grid{residues.by_width[b < s.w % s.stride], residues.by_height[a < s.h % s.stride], 0};
+  const FastDivide by_taps_x = choose(residues.by_taps_x, first_x < s.kw % s.stride);
+  PixelGrid grid{choose(residues.by_width, b < s.w % s.stride), choose(residues.by_height, a < s.h % s.stride), 0};
   grid.pixels = s.n * static_cast<int>(grid.by_height.divisor * grid.by_width.divisor);
   const Gather gather{.picture = dy,
                       .h = oh,
@@ -86,45 +113,92 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
                       .by_c = residues.by_k,
                       .by_taps_x = by_taps_x};
   if (a >= s.h || b >= s.w || t.row >= gather.grid.pixels) return;
-  const ReversedTaps<L> weights{w,      s.kh,   s.kw,     s.c,           first_y,   first_x,
-                                taps_y, taps_x, s.stride, residues.by_k, by_taps_x, t.end};
-  TileSums<Shape> sums;
-  multiply_tile(shared_memory<TileMemory<Shape>>(), PixelRows<L>{gather, t.end}, weights, t.row, t.column, t.begin,
-                t.end, sums);
-  emit_tile<L>(sums, dx, gather.grid.pixels, t.row, t.column, t.split, [&](int r) {
-    const auto [n, y, x] = gather.grid.locate(r);
+  const ReversedTaps<L> weights{.weights = w,
+                                .kh = s.kh,
+                                .kw = s.kw,
+                                .c = s.c,
+                                .last_y = first_y + s.stride * (taps_y - 1),
+                                .last_x = first_x + s.stride * (taps_x - 1),
+                                .stride = s.stride,
+                                .by_k = residues.by_k,
+                                .by_taps_x = by_taps_x,
+                                .end = t.end};
+  const auto row_offset = [=, &s](int r) {
+    const auto [n, y, x] = grid.locate(r);
     return ((int64_t{n} * s.h + y * s.stride + a) * s.w + x * s.stride + b) * s.c;
-  });
+  };
+  auto& memory = shared_memory<Memory<Shape>>();
+  Sums<Shape> sums;
+  if constexpr (Shape::kTensor) {
+    const TensorPixelRows<L> pixels{gather, depth, half.left};
+    multiply_tile(memory, pixels, TensorReversedTaps<L>{weights, s.k, half.right}, t.row, t.column, t.begin, t.end,
+                  sums);
+    emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.c});
+  } else {
+    multiply_tile(memory, PixelRows<L>{gather, t.end}, weights, t.row, t.column, t.begin, t.end, sums);
+    emit_tile<L>(sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset);
+  }
 }
 
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
-    conv_backward_weights_kernel(ConvShape s, Gather x, const storage* dy, int splits, int chunk, Output<real> dw) {
-  const TilePosition t = tile_position<Shape>(dw.columns, splits, chunk, x.grid.pixels);
+    conv_backward_weights_kernel(ConvShape s, Gather x, const storage* dy, int splits, int chunk, HalfPacks half,
+                                 Output<real> dw) {
+  const int columns = s.kh * s.kw * static_cast<int>(x.by_c.divisor);  // of dw, and zeros behind the channels of a tap
+  const TilePosition t = tile_position<Shape>(columns, splits, chunk, x.grid.pixels);
   x.grid.pixels = t.end;
-  const MatrixSource<storage, false, L> left{dy, s.k, t.end, s.k};
-  TileSums<Shape> sums;
-  multiply_tile(shared_memory<TileMemory<Shape>>(), left, PixelDepths<L>{x, dw.columns}, t.row, t.column, t.begin,
-                t.end, sums);
-  emit_tile<L>(sums, dw, s.k, t.row, t.column, t.split, [&](int r) { return int64_t{r} * dw.columns; });
+  const auto row_offset = [&](int r) { return int64_t{r} * dw.columns; };
+  auto& memory = shared_memory<Memory<Shape>>();
+  Sums<Shape> sums;
+  if constexpr (Shape::kTensor) {
+    const TensorColumns<L> left{dy, s.k, t.end, half.left};
+    multiply_tile(memory, left, TensorPixelDepths<L>{x, columns, half.right}, t.row, t.column, t.begin, t.end, sums);
+    const auto column_at = [&](int column) {
+      const int tap = x.by_c.quotient(column), c = x.by_c.remainder(column, tap);
+      return column < columns && c < s.c ? tap * s.c + c : -1;
+    };
+    emit_tile<L>(memory, sums, dw, s.k, t.row, t.column, t.split, row_offset, column_at);
+  } else {
+    const MatrixSource<storage, false, L> left{dy, s.k, t.end, s.k};
+    multiply_tile(memory, left, PixelDepths<L>{x, columns}, t.row, t.column, t.begin, t.end, sums);
+    emit_tile<L>(sums, dw, s.k, t.row, t.column, t.split, row_offset);
+  }
 }
 
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
-struct Sizes {
-  int64_t m, n, depth;
-  int groups;
-};
+ForcedPlan forced;
 
-Sizes sizes_of(const ConvShape& s, ConvPass pass) {
+// Channels of a tap in the depth or the columns of a product.
+int channels(int c) { return kTensorCores ? tap_channels(c) : c; }
+
+ProductSize size_of(const ConvShape& s, ConvPass pass) {
+  const bool packed = s.c % kFull<storage> == 0 && s.k % kFull<storage> == 0;
   const int64_t outputs = int64_t{s.n} * s.oh() * s.ow(), taps = int64_t{s.kh} * s.kw;
-  if (pass == ConvPass::Forward) return {outputs, s.k, taps * s.c, 1};
-  if (pass == ConvPass::BackwardWeights) return {s.k, taps * s.c, outputs, 1};
+  if (pass == ConvPass::Forward) return {outputs, s.k, taps * channels(s.c), 1, packed};
+  if (pass == ConvPass::BackwardWeights) return {s.k, taps * channels(s.c), outputs, 1, packed};
   const int64_t inputs = s.n * divide_up(s.h, s.stride) * divide_up(s.w, s.stride);
-  return {inputs, s.c, divide_up(s.kh, s.stride) * divide_up(s.kw, s.stride) * s.k, s.stride * s.stride};
+  const int64_t most_taps = divide_up(s.kh, s.stride) * divide_up(s.kw, s.stride);
+  return {inputs, s.c, most_taps * channels(s.k), s.stride * s.stride, packed};
 }
 
-bool packed_sizes(const ConvShape& s) { return s.c % kVector == 0 && s.k % kVector == 0; }
+ProductPlan plan_of(const ConvShape& s, ConvPass pass) {
+  return plan_product(size_of(s, pass), kTensorCores ? tensor_tiles() : ordinary_tiles(), forced);
+}
+
+template <class T = storage, class Body>
+void with_plan(const ProductPlan& plan, bool packed, const Body& body) {
+  if constexpr (sizeof(T) == 2)
+    with_tensor_tile(plan, packed, body);
+  else
+    with_tile(plan, packed, body);
+}
+
+template <class T>
+bool half_packs_fit(int width, const T* start) {
+  constexpr int kHalf = kFull<T> / 2;
+  return width % kHalf == 0 && reinterpret_cast<uintptr_t>(start) % (kHalf * sizeof(T)) == 0;
+}
 
 void check(const ConvShape& s) {
   constexpr int64_t kMostPixels = int64_t{1} << 30, kMostWeights = (int64_t{1} << 31) - 1024;
@@ -133,8 +207,9 @@ void check(const ConvShape& s) {
   KERNEL_CHECK(s.h < kLargestSide && s.w < kLargestSide && s.pad < kLargestSide / 2, "sides below 8192");
   KERNEL_CHECK(int64_t{s.n} * s.h * s.w < kMostPixels && int64_t{s.n} * s.oh() * s.ow() < kMostPixels,
                "at most 2^30 pixels");
-  KERNEL_CHECK(int64_t{s.kh} * s.kw * s.c < kMostWeights && int64_t{s.kh} * s.kw * s.k < kMostWeights,
-               "filters below 2^31 weights");
+  KERNEL_CHECK(
+      int64_t{s.kh} * s.kw * channels(s.c) < kMostWeights && int64_t{s.kh} * s.kw * channels(s.k) < kMostWeights,
+      "filters below 2^31 weights");
 }
 
 Gather forward_gather(const ConvShape& s, const storage* x) {
@@ -146,36 +221,37 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
           .stride = s.stride,
           .pad_y = s.pad,
           .pad_x = s.pad,
-          .by_c = FastDivide(s.c),
+          .by_c = FastDivide(channels(s.c)),
           .by_taps_x = FastDivide(s.kw)};
 }
 
-// Launches a pass with run<Shape, Lanes>(plan, grid), then adds its splits.
+// Launches a pass with run<Shape, Lanes>(plan, grid), then adds its splits. aligned: whether the factors are.
 template <class T, class Run>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, Output<T>& output, void* workspace,
                  const Run& run) {
   check(s);
-  const Sizes size = sizes_of(s, pass);
-  const bool packed = packed_sizes(s);
-  const ProductPlan plan = plan_product(size.m, size.n, size.depth, size.groups, packed);
+  if constexpr (std::is_same_v<storage, bfloat16>) ::mpanet::KERNEL_NS::require_bf16_tensor_cores(stream);
+  const ProductSize size = size_of(s, pass);
+  const ProductPlan plan = plan_of(s, pass);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_tile(plan, packed && aligned && output.packed, [&]<class Shape, int L>() {
-    run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.groups));
+  with_plan(plan, size.packed && aligned && output.packed, [&]<class Shape, int L>() {
+    run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
     if (plan.splits > 1) add_splits(stream, output, plan.splits);
   });
 }
 
 }  // namespace
 
+void force_plan(const ForcedPlan& plan) { forced = plan; }
+
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-  const auto [m, n, depth, groups] = sizes_of(s, pass);
   const int64_t count = pass == ConvPass::Forward        ? s.output_count()
                         : pass == ConvPass::BackwardData ? s.input_count()
                                                          : s.weight_count();
-  const size_t native = plan_product(m, n, depth, groups, packed_sizes(s)).workspace_bytes(count);
+  const size_t native = plan_of(s, pass).workspace_bytes(count);
   return vendor::conv_workspace_bytes(stream, s, pass, native);
 }
 
@@ -188,12 +264,13 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                          .shift = epilogue.shift,
                          .residual = epilogue.residual,
                          .relu = epilogue.relu,
-                         .packed = packs_of_vector_fit(s.k, y, epilogue.residual),
+                         .packed = full_packs_fit(s.k, y, epilogue.residual),
                          .count = s.output_count()};
-  launch_pass(stream, s, ConvPass::Forward, packs_of_vector_fit(0, x, w), output, workspace,
+  launch_pass(stream, s, ConvPass::Forward, full_packs_fit(0, x, w), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-                LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, s,
-                       forward_gather(s, x), w, plan.splits, plan.chunk, output);
+                LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
+                       forward_gather(s, x), w, plan.splits, plan.chunk,
+                       HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output);
               });
 }
 
@@ -201,17 +278,18 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
                         storage* dx, Write write, void* workspace) {
   if (vendor::conv_backward_data(stream, s, dy, w, dx, write, workspace)) return;
   Output<storage> output{
-      .to = dx, .columns = s.c, .write = write, .packed = packs_of_vector_fit(s.c, dx), .count = s.input_count()};
+      .to = dx, .columns = s.c, .write = write, .packed = full_packs_fit(s.c, dx), .count = s.input_count()};
   Residues residues;
   for (const int more : {0, 1}) {
     const auto by = [&](int size) { return FastDivide(std::max(1, size / s.stride + more)); };
     residues.by_height[more] = by(s.h), residues.by_width[more] = by(s.w), residues.by_taps_x[more] = by(s.kw);
   }
-  residues.by_k = FastDivide(s.k);
-  launch_pass(stream, s, ConvPass::BackwardData, packs_of_vector_fit(0, dy, w), output, workspace,
+  residues.by_k = FastDivide(channels(s.k));
+  launch_pass(stream, s, ConvPass::BackwardData, full_packs_fit(0, dy, w), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-                LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream,
-                       s, residues, dy, s.oh(), s.ow(), w, plan.splits, plan.chunk, output);
+                LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
+                       residues, dy, s.oh(), s.ow(), w, plan.splits, plan.chunk,
+                       HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output);
               });
 }
 
@@ -222,12 +300,13 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
   Output<real> output{.to = dw,
                       .columns = columns,
                       .write = write,
-                      .packed = packs_of_vector_fit(columns, dw),
+                      .packed = full_packs_fit(kTensorCores ? s.c : columns, dw),  // c: packs must not cross taps
                       .count = s.weight_count()};
-  launch_pass(stream, s, ConvPass::BackwardWeights, packs_of_vector_fit(0, x, dy), output, workspace,
+  launch_pass(stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), output, workspace,
               [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-                LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(TileMemory<Shape>),
-                       stream, s, forward_gather(s, x), dy, plan.splits, plan.chunk, output);
+                LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream,
+                       s, forward_gather(s, x), dy, plan.splits, plan.chunk,
+                       HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
               });
 }
 

@@ -1,5 +1,6 @@
-// The factors of a convolution's matrix products, for tile.cuh. A pixel and a tap are each computed once, with
-// FastDivide for the divisions. Combining them costs one addition of packed coordinates and two comparisons.
+// The factors of a convolution's matrix products: addresses of pixels under taps, and the factors for tile.cuh;
+// conv_tensor.cuh has those for tensor_tile.cuh. A pixel and a tap are each computed once, with FastDivide for the
+// divisions. Combining them costs one addition of packed coordinates and two comparisons.
 #pragma once
 #include "kernels/cuda/product.cuh"
 
@@ -31,7 +32,8 @@ struct PixelGrid {
 };
 
 // Addresses of a picture (n, h, w, c) for the pixels of a grid and a filter's taps: pixel (y, x) under tap (i, j) reads
-// (y * stride - pad_y + i, x * stride - pad_x + j); zero outside. Columns are (i, j, c).
+// (y * stride - pad_y + i, x * stride - pad_x + j); zero outside. Columns are (i, j, c), where by_c may divide by more
+// than c: then every tap has so many columns, and those from c on do not exist.
 struct Gather {
   const storage* picture;
   int h, w, c;
@@ -56,7 +58,8 @@ struct Gather {
     const int tap = by_c.quotient(column), i = by_taps_x.quotient(tap), j = by_taps_x.remainder(tap, i);
     return {i * w + j, static_cast<int>(static_cast<unsigned>(i) << 16) + j, by_c.remainder(column, tap)};
   }
-  __device__ bool inside(const Pixel& pixel, const Tap& tap) const {
+  template <class A, class B>  // a pixel and a tap, or what has their coordinates
+  __device__ bool inside(const A& pixel, const B& tap) const {
     const unsigned both = static_cast<unsigned>(pixel.coordinates) + static_cast<unsigned>(tap.coordinates);
     return (both >> 16) < static_cast<unsigned>(h) && (both & 0xffffu) - kBias < static_cast<unsigned>(w);
   }
@@ -70,7 +73,6 @@ template <int Lanes>
 struct PixelRows {
   static constexpr bool kAlongDepth = true;
   static constexpr int kLanes = Lanes;
-  using Element = storage;
   using Row = Gather::Pixel;
   using Depth = Gather::Tap;
 
@@ -88,7 +90,6 @@ template <int Lanes>
 struct PixelDepths {
   static constexpr bool kAlongDepth = false;
   static constexpr int kLanes = Lanes;
-  using Element = storage;
   using Row = Gather::Tap;
   using Depth = Gather::Pixel;
 
@@ -101,19 +102,18 @@ struct PixelDepths {
   __device__ const storage* at(const Row& row, const Depth& depth) const { return gather.at(depth, row); }
 };
 
-// Weights (k, kh, kw, c) with columns c and depth (i, j, k) over some of their taps in reverse: i = first_y +
-// stride * (taps_y - 1), ..., first_y.
+// Weights (k, kh, kw, c) with columns c and depth (i, j, k) over some of their taps in reverse: i = last_y,
+// last_y - stride, ...
 template <int Lanes>
 struct ReversedTaps {
   static constexpr bool kAlongDepth = false;
   static constexpr int kLanes = Lanes;
-  using Element = storage;
   using Row = int;
   using Depth = int;
 
   const storage* weights;
   int kh, kw, c;
-  int first_y, first_x, taps_y, taps_x, stride;
+  int last_y, last_x, stride;
   FastDivide by_k, by_taps_x;
   int end;
 
@@ -122,8 +122,7 @@ struct ReversedTaps {
     if (p >= end) return -1;
     const int tap = by_k.quotient(p), k = by_k.remainder(p, tap);
     const int y = by_taps_x.quotient(tap), x = by_taps_x.remainder(tap, y);
-    const int i = first_y + stride * (taps_y - 1 - y), j = first_x + stride * (taps_x - 1 - x);
-    return (k * kh + i) * kw + j;
+    return (k * kh + last_y - stride * y) * kw + last_x - stride * x;
   }
   __device__ bool inside(int row, int depth) const { return (row | depth) >= 0; }
   __device__ const storage* at(int row, int depth) const { return weights + int64_t{depth} * c + row; }

@@ -40,6 +40,8 @@ Stream create_stream(int index) {
   CUDA_CALL(cudaGetDeviceProperties(&properties, index));
   state->device = index;
   state->device_name = fmt::format("cuda:{} ({})", index, properties.name);
+  state->capability_major = properties.major;
+  state->capability_minor = properties.minor;
   state->handle = make_stream();
   state->copies = make_stream();
   return reinterpret_cast<Stream>(state.release());

@@ -3,7 +3,7 @@
 // one per tile and split of k; the classifier (128 x 395 from 14336) has 14 tiles of 64 x 64 and 32 splits. Bytes: a is
 // read once per 64 columns of c and b once per 128 rows, and repeated reads hit the L2 cache. c is written once, or its
 // splits are written to the workspace and added.
-#include "kernels/cuda/product.cuh"
+#include "kernels/cuda/plan.cuh"
 #include "kernels/cuda/vendor_calls.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -23,15 +23,16 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   emit_tile<L>(sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; });
 }
 
-bool packed_sizes(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  return (transpose_a ? m : k) % kVector == 0 && (transpose_b ? k : n) % kVector == 0 && n % kVector == 0;
+ProductSize size_of(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+  const bool packed = (transpose_a ? m : k) % kVector == 0 && (transpose_b ? k : n) % kVector == 0 && n % kVector == 0;
+  return {m, n, k, 1, packed};
 }
 
 }  // namespace
 
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
-  const size_t native = plan_product(m, n, k, 1, packed).workspace_bytes(m * n);
+  const ProductSize size = size_of(transpose_a, transpose_b, m, n, k);
+  const size_t native = plan_product(size, ordinary_tiles()).workspace_bytes(m * n);
   return vendor::gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, native);
 }
 
@@ -41,13 +42,13 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
   KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
   KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
   if (vendor::gemm(stream, transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace)) return;
-  const bool packed = packed_sizes(transpose_a, transpose_b, m, n, k);
-  const ProductPlan plan = plan_product(m, n, k, 1, packed);
+  const ProductSize size = size_of(transpose_a, transpose_b, m, n, k);
+  const ProductPlan plan = plan_product(size, ordinary_tiles());
   Output<real> output{.to = c, .columns = static_cast<int>(n), .shift = bias, .write = write};
-  output.packed = packs_of_vector_fit(n, c);
+  output.packed = full_packs_fit(n, c);
   output.count = m * n;
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_tile(plan, packed && output.packed && packs_of_vector_fit(0, a, b), [&]<class Shape, int L>() {
+  with_tile(plan, size.packed && output.packed && full_packs_fit(0, a, b), [&]<class Shape, int L>() {
     const dim3 grid = product_grid<Shape>(m, n, plan.splits);
     const auto run = [&]<bool kA, bool kB>() {
       LAUNCH((gemm_kernel<Shape, L, kA, kB>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, a, b,

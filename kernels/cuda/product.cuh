@@ -1,10 +1,9 @@
-// Products with the tiles of tile.cuh: the choice of tiles and splits, and the output of sums.
+// Products with the tiles of tile.cuh and tensor_tile.cuh: a dense factor, and the output of sums.
 //
 // A product with too few tiles to fill a card is also split along its depth. Each split writes its sums to the
 // workspace (splits, rows, columns), and a second kernel adds them in order, so that two runs give the same bits.
 #pragma once
-#include <algorithm>
-
+#include "kernels/cuda/tensor_tile.cuh"
 #include "kernels/cuda/tile.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -30,7 +29,6 @@ template <class T, bool AlongDepth, int Lanes>
 struct MatrixSource {
   static constexpr bool kAlongDepth = AlongDepth;
   static constexpr int kLanes = Lanes;
-  using Element = T;
   using Row = int;
   using Depth = int;
 
@@ -56,7 +54,7 @@ struct Output {
   const T* residual = nullptr;  // as `to`, or null
   bool relu = false;
   Write write = Write::Set;
-  bool packed = false;      // rows can be accessed in packs of kVector
+  bool packed = false;      // rows can be accessed in packs of kFull<T>
   real* partial = nullptr;  // (splits, count) or null
   int64_t count = 0;        // elements of `to`
 
@@ -104,15 +102,66 @@ __device__ void emit_packs(const TileSums<Shape>& sums, const Output<T>& output,
   }
 }
 
-// The same in packs if output.packed. Lanes: of the product's factors; for Lanes > 1 the output is always accessed in
-// packs.
+// The same in packs if output.packed. Lanes: of the product's factors; with full packs the output always has packs too.
 template <int Lanes, class Shape, class T, class RowOffset>
 __device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, int rows, int first_row,
                           int first_column, int split, const RowOffset& row_offset) {
   if (Lanes > 1 || output.packed)
-    emit_packs<kVector>(sums, output, rows, first_row, first_column, split, row_offset);
+    emit_packs<kFull<T>>(sums, output, rows, first_row, first_column, split, row_offset);
   else if constexpr (Lanes == 1)
     emit_packs<1>(sums, output, rows, first_row, first_column, split, row_offset);
+}
+
+// The columns of a tile that are columns of the output.
+struct Columns {
+  int count;
+  __device__ int operator()(int column) const { return column < count ? column : -1; }
+};
+
+// Calls body(offset, column, sums) for every L columns of a tile in shared memory that are columns of the output; a
+// thread always has the same columns. column_at(column): like Columns, the index in a row of the output of a column of
+// C, or -1.
+template <int L, class Shape, class RowOffset, class ColumnAt, class Body>
+__device__ void each_sums(const TensorMemory<Shape>& memory, int rows, int first_row, int first_column,
+                          const RowOffset& row_offset, const ColumnAt& column_at, const Body& body) {
+  constexpr int kPacks = Shape::kN / L, kRowStep = Shape::kThreads / kPacks;
+  static_assert(kRowStep * kPacks == Shape::kThreads);
+  const int thread = static_cast<int>(threadIdx.x), column = thread % kPacks * L;
+  const int at = column_at(first_column + column);
+  if (at < 0) return;
+  for (int row = thread / kPacks; row < Shape::kM && first_row + row < rows; row += kRowStep) {
+    Pack<real, L> sums;
+    load_sums(memory, row, column, sums.lane);
+    body(row_offset(first_row + row), at, sums);
+  }
+}
+
+// Writes a tile of tensor cores, in packs of 16 bytes if output.packed. All threads of the block must call. Statistics
+// of the tile's values would be computed after the barrier, from shared memory.
+template <int Lanes, class Shape, class T, class RowOffset, class ColumnAt>
+__device__ void emit_tile(TensorMemory<Shape>& memory, const TensorSums<Shape>& sums, const Output<T>& output, int rows,
+                          int first_row, int first_column, int split, const RowOffset& row_offset,
+                          const ColumnAt& column_at) {
+  store_sums(memory, sums);
+  __syncthreads();
+  const auto emit = [&]<int kResult, int kPartial>() {
+    if (output.partial == nullptr) {
+      each_sums<kResult>(memory, rows, first_row, first_column, row_offset, column_at,
+                         [&](int64_t offset, int column, const Pack<real, kResult>& values) {
+                           output.template finish<kResult>(offset, column, values.lane);
+                         });
+    } else {
+      real* const to = output.partial + split * output.count;
+      each_sums<kPartial>(memory, rows, first_row, first_column, row_offset, column_at,
+                          [&](int64_t offset, int column, const Pack<real, kPartial>& values) {
+                            store_pack(to + offset + column, values);
+                          });
+    }
+  };
+  if (Lanes == kFull<storage> || output.packed)
+    emit.template operator()<kFull<T>, kFull<real>>();
+  else if constexpr (Lanes != kFull<storage>)
+    emit.template operator()<1, 1>();
 }
 
 // Adds the splits of an output in order.
@@ -136,88 +185,11 @@ void add_splits(Stream stream, const Output<T>& output, int splits) {
   const auto blocks = [&](int lanes) {
     return dim3(static_cast<unsigned>(divide_up(output.count, int64_t{kThreads} * lanes)));
   };
+  constexpr int kLanes = kFull<real>;  // the sums are the most bytes
   if (output.packed)
-    LAUNCH((add_splits_kernel<kVector, T>), blocks(kVector), kThreads, 0, stream, output, splits);
+    LAUNCH((add_splits_kernel<kLanes, T>), blocks(kLanes), kThreads, 0, stream, output, splits);
   else
     LAUNCH((add_splits_kernel<1, T>), blocks(1), kThreads, 0, stream, output, splits);
-}
-
-// ---- Choice of tiles. ----------------------------------------------------------------------------------------------
-
-using Tile128x64 = TileShape<128, 64, 8>;
-using Tile64x64 = TileShape<64, 64, 8, sizeof(real) == 8 ? 4 : 8>;  // 64 sums in f64 would spill
-using Tile32x32 = TileShape<32, 32, 4>;
-// Without packs a thread fetches single elements and holds an address for each, so fewer registers are left for
-// sums.
-using ScalarTile64x64 = TileShape<64, 64, 8, 4>;
-
-// Whether rows of `width` elements that begin at these addresses can be accessed in packs of kVector.
-template <class... T>
-bool packs_of_vector_fit(int64_t width, const T*... start) {
-  return width % kVector == 0 && ((reinterpret_cast<uintptr_t>(start) % (kVector * sizeof(T)) == 0) && ...);
-}
-
-struct ProductPlan {
-  int tile_m = 0, tile_n = 0;
-  int splits = 1;
-  int chunk = 0;  // depth of a split, a multiple of kDepth
-
-  size_t workspace_bytes(int64_t count) const {
-    return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;
-  }
-};
-
-// The plan with the least estimated time on a card of 132 multiprocessors. It is the same for all cards, because the
-// plan determines the order of sums. `classes` products of this size run in one launch. packed: all rows can be read in
-// packs of kVector; otherwise only small tiles are used.
-inline ProductPlan plan_product(int64_t m, int64_t n, int64_t depth, int classes, bool packed) {
-  struct Candidate {
-    int m, n, threads;
-    double efficiency;  // of the inner loop, relative to the peak
-  };
-  const Candidate candidates[] = {
-      {128, 64, Tile128x64::kThreads, 0.9}, {64, 64, Tile64x64::kThreads, 0.8}, {32, 32, Tile32x32::kThreads, 0.45}};
-  constexpr double kProcessors = 132, kFullThreads = 256;  // threads that fill a multiprocessor's pipes
-  constexpr double kClocksPerSum = sizeof(real) == 8 ? 1.0 / 64 : 1.0 / 128;
-  constexpr double kSecondLaunch = 6000, kBytesPerClock = 2200;  // clocks; bytes of the card's memory per clock
-  constexpr int64_t kSmallestChunk = 128;
-  ProductPlan best;
-  double best_clocks = 0;
-  for (const Candidate& c : candidates) {
-    if (!packed && c.m > ScalarTile64x64::kM) continue;
-    const int64_t tiles = divide_up(m, c.m) * divide_up(n, c.n);
-    for (int64_t splits = 1; splits <= 512; splits += splits < 8 ? 1 : splits / 4) {
-      const int64_t chunk = divide_up(divide_up(depth, splits), kDepth) * kDepth;
-      if (splits > 1 && chunk < kSmallestChunk) break;
-      const double blocks = std::max(1.0, std::ceil(static_cast<double>(tiles * classes * splits) / kProcessors));
-      const double filled = std::min(1.0, blocks * c.threads / kFullThreads);
-      double clocks = blocks * c.m * c.n * static_cast<double>(chunk) * kClocksPerSum / (c.efficiency * filled);
-      if (splits > 1)
-        clocks += kSecondLaunch + 2.0 * sizeof(real) * static_cast<double>(splits * m * n * classes) / kBytesPerClock;
-      if (best.tile_m != 0 && clocks >= best_clocks) continue;
-      best_clocks = clocks;
-      best = {c.m, c.n, static_cast<int>(divide_up(depth, chunk)), static_cast<int>(chunk)};
-    }
-  }
-  return best;
-}
-
-// Calls body<Shape, Lanes>() for the plan's tile. A plan for packs runs without them if the addresses are not aligned.
-template <class Body>
-void with_tile(const ProductPlan& plan, bool packed, const Body& body) {
-  if (!packed && plan.tile_m >= ScalarTile64x64::kM) return body.template operator()<ScalarTile64x64, 1>();
-  if (!packed) return body.template operator()<Tile32x32, 1>();
-  if (plan.tile_m == 128) return body.template operator()<Tile128x64, kVector>();
-  if (plan.tile_m == 64) return body.template operator()<Tile64x64, kVector>();
-  body.template operator()<Tile32x32, kVector>();
-}
-
-// One block per tile and z. Adjacent blocks have the same rows, so that these are read from memory once.
-template <class Shape>
-dim3 product_grid(int64_t m, int64_t n, int64_t z) {
-  const int64_t tiles = divide_up(m, Shape::kM) * divide_up(n, Shape::kN);
-  KERNEL_CHECK(tiles < (int64_t{1} << 31) && z < (1 << 16), "at most 2^31 tiles");
-  return dim3(static_cast<unsigned>(tiles), 1, static_cast<unsigned>(z));
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

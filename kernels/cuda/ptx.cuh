@@ -2,7 +2,8 @@
 //
 // cp.async copies from device to shared memory asynchronously. cp_async_commit() closes a group with the copies since
 // the last commit. cp_async_wait<N>() waits until at most the N newest groups are unfinished. It waits for the thread's
-// own copies; other threads see them after a barrier. Before sm_80 the copy is synchronous.
+// own copies; other threads see them after a barrier. Before sm_80 the copy is synchronous. cp_async_16_if() copies
+// zeros if the condition is false, whatever the address is.
 //
 // ldmatrix loads one, two or four 8 x 8 matrices of 16-bit elements from shared memory. Lane 8 m + r provides the
 // address of row r of matrix m (16 bytes, aligned to 16; with fewer matrices the other lanes' addresses are ignored).
@@ -22,9 +23,13 @@
 //
 // A is (row, k), B (k, column), D (row, column). A register has two 16-bit elements, the lower k in the lower half.
 // mma_f16 needs sm_75, the others sm_80. On older devices they trap, so launchers must not use them there.
+//
+// mma_fragments() is the product of M fragments of A, 16 x 16, and N of B, 16 x 8: d[i][j] += a[i] b[j], by m16n8k16.
+// Two fragments of B are in four registers, as ldmatrix loads them. It exists because the emulation runs it at once.
 #pragma once
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/simt.h"
 
@@ -49,6 +54,9 @@ __device__ inline uint32_t shared_address(const void* address) {
 __device__ inline void cp_async_16(void* to, const void* from, int valid = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(valid)
                : "memory");
+}
+__device__ inline void cp_async_16_if(bool condition, void* to, const void* from) {
+  cp_async_16(to, from, condition ? 16 : 0);
 }
 // Copies 4, 8 or 16 bytes.
 template <int Bytes>
@@ -118,6 +126,11 @@ __device__ inline void cp_async_16(void* to, const void* from, int valid = 16) {
   else
     cp_async<16>(to, from, valid);
 }
+__device__ inline void cp_async_16_if(bool condition, void* to, const void* from) {
+  uint4 value = {};
+  if (condition) value = *static_cast<const uint4*>(from);
+  *static_cast<uint4*>(to) = value;
+}
 __device__ inline void cp_async_commit() {}
 template <int Newest>
 __device__ inline void cp_async_wait() {}
@@ -182,10 +195,28 @@ __device__ inline void mma_f16_k16(float (&d)[4], const uint32_t (&a)[4], const 
 }
 #  endif
 
+template <class Element, int M, int N>
+__device__ inline void mma_fragments(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N / 2][4]) {
+#  pragma unroll
+  for (int i = 0; i < M; i++) {
+#  pragma unroll
+    for (int j = 0; j < N; j++) {
+      const uint32_t column[2] = {b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]};
+      if constexpr (std::is_same_v<Element, bfloat16>)
+        mma_bf16_k16(d[i][j], a[i], column);
+      else if constexpr (std::is_same_v<Element, float16>)
+        mma_f16_k16(d[i][j], a[i], column);
+    }
+  }
+}
+
 #else
 
 inline void cp_async_16(void* to, const void* from, int valid = 16 PTX_WHERE) {
   simt::async_copy(to, from, 16, valid, where);
+}
+inline void cp_async_16_if(bool condition, void* to, const void* from PTX_WHERE) {
+  simt::async_copy(to, condition ? from : to, 16, condition ? 16 : 0, where);
 }
 template <int Bytes>
 void cp_async(void* to, const void* from, int valid = Bytes PTX_WHERE) {
@@ -226,6 +257,12 @@ inline void mma_tf32_k8(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&
   simt::multiply(simt::Operand::Tf32, 8, d, a, b, where);
 }
 inline void mma_f64(double (&d)[2], double a, double b PTX_WHERE) { simt::multiply(d, a, b, where); }
+template <class Element, int M, int N>
+void mma_fragments(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N / 2][4] PTX_WHERE) {
+  static_assert(std::is_same_v<Element, bfloat16> || std::is_same_v<Element, float16>);
+  constexpr auto kType = std::is_same_v<Element, bfloat16> ? simt::Operand::BFloat16 : simt::Operand::Float16;
+  simt::multiply(kType, M, N, d[0][0], a[0], b[0], where);
+}
 
 // Infinities and NaNs are unchanged.
 inline uint32_t to_tf32(float value) {

@@ -16,8 +16,9 @@ namespace mpanet::cuda {
 struct StreamState {
   int device = 0;
   std::string device_name;  // cuda:0 (NVIDIA H200)
-  CudaStream handle;        // for kernels
-  CudaStream copies;        // for uploads for a later step, concurrent with the kernels
+  int capability_major = 0, capability_minor = 0;
+  CudaStream handle;  // for kernels
+  CudaStream copies;  // for uploads for a later step, concurrent with the kernels
   Allocator memory;
   Staging staging;
   const char* last_kernel = nullptr;  // launched last, for messages about faults

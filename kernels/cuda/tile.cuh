@@ -1,6 +1,6 @@
-// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) without tensor cores, for GEMM and the three passes of
-// convolution. These differ in the addresses of a factor's elements (their Sources) and in the output of sums
-// (product.cuh).
+// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) without tensor cores, for GEMM and, in f64 and f32,
+// the three passes of convolution. These differ in the addresses of a factor's elements (their Sources) and in the
+// output of sums (product.cuh).
 //
 //   block     one tile of TileShape::kM x kN sums; it loops over the depth in steps of kDepth
 //   warp      8 x 4 lanes
@@ -8,9 +8,7 @@
 //
 // Step t: load registers from memory for step t + 1, add step t from shared memory to the sums, store the registers to
 // the other half of shared memory, barrier. A step has kDepth kRows kColumns multiply-adds for kDepth (kRows +
-// kColumns) / kVector loads of 16 bytes from shared memory. Elements are converted to real when they are stored to
-// shared memory, so that one inner loop serves all precisions. It is designed for f64 and f32; bf16 and f16 are loaded
-// in packs of kVector elements, 8 bytes, so that a pack has the same shape in shared memory in every precision.
+// kColumns) / kVector loads of 16 bytes from shared memory. Factors are of type real.
 //
 // The inner loop of 128 x 64 tiles, counted in the machine code of the three passes of convolution, per step and
 // thread:
@@ -36,6 +34,7 @@ constexpr int kDepth = sizeof(real) == 8 ? 8 : 16;
 
 template <int M, int N, int Rows, int Columns = Rows>
 struct TileShape {
+  static constexpr bool kTensor = false;
   static constexpr int kM = M, kN = N, kRows = Rows, kColumns = Columns, kThreads = M * N / (Rows * Columns);
   static constexpr int kBlocks = 256 / kThreads;         // resident on a multiprocessor, for __launch_bounds__
   static constexpr int kLaneRows = 8, kLaneColumns = 4;  // lanes of a warp
@@ -109,21 +108,16 @@ class Panel {
       if constexpr (kAlongDepth) {
         const int column = (row_ + i * kStep) ^ swizzle(depth_);
         UNROLL
-        for (int j = 0; j < kLanes; j++) tile[depth_ + j][column] = load(pack_[i].lane[j]);
+        for (int j = 0; j < kLanes; j++) tile[depth_ + j][column] = pack_[i].lane[j];
       } else {
-        Pack<real, kLanes> values;
-        UNROLL
-        for (int j = 0; j < kLanes; j++) values.lane[j] = load(pack_[i].lane[j]);
-        store_pack(&tile[depth_ + i * kStep][row_], values);
+        store_pack(&tile[depth_ + i * kStep][row_], pack_[i]);
       }
     }
   }
 
  private:
-  using Element = typename Source::Element;
-
   __device__ void fetch(const typename Source::Row& row, const typename Source::Depth& depth,
-                        Pack<Element, kLanes>& pack) const {
+                        Pack<real, kLanes>& pack) const {
     pack = {};
     if (source_.inside(row, depth)) pack = load_pack<kLanes>(source_.at(row, depth));
   }
@@ -131,7 +125,7 @@ class Panel {
   Source source_;
   int row_, depth_;
   typename Source::Row known_[kAlongDepth ? kItems : 1];
-  Pack<Element, kLanes> pack_[kItems];
+  Pack<real, kLanes> pack_[kItems];
 };
 
 template <class Shape>

@@ -12,6 +12,7 @@ namespace {
 
 constexpr unsigned kAll = 0xffffffffu;
 constexpr int kRows = 16, kColumns = 8, kMaxDepth = 16;  // sizes of an mma
+constexpr int kMaxFragments = 8;                         // of B in one call
 
 struct LoadArgument {
   const unsigned char* row;
@@ -39,7 +40,7 @@ void finish_load(void* const* arguments, unsigned) {
 
 struct MultiplyArgument {
   Operand type;
-  int depth;
+  int depth, rows, columns;  // fragments along each side of D
   float* d;
   const uint32_t *a, *b;
 };
@@ -50,38 +51,55 @@ float half_value(Operand type, uint32_t bits) {
 }
 float tf32_value(uint32_t bits) { return std::bit_cast<float>(bits & ~0x1fffu); }
 
-// Products of these types are exact in double. The sum is computed in double and rounded once. How a tensor core rounds
-// the sum is not documented.
+// A fragment as (8 halves, depth) doubles: halves is 2 for A's 16 rows, 1 for B's 8 columns. Register r of a lane is of
+// row lane / 4 + 8 (r % halves); its elements begin at depth (r / halves * 4 + lane % 4) * elements.
+template <class Take>
+void unpack(Operand type, int depth, int halves, const Take& take, double (*to)[kMaxDepth]) {
+  const int elements = type == Operand::Tf32 ? 1 : 2, registers = depth / (4 * elements) * halves;
+  for (int lane = 0; lane < kLanes; lane++) {
+    const uint32_t* bits = take(lane);
+    for (int r = 0; r < registers; r++) {
+      double* row = to[lane / 4 + r % halves * 8] + (r / halves * 4 + lane % 4) * elements;
+      if (type == Operand::Tf32) {
+        row[0] = static_cast<double>(tf32_value(bits[r]));
+      } else {
+        row[0] = static_cast<double>(half_value(type, bits[r] & 0xffffu));
+        row[1] = static_cast<double>(half_value(type, bits[r] >> 16));
+      }
+    }
+  }
+}
+
+// Products of these types are exact in double. The sum of one mma is computed in double and rounded once. How a tensor
+// core rounds the sum is not documented.
 void finish_multiply(void* const* arguments, unsigned) {
   const auto argument = [&](int lane) -> const MultiplyArgument& {
     return *static_cast<const MultiplyArgument*>(arguments[lane]);
   };
   const Operand type = argument(0).type;
-  const int depth = argument(0).depth, per_register = type == Operand::Tf32 ? 1 : 2;
-  double a[kRows][kMaxDepth], b[kMaxDepth][kColumns];
-  for (int lane = 0; lane < kLanes; lane++) {
-    const int group = lane / 4, four = lane % 4;
-    const MultiplyArgument& mine = argument(lane);
-    for (int part = 0; part < per_register; part++) {
-      const auto value = [&](uint32_t bits) {
-        return static_cast<double>(type == Operand::Tf32 ? tf32_value(bits)
-                                                         : half_value(type, bits >> 16 * part & 0xffffu));
-      };
-      for (int k = four * per_register + part, i = 0; k < depth; k += 4 * per_register, i++) {
-        a[group][k] = value(mine.a[2 * i]);
-        a[group + 8][k] = value(mine.a[2 * i + 1]);
-        b[k][group] = value(mine.b[i]);
-      }
-    }
+  const int depth = argument(0).depth, rows = argument(0).rows, columns = argument(0).columns;
+  const int registers = type == Operand::Tf32 ? depth / 4 : depth / 8;  // of a fragment of B; A has twice as many
+  double left[kRows][kMaxDepth], right[kColumns][kMaxDepth], down[kMaxFragments][kMaxDepth][kColumns];
+  for (int j = 0; j < columns; j++) {
+    unpack(
+        type, depth, 1, [&](int lane) { return argument(lane).b + registers * j; }, right);
+    for (int k = 0; k < depth; k++)
+      for (int column = 0; column < kColumns; column++) down[j][k][column] = right[column][k];
   }
-  for (int lane = 0; lane < kLanes; lane++) {
-    const int column = lane % 4 * 2;
-    for (int i = 0; i < 4; i++) {
-      const int row = lane / 4 + i / 2 * 8;
-      double sum = argument(lane).d[i];
-      for (int k = 0; k < depth; k++) sum += a[row][k] * b[k][column + i % 2];
-      argument(lane).d[i] = static_cast<float>(sum);
-    }
+  for (int i = 0; i < rows; i++) {
+    unpack(
+        type, depth, 2, [&](int lane) { return argument(lane).a + 2 * registers * i; }, left);
+    for (int j = 0; j < columns; j++)
+      for (int row = 0; row < kRows; row++) {
+        double sums[kColumns];
+        const auto part = [&](int column) -> float& {
+          return argument(row % 8 * 4 + column / 2).d[(i * columns + j) * 4 + row / 8 * 2 + column % 2];
+        };
+        for (int column = 0; column < kColumns; column++) sums[column] = part(column);
+        for (int k = 0; k < depth; k++)
+          for (int column = 0; column < kColumns; column++) sums[column] += left[row][k] * down[j][k][column];
+        for (int column = 0; column < kColumns; column++) part(column) = static_cast<float>(sums[column]);
+      }
   }
 }
 
@@ -119,7 +137,14 @@ void load_matrices(uint32_t* registers, const void* row, int matrices, bool tran
 }
 
 void multiply(Operand type, int depth, float* d, const uint32_t* a, const uint32_t* b, Where where) {
-  MultiplyArgument mine{type, depth, d, a, b};
+  MultiplyArgument mine{type, depth, 1, 1, d, a, b};
+  warp_collective("mma", kAll, &mine, finish_multiply, where);
+}
+
+void multiply(Operand type, int rows, int columns, float* d, const uint32_t* a, const uint32_t* b, Where where) {
+  if (columns > kMaxFragments)
+    fault(fmt::format("mma: expected at most {} fragments of B, got {}", kMaxFragments, columns), where);
+  MultiplyArgument mine{type, kMaxDepth, rows, columns, d, a, b};
   warp_collective("mma", kAll, &mine, finish_multiply, where);
 }
 

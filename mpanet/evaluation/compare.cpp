@@ -22,6 +22,9 @@ Entry aligned(const ResultFile& first_file, const Entry& first, const ResultFile
   if (first_file.protocol != other_file.protocol)
     fail("{}: protocol {}, but {} has {}: nothing to compare", other_file.path, other_file.protocol, first_file.path,
          first_file.protocol);
+  if (first_file.split != other_file.split)
+    fail("{}: split {} of RegDB, but {} has {}: nothing to compare", other_file.path, other_file.split, first_file.path,
+         first_file.split);
   const auto found = std::find_if(other_file.entries.begin(), other_file.entries.end(),
                                   [&](const Entry& entry) { return entry.name() == first.name(); });
   if (found == other_file.entries.end())
@@ -144,6 +147,17 @@ std::string setting_table(const std::vector<ResultFile>& files, const Entry& fir
   return table;
 }
 
+// A line for each result that the first file lacks.
+std::string not_compared(const std::vector<ResultFile>& files) {
+  std::string text;
+  for (size_t f = 1; f < files.size(); f++)
+    for (const Entry& entry : files[f].entries)
+      if (std::none_of(files[0].entries.begin(), files[0].entries.end(),
+                       [&](const Entry& first) { return first.name() == entry.name(); }))
+        text += fmt::format("\nnot compared, as A lacks it: {} has '{}'\n", letter(f), printable(entry.name()));
+  return text;
+}
+
 }  // namespace
 
 std::string compare_results(const std::vector<std::string>& paths) {
@@ -157,7 +171,7 @@ std::string compare_results(const std::vector<std::string>& paths) {
                         printable(files[f].feature), printable(files[f].distance), files[f].flip ? "on" : "off",
                         printable(files[f].rerank));
   for (const Entry& entry : files[0].entries) text += setting_table(files, entry);
-  return text;
+  return text + not_compared(files);
 }
 
 }  // namespace mpanet

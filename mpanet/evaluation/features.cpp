@@ -14,6 +14,7 @@
 #include "core/base/quote.h"
 #include "core/base/text.h"
 #include "data/sets/csv.h"
+#include "data/sets/text_list.h"
 #include "mpanet/files/tensor_file.h"
 
 namespace mpanet {
@@ -26,21 +27,12 @@ constexpr std::string_view kHeader = "path,identity,camera,modality";
 std::string numbers_path(const std::string& folder) { return (fs::path(folder) / "features.npy").string(); }
 std::string images_path(const std::string& folder) { return (fs::path(folder) / "images.csv").string(); }
 
-// Returns the first line without its line end, and removes it from `text`.
-std::string_view take_line(std::string_view& text) {
-  const size_t end = std::min(text.find('\n'), text.size());
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
-}
-
-ImageRecord parse_image(std::string_view line, const std::string& where) {
-  const std::vector<std::string> fields = csv_fields(line, where);
+ImageRecord parse_image(std::vector<std::string> fields, const std::string& where) {
   ImageRecord image;
-  if (fields.size() != 4) fail("{}: expected 4 fields ({}), got {}: {}", where, kHeader, fields.size(), quote(line));
-  image.path = fields[0];
-  if (image.path.empty()) fail("{}: the path is empty: {}", where, quote(line));
+  if (fields.size() != 4)
+    fail("{}: expected 4 fields ({}), got {}: {}", where, kHeader, fields.size(), quote(join(fields, ",")));
+  image.path = std::move(fields[0]);
+  if (image.path.empty()) fail("{}: the path is empty: {}", where, quote(join(fields, ",")));
   image.identity = parse_whole<int>(fields[1]).value_or(-1);
   if (image.identity < 0) fail("{}: expected an identity from 0, got {}", where, quote(fields[1]));
   image.camera = parse_whole<int>(fields[2]).value_or(-1);
@@ -51,24 +43,14 @@ ImageRecord parse_image(std::string_view line, const std::string& where) {
   return image;
 }
 
-std::vector<ImageRecord> read_images(const std::string& path) {
-  const std::string content = read_text(path);
-  std::string_view text = content;
-  const std::string_view header = take_line(text);
-  if (header != kHeader) fail("{}: expected the header '{}', got {}", path, kHeader, quote(header));
-  std::vector<ImageRecord> images;
-  for (size_t line = 2; !text.empty(); line++)
-    images.push_back(parse_image(take_line(text), fmt::format("{} line {}", path, line)));
-  return images;
-}
-
-// Maps a path to its index in `images`.
-std::unordered_map<std::string_view, size_t> rows_by_path(const std::vector<ImageRecord>& images,
-                                                          const std::string& path) {
+// Maps a path to its index in `listed`.
+std::unordered_map<std::string_view, size_t> rows_by_path(const ListedImages& listed, const std::string& path) {
   std::unordered_map<std::string_view, size_t> rows;
-  for (size_t i = 0; i < images.size(); i++) {
-    const auto [entry, added] = rows.emplace(images[i].path, i);
-    if (!added) fail("{} line {}: {} is already in line {}", path, i + 2, quote(images[i].path), entry->second + 2);
+  for (size_t i = 0; i < listed.images.size(); i++) {
+    const auto [entry, added] = rows.emplace(listed.images[i].path, i);
+    if (!added)
+      fail("{}: {} is already in line {}", at_line(path, listed.lines[i]), quote(listed.images[i].path),
+           listed.lines[entry->second]);
   }
   return rows;
 }
@@ -80,10 +62,15 @@ std::string describe(const ImageRecord& image) {
 
 }  // namespace
 
+std::vector<std::string> feature_files(const std::string& folder) {
+  if (folder.empty()) return {};
+  return {numbers_path(folder), images_path(folder)};
+}
+
 void check_features_writable(const std::string& folder) {
   check_folder_can_be_made(folder);
   if (!fs::exists(folder)) return;
-  for (const std::string& path : {numbers_path(folder), images_path(folder)}) OutputFile(path, OutputFile::Open::Later);
+  for (const std::string& path : feature_files(folder)) OutputFile(path, OutputFile::Open::Later);
 }
 
 std::string images_text(const std::vector<ImageRecord>& images) {
@@ -104,17 +91,32 @@ void write_features(const std::string& folder, const std::vector<ImageRecord>& i
   made.keep();
 }
 
-std::vector<ImageRecord> read_feature_images(const std::string& folder) { return read_images(images_path(folder)); }
+ListedImages read_listed_images(const std::string& folder) {
+  const std::string path = images_path(folder);
+  ListedImages listed;
+  bool first = true;
+  read_csv(path, [&](CsvRow row) {
+    const std::string where = at_line(path, row.line);
+    if (std::exchange(first, false)) {
+      if (const std::string header = join(row.fields, ","); header != kHeader)
+        fail("{}: expected the header '{}', got {}", where, kHeader, quote(header));
+      return;
+    }
+    listed.images.push_back(parse_image(std::move(row.fields), where));
+    listed.lines.push_back(static_cast<uint32_t>(row.line));
+  });
+  if (first) fail("{}: expected the header '{}', got no line", path, kHeader);
+  return listed;
+}
 
 FeatureFolder::FeatureFolder(const std::string& folder)
-    : csv_(images_path(folder)), images_(read_images(csv_)), numbers_(numbers_path(folder)) {
-  rows_ = rows_by_path(images_, csv_);
+    : csv_(images_path(folder)), listed_(read_listed_images(folder)), numbers_(numbers_path(folder)) {
+  rows_ = rows_by_path(listed_, csv_);
   const std::vector<int64_t>& shape = numbers_.shape();
   if (shape.size() != 2 || shape[1] < 1 || shape[1] > kLongestEmbedding)
     fail("{}: expected the shape (images, numbers), got {}", numbers_.path(), shape_text(shape));
-  if (static_cast<size_t>(shape[0]) != images_.size())
-    fail("{}: expected {}, one per line of images.csv, got {}", numbers_.path(), counted(images_.size(), "row"),
-         shape[0]);
+  if (static_cast<size_t>(shape[0]) != rows())
+    fail("{}: expected {}, one per line of images.csv, got {}", numbers_.path(), counted(rows(), "row"), shape[0]);
 }
 
 std::vector<size_t> FeatureFolder::rows_of(const std::vector<ImageRecord>& images) const {
@@ -123,9 +125,9 @@ std::vector<size_t> FeatureFolder::rows_of(const std::vector<ImageRecord>& image
   for (const ImageRecord& image : images) {
     const auto found = rows_.find(image.path);
     if (found == rows_.end()) fail("{}: {} is missing, which the protocol needs", csv_, image.path);
-    const ImageRecord& given = images_[found->second];
+    const ImageRecord& given = listed_.images[found->second];
     if (given.identity != image.identity || given.camera != image.camera || given.infrared != image.infrared)
-      fail("{} line {}: expected {} for {}, got {}", csv_, found->second + 2, describe(image), image.path,
+      fail("{}: expected {} for {}, got {}", at_line(csv_, listed_.lines[found->second]), describe(image), image.path,
            describe(given));
     rows.push_back(found->second);
   }
@@ -139,8 +141,8 @@ void FeatureFolder::read(size_t first, size_t count, float* out) const {
   const float* bad = std::find_if<const float*>(out, end, [](float value) { return !std::isfinite(value); });
   if (bad == end) return;
   const size_t at = bad - out, row = first + at / dimension;
-  fail("{}: row {} ({}), column {} is {}, expected finite numbers", numbers_.path(), row, quote(images_[row].path),
-       at % dimension, *bad);
+  fail("{}: row {} ({}), column {} is {}, expected finite numbers", numbers_.path(), row,
+       quote(listed_.images[row].path), at % dimension, *bad);
 }
 
 Embeddings read_features(const FeatureFolder& folder, const std::vector<ImageRecord>& images) {

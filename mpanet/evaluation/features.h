@@ -1,9 +1,10 @@
-// A folder of embeddings from any program. features.npy is (N, D) float16, float32 or float64. images.csv has the
-// header path,identity,camera,modality and one line per row of features.npy. The path is relative to the data set, the
-// modality is "visible" or "infrared":
+// A folder of embeddings from any program. features.npy is (N, D) float16, float32 or float64. images.csv
+// (data/sets/csv.h) has the header path,identity,camera,modality and one row per row of features.npy. The path is
+// relative to the data set, the modality is "visible" or "infrared":
 //
 //   cam1/0006/0001.jpg,6,1,visible
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,21 +15,32 @@
 
 namespace mpanet {
 
+// The two files of a folder; none for an empty path.
+std::vector<std::string> feature_files(const std::string& folder);
+
 // UserError unless write_features() could write there now. Creates nothing that stays.
 void check_features_writable(const std::string& folder);
 
 // Writes both files, a row per image, making the folder if it is missing. After an error the folder is as it was.
 void write_features(const std::string& folder, const std::vector<ImageRecord>& images, const Embeddings& embeddings);
 
+// The rows of images.csv.
+struct ListedImages {
+  std::vector<ImageRecord> images;
+  std::vector<uint32_t> lines;  // the line of each
+};
+// UserError, with the line's number, for a missing header and a malformed row; also the errors of read_csv().
+ListedImages read_listed_images(const std::string& folder);
+
 // A folder that is open for reading: images.csv in memory, features.npy (float16, float32 or float64, see
-// data/sets/npy.h) on disk. UserError, one line naming the file, for: another number of rows in the two files, a
-// malformed line or header, a path given twice.
+// data/sets/npy.h) on disk. UserError, one line naming the file, for another number of rows in the two files and a path
+// given twice; also the errors of read_listed_images().
 class FeatureFolder {
  public:
   explicit FeatureFolder(const std::string& folder);
   FeatureFolder(FeatureFolder&&) = delete;
 
-  size_t rows() const { return images_.size(); }
+  size_t rows() const { return listed_.images.size(); }
   int dimension() const { return static_cast<int>(numbers_.row_size()); }
   // The row of each image. UserError for a missing image, and for an identity, camera or modality that contradicts the
   // data set's.
@@ -38,7 +50,7 @@ class FeatureFolder {
 
  private:
   std::string csv_;
-  std::vector<ImageRecord> images_;
+  ListedImages listed_;
   NpyFile numbers_;
   std::unordered_map<std::string_view, size_t> rows_;
 };
@@ -49,8 +61,5 @@ Embeddings read_features(const FeatureFolder& folder, const std::vector<ImageRec
 
 // images.csv with a line per image.
 std::string images_text(const std::vector<ImageRecord>& images);
-
-// The images in images.csv of a folder, in its order.
-std::vector<ImageRecord> read_feature_images(const std::string& folder);
 
 }  // namespace mpanet

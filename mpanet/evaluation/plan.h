@@ -45,6 +45,7 @@ constexpr int kMaxColumns = 64;  // settings x trials
 
 struct EvaluationPlan {
   std::string protocol;              // "sysu"
+  int split = 0;                     // RegDB's 1..10; 0: the data set has one
   std::string direction;             // "infrared queries, visible gallery"
   std::vector<ImageRecord> queries;  // every image that is a query in some trial, by ascending path
   std::vector<ImageRecord> gallery;  // every image that some trial may draw, by ascending path: ties rank in this order

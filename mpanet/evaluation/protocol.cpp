@@ -101,13 +101,39 @@ std::string_view stem(std::string_view path) {
   return dot == path.npos || path.find('/', dot) != path.npos ? path : path.substr(0, dot);
 }
 
+struct Missing {
+  size_t count = 0;
+  std::string first;  // by ascending path
+};
+
+// Gives the plan's images the names that they have in `present`, and returns those that are not there.
+Missing take_names(EvaluationPlan& plan, const std::vector<ImageRecord>& present) {
+  std::unordered_map<std::string_view, const ImageRecord*> known;
+  for (const ImageRecord& image : present) {
+    const ImageRecord*& named = known[stem(image.path)];
+    if (named == nullptr || image.path.ends_with(".jpg")) named = &image;  // the trial file's own ending comes first
+  }
+  Missing missing;
+  for (auto* images : {&plan.queries, &plan.gallery})
+    for (ImageRecord& image : *images) {
+      const auto found = known.find(stem(image.path));
+      if (found != known.end())
+        image.path = found->second->path;
+      else if (missing.count++ == 0 || image.path < missing.first)
+        missing.first = image.path;
+    }
+  return missing;
+}
+
 PlannedEvaluation plan_official_sysu(const ProtocolOptions& options) {
   PlannedEvaluation planned;
   const std::vector<int> ids = read_sysu_test_ids(options.root);
   EvaluationPlan plan =
       plan_sysu(ids, read_trial_file(find_trial_file(options.root, options.trial_file)), options.filter);
   planned.data.root = options.root;
-  if (!options.listed && has_pictures(DatasetKind::Sysu, options.root)) {
+  if (options.listed) {
+    take_names(plan, options.listed());
+  } else if (has_pictures(DatasetKind::Sysu, options.root)) {
     Dataset data = read_dataset(DatasetKind::Sysu, options.root, Split::Test);
     planned.data.notes = std::move(data.notes);
     if (const size_t others = match_images(plan, data.test); others > 0)
@@ -182,26 +208,17 @@ PlannedEvaluation plan_evaluations(const ProtocolOptions& options) {
                                   ? plan_csv(data.test, {direction, options.skip_same_camera, options.single_shot})
                                   : plan_llcm(data.test, direction, options.protocol == "llcm-released"));
   }
+  for (EvaluationPlan& plan : planned.plans)
+    if (splits_of(protocol.data) > 1) plan.split = std::max(options.split, 1);
   return planned;
 }
 
 size_t match_images(EvaluationPlan& plan, const std::vector<ImageRecord>& present) {
-  std::unordered_map<std::string_view, const ImageRecord*> known;
-  for (const ImageRecord& image : present) known.emplace(stem(image.path), &image);
-  size_t missing = 0;
-  std::string first;
-  for (auto* images : {&plan.queries, &plan.gallery})
-    for (ImageRecord& image : *images) {
-      const auto found = known.find(stem(image.path));
-      if (found != known.end())
-        image.path = found->second->path;
-      else if (missing++ == 0 || image.path < first)
-        first = image.path;
-    }
+  const Missing missing = take_names(plan, present);
   const size_t needed = plan.queries.size() + plan.gallery.size();
-  if (missing > 0)
-    fail("{}: no such picture, but the trial file lists it ({} of the {} that the protocol needs are missing)", first,
-         missing, needed);
+  if (missing.count > 0)
+    fail("{}: no such picture, but the trial file lists it ({} of the {} that the protocol needs are missing)",
+         missing.first, missing.count, needed);
   return present.size() - needed;
 }
 

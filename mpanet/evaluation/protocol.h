@@ -64,7 +64,8 @@ struct ProtocolOptions {
   std::string direction;                               // a name, or empty for all directions of the protocol
   int split = 0;                                       // regdb: 1..10; 0: the first
   bool skip_same_camera = false, single_shot = false;  // csv
-  // For sysu, agw and llcm without any picture on disk: returns another list of images; called only if needed.
+  // Returns a list of images, for agw and llcm if no picture is on disk, and for sysu, whose images have the names of
+  // this list then; called only if needed.
   std::function<std::vector<ImageRecord>()> listed;
 };
 

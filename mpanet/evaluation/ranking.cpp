@@ -89,10 +89,15 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
 
 }  // namespace
 
-size_t ranking_bytes(const EvaluationPlan& plan, int dimension) {
-  const size_t gallery = plan.gallery.size(), images = plan.queries.size() + gallery;
-  return (images + gallery + kQueryBlock) * dimension * sizeof(float) + kQueryBlock * gallery * sizeof(float) +
-         plan.queries.size() * plan.columns() * sizeof(Score) + gallery * 64;
+size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension) {
+  size_t most = 0;
+  for (const EvaluationPlan& plan : plans) {
+    const size_t gallery = plan.gallery.size(), images = plan.queries.size() + gallery;
+    most = std::max(most, (images + gallery + kQueryBlock) * dimension * sizeof(float) +
+                              kQueryBlock * gallery * sizeof(float) +
+                              plan.queries.size() * plan.columns() * sizeof(Score) + gallery * 64);
+  }
+  return plans.size() < 2 ? most : most + images_of(plans).size() * dimension * sizeof(float);
 }
 
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings) {

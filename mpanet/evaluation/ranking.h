@@ -12,8 +12,9 @@
 
 namespace mpanet {
 
-// Memory that ranking needs, in bytes, with the embeddings.
-size_t ranking_bytes(const EvaluationPlan& plan, int dimension);
+// Memory for ranking one plan after another, in bytes, with the embeddings of all their images. Of several plans each
+// gets a copy of its own images' embeddings.
+size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension);
 
 // One result per setting of the plan, in its order; re-ranked if plan.rerank is set.
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings);

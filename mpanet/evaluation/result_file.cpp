@@ -96,6 +96,8 @@ ResultFile read_result_file(const std::string& path) {
   ResultFile file;
   file.path = path;
   file.protocol = fields.text("protocol");
+  // Results of older programs lack it.
+  if (fields.has("split") && !json["split"].is_null()) file.split = fields.whole<int>("split", 1, kRegDbSplits);
   file.distance = fields.text("distance");
   file.feature = fields.text("feature");
   file.rerank = fields.text("rerank");

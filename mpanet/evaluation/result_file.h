@@ -21,6 +21,7 @@ struct ResultEntry {
 
 struct ResultFile {
   std::string path, protocol, distance, feature, rerank;
+  int split = 0;  // of RegDB; 0 for other data sets
   bool flip = false;
   std::vector<ResultEntry> entries;  // at least one; no two of one name
 };

@@ -116,7 +116,8 @@ void append_json(const ordered_json& json, const std::string& indent, std::strin
 
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial) {
   const EvaluationPlan& plan = evaluation.plan;
-  std::string table = fmt::format("protocol {}: {}; mean of {}, percent\n", plan.protocol, plan.direction,
+  std::string table = fmt::format("protocol {}{}: {}; mean of {}, percent\n", plan.protocol,
+                                  plan.split > 0 ? fmt::format(", split {}", plan.split) : "", plan.direction,
                                   counted(plan.trials, "trial"));
   table += fmt::format("distance {}; feature {}\n", words_of(plan.distance), facts.feature);
   table += fmt::format("flip averaging {}; re-ranking {}; CMC {}\n", facts.flip ? "on" : "off", rerank_words(plan),
@@ -145,6 +146,7 @@ ordered_json results_json(const std::vector<Evaluation>& evaluations, const Resu
   for (const Evaluation& evaluation : evaluations) directions.push_back(evaluation.plan.direction);
   ordered_json json;  // writes NaN as null
   json["protocol"] = first.protocol;
+  json["split"] = first.split > 0 ? ordered_json(first.split) : ordered_json();
   json["direction"] = join(directions, "; ");
   json["distance"] = words_of(first.distance);
   json["feature"] = facts.feature;

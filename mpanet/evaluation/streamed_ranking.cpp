@@ -257,6 +257,13 @@ class StreamedRanking {
     });
   }
 
+  // Of the gallery, of all rows, and of every query's scores.
+  size_t list_bytes() const {
+    constexpr size_t kMapNode = 48;
+    return candidates_.images.size() * sizeof(Candidate) + candidates_.indices.size() * kMapNode +
+           image_of_.size() * sizeof(int) + plan_.queries.size() * plan_.columns() * sizeof(Score);
+  }
+
   // Upper bounds in bytes: a query's state, products and embeddings, and a gallery row of a block.
   Sizes choose_sizes(size_t memory) const {
     std::map<int, size_t> images_of;
@@ -271,13 +278,16 @@ class StreamedRanking {
     const size_t query_bytes = 2 * rights * sizeof(Right) + rights * (columns * 4 + 8) +
                                candidates_.indices.size() * columns / 8 + sizeof(QueryState) + 2 * dimension * 4;
     const size_t row_bytes = 4 * dimension * 4;  // as read, packed, gathered and packed by identity
-    const size_t all = std::min<size_t>(plan_.queries.size(), kLargestGroup);
+    const size_t all = std::min<size_t>(plan_.queries.size(), kLargestGroup), lists = list_bytes();
+    const size_t given = memory;
+    memory -= std::min(memory, lists);
     size_t group = std::min(all, memory / 2 / query_bytes);
     const size_t smallest = std::min<size_t>(all, 8);
     if (group < smallest || memory / 2 < kSmallestBlock * (row_bytes + group * 4))
       fail("--memory: {} are too little for this ranking, which needs {} beside its lists",
-           format_bytes(static_cast<double>(memory)),
-           format_bytes(2.0 * static_cast<double>(
+           format_bytes(static_cast<double>(given)),
+           format_bytes(static_cast<double>(lists) +
+                        2.0 * static_cast<double>(
                                   std::max(smallest * query_bytes, kSmallestBlock * (row_bytes + smallest * 4)))));
     const size_t block = std::min<size_t>(kLargestBlock, memory / 2 / (row_bytes + group * 4));
     return {static_cast<int>(group), static_cast<int>(std::min(block, std::max<size_t>(source_.rows, 1)))};

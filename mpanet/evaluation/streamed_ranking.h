@@ -24,8 +24,8 @@ struct EmbeddingRows {
   std::vector<size_t> images;  // the row of each of the plan's images, queries and then gallery
 };
 
-// One result per setting, as rank_embeddings(). Uses at most `memory` bytes besides the plan and the list of rows, and
-// shows progress. UserError if that is too little. plan.rerank must be false.
+// One result per setting, as rank_embeddings(). Uses at most `memory` bytes besides the plan, the list of rows and the
+// results, and shows progress. UserError if that is too little. plan.rerank must be false.
 std::vector<SettingResult> rank_streamed(const EvaluationPlan& plan, const EmbeddingRows& source, size_t memory);
 
 }  // namespace mpanet

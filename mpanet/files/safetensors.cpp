@@ -27,8 +27,10 @@ struct Range {
 std::pair<TensorEntry, Range> parse_entry(const json& value, const std::string& where, uint64_t data_bytes) {
   TensorEntry entry;
   Range range;
-  if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets"))
+  if (!value.is_object())
     fail("{}: expected an object with dtype, shape and data_offsets, got {}", where, shown(value));
+  for (const char* key : {"dtype", "shape", "data_offsets"})
+    if (!value.contains(key)) fail("{}: expected dtype, shape and data_offsets, got no {}", where, key);
   const json &dtype = value["dtype"], &shape = value["shape"], &offsets = value["data_offsets"];
   const auto known = dtype.is_string() ? find_dtype(dtype.get<std::string>()) : std::nullopt;
   if (!known) fail("{}: expected a known dtype such as F32, got {}", where, shown(dtype));

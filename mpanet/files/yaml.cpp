@@ -227,6 +227,8 @@ bool yaml_supported() { return true; }
 
 std::vector<YamlEntry> parse_yaml(std::string_view text, const std::string& source) {
   if (text.size() > kLongest) fail("{}: expected at most {} bytes of YAML, got {}", source, kLongest, text.size());
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+    fail("{}: expected YAML in UTF-8, got UTF-16", source);
   return YamlReader(text, source).document();
 }
 

@@ -162,7 +162,7 @@ void check_no_overlap(const InputFile& file, std::vector<std::pair<uint64_t, uin
 }
 
 void check_crc(const InputFile& file, const ZipEntry& entry, uint32_t crc) {
-  if (entry.crc != 0 && crc != entry.crc)
+  if (entry.has_crc && crc != entry.crc)
     fail("{}: zip entry {}: damaged, its checksum is {:08x} and not {:08x}", file.path(), quote(entry.name), crc,
          entry.crc);
 }
@@ -188,6 +188,10 @@ std::vector<ZipEntry> read_zip(const InputFile& file) {
     entries.push_back(std::move(entry));
   }
   check_no_overlap(file, std::move(ranges));
+  // PyTorch can omit the checksums (torch.serialization.set_crc32_options()). Then all are 0.
+  const bool has_crc =
+      std::any_of(entries.begin(), entries.end(), [](const ZipEntry& entry) { return entry.crc != 0; });
+  for (ZipEntry& entry : entries) entry.has_crc = has_crc;
   return entries;
 }
 

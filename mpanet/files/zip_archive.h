@@ -14,7 +14,8 @@ struct ZipEntry {
   uint64_t begin = 0;   // first byte of the data in the file
   uint64_t packed = 0;  // bytes in the file
   uint64_t size = 0;    // bytes of the content; equal to `packed` unless deflated
-  uint32_t crc = 0;     // 0: unknown, in files that PyTorch wrote without checksums
+  uint32_t crc = 0;     // of the content
+  bool has_crc = true;  // false: the archive was written without checksums, all are 0
   bool deflated = false;
 };
 

@@ -1,10 +1,10 @@
 // mpanet-convert: converts weights between file formats, and lists the content of a file.
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
+#include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
@@ -80,11 +80,9 @@ void convert(const TensorFile& file, const std::string& out, Format format) {
   std::string prefix;
   const auto names = chosen_names(file, prefix);
   if (names.empty()) fail("{}: expected tensors, got none", file.path());
-  std::error_code error;
-  const bool loses =
-      names.size() < file.tensors().size() || !file.others().empty() || file.metadata().contains(kProgressKey);
-  if (loses && std::filesystem::equivalent(file.path(), out, error))
-    fail("OUT: expected another file than IN, which has more than the network, got {}", quote(out));
+  // A file without anything else may be replaced by its converted self.
+  if (names.size() < file.tensors().size() || !file.others().empty() || file.metadata().contains(kProgressKey))
+    register_input(file.path(), "IN with more than the network");
   std::vector<TensorSource> tensors;
   for (const auto& [name, in_file] : names) {
     const TensorEntry& entry = *file.find(in_file);

@@ -10,6 +10,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/interrupt.h"
 #include "core/base/number_list.h"
 #include "core/base/output.h"
@@ -63,6 +64,7 @@ int synth(const SynthConfig& config, const std::string& out, const std::string& 
 }
 
 int preprocess(const std::string& path, int height, int width, const std::string& out) {
+  register_input(path, "IMAGE");
   OutputFile file(out, OutputFile::Open::Later);
   const Image image = resize_bilinear(decode_image(path), height, width);
   write_npy(file, {height, width, 3}, image.pixels.data());
@@ -81,7 +83,6 @@ int verify(const std::string& root, const std::string& kind_name, const std::str
   fmt::print("{}: {}: {}, {} visible and {}", printable(root), name_of(kind),
              counted(report.identities, "identity", "identities"), report.visible,
              counted(report.infrared, "infrared image"));
-  if (report.other_files > 0) fmt::print(", {} ignored", counted(report.other_files, "other file"));
   if (report.problems == 0)
     fmt::print("; all decode{}\n", report.names_compared ? ", names equal the trial file's" : "");
   else
@@ -98,7 +99,7 @@ int stats(const std::string& root, const std::string& kind_name, int split, Stat
   if (split > splits_of(kind)) fail("--split: expected 1, as {} has one split, got {}", name_of(kind), split);
   if (kind == DatasetKind::RegDb && options.p_size == 0) options.p_size = 12, options.k_size = 10;
   if (options.p_size == 0) options.p_size = 16, options.k_size = 8;
-  const Dataset data = read_dataset(kind, root, Split::Both, split);
+  const Dataset data = read_dataset(kind, root, Split::Present, split);
   fmt::print("{}: {}{}\n{}", printable(root), name_of(kind),
              splits_of(kind) > 1 ? fmt::format(", split {}", split) : "", dataset_stats(data, options));
   for (const std::string& line : data.notes) fmt::print("{}\n", printable(line));
@@ -159,7 +160,8 @@ void add_import(CommandLine& app, Commands& commands) {
                          return cameras.has_value();
                        });
   add_number(*command, "--test-share", given->test_share, 0, 1,
-             "without {split}: the share of the identities that is for the test");
+             "without {split}: the share of the identities that is for the test, 0.5 if not given; 0 and 1 make a "
+             "manifest for training or for the test alone");
   command->add_flag("--query-visible", given->query_visible,
                     "the test's visible images are the queries; without it the infrared ones");
   commands.emplace_back(command, [given] { return import(*given); });

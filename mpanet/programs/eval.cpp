@@ -1,5 +1,6 @@
 // mpanet-eval: evaluation by a published protocol of a network, of a folder of embeddings, or of random embeddings.
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
@@ -7,6 +8,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
@@ -73,44 +75,37 @@ void choose_size(const EvalOptions& options, const Checkpoint& checkpoint, Model
                    kProgram, options.checkpoint, model.height, model.width));
 }
 
-// Whether the two paths are the same, or lead to the same file.
-bool same_file(const std::filesystem::path& one, const std::filesystem::path& other) {
-  std::error_code error;
-  if (std::filesystem::equivalent(one, other, error)) return true;
-  const std::filesystem::path canonical = std::filesystem::weakly_canonical(one, error);
-  return !canonical.empty() && canonical == std::filesystem::weakly_canonical(other, error);
+// No output may replace one of these.
+void register_inputs(const EvalOptions& options, const PlannedEvaluation& planned) {
+  register_input(options.checkpoint, "--checkpoint");
+  register_input(options.protocol.trial_file, "--trials");
+  for (const DatasetKind kind : kDatasetKinds)
+    for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of --data");
+  for (const std::string& file : feature_files(options.features)) register_input(file, "--features");
+  if (!options.features.empty() && options.sheet.empty()) return;  // no picture is read
+  for (const ImageRecord& image : images_of(planned.plans))
+    register_input((std::filesystem::path(planned.data.root) / image.path).string(), "a picture of --data");
 }
 
-// An output may be neither an input nor another output.
-void check_outputs_distinct(const EvalOptions& options, const PlannedEvaluation& planned) {
-  using Named = std::pair<const char*, std::filesystem::path>;
-  std::vector<Named> outputs, inputs = {{"--checkpoint", options.checkpoint},
-                                        {"--data", options.data},
-                                        {"the manifest", std::filesystem::path(options.data) / "manifest.csv"},
-                                        {"--trials", options.protocol.trial_file}};
-  const auto add = [](std::vector<Named>& files, const char* option, const std::string& path) {
-    std::error_code error;
-    if (!path.empty() && !std::filesystem::is_other(path, error)) files.emplace_back(option, path);
+// The file that a path names, with the links of its folders followed.
+std::filesystem::path resolved(const std::string& path) {
+  std::error_code error;
+  const bool special = std::filesystem::is_other(path, error);
+  return special ? std::filesystem::path() : std::filesystem::weakly_canonical(path, error);
+}
+
+// No output may be another output.
+void check_outputs_distinct(const EvalOptions& options) {
+  std::map<std::filesystem::path, const char*> outputs;
+  const auto add = [&](const char* option, const std::string& path) {
+    const std::filesystem::path file = resolved(path);
+    if (path.empty() || file.empty()) return;
+    if (const auto [other, fresh] = outputs.emplace(file, option); !fresh)
+      fail("{}: {} is {} too", option, quote(path), other->second);
   };
-  add(outputs, "--json", options.json);
-  add(outputs, "--sheet", options.sheet);
-  for (const char* name : {"/features.npy", "/images.csv"}) {
-    if (!options.save_features.empty()) add(outputs, "--save-features", options.save_features + name);
-    if (!options.features.empty()) add(inputs, "--features", options.features + name);
-  }
-  if (outputs.empty()) return;
-  for (const ImageRecord& image : images_of(planned.plans))
-    inputs.emplace_back("a picture of the data set", std::filesystem::path(planned.data.root) / image.path);
-  for (size_t i = 0; i < outputs.size(); i++) {
-    const auto& [option, path] = outputs[i];
-    for (size_t j = 0; j < i; j++)
-      if (same_file(path, outputs[j].second)) fail("{}: {} is {} too", option, quote(path.string()), outputs[j].first);
-    std::error_code error;
-    if (!std::filesystem::exists(path, error)) continue;
-    for (const auto& [name, input] : inputs)
-      if (std::filesystem::equivalent(path, input, error))
-        fail("{}: {} is {}, which the evaluation reads", option, quote(path.string()), name);
-  }
+  add("--json", options.json);
+  add("--sheet", options.sheet);
+  for (const std::string& file : feature_files(options.save_features)) add("--save-features", file);
 }
 
 // Makes the plans that the options select.
@@ -118,7 +113,7 @@ PlannedEvaluation make_plans(const EvalOptions& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
   wanted.split = chosen_split(options);
-  if (!options.features.empty()) wanted.listed = [&] { return read_feature_images(options.features); };
+  if (!options.features.empty()) wanted.listed = [&] { return read_listed_images(options.features).images; };
   PlannedEvaluation planned = plan_evaluations(wanted);
   for (const std::string& line : planned.data.notes) note(line);
   for (EvaluationPlan& plan : planned.plans) {
@@ -223,9 +218,8 @@ Ranked rank_features(const EvalOptions& options, const std::vector<EvaluationPla
   const FeatureFolder folder(options.features);
   Ranked ranked;
   ranked.facts.feature = fmt::format("{} of {}", counted(folder.dimension(), "number"), options.features);
-  size_t needed = 0;
-  for (const EvaluationPlan& plan : plans) needed = std::max(needed, ranking_bytes(plan, folder.dimension()));
-  const size_t left = memory_left(options);
+  const size_t needed = ranking_bytes(plans, folder.dimension());
+  size_t left = memory_left(options);
   const bool whole = options.rerank || !options.save_features.empty() || !options.sheet.empty();
   if (needed <= left || (whole && options.memory.empty())) {
     const std::vector<ImageRecord> images = images_of(plans);
@@ -251,7 +245,11 @@ Ranked rank_features(const EvalOptions& options, const std::vector<EvaluationPla
       const std::vector<size_t> own = folder.rows_of(*images);
       rows.images.insert(rows.images.end(), own.begin(), own.end());
     }
-    ranked.results.push_back(rank_streamed(plan, rows, left));
+    const size_t list = rows.images.size() * sizeof(size_t);
+    ranked.results.push_back(rank_streamed(plan, rows, left - std::min(left, list)));
+    // The next direction has this much less.
+    for (const SettingResult& result : ranked.results.back())
+      left -= std::min(left, result.per_query.size() * sizeof(QueryResult));
   }
   return ranked;
 }
@@ -267,12 +265,13 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
 }
 
 void evaluate(EvalOptions options, const ThreadChoice& threads) {
-  // Output paths are checked before the pictures are embedded.
-  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
-  if (!options.save_features.empty()) check_features_writable(options.save_features);
+  check_outputs_distinct(options);
   choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
-  check_outputs_distinct(options, planned);
+  // Output paths are checked before the pictures are embedded.
+  register_inputs(options, planned);
+  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  if (!options.save_features.empty()) check_features_writable(options.save_features);
   const std::vector<EvaluationPlan>& plans = planned.plans;
   check_rerank_memory(plans);
   const Ranked ranked =
@@ -298,14 +297,15 @@ int run(int argc, char** argv) {
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
-  if (!options.compared.empty()) {
-    for (const std::string* other : {&options.checkpoint, &options.features, &options.data, &options.json})
-      if (!other->empty()) fail("--compare: takes result files alone, got {} too", quote(*other));
-    return fmt::print("{}", compare_results(options.compared)), 0;
-  }
-  check_eval_options(options);
+  check_eval_options(app, options);
+  if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
   if (options.list) {
     choose_protocol(options);
+    const std::string& protocol = options.protocol.protocol;
+    if (!options.checkpoint.empty() && protocol != "regdb")
+      fail("--checkpoint: with --list only for regdb, whose split it has; protocol {} has none", protocol);
+    if (!options.features.empty() && (protocol == "regdb" || protocol == "csv"))
+      fail("--features: with --list only for sysu, agw and llcm; protocol {} has lists in the data set", protocol);
     return fmt::print("{}", images_text(images_of(make_plans(options).plans))), 0;
   }
   const ThreadChoice threads = choose_threads(options.threads);

@@ -137,9 +137,17 @@ size_t parse_bytes(const std::string& text) {
   return number;
 }
 
-void check_eval_options(const EvalOptions& options) {
-  if (options.list && options.data.empty()) fail("--data is needed (see --help)");
-  if (options.list) return;
+void check_eval_options(const CommandLine& app, const EvalOptions& options) {
+  const auto refuse = [](const char* option, const char* takes, const std::string& other) {
+    if (!other.empty()) fail("{}: takes {}, got {} too", option, takes, other);
+  };
+  if (!options.compared.empty()) return refuse("--compare", "result files alone", app.given_besides({"--compare"}));
+  if (options.data.empty() && options.list) fail("--data is needed (see --help)");
+  if (options.list)
+    return refuse(
+        "--list", "--data and what chooses the protocol",
+        app.given_besides({"--list", "--data", "--checkpoint", "--features", "--protocol", "--mode", "--shots",
+                           "--split", "--camera-filter", "--single-shot", "--direction", "--trials"}));
   const int sources = !options.checkpoint.empty() + !options.features.empty() + options.chance.has_value();
   if (sources != 1)
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);

@@ -28,8 +28,9 @@ extern const char* const kEvalAbout;  // above the options in --help
 extern const char* const kEvalMore;   // below them
 
 void add_eval_options(CommandLine& app, EvalOptions& options);
-// Throws Error about options that do not go together or cannot be parsed. Nothing has been read yet.
-void check_eval_options(const EvalOptions& options);
+// UserError about options that do not go together, that have no effect, or that cannot be parsed. Nothing has been read
+// yet.
+void check_eval_options(const CommandLine& app, const EvalOptions& options);
 // Parses "512M", "2G", "2GiB", "1000000" (--memory), in bytes. Throws Error for anything else.
 size_t parse_bytes(const std::string& text);
 

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "mpanet/training/config_keys.h"
@@ -117,7 +118,12 @@ std::vector<PlannedRun> plan_runs(const ExperimentOptions& options) {
 int run_experiment(const TrainOptions& options, const ExperimentOptions& experiment) {
   if (options.config.empty()) fail("--config is needed (see --help)");
   if (options.data.empty()) fail("--data is needed (see --help)");
-  const std::vector<CheckedRun> runs = check_experiment(options, experiment, plan_runs(experiment));
+  const std::vector<PlannedRun> planned = plan_runs(experiment);
+  const std::string summary_file = options.out + "/summary.json";
+  register_input(options.config, "--config");
+  register_input(experiment.sweep, "--sweep");
+  check_no_input(summary_file, summary_file);
+  const std::vector<CheckedRun> runs = check_experiment(options, experiment, planned);
   ExperimentSummary summary(options.data, runs.size());
   for (const CheckedRun& run : runs) {
     const TrainOptions one = options_of(options, experiment, run.planned);
@@ -131,7 +137,7 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
     }
     summary.add(run.planned, run.config, one.out + "/log.jsonl");
     say(stdout, summary.last_line());
-    summary.write(options.out + "/summary.json");
+    summary.write(summary_file);
   }
   fmt::print("{}", summary.table());
   return 0;

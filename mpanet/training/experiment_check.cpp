@@ -67,7 +67,7 @@ class Checker {
            run.name);
     named(run, [&] {
       IdentitySampler(shared.data.train, config.p_size, config.k_size, config.seed);
-      check_memory(chosen, workload_of(chosen, options_.device, shared.data, shared.evaluated), free_);
+      check_memory(chosen, workload_of(options_.device, shared.data, shared.evaluated), free_);
     });
     check_folder(one, checked, checkpoint);
     if (!checkpoint) check_initial(chosen);

@@ -15,6 +15,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/temporary.h"
 
@@ -127,6 +128,10 @@ RunFolder RunFolder::create(const std::string& path) {
   folder.made_.add_file(folder.lock_file());
   for (const std::string& file : folder.files()) folder.made_.add_file(file);
   return folder;
+}
+
+void RunFolder::check_no_inputs() const {
+  for (const std::string& file : files()) check_no_input(file, file);
 }
 
 RunFolder RunFolder::open(const std::string& path) {

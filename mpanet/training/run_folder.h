@@ -36,6 +36,8 @@ class RunFolder {
   RunFolder(RunFolder&&) noexcept = default;
   RunFolder& operator=(RunFolder&&) = delete;
   void keep() { made_.keep(); }
+  // UserError if a file that the run writes is an input of the program (core/base/inputs.h).
+  void check_no_inputs() const;
 
   const std::string& path() const { return path_; }
   std::string last() const { return path_ + "/last.safetensors"; }

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/inputs.h"
 #include "core/base/interrupt.h"
 #include "core/base/output.h"
 #include "core/base/progress.h"
@@ -20,6 +21,11 @@
 
 namespace mpanet {
 namespace {
+
+void say_complete(const std::string& run, const TrainConfig& config, int64_t step) {
+  say(stdout, fmt::format("{} is complete: {}, step {}; a higher num_epoch goes on\n", printable(run),
+                          counted(config.num_epoch, "epoch"), step));
+}
 
 void print_data(const Dataset& data, const IdentitySampler& sampler, const TrainConfig& config) {
   size_t infrared = 0;
@@ -59,6 +65,12 @@ void write_run_files(const TrainOptions& options, const RunFolder& folder, const
                           printable(folder.initial())));
 }
 
+void say_memory(Trainer& trainer, const Engine& engine, Device device) {
+  trainer.say(fmt::format("{}: {} of memory at most, {} planned", name_of(device),
+                          format_bytes(static_cast<double>(engine.memory_use().peak)),
+                          format_bytes(static_cast<double>(engine.plan().total()))));
+}
+
 int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& folder) {
   try {
     trainer.run();
@@ -76,6 +88,15 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
   return 0;
 }
 
+// The files that the run reads and must not write. On --resume the run's own config.json and checkpoint may be given as
+// --config and --init.
+void register_inputs(const TrainOptions& options, DatasetKind kind, bool has_checkpoint) {
+  if (!options.resume) register_input(options.config, "--config");
+  if (!has_checkpoint) register_input(options.init, "--init");
+  register_input(options.trials, "--trials");
+  for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of the data set");
+}
+
 }  // namespace
 
 int train(const TrainOptions& given) {
@@ -85,16 +106,15 @@ int train(const TrainOptions& given) {
   std::vector<std::string> remarks;
   TrainConfig config = effective_config(options, run.checkpoint, &remarks);
   for (const std::string& remark : remarks) note("mpanet-train: " + remark);
-  if (resumed && is_finished(*run.checkpoint->progression(), config)) {
-    say(stdout, fmt::format("{} is complete: {}, step {}; a higher num_epoch goes on\n", printable(options.out),
-                            counted(config.num_epoch, "epoch"), run.checkpoint->progression()->step));
-    return 0;
-  }
+  if (resumed && is_finished(*run.checkpoint->progression(), config))
+    return say_complete(options.out, config, run.checkpoint->progression()->step), 0;
   check_inputs(options);
   say(stdout, options.device_line);
   settle_precision(config, options.device, resumed);
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note("mpanet-train: warning: " + threads.warning);
+  register_inputs(options, config.dataset, resumed);
+  if (run.folder) run.folder->check_no_inputs();
   const Vendors vendors =
       choose_vendors(options.conv, options.gemm, options.device, run.folder ? run.folder->vendors() : "");
 
@@ -107,7 +127,7 @@ int train(const TrainOptions& given) {
       evaluates ? plan_between_epochs(config, data, options.data, options.trials) : std::vector<EvaluationPlan>();
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
-  check_memory_of(config, workload_of(config, options.device, data, evaluated));
+  check_memory_of(config, workload_of(options.device, data, evaluated));
 
   EngineConfig made = engine_config(config, options.device);
   made.vendors = vendors;
@@ -130,10 +150,7 @@ int train(const TrainOptions& given) {
   if (!resumed) trainer.save();
   folder.keep();
   const int code = run_trainer(trainer, options, folder);
-  if (options.device.backend == Backend::cuda)
-    trainer.say(fmt::format("{}: {} of memory at most, {} planned", name_of(options.device),
-                            format_bytes(static_cast<double>(engine->memory_use().peak)),
-                            format_bytes(static_cast<double>(engine->plan().total()))));
+  if (options.device.backend == Backend::cuda) say_memory(trainer, *engine, options.device);
   return code;
 }
 

@@ -77,20 +77,21 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   return hash;
 }
 
-Workload workload_of(const TrainConfig& config, Device device, const Dataset& data,
-                     const std::vector<EvaluationPlan>& evaluated) {
-  Workload workload = {.device = device, .train_images = data.train.size()};
-  if (evaluated.empty()) return workload;
-  workload.queries = evaluated.front().queries.size();
-  workload.gallery = evaluated.front().gallery.size();
-  if (config.rerank) workload.rerank_bytes = rerank_bytes(evaluated.front());
+Workload workload_of(Device device, const Dataset& data, const std::vector<EvaluationPlan>& evaluated) {
+  Workload workload = {.device = device, .train_images = data.train.size(), .evaluated = images_of(evaluated).size()};
+  for (const EvaluationPlan& plan : evaluated) {
+    // The normalised gallery, and if there are several plans the images of one.
+    const size_t own = evaluated.size() > 1 ? plan.queries.size() + plan.gallery.size() : 0;
+    workload.copied = std::max(workload.copied, plan.gallery.size() + own);
+    if (plan.rerank) workload.rerank_bytes = std::max(workload.rerank_bytes, rerank_bytes(plan));
+  }
   return workload;
 }
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {
   TrainMemory memory;
   memory.engine = plan_memory(engine_config(config, workload.device));
-  const size_t evaluated = workload.queries + workload.gallery;
+  const size_t evaluated = workload.evaluated;
   const size_t picture = static_cast<size_t>(config.model.height) * config.model.width * 3;
   memory.loader = loader_bytes(train_loader_config(config), config.p_size * config.k_size) +
                   std::min(static_cast<size_t>(config.cache_mib) << 20, (workload.train_images + evaluated) * picture);
@@ -98,7 +99,7 @@ TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workloa
   const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
   LoaderConfig loader = train_loader_config(config);
   loader.queue = LoaderConfig{}.queue;
-  memory.evaluation = (evaluated + workload.gallery) * dimension * sizeof(float) +
+  memory.evaluation = (evaluated + workload.copied) * dimension * sizeof(float) +
                       loader_bytes(loader, config.embed_batch) + workload.rerank_bytes;
   return memory;
 }

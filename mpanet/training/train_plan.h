@@ -34,20 +34,20 @@ uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
 struct Workload {
   Device device;
   size_t train_images = 0;
-  size_t queries = 0, gallery = 0;  // of the evaluation; 0: the run never evaluates
-  size_t rerank_bytes = 0;          // of its re-ranking's distances
+  size_t evaluated = 0;     // images of the evaluation; 0: the run never evaluates
+  size_t copied = 0;        // images whose embeddings the ranking copies
+  size_t rerank_bytes = 0;  // of its re-ranking's distances
 };
 
 // Bytes. A GPU holds `engine`, the host the rest; without a GPU the host holds all.
 struct TrainMemory {
   MemoryPlan engine;
   size_t loader = 0;      // batches prepared ahead, and the picture cache
-  size_t evaluation = 0;  // embeddings, their normalised copy, the loader's batches then, re-ranking's distances
+  size_t evaluation = 0;  // embeddings and their copies, the loader's batches then, re-ranking's distances
   size_t total() const { return engine.total() + loader + evaluation; }
 };
 
-Workload workload_of(const TrainConfig& config, Device device, const Dataset& data,
-                     const std::vector<EvaluationPlan>& evaluated);
+Workload workload_of(Device device, const Dataset& data, const std::vector<EvaluationPlan>& evaluated);
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload);
 // Free bytes of the host and of the GPU. 0: unknown.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 
@@ -143,6 +144,42 @@ TEST_CASE("mma of every type against a plain loop, exactly") {
   });
   check_product<8, 4, double>("f64",
                               [](int g, int t, auto& a, auto& b, double(&d)[2]) { mma_f64(d, a[g][t], b[t][g]); });
+}
+
+// Checks mma_fragments() against one mma a fragment, which the case above checks. With these factors of 2^-12 the sums
+// are rounded.
+template <class Half, class Mma>
+void check_fragments(const char* what, const Mma& mma) {
+  constexpr int kM = 2, kN = 4;
+  static float together[kWarp][kM][kN][4], apart[kWarp][kM][kN][4];
+  Random random(1, Purpose::Test, 4, 0);
+  const auto number = [&] { return static_cast<float>(static_cast<int>(random.below(401)) - 200); };
+  static uint32_t a[kWarp][kM][4], b[kWarp][kN / 2][4];
+  for (int lane = 0; lane < kWarp; lane++) {
+    for (auto& fragment : a[lane])
+      for (uint32_t& bits : fragment) bits = two<Half>(number() * 0x1p-12f, number());
+    for (auto& fragment : b[lane])
+      for (uint32_t& bits : fragment) bits = two<Half>(number(), number() * 0x1p-12f);
+    for (auto& row : together[lane])
+      for (auto& fragment : row)
+        for (float& sum : fragment) sum = number() * 0x1p-20f;
+  }
+  std::memcpy(apart, together, sizeof apart);
+  launch(kWarp, 0, [&](int lane) {
+    mma_fragments<Half>(together[lane], a[lane], b[lane]);
+    for (int i = 0; i < kM; i++)
+      for (int j = 0; j < kN; j++) {
+        const uint32_t column[2] = {b[lane][j / 2][j % 2 * 2], b[lane][j / 2][j % 2 * 2 + 1]};
+        mma(apart[lane][i][j], a[lane][i], column);
+      }
+  });
+  INFO(what);
+  REQUIRE(std::memcmp(together, apart, sizeof apart) == 0);
+}
+
+TEST_CASE("mma_fragments: the same bits as one mma a fragment") {
+  check_fragments<bfloat16>("bf16", [](auto& d, auto& a, auto& b) { mma_bf16_k16(d, a, b); });
+  check_fragments<float16>("f16", [](auto& d, auto& a, auto& b) { mma_f16_k16(d, a, b); });
 }
 
 // Checks that x is rounded to the nearer of two neighbours, ties to even.

@@ -15,6 +15,7 @@ struct Target {
   // Seeds: files under tests/fixtures, folders for all files in them. Their names end as `suffix` says.
   std::vector<std::string> seeds;
   std::string suffix;
+  bool supported = true;  // false: this build lacks the library, and the target refuses every file
 };
 
 const std::vector<Target>& targets();

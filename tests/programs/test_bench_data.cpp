@@ -17,6 +17,16 @@ Process bench_data(const TemporaryFolder& folder) {
 
 }  // namespace
 
+TEST_CASE("a picture that is timed is not replaced by the numbers") {
+  const TemporaryFolder folder;
+  write_file(folder / "a.JPG", "not read that far");
+  Process process({PROGRAMS "/bench-data", "--data", folder.path(), "--json", folder / "a.JPG"});
+  CHECK(process.wait() == 2);
+  CHECK(process.err() ==
+        "bench-data: " + (folder / "a.JPG") + ": cannot write: it is a picture of --data, which this program reads\n");
+  CHECK(read_text(folder / "a.JPG") == "not read that far");
+}
+
 TEST_CASE("drawn pictures go, and nothing else does") {
   const TemporaryFolder folder;
   Process alone = bench_data(folder);

@@ -83,7 +83,8 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
                       {{"mpanet.progress", "{}"}, {"kept", "yes"}});
     const std::string before = read_text(in);
     for (const std::string& same : {in, folder.path() + "/./in.safetensors"})
-      check_refused("'" + in + "' '" + same + "'", "OUT: expected another file than IN");
+      check_refused("'" + in + "' '" + same + "'",
+                    same + ": cannot write: it is IN with more than the network, which this program reads");
     CHECK(read_text(in) == before);
     const Result result = run(in + " " + out);
     CHECK(result.out == out +

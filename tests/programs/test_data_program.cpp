@@ -94,7 +94,9 @@ TEST_CASE("verify names each thing that is wrong" * doctest::skip(kLacking)) {
       result.err,
       root + "/cam6/0005: expected 3 images as in the trial file, got 3; missing: 0003.jpg; not listed: 0009.jpg\n"));
   CHECK_FALSE(has(result.err, "Thumbs.db"));
-  CHECK(has(result.out, "5 identities, 59 visible and 30 infrared images, 1 other file ignored; 5 problems\n"));
+  CHECK(has(result.out,
+            "5 identities, 59 visible and 30 infrared images; 5 problems\n"
+            "left aside 1 entry that is no picture, cam4/0001/Thumbs.db\n"));
 
   for (int camera = 1; camera <= 6; camera++) fs::remove_all(fmt::format("{}/cam{}/0003", root, camera));
   fs::remove_all(root + "/cam5");
@@ -133,7 +135,16 @@ TEST_CASE("verify compares every name, as the evaluation needs them" * doctest::
   write_file(person + "._0001.jpg", "from a Mac");
   const Result result = verify();
   CHECK(result.code == 0);
-  CHECK(has(result.out, "1 other file ignored; all decode, names equal the trial file's"));
+  CHECK(has(result.out,
+            "; all decode, names equal the trial file's\n"
+            "left aside 1 entry that is no picture, cam1/0001/._0001.jpg\n"));
+  fs::remove(person + "._0001.jpg");
+  // Folders that no reader reads, and a file in place of a folder.
+  for (const char* other : {"/cam1/1", "/cam7"}) fs::create_directory(root + other);
+  CHECK(
+      has(verify().out, "left aside 2 entries that are no folders of a camera and an identity, the first is cam1/1\n"));
+  write_file(root + "/cam1/0009", "");
+  CHECK(has(verify().err, root + "/cam1/0009: expected the folder of an identity, got a file\n"));
 }
 
 TEST_CASE("file names cannot write lines of ours" * doctest::skip(kLacking)) {
@@ -158,7 +169,9 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
   const std::string root = data.root();
   TemporaryFolder empty;
   check_refused("verify " + (empty / "absent"), (empty / "absent") + ": no such folder");
-  check_refused("verify " + empty.path(), "expected a data set: exp/ with lists of identities (sysu)");
+  check_refused("verify " + empty.path(),
+                "expected a data set with lists such as exp/train_id.txt (sysu), idx/train_visible_1.txt (regdb), "
+                "idx/train_vis.txt (llcm), manifest.csv (csv)");
   check_refused("verify --dataset sysu " + empty.path(), "exp/test_id.txt: cannot open");
   check_refused("verify --dataset sisu " + empty.path(), "expected one of sysu, regdb, llcm, csv");
   check_refused("verify " + root + " --trials " + (empty / "no.mat"),
@@ -180,6 +193,8 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
   check_refused("preprocess " + picture + " --height 0 --width 8" + to, "--height");
   check_refused("preprocess " + picture + " --height 8 --width x" + to, "--width");
   check_refused("preprocess " + picture + " --height 8" + to, "--width");
+  check_refused("preprocess " + picture + " --height 8 --width 8 --out " + picture,
+                picture + ": cannot write: it is IMAGE, which this program reads");
   check_refused("preprocess " + picture + " --height 8 --width 8 --out " + (empty / "no/x.npy"),
                 "no/x.npy: cannot write");
   CHECK(entries(empty.path()) == 0);

@@ -105,20 +105,75 @@ TEST_CASE("an output that is an input, or another output, is refused before anyt
   const std::string arguments = folder.arguments() + " --json ";
   for (const std::string& input : {folder.csv(), folder.npy()}) {
     const std::string before = read_text(input);
-    check_refused(arguments + input, "is --features, which the evaluation reads");
+    check_refused(arguments + input, "cannot write: it is --features, which this program reads");
     fs::create_hard_link(input, folder / "link");
-    check_refused(arguments + (folder / "link"), "is --features, which the evaluation reads");
+    check_refused(arguments + (folder / "link"), "cannot write: it is --features, which this program reads");
     fs::remove(folder / "link");
     CHECK(read_text(input) == before);
   }
-  check_refused(folder.arguments() + " --save-features '" + folder.features() + "'", "which the evaluation reads");
+  check_refused(folder.arguments() + " --save-features '" + folder.features() + "'", "it is --features, which");
   fs::create_directory(folder.data() + "/cam3");
   const std::string both = folder / "both";
   check_refused(arguments + both + " --sheet '" + folder.path() + "/./both'", "\" is --json too");
   CHECK(!fs::exists(both));
+  const std::string in_data = "cannot write: it is a list of --data, which this program reads";
+  for (const std::string& list : {folder.data() + "/exp/test_id.txt", folder.trial_file()}) {
+    const std::string before = read_text(list);
+    check_refused(arguments + list, in_data);
+    CHECK(read_text(list) == before);
+  }
   const std::string trials = folder / "trials.mat";
   fs::rename(folder.trial_file(), trials);
-  check_refused(arguments + trials + " --trials " + trials, "is --trials, which the evaluation reads");
+  check_refused(arguments + trials + " --trials " + trials, "cannot write: it is --trials, which this program reads");
+}
+
+TEST_CASE("--list: options without an effect are refused") {
+  if (kNoTrials) return;
+  const EvalFolder folder;
+  const std::string list = "--list --data '" + folder.data() + "'";
+  const Result plain = run(list + " --protocol sysu --mode all --shots single --direction infrared-to-visible");
+  REQUIRE_MESSAGE(plain.code == 0, plain.err);
+  CHECK(plain.out.starts_with("path,identity,camera,modality\ncam3/"));
+  for (const char* other : {"--rerank",          "--flip",
+                            "--per-trial",       "--json x",
+                            "--save-features x", "--sheet x.png",
+                            "--chance 1",        "--ranks 2",
+                            "--memory 1G",       "--distance cosine",
+                            "--cmc images",      "--feature before-bn",
+                            "--parts 1",         "--size 384x128",
+                            "--device cpu",      "--precision f64",
+                            "--batch 8",         "--threads 1",
+                            "--conv native",     "--gemm native"}) {
+    const std::string option = std::string(other).substr(0, std::string_view(other).find(' '));
+    check_refused(list + " " + other, "--list: takes --data and what chooses the protocol, got " + option + " too");
+  }
+  CHECK(!fs::exists("x"));
+  check_refused(list + " --checkpoint x", "--checkpoint: with --list only for regdb");
+  check_refused("--list", "--data is needed");
+  // An option twice.
+  check_refused("--chance 1 --chance 2 --data '" + folder.data() + "'", "--chance: expected once, got 2 times");
+  check_refused(folder.arguments() + " --data x", "--data: expected once, got 2 times");
+}
+
+TEST_CASE("features by the names of a tree whose pictures end in .JPG or .png") {
+  if (kNoTrials) return;
+  EvalFolder folder;
+  const Result before = run(folder.arguments());
+  REQUIRE(before.code == 0);
+  for (const char* ending : {".JPG", ".png"}) {
+    EvalFolder other;
+    for (size_t at; (at = other.lines.find(".jpg")) != std::string::npos;) other.lines.replace(at, 4, ending);
+    other.write();
+    const Result after = run(other.arguments() + " --json '" + (other / "x.json") + "'");
+    CHECK_MESSAGE(after.code == 0, after.err);
+    CHECK(after.out.substr(after.out.find("flip")) == before.out.substr(before.out.find("flip")));
+    CHECK(has(read_text(other / "x.json"), std::string("cam3/0002/0001") + ending));
+  }
+  // A row with the trial file's own name comes before another of the same stem.
+  folder.lines += "cam1/0002/0002.png,9,9,infrared\r\n";
+  folder.numbers.insert(folder.numbers.end(), {7, 7});
+  folder.write({10, 2});
+  CHECK(run(folder.arguments()).out == before.out);
 }
 
 TEST_CASE("a name that JSON cannot hold is found before the evaluation") {
@@ -227,22 +282,49 @@ TEST_CASE("bad data sets and folders of features") {
   SUBCASE("another header") {
     replace(folder.lines, "path,identity,camera,modality", "path,id,camera,modality");
     folder.write();
-    check_refused(arguments, "images.csv: expected the header 'path,identity,camera,modality', got \"path,id,");
+    check_refused(arguments, "images.csv line 1: expected the header 'path,identity,camera,modality', got \"path,id,");
   }
   SUBCASE("malformed lines") {
     const std::string good = "cam1/0002/0001.jpg,2,1,visible";
     for (const auto& [line, words] :
          {std::pair("cam1/0002/0001.jpg,2,1", "expected 4 fields"),
-          std::pair("cam1/0002/0001.jpg,2,1,visible,1", "expected 4 fields"), std::pair("", "expected 4 fields"),
+          std::pair("cam1/0002/0001.jpg,2,1,visible,1", "expected 4 fields"),
           std::pair(",2,1,visible", "the path is empty"),
           std::pair("cam1/0002/0001.jpg,two,1,visible", "expected an identity from 0"),
           std::pair("cam1/0002/0001.jpg,2,-1,visible", "expected a camera from 0"),
-          std::pair("\"cam1/0002/0001.jpg,2,1,visible", "a quote is never closed"),
+          std::pair("\"cam1/0002/0001.jpg,2,1,visible", "the quote that opens here is never closed"),
           std::pair("cam1/0002/0001.jpg,2,1,thermal", "expected visible or infrared")}) {
       EvalFolder fresh;
       replace(fresh.lines, good, line);
       fresh.write();
       check_refused(fresh.arguments(), std::string("images.csv line 3: ") + words);
+    }
+  }
+  SUBCASE("a list as a spreadsheet writes it") {
+    const Result before = run(arguments);
+    REQUIRE_MESSAGE(before.code == 0, before.err);
+    std::string rows;
+    for (const char c : folder.lines) rows += c == '\n' ? "\n\r\n" : std::string(1, c);  // blank lines
+    replace(rows, "cam1/0002/0001.jpg,2,1,visible", "\"cam1/0002/0001.jpg\", 2 ,01,visible,,");
+    folder.lines = "\xef\xbb\xbf\r\n" + rows;
+    folder.write();
+    const Result after = run(arguments);
+    CHECK_MESSAGE(after.code == 0, after.err);
+    CHECK(after.out == before.out);
+    fs::remove(folder / "result.json");
+    replace(folder.lines, "cam1/0003/0002.jpg,3,1", "cam1/0003/0002.jpg,x,1");
+    folder.write();
+    check_refused(arguments, "images.csv line 12: expected an identity from 0, got \"x\"");
+  }
+  SUBCASE("float64 beyond float32's range") {
+    std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (9, 2), }\n", numbers;
+    for (const double bad : {1e300, 1e-300}) {
+      std::vector<double> values(folder.numbers.begin(), folder.numbers.end());
+      values[6] = bad, values[7] = bad;
+      numbers.assign(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
+      write_file(folder.npy(),
+                 std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header + numbers);
+      check_refused(arguments, fmt::format("features.npy: row 3, column 0 is {}", bad));
     }
   }
   SUBCASE("an identity, camera or modality that is another's") {

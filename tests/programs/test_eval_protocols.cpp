@@ -10,7 +10,9 @@
 #include "core/base/random.h"
 #include "data/sets/npy.h"
 #include "mpanet/evaluation/features.h"
+#include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/results.h"
+#include "mpanet/training/train_plan.h"
 #include "tests/support/eval_program.h"
 #include "tests/support/evaluation_fixture.h"
 
@@ -133,6 +135,8 @@ TEST_CASE("regdb: both directions of a split, by its lists alone") {
       "--split 3 --data '" + (folder / "data") + "' --features '" + (folder / "features") + "'";
   const json both = result_of(arguments, folder / "both.json");
   CHECK(both["protocol"] == "regdb");
+  CHECK(both["split"] == 3);
+  CHECK(has(run(arguments).out, "protocol regdb, split 3: infrared queries, visible gallery; mean of 1 trial"));
   CHECK(result_of("--protocol regdb " + arguments, folder / "named.json")["results"] == both["results"]);
   REQUIRE(both["results"].size() == 2);
   CHECK(both["results"][0]["direction"] == "infrared queries, visible gallery");
@@ -154,8 +158,32 @@ TEST_CASE("regdb: both directions of a split, by its lists alone") {
   CHECK(both["results"][0]["mAP"] != normalised["results"][0]["mAP"]);
   const json reranked = result_of(arguments + " --rerank", folder / "rerank.json");
   CHECK(reranked["rerank"] == "k-reciprocal, k1 20, k2 6, lambda 0.3, neighbours among all images");
+  const Result list = run("--list --split 3 --direction visible-to-infrared --data '" + (folder / "data") + "'");
+  CHECK(has(list.out, "Thermal/12/1.bmp,12,3,infrared"));
+  check_refused("--list " + arguments, "--features: with --list only for sysu, agw and llcm");
   check_refused(arguments + " --mode all", "mode: protocol regdb has none");
   check_refused(arguments + " --distance manhattan", "distance: expected euclidean-unit, euclidean or cosine");
+}
+
+TEST_CASE("the memory for two directions: all embeddings, and a copy for one of them") {
+  EvaluationPlan there, back;
+  for (int i = 0; i < 1000; i++) {
+    there.queries.push_back({fmt::format("t{}", i), i, 1, true, -1});
+    there.gallery.push_back({fmt::format("v{}", i), i, 2, false, -1});
+    there.drawn.push_back(1);
+  }
+  there.settings = {{"all", "all"}};
+  there.trials = 1;
+  back = there;
+  std::swap(back.queries, back.gallery);
+  const size_t one = ranking_bytes({there}, 2048), both = ranking_bytes({there, back}, 2048);
+  CHECK(ranking_bytes({back}, 2048) == one);
+  CHECK(both == one + 2000 * 2048 * sizeof(float));
+  const Workload one_way = workload_of({}, {}, {there}), two_ways = workload_of({}, {}, {there, back});
+  CHECK(one_way.evaluated == 2000);
+  CHECK(one_way.copied == 1000);
+  CHECK(two_ways.evaluated == 2000);
+  CHECK(two_ways.copied == 3000);
 }
 
 TEST_CASE("csv: a gallery on disk ranks as one in memory") {
@@ -230,10 +258,22 @@ TEST_CASE("results side by side") {
   SUBCASE("the same results differ by nothing") {
     CHECK(has(run("--compare '" + good + "' '" + good + "'").out, "+0.00 [+0.00, +0.00]"));
   }
+  SUBCASE("a result that the first file lacks is named") {
+    json more = better;
+    more["results"].push_back(more["results"][0]);
+    more["results"][1]["shots"] = "multi";
+    write_file(folder / "more.json", more.dump());
+    const std::string name = "'all multi: " + more["results"][0]["direction"].get<std::string>() + "'";
+    CHECK(has(run("--compare '" + good + "' '" + (folder / "more.json") + "'").out,
+              "\nnot compared, as A lacks it: B has " + name + "\n"));
+    check_refused("--compare '" + (folder / "more.json") + "' '" + good + "'", "good.json: no result of " + name);
+  }
   SUBCASE("refused") {
     check_refused("--compare '" + good + "' '" + (folder / "absent.json") + "'", "absent.json");
-    check_refused("--compare '" + good + "' '" + bad + "' --json '" + (folder / "c.json") + "'",
-                  "--compare: takes result files alone, got ");
+    for (const char* other : {"--json c.json", "--rerank", "--list", "--threads 2", "--protocol csv"})
+      check_refused("--compare '" + good + "' '" + bad + "' " + other,
+                    "--compare: takes result files alone, got " +
+                        std::string(other).substr(0, std::string_view(other).find(' ')) + " too");
     write_file(folder / "other.json", "{\"a\": 1}");
     check_refused("--compare '" + good + "' '" + (folder / "other.json") + "'",
                   "expected a result file of mpanet-eval");
@@ -241,6 +281,13 @@ TEST_CASE("results side by side") {
     other["protocol"] = "agw";
     write_file(folder / "agw.json", other.dump());
     check_refused("--compare '" + good + "' '" + (folder / "agw.json") + "'", "protocol agw, but ");
+    other = better;
+    other["split"] = 2;
+    write_file(folder / "split.json", other.dump());
+    check_refused("--compare '" + good + "' '" + (folder / "split.json") + "'", "split.json: split 2 of RegDB, but ");
+    other["split"] = 11;
+    write_file(folder / "split.json", other.dump());
+    check_refused("--compare '" + good + "' '" + (folder / "split.json") + "'", "split: expected an integer in 1..10");
     other = better;
     other["queries"].begin().value()[0] = "elsewhere.jpg";
     write_file(folder / "queries.json", other.dump());

@@ -205,6 +205,34 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     CHECK(evaluated);
   }
 
+  TEST_CASE("what a run reads it does not write") {
+    TemporaryFolder folder;
+    const std::string run = folder / "run", best = run + "/best.safetensors";
+    check_works(no_evaluation(command(folder, "run", {"--max-steps", "0"})));
+    // The run begins anew, with the weights that its first evaluation would replace.
+    fs::rename(run + "/last.safetensors", best);
+    const std::string before = read_text(best);
+    check_refused(command(folder, "run", {"--resume", "--init", best}),
+                  best + ": cannot write: it is --init, which this program reads");
+    CHECK(read_text(best) == before);
+    // A list that is one of the run's files by a link.
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    fs::remove(run + "/vendors.json");
+    fs::create_hard_link(folder / "data/exp/test_id.txt", run + "/vendors.json");
+    check_refused(command(folder, "run", {"--resume", "--data", folder / "data"}),
+                  run + "/vendors.json: cannot write: it is a list of the data set, which this program reads");
+    fs::remove(run + "/vendors.json");
+    // The run's own configuration and checkpoint may be given when it goes on.
+    fs::rename(best, run + "/last.safetensors");
+    check_works({kTrain, "--config", run + "/config.json", "--out", run, "--resume", "--init",
+                 run + "/last.safetensors", "--max-steps", "1", "--threads", "1"});
+    CHECK(step_in(run) == 1);
+    fs::create_directory(folder / "sweep");
+    write_file(folder / "sweep/summary.json", R"({"lr": [0.001, 0.002]})");
+    check_refused(command(folder, "sweep", {"--sweep", folder / "sweep/summary.json"}),
+                  folder / "sweep/summary.json: cannot write: it is --sweep, which this program reads");
+  }
+
   TEST_CASE("classification off: no classifier in the checkpoint, which goes on and embeds; it stays off") {
     TemporaryFolder folder;
     const Arguments off = no_evaluation(

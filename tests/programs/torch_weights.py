@@ -5,11 +5,13 @@
 
 Trains a tiny network for some steps, converts it to .pth, loads that with weights_only and strictly into the network of
 bench/peer_torch.py, and compares the embeddings of the test pictures with mpanet-eval's. Then PyTorch's own weights, saved
-as a training checkpoint of a wrapped network, are evaluated by mpanet-eval, in both formats of torch.save().
+as a training checkpoint of a wrapped network, are evaluated by mpanet-eval, in both formats of torch.save(). A ResNet-50 goes
+to .pth, into PyTorch's network, through torch.save() and back with the same bytes.
 Exit code 0: done, 1: a difference, 77: there is no torch here, or no numpy.
 """
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -67,6 +69,35 @@ def compare(programs, net, checkpoint, data, folder):
     return said
 
 
+def tensors(path):
+    """The tensors of a safetensors file: dtype, shape and bytes by name, without the optimiser's."""
+    with open(path, "rb") as file:
+        size = struct.unpack("<Q", file.read(8))[0]
+        header, data = json.loads(file.read(size)), file.read()
+    return {name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])]) for name, entry in header.items()
+            if name != "__metadata__" and not name.startswith("optimizer.")}
+
+
+def check_resnet50(programs, data, place):
+    with open(place("50.json"), "w") as file:
+        json.dump({**CONFIG, "depth": "50", "image_size": [64, 32], "num_parts": 6}, file)
+    run(programs, "mpanet-train", "--config", place("50.json"), "--data", data, "--out", place("run50"), "--threads", "1",
+        "--max-steps", "1")
+    run(programs, "mpanet-convert", place("run50/last.safetensors"), place("50.pth"))
+    ours = tensors(place("run50/last.safetensors"))
+    net = MPANet(CLASSES, "50", 6)
+    net.load_state_dict(torch.load(place("50.pth"), weights_only=True), strict=True)
+    for name, value in net.state_dict().items():
+        if value.numpy().tobytes() != ours[name][2]:
+            sys.exit(f"ResNet-50: {name}: expected the same bytes in PyTorch's network")
+    torch.save(net.state_dict(), place("theirs50.pth"))
+    for source in ("50.pth", "theirs50.pth"):
+        run(programs, "mpanet-convert", place(source), place("back.safetensors"))
+        if tensors(place("back.safetensors")) != ours:
+            sys.exit(f"ResNet-50: {source}: expected the same tensors back")
+    print(f"ResNet-50: {len(ours)} tensors with the same bytes, to PyTorch and back")
+
+
 def main():
     programs = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -100,6 +131,7 @@ def main():
                 sys.exit(f"{name}: expected a word about the prefix, got {said}")
         run(programs, "mpanet-convert", place("zip.pth"), place("theirs.safetensors"))
         compare(programs, theirs, place("theirs.safetensors"), data, folder)
+        check_resnet50(programs, data, place)
 
 
 if __name__ == "__main__":

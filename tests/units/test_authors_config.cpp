@@ -221,6 +221,13 @@ TEST_SUITE("the authors' configuration files" * doctest::skip(!yaml_supported())
     CHECK(refusal("p_size: " + std::string(100, '[')) == "c.yml line 1: expected at most 8 levels of nesting");
     CHECK(refusal("p_size: " + std::string(500000, '[')) == "c.yml line 1: expected at most 8 levels of nesting");
     CHECK(refusal("p_size: \"\xff\"").starts_with("c.yml line 1: expected YAML: "));
+    for (const std::string_view mark : {"\xff\xfe", "\xfe\xff"}) {
+      std::string text(mark);
+      for (const char c : std::string_view("p_size: 4"))
+        text += mark[0] == '\xff' ? std::string{c, '\0'} : std::string{'\0', c};
+      CHECK(refusal(text) == "c.yml: expected YAML in UTF-8, got UTF-16");
+    }
+    CHECK(refusal("\xef\xbb\xbfp_size: 4") == "");
     CHECK(refusal("p_size: " + std::string(2 << 20, '1')) ==
           "c.yml: expected at most 1048576 bytes of YAML, got 2097160");
     std::string list = "p_size: [";

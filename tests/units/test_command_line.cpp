@@ -61,6 +61,27 @@ std::string refusal(const std::string& option, const std::string& value) {
 
 }  // namespace
 
+TEST_CASE("an option given twice, and options besides known ones") {
+  Values values;
+  std::optional<int> code;
+  CHECK(said([&] {
+          code = parse(values, {"--seed", "1", "--count", "2", "--seed", "1"});
+        }) == "program: --seed: expected once, got 2 times (see --help)\n");
+  CHECK(code == 2);
+  CommandLine app("about", "program");
+  std::string text;
+  bool flag = false;
+  app.add_option("--text", text, "some");
+  app.add_flag("--flag", flag, "on");
+  std::vector<std::string> words = {"program", "--flag", "--text", "x"};
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  REQUIRE(!parse_command_line(app, 4, arguments.data()));
+  CHECK(app.given_besides({}) == "--text");
+  CHECK(app.given_besides({"--text"}) == "--flag");
+  CHECK(app.given_besides({"--flag", "--text"}) == "");
+}
+
 TEST_CASE("numbers in text") {
   CHECK(parse_whole<int>("42") == 42);
   CHECK(parse_whole<int>("-7") == -7);

@@ -118,6 +118,12 @@ TEST_CASE("RegDB: lists as they are met, and lists that are wrong") {
   CHECK(has(folder.with("idx/train_thermal_1.txt", "Thermal/12/a.bmp 1\n"),
             "idx/train_thermal_1.txt line 1: expected the label 0 for identity 12"));
   CHECK(has(folder.with(list, "Thermal/12/a.bmp 0"), list + " line 1: expected a visible picture"));
+  CHECK(folder.with(list, "Visible/12/a.PnG 0\nVisible/7/b.JPEG 1") == "");
+  for (const char* name : {"a.gif", "a", ".a.bmp", "a.bmp.part"})
+    CHECK(has(folder.with(list, fmt::format("Visible/7/b.bmp 1\nVisible/12/{} 0", name)),
+              fmt::format("{} line 2: expected a picture, whose name ends in .jpg, .jpeg, .png or .bmp, got "
+                          "\"Visible/12/{}\"",
+                          list, name)));
   folder.file("idx/train_thermal_1.txt", "x/12/a.bmp 0\n");
   CHECK(has(folder.with(list, "x/12/a.bmp 0"), "idx/train_thermal_1.txt line 1: \"x/12/a.bmp\" stands in "));
   folder.file("idx/train_thermal_1.txt", "Thermal/5/a.bmp 5\n");
@@ -158,7 +164,14 @@ TEST_CASE("LLCM: training by list, the test by folder, near-infrared camera 3 ab
   CHECK(data.test == Images{{"test_nir/cam9/0007/c.PNG", 7, 9, true},
                             {"test_vis/cam1/0002/b.jpg", 2, 1, false},
                             {"test_vis/cam3/0007/a.jpg", 7, 3, false}});
-  CHECK(data.notes == std::vector<std::string>{"left aside 1 entry that is no picture, test_nir/cam9/0007/Thumbs.db"});
+  const std::vector<std::string> notes = {
+      "left aside 1 entry that is no picture, test_nir/cam9/0007/Thumbs.db",
+      "left aside 2 entries of the test that are no folders of a camera and a listed identity, the first is "
+      "test_nir/cam3"};
+  CHECK(data.notes == notes);
+  CHECK(read_dataset(DatasetKind::Llcm, folder.path(), Split::Train).notes.empty());
+  CHECK(read_dataset(DatasetKind::Llcm, folder.path(), Split::Test).notes == notes);
+  CHECK(verify_dataset(DatasetKind::Llcm, folder.path(), "", 1, [](const std::string&) {}).notes == notes);
   CHECK(find_dataset_kind(folder.path()) == DatasetKind::Llcm);
 
   const auto refusal = [&](Split split = Split::Both) { return folder.refusal(DatasetKind::Llcm, split); };
@@ -173,6 +186,51 @@ TEST_CASE("LLCM: training by list, the test by folder, near-infrared camera 3 ab
   CHECK(has(refusal(), "idx/train_nir.txt line 1: \"vis/0005/0005_c01_s1_vis.jpg\" stands in idx/train_vis.txt too"));
   folder.file("idx/train_nir.txt", "nir/a.jpg 41\n");
   CHECK(has(refusal(), "no training identity has both visible and infrared images"));
+}
+
+TEST_CASE("LLCM: entries of the test folders that are not read are counted, once") {
+  Folder folder;
+  folder.file("idx/test_id.txt", "1\n");
+  for (const char* file : {"test_vis/cam1/0001/a.jpg", "test_nir/cam2/0001/a.jpg"}) folder.file(file, "");
+  const auto notes = [&] { return read_dataset(DatasetKind::Llcm, folder.path(), Split::Test).notes; };
+  CHECK(notes().empty());
+  const std::string one = "left aside 1 entry of the test that is no folder of a camera and a listed identity, ";
+  for (const char* other : {"test_vis/cam1/1", "test_vis/cam10", "test_nir/cam3", "test_vis/cam01",
+                            "test_vis/cam1/00001", "test_nir/cam9/0002", "test_vis/x.jpg"}) {
+    folder.file(std::string(other) + "/a.jpg", "");
+    CHECK(notes() == std::vector<std::string>{one + other});
+    fs::remove_all(folder / other);
+  }
+  folder.file("test_vis/cam10/0001/a.jpg", "");
+  folder.file("test_vis/cam1/1/a.jpg", "");
+  CHECK(notes() == std::vector<std::string>{"left aside 2 entries of the test that are no folders of a camera and a "
+                                            "listed identity, the first is test_vis/cam1/1"});
+}
+
+TEST_CASE("LLCM: training lists that name the test, the other modality or another identity") {
+  Folder folder;
+  const std::string good = "vis/0005/a.jpg 0\nvis/0009/a.jpg 1\n";
+  folder.file("idx/train_nir.txt", "nir/0005/a.jpg 0\nnir/0009/a.jpg 1\n");
+  const auto refusal = [&](const std::string& more) {
+    folder.file("idx/train_vis.txt", good + more);
+    return folder.refusal(DatasetKind::Llcm, Split::Train);
+  };
+  CHECK(refusal("train_vis/0011/a.jpg 2\nelsewhere/b.jpg 1\n") == "");
+  const std::string line = folder / "idx/train_vis.txt line 3: ";
+  for (const char* path : {"test_vis/cam1/0007/a.jpg", "test_nir/cam1/0007/a.jpg", "./vis/../test_vis/cam1/0007/a.jpg",
+                           "Test_Vis/cam1/0007/a.jpg"})
+    CHECK(refusal(fmt::format("{} 2", path)) ==
+          line + fmt::format("expected a training picture, got one of the test: \"{}\"",
+                             fs::path(path).lexically_normal().string()));
+  CHECK(refusal("nir/0005/b.jpg 0") == line + "expected a visible picture, got \"nir/0005/b.jpg\"");
+  CHECK(refusal("train_nir/0005/b.jpg 0") == line + "expected a visible picture, got \"train_nir/0005/b.jpg\"");
+  CHECK(refusal("vis/0005/b.jpg 1") == line + "expected the label 0 for identity 5 as in the lines before, got 1");
+  CHECK(refusal("vis/0006/b.jpg 1") == line + "the label 1 stands for identity 9 in the lines before, here for 6");
+  CHECK(has(refusal("vis/0006/b.gif 2"), "line 3: expected a picture, whose name ends in"));
+  // The lists of both modalities have the same labels.
+  folder.file("idx/train_nir.txt", "nir/0005/a.jpg 1\n");
+  CHECK(refusal("") ==
+        folder / "idx/train_nir.txt line 1: expected the label 0 for identity 5 as in the lines before, " + "got 1");
 }
 
 TEST_CASE("a manifest: rows, roles, the folder or the file") {
@@ -201,6 +259,35 @@ TEST_CASE("a manifest: rows, roles, the folder or the file") {
   CHECK(data.notes == std::vector<std::string>{"left aside 1 column of the manifest: \"colour\""});
 }
 
+TEST_CASE("a manifest with one part alone") {
+  Manifest folder;
+  const std::string header = "path,identity,camera,modality,split\n";
+  const std::string train = "a.jpg,1,1,visible,train\nb.jpg,1,2,infrared,train\n";
+  const std::string test = "c.jpg,2,1,visible,gallery\nd.jpg,2,2,infrared,query\n";
+  const auto notes = [&] { return read_dataset(DatasetKind::Csv, folder.path(), Split::Present).notes; };
+  const auto problems = [&] {
+    std::vector<std::string> said;
+    verify_dataset(DatasetKind::Csv, folder.path(), "", 1, [&](const std::string& line) { said.push_back(line); });
+    std::erase_if(said, [](const std::string& line) { return has(line, "cannot open"); });  // the pictures
+    return said;
+  };
+  CHECK(has(folder.of(header + train), "manifest.csv: no test image"));
+  CHECK(folder.of(header + train, Split::Train) == "");
+  CHECK(notes() == std::vector<std::string>{"the manifest has no row for the test: training needs eval_interval=0"});
+  CHECK(problems().empty());
+  CHECK(has(folder.of(header + test), "no infrared training image"));
+  CHECK(folder.of(header + test, Split::Test) == "");
+  CHECK(notes() == std::vector<std::string>{"the manifest has no row for training"});
+  CHECK(problems().empty());
+  CHECK(folder.of(header + train + test) == "");
+  CHECK(notes().empty());
+  CHECK(has(folder.of(header, Split::Present), "no infrared training image"));
+  CHECK(has(folder.of(header + "a.jpg,1,1,visible,train\n", Split::Present), "no infrared training image"));
+  CHECK(has(folder.of(header + "d.jpg,2,2,infrared,query\n", Split::Present), "no gallery image"));
+  CHECK(problems() == std::vector<std::string>{folder / "manifest.csv: no gallery image",
+                                               folder / "manifest.csv: no infrared training image"});
+}
+
 TEST_CASE("a manifest that is wrong: file, line, what") {
   Manifest folder;
   const std::string header = "path,identity,camera,modality,split\n", good = Manifest::kGood;
@@ -226,6 +313,7 @@ TEST_CASE("a manifest that is wrong: file, line, what") {
   CHECK(has(folder.of(good + "\n\"b\nb.jpg\",1,1,visible,train\n/c.jpg,1,1,visible,train\n"),
             "line 9: expected a path inside the data set's folder, got \"/c.jpg\""));
   CHECK(has(folder.of(good + "../b.jpg,1,1,visible,train\n"), "line 6: the path leaves the data set's folder"));
+  CHECK(has(folder.of(good + "b.gif,1,1,visible,train\n"), "line 6: expected a picture, whose name ends in"));
   CHECK(has(folder.of(good + "a/./1.jpg,10,1,visible,train\n"), "line 6: \"a/1.jpg\" is already in line 2"));
   CHECK(has(folder.of(good + "b.jpg,10,1,visible,query\n"),
             "line 6: identity 10 is in the test here and for training in line 2"));
@@ -253,12 +341,15 @@ TEST_CASE("fields are quoted where they have to be, and read as they were") {
   const auto rows = read_csv(folder / "x.csv");
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].fields == fields);
-  // One line at a time, for lists of a million.
-  CHECK(csv_fields("\"a,\"\"b\" , c ,,", "x") == std::vector<std::string>{"a,\"b", "c", "", ""});
-  CHECK(csv_fields(csv_field("\xff, \"x\" ") + ",1", "x") == std::vector<std::string>{"\xff, \"x\" ", "1"});
-  CHECK(csv_fields("", "x") == std::vector<std::string>{""});
-  CHECK(
-      has(error_of([] { csv_fields("\"a\"b,c", "x line 2"); }), "x line 2: expected a comma after the closing quote"));
+  // One row at a time.
+  write_file(folder / "x.csv", "\"a,\"\"b\" , c ,,\n\n\"a\nb\"\n\"a\"b,c");
+  std::vector<CsvRow> taken;
+  CHECK(has(error_of([&] { read_csv(folder / "x.csv", [&](CsvRow row) { taken.push_back(std::move(row)); }); }),
+            "x.csv line 5: expected a comma after the closing quote of \"a\""));
+  REQUIRE(taken.size() == 2);
+  CHECK(taken[0].fields == std::vector<std::string>{"a,\"b", "c"});
+  CHECK(taken[1].fields == std::vector<std::string>{"a\nb"});
+  CHECK(taken[1].line == 3);
   CHECK(csv_field("plain") == "plain");
   CHECK(csv_field("a,\"b") == "\"a,\"\"b\"");
 }

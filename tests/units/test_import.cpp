@@ -115,6 +115,47 @@ TEST_CASE("names, splits, words and cameras of one's own; a manifest above the t
   CHECK(has(by_camera.manifest(), "2_c1.jpg,2,1,visible,gallery\n2_c3.jpg,2,3,infrared,query\n"));
 }
 
+TEST_CASE("a share for the test that leaves one part empty") {
+  const std::vector<std::string> files = {"vis/1_c1.jpg", "nir/1_c2.jpg", "vis/2_c1.jpg", "nir/2_c2.jpg",
+                                          "vis/3_c1.jpg", "nir/3_c2.jpg", "vis/4_c1.jpg"};
+  const auto with_share = [](const Tree& tree, double share) {
+    ImportOptions options = tree.options("{modality}/{identity}_c{camera}.jpg");
+    options.test_share = share;
+    return options;
+  };
+  {
+    const Tree tree(files);
+    CHECK(import_folder(with_share(tree, 0)).lines.back() ==
+          "no row is for the test, so training needs eval_interval=0");
+    const Dataset data = read_dataset(DatasetKind::Csv, tree.path(), Split::Train);
+    CHECK(data.classes == 4);
+    CHECK(data.train.size() == 7);
+    CHECK(read_dataset(DatasetKind::Csv, tree.path(), Split::Present).test.empty());
+  }
+  {
+    const Tree tree(files);
+    CHECK(import_folder(with_share(tree, 1)).lines.back() == "no row is for training");
+    const Dataset data = read_dataset(DatasetKind::Csv, tree.path(), Split::Test);
+    CHECK(data.test.size() == 7);
+    CHECK(read_dataset(DatasetKind::Csv, tree.path(), Split::Present).train.empty());
+  }
+  const Tree tree(files);
+  const std::string expected =
+      "--test-share: expected a share that leaves identities for training and for the test, got ";
+  CHECK(has(tree.refusal(with_share(tree, 0.1)),
+            expected + "0.1: 0 of 3 identities with both modalities would be for the test"));
+  CHECK(has(tree.refusal(with_share(tree, 0.999999999999)), "3 of 3 identities with both modalities"));
+  const Tree visible({"vis/1_c1.jpg", "vis/2_c1.jpg"}), single({"vis/1_c1.jpg", "nir/1_c2.jpg"});
+  CHECK(has(visible.refusal(with_share(visible, 0.5)), expected + "0.5: 0 of 0 identities with both"));
+  CHECK(has(single.refusal(with_share(single, 0.5)), expected + "0.5: 0 of 1 identity with both"));
+  // Nothing could be trained on or tested with these.
+  CHECK(has(visible.refusal(with_share(visible, 0)), "no infrared training image"));
+  CHECK(has(visible.refusal(with_share(visible, 1)), "no query image"));
+  const Tree parts({"train/1/vis.jpg", "train/1/nir.jpg", "query/2/nir.jpg"});
+  CHECK(has(parts.refusal(parts.options("{split}/{identity}/{modality}.jpg")), "no gallery image"));
+  for (const Tree* refused : {&tree, &visible, &single, &parts}) CHECK(!fs::exists(*refused / kManifestName));
+}
+
 TEST_CASE("trees and patterns that are refused") {
   const Tree tree({"train/1/vis.jpg", "train/1/ir.jpg", "test/1/vis.jpg", "val/2/vis.jpg"});
   const auto refused = [&](const std::string& pattern) { return tree.refusal(tree.options(pattern)); };
@@ -128,6 +169,16 @@ TEST_CASE("trees and patterns that are refused") {
   CHECK(has(refused("{identity}/{modality}.jpg"), "no picture fits"));
   CHECK(has(refused("{split}/{identity}/{modality}.jpg"),
             "val/2/vis.jpg: expected train, test, query or gallery as split, got \"val\""));
+  for (const auto& [pattern, words] :
+       {std::pair("{split}/{identity}/{modality}.jpg", "--test-share: expected a pattern without {split}"),
+        std::pair("*/{identity}/{modality}_{camera}.jpg", "--infrared-cameras: expected a pattern without {modality}"),
+        std::pair("*/{identity}/{camera}.jpg", "--visible and --infrared: expected a pattern with {modality}")}) {
+    ImportOptions options = tree.options(pattern);
+    options.infrared_cameras = {3};
+    if (pattern[1] == 's') options.test_share = 0.5;
+    if (std::string_view(pattern).find("modality") == std::string_view::npos) options.visible = {"webcam"};
+    CHECK(has(tree.refusal(options), words));
+  }
   fs::remove_all(tree / "val");
   CHECK(has(refused("{split}/{identity}/{modality}.jpg"),
             "identity \"1\" is in train here and in gallery by test/1/vis.jpg"));

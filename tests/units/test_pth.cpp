@@ -228,6 +228,24 @@ TEST_SUITE("PyTorch's files" * doctest::skip(!zip_supported())) {
       }
   }
 
+  TEST_CASE("a checksum of 0: only an archive without any checksum is read without comparing") {
+    const std::string whole = read_text(kFixtures + "1.13/small.pth");
+    std::vector<size_t> entries;  // of the directory
+    for (size_t at = whole.find("PK\1\2"); at != whole.npos; at = whole.find("PK\1\2", at + 4)) entries.push_back(at);
+    REQUIRE(entries.size() > 2);
+    const auto without = [&](const std::vector<size_t>& cleared) {
+      std::string content = whole;
+      for (const size_t at : cleared) content.replace(at + 16, 4, 4, '\0');
+      return content;
+    };
+    for (const size_t at : entries)
+      if (whole.find("small/version", at) != at + 46)  // which nobody reads
+        CHECK(refusal_of(without({at})).find("damaged, its checksum is ") != std::string::npos);
+    const TemporaryFolder folder;
+    write_file(folder / "x.pth", without(entries));
+    CHECK(listed(TensorFile(folder / "x.pth")) == listed(TensorFile(kFixtures + "1.13/small.pth")));
+  }
+
   TEST_CASE("two archives' worth of damage: overlaps, names given twice, encryption") {
     const std::string whole = read_text(kFixtures + "1.13/small.pth");
     const size_t directory = whole.find("PK\1\2"), second = whole.find("PK\1\2", directory + 4);

@@ -141,8 +141,10 @@ TEST_CASE("entries that contradict themselves or the file") {
   CHECK(one("\"F32\"", "[4294967296,4294967296]", "[0,8]", 8) ==
         "tensor \"w\": shape [4294967296,4294967296] overflows");
   CHECK(one("\"F32\"", "[2]", "[0]", 8) == "tensor \"w\": expected data_offsets to be [begin, end], got [0]");
-  CHECK(refusal(R"({"w":{"dtype":"F32"}})", 8) ==
-        "tensor \"w\": expected an object with dtype, shape and data_offsets, got an object");
+  CHECK(refusal(R"({"w":{"dtype":"F32"}})", 8) == "tensor \"w\": expected dtype, shape and data_offsets, got no shape");
+  CHECK(refusal(R"({"w":{"dtype":"F32","shape":[2]}})", 8) ==
+        "tensor \"w\": expected dtype, shape and data_offsets, got no data_offsets");
+  CHECK(refusal(R"({"w":[1]})", 8) == "tensor \"w\": expected an object with dtype, shape and data_offsets, got [1]");
   CHECK(refusal(fmt::format("{{{},{}}}", entry("a", "\"F32\"", "[2]", "[0,8]"), entry("b", "\"F32\"", "[2]", "[4,12]")),
                 12) == "tensor \"b\": expected its data at byte 8, right after the one before, got 4");
   CHECK(refusal(fmt::format("{{{},{}}}", entry("a", "\"F32\"", "[2]", "[0,8]"), entry("a", "\"F32\"", "[2]", "[0,8]")),

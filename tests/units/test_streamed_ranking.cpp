@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -117,8 +118,8 @@ TEST_CASE("streamed results equal those in memory to the bit") {
         const Embeddings embeddings = make_embeddings(seed, plan, 5);
         Shuffled shuffled(embeddings, seed);
         const auto whole = rank_embeddings(plan, embeddings);
-        // Little memory: several groups of queries, gallery in several blocks.
-        const auto streamed = rank_streamed(plan, shuffled.source, 85000);
+        // Little memory: several groups of queries, gallery in several blocks. The lists take about 14,000 bytes.
+        const auto streamed = rank_streamed(plan, shuffled.source, 99000);
         CHECK(shuffled.largest_read < 403);
         REQUIRE(streamed.size() == whole.size());
         for (size_t s = 0; s < whole.size(); s++)
@@ -134,6 +135,50 @@ TEST_CASE("too little memory is refused in one line") {
   const Embeddings embeddings = make_embeddings(1, plan, 5);
   const Shuffled shuffled(embeddings, 1);
   CHECK_THROWS_WITH_AS(rank_streamed(plan, shuffled.source, 3000), doctest::Contains("--memory: "), UserError);
+}
+
+TEST_CASE("float64 beyond float32's range: row and column, or rounded where nothing is lost") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.npy";
+  for (const bool fortran : {false, true}) {
+    const auto read = [&](const std::vector<double>& values) {
+      write_array<double>(path, "<f8", fortran, 1, 2, 3, values, false);
+      return read_npy(path).values;
+    };
+    const auto refusal = [&](const std::vector<double>& values) { return error_of([&] { read(values); }); };
+    // The largest float32, and the largest double that rounds to it.
+    const double most = std::numeric_limits<float>::max();
+    CHECK(read({most, 1, 2, -most, 3, 3.4028235e38}) == std::vector<float>{std::numeric_limits<float>::max(), 1, 2,
+                                                                           -std::numeric_limits<float>::max(), 3,
+                                                                           std::numeric_limits<float>::max()});
+    CHECK(refusal({0, 1, 2, 3, 1e39, 5}) == path + ": row 1, column 1 is 1e+39, expected numbers in float32's range");
+    CHECK(refusal({0, 1, -1e300, 3, 4, 5}) ==
+          path + ": row 0, column 2 is -1e+300, expected numbers in float32's range");
+    // Beside numbers in range a tiny one is 0 or rounded; in a row of zeros nothing is lost.
+    CHECK(read({1, 1e-300, -1e-40, 0, 0, -0.0}) == std::vector<float>{1, 0, -1e-40f, 0, 0, 0});
+    const std::string below = ", and no number of the row is in float32's range (from 1.1754944e-38 on)";
+    CHECK(refusal({1, 2, 3, 0, 1e-60, 1e-61}) == path + ": row 1, column 1 is 1e-60" + below);
+    CHECK(refusal({0, 0, -1e-39, 1, 2, 3}) == path + ": row 0, column 2 is -1e-39" + below);
+    CHECK(read({0, 0, 1.1754943508222875e-38, 1, 2, 3})[2] == std::numeric_limits<float>::min());
+  }
+  // Numbers that are none stay what they are.
+  write_array<double>(path, "<f8", false, 1, 1, 2, {HUGE_VAL, std::nan("")}, false);
+  const std::vector<float> none = read_npy(path).values;
+  CHECK(std::isinf(none[0]));
+  CHECK(std::isnan(none[1]));
+}
+
+TEST_CASE("a header with a key twice") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.npy";
+  for (const auto& [key, again] :
+       {std::pair("descr", "'descr': '<f8'"), std::pair("fortran_order", "'fortran_order': True"),
+        std::pair("shape", "'shape': (1,)")}) {
+    const std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': (2,), {}, }}\n", again);
+    write_file(path, std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header +
+                         std::string(8, '\0'));
+    CHECK(error_of([&] { NpyFile file(path); }) == fmt::format("{}: damaged .npy header: {} stands twice", path, key));
+  }
 }
 
 TEST_CASE(".npy files of every float type, order and byte order") {

@@ -61,6 +61,11 @@ TEST_CASE("training is train then val by position, test by ascending path") {
   CHECK(data.classes == 3);
   CHECK(data.notes ==
         std::vector<std::string>{"left aside 3 entries that are no pictures, the first is cam3/0009/._0001.jpg"});
+  for (const char* other : {"cam1/9/0001.jpg", "cam7/0009/0001.jpg", "cam1/Thumbs.db", "cam10/x", "camera/x"})
+    folder.image(other);
+  for (const Split part : {Split::Train, Split::Test, Split::Both})
+    CHECK(read_dataset(DatasetKind::Sysu, folder.path(), part).notes.back() ==
+          "left aside 4 entries that are no folders of a camera and an identity, the first is cam1/9");
   const std::vector<ImageRecord> train{{"cam1/0009/0001.jpg", 9, 1, false, 0}, {"cam3/0009/0001.jpg", 9, 3, true, 0},
                                        {"cam3/0009/0002.jpg", 9, 3, true, 0},  {"cam6/0009/0001.jpg", 9, 6, true, 0},
                                        {"cam1/0002/0001.jpg", 2, 1, false, 1}, {"cam6/0002/0001.jpg", 2, 6, true, 1},

@@ -1,0 +1,13 @@
+// What a device can do, for launchers whose kernels need it.
+#pragma once
+#include "kernels/types.h"
+
+namespace mpanet {
+namespace cuda {
+// UserError unless the stream's device has compute capability 8.0 or more. On older ones mma.sync of bf16 traps.
+void require_bf16_tensor_cores(Stream stream);
+}  // namespace cuda
+namespace emu {
+inline void require_bf16_tensor_cores(Stream) {}  // the emulation has them
+}  // namespace emu
+}  // namespace mpanet

@@ -1,0 +1,21 @@
+// For tests: plans of convolutions that are not the fastest ones, so that small shapes run what large ones run.
+#pragma once
+#include "core/base/real.h"
+
+namespace mpanet::PRECISION {
+
+// Zeros leave the choice. A tile must be one that the precision has; shapes that cannot be read in packs ignore it.
+// splits: at most so many parts of the depth, of whole steps.
+struct ForcedPlan {
+  int tile_m = 0, tile_n = 0, splits = 0;
+};
+
+// Determines the plans of all later convolutions, and their workspaces, until the next call.
+namespace cuda {
+void force_plan(const ForcedPlan& plan);
+}
+namespace emu {
+void force_plan(const ForcedPlan& plan);
+}
+
+}  // namespace mpanet::PRECISION

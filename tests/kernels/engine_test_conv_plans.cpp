@@ -1,0 +1,260 @@
+// Convolution with every plan: each tile, one and several parts of the depth, each way of writing results, more and
+// fewer steps than a pipeline has stages. Small shapes would choose few of these plans, so they are forced.
+//
+// Factors are normal numbers, rounded to storage. The reference t is the definition, in double, of exactly these
+// numbers. The bound of an element is
+//
+//   2 (d + 4) u_real s   d terms are added in real in any order, then up to four operations of the epilogue; s is the
+//                        sum of the terms' magnitudes. 2, because a tensor core may truncate where others round.
+//   u_storage |t|        the rounding of the result, if it is stored as storage
+#include "kernels/cuda/conv_plan.h"
+#include "kernels/emu/control.h"
+#include "tests/support/conv_test.h"
+
+namespace mpanet::PRECISION {
+namespace {
+
+// Tiles of 128 have remainders in both directions in the first shape. Taps begin within a step in the first and third;
+// the second has two steps, the fourth a part of one. The last ones cannot be read in packs: the stem, and primes.
+const ConvShape kShapes[] = {
+    {.n = 2, .h = 10, .w = 9, .c = 40, .k = 136, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 3, .h = 8, .w = 8, .c = 64, .k = 64, .kh = 1, .kw = 1},
+    {.n = 2, .h = 13, .w = 11, .c = 24, .k = 48, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 1, .h = 7, .w = 6, .c = 8, .k = 16, .kh = 1, .kw = 3, .stride = 1, .pad = 0},
+    {.n = 2, .h = 17, .w = 12, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 2, .h = 6, .w = 5, .c = 17, .k = 13, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+};
+
+constexpr bool kTensorCores = sizeof(storage) == 2;
+
+// The plans of a shape on a backend. The cpu backend has none.
+std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s) {
+  if (context.backend() == Backend::cpu) return {{}};
+  std::vector<ForcedPlan> tiles = {{128, 64, 0}, {64, 64, 0}};
+  if (kTensorCores)
+    tiles.insert(tiles.end(), {{128, 128, 0}, {64, 128, 0}});
+  else
+    tiles.push_back({32, 32, 0});
+  if (s.c % 8 != 0 || s.k % 8 != 0) tiles = {{0, 0, 0}};
+  std::vector<ForcedPlan> plans;
+  for (const ForcedPlan& tile : tiles)
+    for (const int splits : {1, 3}) plans.push_back({tile.tile_m, tile.tile_n, splits});
+  return plans;
+}
+
+std::string text(const ConvShape& s, const ForcedPlan& plan, const std::string& more) {
+  return fmt::format("{}, tile {}x{}, {} splits, {}", name(s), plan.tile_m, plan.tile_n, plan.splits, more);
+}
+
+// Forces a plan on a backend, and restores the choice.
+class Force {
+ public:
+  Force(Context& context, const ForcedPlan& plan) : backend_(context.backend()) { set(plan); }
+  ~Force() { set({}); }
+  Force(const Force&) = delete;
+  Force& operator=(const Force&) = delete;
+
+ private:
+  void set([[maybe_unused]] const ForcedPlan& plan) {
+#if defined(MPANET_HAS_EMU)
+    if (backend_ == Backend::emu) emu::force_plan(plan);
+#endif
+#if defined(MPANET_HAS_CUDA)
+    if (backend_ == Backend::cuda) cuda::force_plan(plan);
+#endif
+  }
+  Backend backend_;
+};
+
+// Under the emulation: the grids of all launches within its lifetime.
+class Grids {
+ public:
+  Grids() {
+    simt::watch_launches([this](const simt::LaunchShape& launch) {
+      blocks_.push_back(launch.blocks);
+      return true;
+    });
+  }
+  ~Grids() { simt::watch_launches(nullptr); }
+  Grids(const Grids&) = delete;
+  Grids& operator=(const Grids&) = delete;
+  uint64_t first() const { return blocks_.at(0); }
+
+ private:
+  std::vector<uint64_t> blocks_;
+};
+
+struct Definition {
+  std::vector<double> sum, magnitude;
+  double terms = 0;  // of an element, at most
+};
+
+// t and s for one pass. index(y, x, w): the result's element and the two factors'.
+template <class Index>
+Definition define(const ConvShape& s, int64_t count, double terms, const std::vector<real>& a,
+                  const std::vector<real>& b, const Index& index) {
+  Definition d{std::vector<double>(static_cast<size_t>(count)), std::vector<double>(static_cast<size_t>(count)), terms};
+  each_product(s, [&](size_t y, size_t x, size_t w) {
+    const auto [to, i, j] = index(y, x, w);
+    const double product = static_cast<double>(a[i]) * static_cast<double>(b[j]);
+    d.sum[to] += product;
+    d.magnitude[to] += std::fabs(product);
+  });
+  return d;
+}
+
+void check_sums(const std::vector<real>& got, const Definition& d, bool stored, const std::string& what) {
+  const double real_unit = sizeof(real) == 8 ? 0x1p-53 : 0x1p-24;
+  REQUIRE(got.size() == d.sum.size());
+  for (size_t i = 0; i < got.size(); i++) {
+    const double error = std::fabs(static_cast<double>(got[i]) - d.sum[i]);
+    const double may = 2 * (d.terms + 4) * real_unit * d.magnitude[i] +
+                       (stored ? std::max(storage_rounding(), real_unit) * std::fabs(d.sum[i]) : 0);
+    if (error <= may) continue;
+    FAIL_CHECK(what << ": element " << i << ": got " << got[i] << ", expected " << d.sum[i] << " within " << may);
+    return;
+  }
+}
+
+// The epilogue in double.
+Definition finished(Definition d, const std::vector<real>& scale, const std::vector<real>& shift,
+                    const std::vector<real>& residual) {
+  for (size_t i = 0; i < d.sum.size(); i++) {
+    const size_t k = i % scale.size();
+    d.sum[i] = d.sum[i] * scale[k] + shift[k] + residual[i];
+    d.magnitude[i] = d.magnitude[i] * std::fabs(scale[k]) + std::fabs(shift[k]) + std::fabs(residual[i]);
+    d.sum[i] = std::max(d.sum[i], 0.0);
+  }
+  return d;
+}
+
+Definition added(Definition d, const std::vector<real>& before) {
+  for (size_t i = 0; i < d.sum.size(); i++) {
+    d.sum[i] += before[i];
+    d.magnitude[i] += std::fabs(before[i]);
+  }
+  return d;
+}
+
+// Checks a launch's number of blocks: the plan was used.
+void check_blocks([[maybe_unused]] Context& context, const Grids& grids, const ForcedPlan& plan, int64_t m, int64_t n,
+                  int classes, int64_t depth, const std::string& what) {
+  if (context.backend() != Backend::emu || plan.tile_m == 0) return;
+  const auto up = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
+  const int64_t step = kTensorCores ? 32 : sizeof(real) == 8 ? 8 : 16;
+  const int64_t chunk = up(up(depth, plan.splits), step) * step;
+  const int64_t blocks = up(m, plan.tile_m) * up(n, plan.tile_n) * classes * up(depth, chunk);
+  CHECK_MESSAGE(grids.first() == static_cast<uint64_t>(blocks), what);
+}
+
+TEST_CASE("conv_forward with every plan") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> x = rounded(normals(s.input_count(), 1)), w = rounded(normals(s.weight_count(), 2));
+    const std::vector<real> scale = normals(s.k, 3), shift = normals(s.k, 4, 0, 3);
+    const std::vector<real> residual = rounded(normals(s.output_count(), 5, 0, 5));
+    const int depth = s.kh * s.kw * s.c;
+    const Definition plain = define(s, s.output_count(), depth, x, w, [](size_t y, size_t i, size_t j) {
+      return std::array{y, i, j};
+    });
+    const Definition all = finished(plain, scale, shift, residual);
+    on_each_device([&](Context& context) {
+      for (const ForcedPlan& plan : plans(context, s)) {
+        const Force force(context, plan);
+        const Grids grids;
+        Convolution conv(context, s, w);
+        const Stored input(context, x), rest(context, residual);
+        const Reals scales(context, scale), shifts(context, shift);
+        Stored y(context, s.output_count());
+        conv.forward(input, {}, y.data());
+        check_sums(y.values(), plain, true, text(s, plan, "no epilogue"));
+        check_blocks(context, grids, plan, int64_t{s.n} * s.oh() * s.ow(), s.k, 1, depth, text(s, plan, "blocks"));
+        conv.forward(input, {scales.data(), shifts.data(), rest.data(), true}, y.data());
+        check_sums(y.values(), all, true, text(s, plan, "whole epilogue"));
+      }
+    });
+  }
+}
+
+TEST_CASE("conv_backward_data with every plan") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> dy = rounded(normals(s.output_count(), 6)), w = rounded(normals(s.weight_count(), 2));
+    const std::vector<real> before = rounded(normals(s.input_count(), 7, 0, 5));
+    const auto up = [&](int size) { return (size + s.stride - 1) / s.stride; };
+    const int depth = up(s.kh) * up(s.kw) * s.k;
+    const Definition set = define(s, s.input_count(), depth, dy, w, [](size_t y, size_t i, size_t j) {
+      return std::array{i, y, j};
+    });
+    const Definition sum = added(set, before);
+    on_each_device([&](Context& context) {
+      for (const ForcedPlan& plan : plans(context, s)) {
+        const Force force(context, plan);
+        const Grids grids;
+        Convolution conv(context, s, w);
+        const Stored gradient(context, dy);
+        Stored dx(context, s.input_count()), onto(context, before);
+        conv.backward_data(gradient, dx.data(), Write::Set);
+        check_sums(dx.values(), set, true, text(s, plan, "set"));
+        check_blocks(context, grids, plan, int64_t{s.n} * up(s.h) * up(s.w), s.c, s.stride * s.stride, depth,
+                     text(s, plan, "blocks"));
+        conv.backward_data(gradient, onto.data(), Write::Add);
+        check_sums(onto.values(), sum, true, text(s, plan, "added"));
+      }
+    });
+  }
+}
+
+TEST_CASE("conv_backward_weights with every plan") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> x = rounded(normals(s.input_count(), 1)), dy = rounded(normals(s.output_count(), 6));
+    const std::vector<real> before = normals(s.weight_count(), 7, 0, 5);
+    const int depth = s.n * s.oh() * s.ow();
+    const Definition set = define(s, s.weight_count(), depth, dy, x, [](size_t y, size_t i, size_t j) {
+      return std::array{j, y, i};
+    });
+    const Definition sum = added(set, before);
+    on_each_device([&](Context& context) {
+      for (const ForcedPlan& plan : plans(context, s)) {
+        const Force force(context, plan);
+        const Grids grids;
+        Convolution conv(context, s, std::vector<real>(before.size()));
+        const Stored input(context, x), gradient(context, dy);
+        Reals dw(context, s.weight_count()), onto(context, before);
+        conv.backward_weights(input, gradient, dw.data(), Write::Set);
+        check_sums(dw.values(), set, false, text(s, plan, "set"));
+        check_blocks(context, grids, plan, s.k, s.kh * s.kw * s.c, 1, depth, text(s, plan, "blocks"));
+        conv.backward_weights(input, gradient, onto.data(), Write::Add);
+        check_sums(onto.values(), sum, false, text(s, plan, "added"));
+      }
+    });
+  }
+}
+
+// Widths that packs fit, at addresses that they do not.
+TEST_CASE("convolution at unaligned addresses") {
+  const ConvShape s = kShapes[2];
+  const std::vector<real> x = integers(s.input_count(), 1), w = integers(s.weight_count(), 2);
+  const std::vector<real> dy = integers(s.output_count(), 6);
+  std::vector<real> y(static_cast<size_t>(s.output_count())), dx(x.size()), dw(w.size());
+  each_product(s, [&](size_t o, size_t i, size_t j) {
+    y[o] += x[i] * w[j];
+    dx[i] += dy[o] * w[j];
+    dw[j] += dy[o] * x[i];
+  });
+  on_each_device([&](Context& context) {
+    for (const size_t shift : {1, 2, 4}) {
+      Convolution conv(context, s, w, shift);
+      const Stored input(context, x, shift), gradient(context, dy, shift);
+      Stored to(context, std::vector<real>(y.size()), shift), back(context, std::vector<real>(x.size()), shift);
+      Reals weights(context, std::vector<real>(w.size()), shift);
+      conv.forward(input, {}, to.data());
+      check_exact(to.values(), rounded(y), fmt::format("forward, {} elements from alignment", shift));
+      conv.backward_data(gradient, back.data(), Write::Set);
+      check_exact(back.values(), rounded(dx), fmt::format("backward data, {} elements from alignment", shift));
+      conv.backward_weights(input, gradient, weights.data(), Write::Set);
+      check_exact(weights.values(), dw, fmt::format("backward weights, {} elements from alignment", shift));
+    }
+  });
+}
+
+}  // namespace
+}  // namespace mpanet::PRECISION
