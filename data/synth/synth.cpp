@@ -111,6 +111,8 @@ bool write_pictures(const SynthConfig& config, const std::vector<synth::Picture>
 bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped) {
   check(config);
   const synth::Layout layout = synth::plan_layout(config);
+  if (layout.trials && !trial_files_supported())
+    fail("{}: this build has no zlib, which sysu's trial file needs (build with -DMPANET_ZLIB=ON)", out);
   std::error_code error;
   if (fs::exists(fs::symlink_status(out, error)) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
     fail("{}: expected a folder that does not exist yet or is empty; it would be overwritten", out);

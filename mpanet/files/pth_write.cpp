@@ -113,7 +113,8 @@ class Archive {
 
 void write_pth(const std::string& path, const std::vector<TensorSource>& tensors,
                const std::map<std::string, std::string>& metadata) {
-  if (!zip_supported()) fail("{}: this program was built without zlib, which PyTorch's files need", path);
+  if (!zip_supported())
+    fail("{}: this build has no zlib, which PyTorch's files need (build with -DMPANET_ZLIB=ON)", path);
   for (const TensorSource& tensor : tensors)
     if (pickle::storage_of(tensor.dtype).empty())
       fail("{}: tensor {}: expected a type that .pth files have a storage for, got {}: write safetensors", path,

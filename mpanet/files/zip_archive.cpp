@@ -170,7 +170,8 @@ void check_crc(const InputFile& file, const ZipEntry& entry, uint32_t crc) {
 }  // namespace
 
 std::vector<ZipEntry> read_zip(const InputFile& file) {
-  if (!zip_supported()) fail("{}: this program was built without zlib, which PyTorch's files need", file.path());
+  if (!zip_supported())
+    fail("{}: this build has no zlib, which PyTorch's files need (build with -DMPANET_ZLIB=ON)", file.path());
   const Directory directory = find_directory(file);
   const auto records = read_range(file, directory.begin, static_cast<size_t>(directory.bytes));
   std::vector<ZipEntry> entries;
@@ -252,7 +253,7 @@ std::vector<uint8_t> inflate_entry(const InputFile& file, const ZipEntry& entry)
 bool zip_supported() { return false; }
 uint32_t zip_crc(const void*, size_t, uint32_t) { return 0; }
 std::vector<uint8_t> inflate_entry(const InputFile& file, const ZipEntry&) {
-  fail("{}: this program was built without zlib, which PyTorch's files need", file.path());
+  fail("{}: this build has no zlib, which PyTorch's files need (build with -DMPANET_ZLIB=ON)", file.path());
 }
 #endif
 

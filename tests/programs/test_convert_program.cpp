@@ -132,3 +132,11 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
     CHECK(has(full.err, "/dev/full: cannot write: No space left on device"));
   }
 }
+
+TEST_CASE("without zlib: one line for PyTorch's files" * doctest::skip(zip_supported())) {
+  const TemporaryFolder folder;
+  const std::string words = "this build has no zlib, which PyTorch's files need (build with -DMPANET_ZLIB=ON)";
+  check_refused(TEST_FIXTURES "/pth/1.13/small.pth " + (folder / "x.safetensors"), words);
+  check_refused(TEST_FIXTURES "/dtypes.safetensors " + (folder / "x.pth"), words);
+  CHECK(std::filesystem::is_empty(folder.path()));
+}

@@ -375,3 +375,10 @@ TEST_CASE("a build without a library says so") {
   check_refused("synth --out " + (folder / "x"), "this build has no");
   CHECK(entries(folder.path()) == 0);
 }
+
+TEST_CASE("without zlib: one line for what needs a trial file" * doctest::skip(mpanet::trial_files_supported())) {
+  TemporaryFolder folder;
+  check_refused("synth --out " + (folder / "x"),
+                "this build has no zlib, which sysu's trial file needs (build with -DMPANET_ZLIB=ON)");
+  CHECK(entries(folder.path()) == 0);
+}
