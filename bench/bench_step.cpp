@@ -175,7 +175,7 @@ int bench_step(int argc, char** argv) {
   app.add_option("--size", o.size, "pictures' HEIGHTxWIDTH")->capture_default_str();
   app.add_option("--depth", o.model.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
   add_whole_number(app, "--classes", o.model.classes, 1, 100000, "training identities");
-  app.add_option("--precision", o.precision, "f32, f64, bf16 or f16")->capture_default_str();
+  app.add_option("--precision", o.precision, "f32, tf32, bf16, f16 or f64")->capture_default_str();
   std::string device = "auto", why;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   add_whole_number(app, "--steps", o.steps, 1, 1000, "measured steps");

@@ -1,9 +1,14 @@
 // The kernel interface: kernels.inc once per backend, in the precision PRECISION, and RUN_ON to call a kernel.
 #pragma once
+#include <type_traits>
+
 #include "core/base/real.h"
 #include "kernels/types.h"
 
 namespace mpanet::PRECISION {
+
+// Whether convolutions and products of this precision follow the stream's flag for TF32 (memory.inc).
+constexpr bool kHasTf32 = std::is_same_v<storage, float>;
 
 // The epilogue of a convolution: y = act(scale * conv(x, w) + shift + residual). A backend whose prepared weights
 // contain `scale` (conv_prepare_weights) ignores it here.

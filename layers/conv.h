@@ -27,7 +27,7 @@ class Conv {
   Parameter* bias() const { return bias_; }
 
  private:
-  const void* prepared_forward(Context& context, const ConvShape& shape, const real* scale);
+  const void* prepared_forward(Context& context, const ConvShape& shape, const storage* weight, const real* scale);
   ParameterStore& store_;
   Parameter& weight_;
   Parameter* bias_ = nullptr;

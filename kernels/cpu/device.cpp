@@ -50,5 +50,7 @@ void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcp
 void synchronize(Stream) {}
 Stream create_stream(int) { return new StreamBody; }
 void destroy_stream(Stream stream) { delete stream; }
+void set_tf32(Stream stream, bool on) { stream->tf32 = on; }
+bool uses_tf32(Stream stream) { return stream != nullptr && stream->tf32; }
 
 }  // namespace mpanet::cpu

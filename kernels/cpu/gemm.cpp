@@ -2,13 +2,14 @@
 #include "core/base/error.h"
 #include "kernels/cpu/bias.h"
 #include "kernels/cpu/product.h"
-#include "kernels/kernels.h"
+#include "kernels/cpu/tf32.h"
 
 namespace mpanet::PRECISION::cpu {
 
-void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
-          const real* bias, real* c, Write write, void*) {
+void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
+          const real* b, const real* bias, real* c, Write write, void* workspace) {
   MPANET_CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
+  round_operands(stream, a, m * k, b, k * n, workspace);
   const int64_t row_step = transpose_b ? 1 : n, column_step = transpose_b ? k : 1;
   const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
     const real* from = b + first * row_step + column * column_step;
@@ -19,6 +20,8 @@ void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int6
   if (bias != nullptr) add_bias(bias, m, n, c);
 }
 
-size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t) { return 0; }
+size_t gemm_workspace_bytes(Stream stream, bool, bool, int64_t m, int64_t n, int64_t k) {
+  return rounded_operand_bytes(stream, m * k, k * n);
+}
 
 }  // namespace mpanet::PRECISION::cpu

@@ -3,7 +3,7 @@
 // stream holds oneDNN's compiled primitives, per shape and pass. The caller's workspace contains:
 //   forward           scratchpad
 //   backward data     scratchpad, then dx of some pictures, for Write::Add
-//   backward weights  scratchpad, then dw in oneDNN's layout; nothing if dw is a matrix product
+//   backward weights  scratchpad, then dw in oneDNN's layout; gemm()'s if dw is a matrix product
 #include <omp.h>
 
 #include <map>
@@ -211,7 +211,8 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-  if (pass == ConvPass::BackwardWeights && is_product(s)) return 0;
+  if (pass == ConvPass::BackwardWeights && is_product(s))
+    return gemm_workspace_bytes(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w);
   const Plan& plan = plan_for(library(stream), s, pass);
   if (pass == ConvPass::Forward) return plan.scratchpad;
   if (pass == ConvPass::BackwardData) return scratchpad_end(plan) + input(chunk_of(s, plan.chunk)).get_size();
@@ -261,7 +262,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
   if (is_product(s))
-    return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, nullptr, dw, write, nullptr);
+    return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, nullptr, dw, write, workspace);
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardWeights);
   if (!plan.whole) plan.whole = dnnl::convolution_backward_weights(backward_weights(lib, s));

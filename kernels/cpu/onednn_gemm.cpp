@@ -5,13 +5,14 @@
 
 #include "core/base/error.h"
 #include "kernels/cpu/bias.h"
-#include "kernels/kernels.h"
+#include "kernels/cpu/tf32.h"
 
 namespace mpanet::PRECISION::cpu {
 
-void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
-          const real* bias, real* c, Write write, void*) {
+void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
+          const real* b, const real* bias, real* c, Write write, void* workspace) {
   MPANET_CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
+  round_operands(stream, a, m * k, b, k * n, workspace);
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a, transpose_a ? m : k, b,
                  transpose_b ? k : n, write == Write::Add ? 1.0F : 0.0F, c, n);
@@ -20,6 +21,8 @@ void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int6
   if (bias != nullptr) add_bias(bias, m, n, c);
 }
 
-size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t) { return 0; }
+size_t gemm_workspace_bytes(Stream stream, bool, bool, int64_t m, int64_t n, int64_t k) {
+  return rounded_operand_bytes(stream, m * k, k * n);
+}
 
 }  // namespace mpanet::PRECISION::cpu

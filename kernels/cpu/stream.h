@@ -9,6 +9,7 @@
 namespace mpanet {
 
 struct StreamBody {
+  bool tf32 = false;
   std::map<const void*, std::shared_ptr<void>> shared;
 
   template <class T>

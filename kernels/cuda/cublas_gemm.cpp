@@ -1,5 +1,5 @@
 // Matrix products by cuBLAS. It reads row-major matrices as their transposes, so c' = op(b)' op(a)'. Arithmetic is
-// plain float or double; TF32 is not enabled. Products with a bias use our kernel.
+// plain float or double, or TF32 for f32 on a stream that uses it. Products with a bias use our kernel.
 #include <cublas_v2.h>
 
 #include <algorithm>
@@ -61,19 +61,22 @@ cublasStatus_t multiply(cublasHandle_t handle, cublasOperation_t left, cublasOpe
   return cublasDgemm(handle, left, right, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
+// TF32 on this stream; its operands were rounded before (gemm.cu).
+bool in_tf32(Stream stream) { return kHasTf32 && runtime::uses_tf32(stream); }
+
 bool native_only(Stream stream) { return runtime::vendors_of(stream).product == runtime::Provider::Native; }
 
 }  // namespace
 
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                            size_t native) {
-  if (native_only(stream)) return native;
+                            size_t native, size_t copies) {
+  if (native_only(stream)) return native + copies;
   const size_t bytes = std::max(native, kWorkspace);
   on_device(stream, [&](StreamState& state) {
     bool& taken = library_of(state).taken[{transpose_a, transpose_b, m, n, k}];
     const runtime::Vendors& settings = runtime::vendors_of(stream);
-    const std::string words = fmt::format("gemm {} {}{} {}x{}x{}", AS_TEXT(PRECISION), transpose_a ? 'T' : 'N',
-                                          transpose_b ? 'T' : 'N', m, n, k);
+    const std::string words = fmt::format("gemm {} {}{} {}x{}x{}", in_tf32(stream) ? "tf32" : AS_TEXT(PRECISION),
+                                          transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k);
     if (settings.product == runtime::Provider::Vendor) {
       taken = true;
     } else if (settings.choices.contains(words)) {
@@ -82,7 +85,8 @@ size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, i
       const auto size = [](int64_t rows, int64_t columns) {
         return static_cast<size_t>(rows * columns) * sizeof(real);
       };
-      const TrialMemory a(stream, size(m, k)), b(stream, size(k, n)), c(stream, size(m, n)), workspace(stream, bytes);
+      const TrialMemory a(stream, size(m, k)), b(stream, size(k, n)), c(stream, size(m, n)),
+          workspace(stream, bytes + copies);
       taken = runtime::library_is_faster(stream, words, "cublas", [&](bool with_library) {
         taken = with_library;
         cuda::gemm(stream, transpose_a, transpose_b, m, n, k, a.as<real>(), b.as<real>(), nullptr, c.as<real>(),
@@ -90,7 +94,7 @@ size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, i
       });
     }
   });
-  return bytes;
+  return bytes + copies;
 }
 
 bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
@@ -103,6 +107,8 @@ bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
     const real one = 1, beta = write == Write::Add ? real{1} : real{0};
     const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
     const int rows = static_cast<int>(m), columns = static_cast<int>(n), depth = static_cast<int>(k);
+    // The default mode never reduces float's precision.
+    CUBLAS_CALL(cublasSetMathMode(library.handle, in_tf32(stream) ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
     CUBLAS_CALL(cublasSetWorkspace(library.handle, workspace, kWorkspace));
     CUBLAS_CALL(multiply(library.handle, operation(transpose_b), operation(transpose_a), columns, rows, depth, &one, b,
                          transpose_b ? depth : columns, a, transpose_a ? rows : depth, &beta, c, columns));

@@ -1,6 +1,7 @@
-// Convolution by cuDNN 9, with NHWC activations and OHWI filters. As in our kernels, sums are in float, f32 does not
-// use TF32, and only deterministic algorithms are allowed. cuDNN has no f64 in this layout. The workspace is the
-// algorithm's; backward weights in 16 bits has dw in storage after it, which widen() converts to real.
+// Convolution by cuDNN 9, with NHWC activations and OHWI filters. As in our kernels, sums are in float, f32 uses TF32
+// only on a stream that asks for it (the caller has rounded the operands), and only deterministic algorithms are
+// allowed. cuDNN has no f64 in this layout. The workspace is the algorithm's; backward weights in 16 bits has dw in
+// storage after it, which widen() converts to real.
 #include <cudnn.h>
 
 #include <algorithm>
@@ -83,22 +84,28 @@ Library& library_of(StreamState& state) {
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-void describe(Plan& plan, const ConvShape& s) {
+bool in_tf32(Stream stream) { return kHasTf32 && runtime::uses_tf32(stream); }
+
+// CUDNN_FMA_MATH excludes TF32, which cuDNN's default would use for float.
+cudnnMathType_t math_of(Stream stream) { return kHalf || in_tf32(stream) ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH; }
+
+void describe(Stream stream, Plan& plan, const ConvShape& s) {
   CUDNN_CALL(cudnnSetTensor4dDescriptor(plan.x, CUDNN_TENSOR_NHWC, kType, s.n, s.c, s.h, s.w));
   CUDNN_CALL(cudnnSetTensor4dDescriptor(plan.y, CUDNN_TENSOR_NHWC, kType, s.n, s.k, s.oh(), s.ow()));
   CUDNN_CALL(cudnnSetFilter4dDescriptor(plan.w, kType, CUDNN_TENSOR_NHWC, s.k, s.c, s.kh, s.kw));
   CUDNN_CALL(cudnnSetConvolution2dDescriptor(plan.convolution, s.pad, s.pad, s.stride, s.stride, 1, 1,
                                              CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-  CUDNN_CALL(cudnnSetConvolutionMathType(plan.convolution, kHalf ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH));
+  CUDNN_CALL(cudnnSetConvolutionMathType(plan.convolution, math_of(stream)));
 }
 
-// Takes the first allowed algorithm of cuDNN's list, which is sorted by speed.
+// Takes the first allowed algorithm of cuDNN's list, which is sorted by speed. `tensor_cores`: may it use them.
 template <class Found, class WorkspaceQuery>
-void take_algorithm(Plan& plan, const Found* list, int count, const WorkspaceQuery& workspace_bytes) {
+void take_algorithm(Plan& plan, bool tensor_cores, const Found* list, int count,
+                    const WorkspaceQuery& workspace_bytes) {
   for (int i = 0; i < count; i++) {
     const Found& found = list[i];
     if (found.status != CUDNN_STATUS_SUCCESS || found.determinism != CUDNN_DETERMINISTIC) continue;
-    if (kHalf) {
+    if (tensor_cores) {
       if (found.mathType == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) continue;
       CUDNN_CALL(cudnnSetConvolutionMathType(plan.convolution, found.mathType));
     } else if (found.mathType != CUDNN_FMA_MATH && found.mathType != CUDNN_DEFAULT_MATH) {
@@ -112,30 +119,32 @@ void take_algorithm(Plan& plan, const Found* list, int count, const WorkspaceQue
   }
 }
 
-void find_algorithm(Library& l, Plan& p, ConvPass pass) {
+void find_algorithm(Library& l, Plan& p, ConvPass pass, bool tensor_cores) {
   constexpr int kMost = 16;
   int count = 0;
   if (pass == ConvPass::Forward) {
     std::array<cudnnConvolutionFwdAlgoPerf_t, kMost> list;
     if (cudnnGetConvolutionForwardAlgorithm_v7(l.handle, p.x, p.w, p.convolution, p.y, kMost, &count, list.data()) ==
         CUDNN_STATUS_SUCCESS)
-      take_algorithm(p, list.data(), count, [&](cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes) {
+      take_algorithm(p, tensor_cores, list.data(), count, [&](cudnnConvolutionFwdAlgo_t algorithm, size_t* bytes) {
         return cudnnGetConvolutionForwardWorkspaceSize(l.handle, p.x, p.w, p.convolution, p.y, algorithm, bytes);
       });
   } else if (pass == ConvPass::BackwardData) {
     std::array<cudnnConvolutionBwdDataAlgoPerf_t, kMost> list;
     if (cudnnGetConvolutionBackwardDataAlgorithm_v7(l.handle, p.w, p.y, p.convolution, p.x, kMost, &count,
                                                     list.data()) == CUDNN_STATUS_SUCCESS)
-      take_algorithm(p, list.data(), count, [&](cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
+      take_algorithm(p, tensor_cores, list.data(), count, [&](cudnnConvolutionBwdDataAlgo_t algorithm, size_t* bytes) {
         return cudnnGetConvolutionBackwardDataWorkspaceSize(l.handle, p.w, p.y, p.convolution, p.x, algorithm, bytes);
       });
   } else {
     std::array<cudnnConvolutionBwdFilterAlgoPerf_t, kMost> list;
     if (cudnnGetConvolutionBackwardFilterAlgorithm_v7(l.handle, p.x, p.y, p.convolution, p.w, kMost, &count,
                                                       list.data()) == CUDNN_STATUS_SUCCESS)
-      take_algorithm(p, list.data(), count, [&](cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
-        return cudnnGetConvolutionBackwardFilterWorkspaceSize(l.handle, p.x, p.y, p.convolution, p.w, algorithm, bytes);
-      });
+      take_algorithm(p, tensor_cores, list.data(), count,
+                     [&](cudnnConvolutionBwdFilterAlgo_t algorithm, size_t* bytes) {
+                       return cudnnGetConvolutionBackwardFilterWorkspaceSize(l.handle, p.x, p.y, p.convolution, p.w,
+                                                                             algorithm, bytes);
+                     });
   }
 }
 
@@ -144,12 +153,13 @@ size_t workspace_of(const Plan& plan, const ConvShape& s, ConvPass pass) {
   return aligned(plan.workspace) + (widened ? static_cast<size_t>(s.weight_count()) * sizeof(storage) : 0);
 }
 
-std::string in_words(const ConvShape& s, ConvPass pass) {
+std::string in_words(Stream stream, const ConvShape& s, ConvPass pass) {
   const char* name = pass == ConvPass::Forward        ? "forward"
                      : pass == ConvPass::BackwardData ? "backward data"
                                                       : "backward weights";
-  return fmt::format("conv {} {} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}", AS_TEXT(PRECISION), name, s.n, s.h, s.w,
-                     s.c, s.k, s.kh, s.kw, s.stride, s.pad);
+  return fmt::format("conv {} {} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}",
+                     in_tf32(stream) ? "tf32" : AS_TEXT(PRECISION), name, s.n, s.h, s.w, s.c, s.k, s.kh, s.kw, s.stride,
+                     s.pad);
 }
 
 // Runs one convolution: by cuDNN if plan.taken, else by our kernel.
@@ -203,10 +213,10 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass, si
     Library& library = library_of(state);
     const auto [entry, added] = library.plans.try_emplace({s, pass});
     Plan& plan = entry->second;
-    const std::string words = in_words(s, pass);
+    const std::string words = in_words(stream, s, pass);
     if (added) {
-      describe(plan, s);
-      find_algorithm(library, plan, pass);
+      describe(stream, plan, s);
+      find_algorithm(library, plan, pass, kHalf || in_tf32(stream));
     }
     if (!plan.possible) {
       runtime::note_native(stream, words);

@@ -56,6 +56,9 @@ void destroy_stream(Stream stream) {
   cudaGetLastError();
 }
 
+void set_tf32(Stream stream, bool on) { state_of(stream).tf32 = on; }
+bool uses_tf32(Stream stream) { return stream != nullptr && state_of(stream).tf32; }
+
 void* allocate(Stream stream, size_t bytes) {
   return on_device(stream, [=](StreamState& state) {
     refuse_in_capture(state, "an allocation", bytes);

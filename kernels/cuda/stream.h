@@ -24,6 +24,7 @@ struct StreamState {
   const char* last_kernel = nullptr;  // launched last, for messages about faults
   const char* kernel_before = nullptr;
   bool capturing = false;
+  bool tf32 = false;
   // Objects with the stream's lifetime: handles and plans of NVIDIA's libraries. The key is the address of a tag in the
   // source file that uses the object.
   std::map<const void*, std::shared_ptr<void>> shared;

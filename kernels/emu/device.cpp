@@ -175,7 +175,16 @@ void synchronize(Stream) {
 void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
-Stream create_stream(int) { return nullptr; }
-void destroy_stream(Stream) {}
+
+// Launches run immediately, so a stream has only settings.
+struct StreamSettings {
+  bool tf32 = false;
+};
+static StreamSettings* settings_of(Stream stream) { return reinterpret_cast<StreamSettings*>(stream); }
+
+Stream create_stream(int) { return reinterpret_cast<Stream>(new StreamSettings); }
+void destroy_stream(Stream stream) { delete settings_of(stream); }
+void set_tf32(Stream stream, bool on) { settings_of(stream)->tf32 = on; }
+bool uses_tf32(Stream stream) { return stream != nullptr && settings_of(stream)->tf32; }
 
 }  // namespace mpanet::emu

@@ -23,13 +23,17 @@ struct Factories {
 #define FACTORIES(precision) {Precision::precision, precision::make_engine, precision::plan_memory},
 constexpr Factories kBuilt[] = {MPANET_EACH_PRECISION(FACTORIES)};
 
+// TF32 is a setting of f32's engine.
+Precision engine_of(Precision precision) { return precision == Precision::tf32 ? Precision::f32 : precision; }
+
 const Factories& factories_of(Precision precision) {
+  const Precision engine = engine_of(precision);
   std::string names;
   for (const Factories& built : kBuilt) {
-    if (built.precision == precision) return built;
+    if (built.precision == engine) return built;
     names += (names.empty() ? "" : ", ") + name_of(built.precision);
   }
-  fail("precision: this program was built without {} (MPANET_PRECISIONS); it has {}", name_of(precision), names);
+  fail("precision: this program was built without {} (MPANET_PRECISIONS); it has {}", name_of(engine), names);
 }
 
 }  // namespace

@@ -274,16 +274,22 @@ class NetworkEngine final : public Engine {
   std::vector<TensorInfo> tensors_;
 };
 
+std::shared_ptr<StreamHandle> make_stream(const EngineConfig& config) {
+  const auto stream = std::make_shared<StreamHandle>(config.device);
+  stream->set_tf32(config.precision == Precision::tf32);
+  return stream;
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const EngineConfig& config) {
   check_config(config);
-  return plan_with(config, std::make_shared<StreamHandle>(config.device)).plan;
+  return plan_with(config, make_stream(config)).plan;
 }
 
 std::unique_ptr<Engine> make_engine(const EngineConfig& config) {
   check_config(config);
-  const auto stream = std::make_shared<StreamHandle>(config.device);
+  const auto stream = make_stream(config);
   if (config.device.backend == Backend::cuda) mpanet::cuda::set_vendors(stream->get(), config.vendors);
   return std::make_unique<NetworkEngine>(config, stream, plan_with(config, stream));
 }

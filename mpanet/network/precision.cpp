@@ -9,11 +9,15 @@
 namespace mpanet {
 namespace {
 
-constexpr std::pair<Precision, const char*> kNames[] = {
-    {Precision::f32, "f32"}, {Precision::f64, "f64"}, {Precision::bf16, "bf16"}, {Precision::f16, "f16"}};
+constexpr std::pair<Precision, const char*> kNames[] = {{Precision::f32, "f32"},
+                                                        {Precision::tf32, "tf32"},
+                                                        {Precision::bf16, "bf16"},
+                                                        {Precision::f16, "f16"},
+                                                        {Precision::f64, "f64"}};
 
 constexpr const char* kAuto = "auto";
 
+// Those of bf16 and TF32 came together.
 bool has_bf16_tensor_cores(const Gpu& gpu) { return gpu.major >= 8; }
 
 std::string described(const Gpu& gpu) {
@@ -67,22 +71,24 @@ std::string name_of(Precision precision) {
 Precision parse_precision(const std::string& text, const std::string& where) {
   for (const auto& [precision, name] : kNames)
     if (text == name) return precision;
-  fail("{}: expected f32, f64, bf16 or f16, got {}", where, text);
+  fail("{}: expected f32, tf32, bf16, f16 or f64, got {}", where, text);
 }
 
 std::optional<Precision> parse_precision_or_auto(const std::string& text, const std::string& where) {
   if (text == kAuto) return std::nullopt;
   for (const auto& [precision, name] : kNames)
     if (text == name) return precision;
-  fail("{}: expected auto, f32, f64, bf16 or f16, got {}", where, text);
+  fail("{}: expected auto, f32, tf32, bf16, f16 or f64, got {}", where, text);
 }
 
 Precision choose_precision(std::optional<Precision> wanted, Device device, const GpuSurvey& survey,
                            const std::vector<Precision>& built, std::string* why) {
   const Gpu* gpu = device.backend == Backend::cuda ? &survey.gpus.at(static_cast<size_t>(device.index)) : nullptr;
   if (!wanted) return choose_automatically(device, gpu, built, why);
-  if (*wanted == Precision::bf16 && gpu != nullptr && !has_bf16_tensor_cores(*gpu))
-    fail("precision: bf16: expected a GPU of compute capability 8.0 or newer, but {}; f16 runs on it", described(*gpu));
+  const bool newer = *wanted == Precision::bf16 || *wanted == Precision::tf32;
+  if (newer && gpu != nullptr && !has_bf16_tensor_cores(*gpu))
+    fail("precision: {}: expected a GPU of compute capability 8.0 or newer, but {}; f16 runs on it", name_of(*wanted),
+         described(*gpu));
   if (why != nullptr) *why = name_of(*wanted);
   return *wanted;
 }

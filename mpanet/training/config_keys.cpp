@@ -247,7 +247,9 @@ std::vector<ConfigKey> training_keys() {
           "precision", [](C& c) -> std::optional<Precision>& { return c.precision; }, precisions,
           "what activations are stored in; auto: bf16 on a GPU of compute capability 8.0 or newer, f16 on an older "
           "one, "
-          "else f32; sums, losses and parameters are f32, or f64 under f64"),
+          "else f32; tf32: f32, except operands of convolutions and products; sums, losses and parameters are f32, or "
+          "f64 "
+          "under f64"),
   };
 }
 

@@ -123,7 +123,8 @@ TEST_CASE("options that make no sense") {
   check_refused("--features a", "--data is needed");
   check_refused("--features a --data b --size 64x32", "--size");
   check_refused("--checkpoint a --data b --device tpu", "device tpu: expected cpu, emu");
-  check_refused("--checkpoint a --data b --precision f8", "--precision: expected auto, f32, f64, bf16 or f16, got f8");
+  check_refused("--checkpoint a --data b --precision f8",
+                "--precision: expected auto, f32, tf32, bf16, f16 or f64, got f8");
   check_refused("--checkpoint a --data b --batch 0", "--batch");
   check_refused("--checkpoint a --data b --fast", "--fast");
   check_refused("--features a --data b --json no/such/folder/f.json",

@@ -211,7 +211,8 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({"--trials", folder / "absent.mat"}, "absent.mat");
     refused({"--init", folder / "absent.safetensors"}, "absent.safetensors: cannot open");
     refused({"--precision", "f8"},
-            "mpanet-train: --precision: expected one of \"auto\", \"f32\", \"f64\", \"bf16\", \"f16\", got \"f8\"");
+            "mpanet-train: --precision: expected one of \"auto\", \"f32\", \"tf32\", \"bf16\", \"f16\", \"f64\", got "
+            "\"f8\"");
     for (const auto& [seed, shown] : {std::pair("-1", "-1"), std::pair("0x10", "\"0x10\"")})
       refused({"--seed", seed},
               std::string("mpanet-train: --seed: expected an integer in 0..9223372036854775807, got ") + shown);

@@ -160,7 +160,7 @@ int check_by_rounding(const Options& o, Device device, Precision precision) {
       continue;
     }
     step++;
-    check.compare(*tested, batch, 1, progress.loss_scale);
+    if (!check.compare(*tested, batch, 1, progress.loss_scale)) fail("step {}: a gradient is not finite", step);
     for (const TensorInfo& tensor : tested->tensors())
       if (tensor.trainable) optimizer->write(tensor.name, Slot::Gradient, read(*tested, tensor, Slot::Gradient).data());
     optimizer->update(kRate);
@@ -243,7 +243,7 @@ int run(int argc, char** argv) {
       "recording with unrecorded ones. Exit code 0: the same, 1: different.",
       "traincheck");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", o.precision, "f64, f32, bf16 or f16")->capture_default_str();
+  app.add_option("--precision", o.precision, "f64, f32, tf32, bf16 or f16")->capture_default_str();
   app.add_option("--depth", o.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
   app.add_option("--against", o.against, "cpu, in double, or unrecorded: the same device, bit for bit")
       ->one_of({"cpu", "unrecorded"})

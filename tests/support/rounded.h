@@ -1,7 +1,8 @@
-// A precision for tests: the f64 network, rounded where an engine of fewer bits stores a tensor. real is double. A
-// storage value is a double that is rounded, when it is stored, to the format that set_rounding() selects. Kernels of
-// the cpu backend, layers, losses and the network are compiled for it as for any precision (tests/CMakeLists.txt), so
-// only the values that they store are rounded. Must be included before everything else.
+// A precision for tests: the f64 network, rounded where an engine of fewer bits rounds. real is double. A storage value
+// is a double that is rounded when it is stored, and the operands of convolutions and products are rounded when they
+// are multiplied (rounded_products.cpp), to the formats that set_rounding() selects. Other kernels of the cpu backend,
+// layers, losses and the network are compiled for it as for any precision (tests/CMakeLists.txt). Must be included
+// before everything else.
 #pragma once
 
 namespace mpanet::rounded {
@@ -12,9 +13,12 @@ using Rounding = double (*)(double);
 namespace storage_format {
 inline Rounding rounding = [](double value) { return value; };
 }
+inline Rounding operand_rounding = [](double value) { return value; };
 
-// To be called before any computation; a process has one format at a time.
-void set_rounding(Rounding rounding);
+// To be called before any computation; a process has one pair of formats at a time. set_rounding() leaves operands as
+// they are.
+void set_rounding(Rounding stored);
+void set_rounding(Rounding stored, Rounding operand);
 
 class storage {
  public:

@@ -1,6 +1,7 @@
 #include "tests/support/rounded_network.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/base/real.h"
 #include "mpanet/network/network.h"
@@ -26,7 +27,23 @@ void each_element(const rounded::Parameter& p, const Body& body) {
 
 }  // namespace
 
-void rounded::set_rounding(Rounding rounding) { storage_format::rounding = rounding; }
+void rounded::set_rounding(Rounding stored) {
+  set_rounding(stored, [](double value) { return value; });
+}
+
+void rounded::set_rounding(Rounding stored, Rounding operand) {
+  storage_format::rounding = stored;
+  operand_rounding = operand;
+}
+
+// By the definition, in other arithmetic than the kernels' (round_to_tf32). Below 2^-126 float's spacing is constant.
+double rounded_to_tf32(double value) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  int exponent = 0;  // value = fraction 2^exponent, 1/2 <= |fraction| < 1
+  std::frexp(value, &exponent);
+  exponent = std::max(exponent, -125);
+  return std::ldexp(std::round(std::ldexp(value, 11 - exponent)), exponent - 11);
+}
 
 double (*rounding_of(Precision precision))(double) {
   switch (precision) {
@@ -36,9 +53,15 @@ double (*rounding_of(Precision precision))(double) {
       return rounded_to<float16>;
     case Precision::f32:
       return rounded_to<float>;
+    case Precision::tf32:
     case Precision::f64:
       break;
   }
+  return [](double value) { return value; };
+}
+
+double (*operand_rounding_of(Precision precision))(double) {
+  if (precision == Precision::tf32) return rounded_to_tf32;
   return [](double value) { return value; };
 }
 
@@ -57,7 +80,7 @@ struct RoundedNetwork::Body {
 };
 
 RoundedNetwork::RoundedNetwork(const EngineConfig& config) {
-  rounded::set_rounding(rounding_of(config.precision));
+  rounded::set_rounding(rounding_of(config.precision), operand_rounding_of(config.precision));
   EngineConfig own = config;
   own.device = Backend::cpu;
   own.vendors = {};
@@ -73,6 +96,14 @@ void RoundedNetwork::copy_values(const EngineState& from) {
     body_->context.to_device(p.value, inside.data(), inside.size() * sizeof(double));
   }
   body_->network.store.changed(body_->context);
+}
+
+std::vector<double> RoundedNetwork::embed(const Batch& batch) {
+  const EngineConfig& config = body_->config;
+  MPANET_CHECK(batch.count == config.embed_batch, "expected {} pictures, got {}", config.embed_batch, batch.count);
+  rounded::upload_images(body_->context, body_->network, batch.images);
+  rounded::take_images(body_->context, body_->network, config.model, batch.count, batch.count);
+  return rounded::run_embedding(body_->context, body_->network, config).to_host();
 }
 
 RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double loss_scale) {

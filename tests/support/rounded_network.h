@@ -1,5 +1,6 @@
-// The f64 network, rounded at the tensors that an engine stores in fewer bits. Its errors of loss terms and gradients
-// are those of rounding only. A check allows an engine of 16 bits errors of about this size.
+// The f64 network, rounded at the tensors that an engine rounds: those that it stores in 16 bits, or the operands that
+// it multiplies in TF32. Its errors of embeddings, loss terms and gradients are those of rounding only. A check allows
+// the engine errors of about this size.
 #pragma once
 #include <map>
 #include <memory>
@@ -10,8 +11,11 @@
 
 namespace mpanet {
 
-// A function that rounds to the precision's storage type.
+// Functions that round to the precision's storage type, and to the type of the operands of convolutions and products.
 double (*rounding_of(Precision precision))(double);
+double (*operand_rounding_of(Precision precision))(double);
+// Rounds to TF32: 11 significant bits, to nearest, ties away from zero.
+double rounded_to_tf32(double value);
 
 class RoundedNetwork {
  public:
@@ -29,6 +33,8 @@ class RoundedNetwork {
   // Forward and backward pass of one batch. The loss is multiplied by loss_scale before the backward pass, and the
   // gradients are divided by it.
   Step run(const Batch& batch, int epoch, double loss_scale = 1);
+  // Embeddings (embed_batch, D) of a batch of that many pictures.
+  std::vector<double> embed(const Batch& batch);
 
  private:
   struct Body;

@@ -1,6 +1,7 @@
 // Compares a training step of an engine with the same step of the f64 network and of the rounded f64 network
-// (tests/support/rounded_error.h): gradients, buffers, loss terms. Several steps can be summed.
+// (tests/support/rounded_error.h): gradients, buffers, loss terms; embeddings too. Several steps can be summed.
 #pragma once
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,8 +21,14 @@ class StepCheck {
   // Copies the engine's values; call it before the engine's step.
   void begin(const EngineState& engine);
   // Adds a step to the comparison; call it after the step, before the gradients are overwritten. loss_scale: the
-  // step's.
-  void compare(const Engine& engine, const Batch& batch, int epoch, double loss_scale);
+  // step's. false, and nothing is added, if a gradient is not finite: the loss scale is too large for f16, in the
+  // engine or in the rounded network.
+  [[nodiscard]] bool compare(const Engine& engine, const Batch& batch, int epoch, double loss_scale);
+  // The same for the embeddings of a batch of embed_batch pictures, with the engine's values of now.
+  void compare_embedding(Engine& engine, const Batch& batch);
+
+  // The f64 network, after the last comparison.
+  const Engine& exact() const { return *exact_; }
 
   struct Result {
     int gradients = 0, buffers = 0;  // tensors compared
@@ -29,9 +36,13 @@ class StepCheck {
     Worst tensors;                   // each gradient and buffer, and all gradients together
     std::vector<std::string> wrong;  // tensors whose error is beyond a bound
     RoundedError all;                // gradients
+    RoundedError terms, embedding;   // loss terms of all steps as one vector; all embeddings
     bool within() const { return gradients > 0 && losses.within() && tensors.within(); }
   };
-  Result result() const;
+  // along_below: see RoundedError. tensor_wider: RoundedError's `wider` for single tensors, not for all gradients
+  // together; above 1 also an error that is allowed for all gradients, relative to their norm, is allowed for a tensor,
+  // and its projections are compared below a tenth of along_below only: small tensors have few values.
+  Result result(double along_below = std::numeric_limits<double>::infinity(), double tensor_wider = 1) const;
 
  private:
   EngineConfig config_;
@@ -39,6 +50,7 @@ class StepCheck {
   RoundedNetwork rounded_;
   std::map<std::string, RoundedError> gradients_, buffers_;
   Worst losses_;
+  RoundedError terms_, embedding_;
 };
 
 }  // namespace mpanet

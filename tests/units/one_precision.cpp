@@ -10,6 +10,7 @@ TEST_CASE("the precision that was built works") {
   const auto engine = make_engine(tiny(Precision::f32));
   CHECK(engine->real_bytes() == 4);
   CHECK(plan_memory(tiny(Precision::f32)).total() == engine->plan().total());
+  CHECK(make_engine(tiny(Precision::tf32))->real_bytes() == 4);  // of f32's engine
 }
 
 TEST_CASE("a precision that was not built is refused by name, before anything is allocated") {

@@ -40,7 +40,7 @@ TEST_CASE("names") {
   CHECK(parse_precision_or_auto("auto", "--precision") == std::nullopt);
   CHECK(error_of([] { parse_precision("auto", "x"); }).starts_with("x: expected f32, "));
   for (const char* text : {"", "f8", "AUTO", "f32 "})
-    CHECK(error_of([&] { parse_precision_or_auto(text, "x"); }).starts_with("x: expected auto, f32, "));
+    CHECK(error_of([&] { parse_precision_or_auto(text, "x"); }).starts_with("x: expected auto, f32, tf32, "));
 }
 
 TEST_CASE("auto: bf16 where tensor cores have it, f16 on older GPUs, f32 on a CPU") {
@@ -68,17 +68,21 @@ TEST_CASE("auto in a build that lacks a precision") {
         "f64, bf16");
 }
 
-TEST_CASE("a given precision is taken, except bf16 on a GPU that is too old") {
+TEST_CASE("a given precision is taken, except bf16 and tf32 on a GPU that is too old") {
   std::string why;
   for (const Precision precision : kAll) {
     CHECK(choose_precision(precision, Backend::cpu, {}, kAll, &why) == precision);
     CHECK(why == name_of(precision));
     CHECK(choose_precision(precision, kCuda, kAmpere, kAll) == precision);
-    if (precision != Precision::bf16) CHECK(choose_precision(precision, kCuda, kTuring, kAll) == precision);
+    if (precision == Precision::bf16 || precision == Precision::tf32)
+      CHECK(
+          error_of([&] { choose_precision(precision, kCuda, kTuring, kAll); }) ==
+          "precision: " + name_of(precision) +
+              ": expected a GPU of compute capability 8.0 or newer, but Tesla T4 has compute capability 7.5; f16 runs "
+              "on it");
+    else
+      CHECK(choose_precision(precision, kCuda, kTuring, kAll) == precision);
   }
-  CHECK(error_of([] { choose_precision(Precision::bf16, kCuda, kTuring, kAll); }) ==
-        "precision: bf16: expected a GPU of compute capability 8.0 or newer, but Tesla T4 has compute capability 7.5; "
-        "f16 runs on it");
 }
 
 TEST_CASE("a run that goes on keeps its precision, unless another one is asked for, which is a difference") {

@@ -32,7 +32,7 @@ StepCheck::Result check_altered(Precision precision, const Factor& factor_of) {
     for (double& v : gradient) v *= factor;
     engine->write(tensor.name, Slot::Gradient, gradient.data());
   }
-  check.compare(*engine, batch, 1, loss_scale);
+  CHECK(check.compare(*engine, batch, 1, loss_scale));
   return check.result();
 }
 
@@ -62,6 +62,20 @@ TEST_CASE("gradients err as rounding does; missing, negated, halved and overlong
 #define CHECK_PRECISION(precision) check(Precision::precision);
   MPANET_EACH_PRECISION(CHECK_PRECISION)
 #undef CHECK_PRECISION
+  check(Precision::tf32);
+}
+
+TEST_CASE("the reference's rounding to TF32: 11 significant bits, nearest, ties away from zero") {
+  for (const double sign : {1.0, -1.0}) {
+    CHECK(rounded_to_tf32(sign * 1) == sign * 1);
+    CHECK(rounded_to_tf32(sign * 0x1.006p0) == sign * 0x1.008p0);  // ties at odd and even last bits
+    CHECK(rounded_to_tf32(sign * 0x1.00ap0) == sign * 0x1.00cp0);
+    CHECK(rounded_to_tf32(sign * 0x1.002p0) == sign * 0x1.004p0);
+    CHECK(rounded_to_tf32(sign * 0x1.0019p0) == sign * 1);
+    CHECK(rounded_to_tf32(sign * 0x1.fffp-3) == sign * 0x1p-2);
+    CHECK(rounded_to_tf32(sign * 0x1p-137) == sign * 0x1p-136);  // a subnormal float
+    CHECK(rounded_to_tf32(sign * 0x1p-138) == 0);
+  }
 }
 
 TEST_CASE("a network that rounds to double is the f64 network") {
