@@ -21,6 +21,8 @@ std::shared_ptr<void> mark(Stream) { no_backend("mark"); }
 double seconds_between(Stream, void*, void*) { no_backend("seconds_between"); }
 std::shared_ptr<void> allocate_pinned(Stream, size_t) { no_backend("allocate_pinned"); }
 void copy_from_pinned(Stream, void*, const void*, size_t) { no_backend("copy_from_pinned"); }
+std::shared_ptr<void> copy_to_pinned(Stream, void*, const void*, size_t) { no_backend("copy_to_pinned"); }
+void wait_for(Stream, void*) { no_backend("wait_for"); }
 std::shared_ptr<UploadState> create_upload(Stream) { no_backend("create_upload"); }
 void start_upload(Stream, UploadState&, void*, const void*, size_t) { no_backend("start_upload"); }
 void wait_for_upload(Stream, UploadState&) { no_backend("wait_for_upload"); }

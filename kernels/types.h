@@ -51,13 +51,27 @@ struct PoolShape {
   int64_t output_count() const { return int64_t{n} * oh() * ow() * c; }
 };
 
-// The values that change from step to step. The host sends them before it launches a step. They are in device memory,
-// so that a captured step can be replayed.
-struct StepState {
+// Values that change from step to step are in device memory, so that a captured step can be replayed. The host sends
+// StepRates before each step. Kernels alone change StepState during training.
+struct StepRates {
   double learning_rate = 0;
   double teacher_rate = 0;  // r of docs/method.md, section 2
-  int64_t step = 0;         // number of this optimiser step, from 1
-  double loss_scale = 1;    // f16: factor of the loss; no kernel reads it, run_training() has it as an argument
+};
+
+struct StepState {
+  int64_t step = 0;           // updates so far; in the optimiser's launch the number of this update, from 1
+  double loss_scale = 1;      // factor of the next step's loss
+  double gradient_scale = 1;  // factor of the gradients in memory
+  int32_t steady = 0;         // updates since loss_scale changed
+  int32_t finite = 1;         // 0: check_finite() found a value that is not finite
+  int32_t updated = 1;        // 0: the optimiser leaves this step out
+};
+
+// Dynamic loss scaling (docs/method.md, section 3). A step left out halves the scale, which is at least 1;
+// `steady_steps` updates in a row double it, up to `largest`. steady_steps 0: the scale is constant.
+struct LossScaling {
+  double largest = 1;
+  int32_t steady_steps = 0;
 };
 
 struct AdamSettings {

@@ -27,7 +27,7 @@ class Operand {
 
 Conv::Conv(ParameterStore& store, const std::string& name, int c, int k, int size, int stride, int pad, bool bias)
     : store_(store),
-      weight_(store.add(name + ".weight", {k, c, size, size}, true)),
+      weight_(store.add_convolution(name + ".weight", {k, c, size, size})),
       bias_(bias ? &store.add(name + ".bias", {k}, true) : nullptr),
       c_(c),
       k_(k),

@@ -1,7 +1,5 @@
 #include "layers/parameter.h"
 
-#include <type_traits>
-
 namespace mpanet::PRECISION {
 namespace {
 
@@ -28,17 +26,33 @@ Parameter& ParameterStore::add(const std::string& name, std::vector<int64_t> sha
   p.trainable = trainable;
   p.count = 1;
   for (const int64_t d : p.shape) p.count *= d;
-  int64_t& end = trainable ? trainable_ : fixed_;
-  p.offset = end;
-  end += padded(p.count);
   return p;
 }
 
+Parameter& ParameterStore::add_convolution(const std::string& name, std::vector<int64_t> shape) {
+  Parameter& p = add(name, std::move(shape), true);
+  p.convolution = true;
+  return p;
+}
+
+void ParameterStore::place() {
+  const auto place_all = [&](int64_t begin, const auto& belongs) {
+    int64_t end = begin;
+    for (Parameter& p : list_)
+      if (belongs(p)) p.offset = std::exchange(end, end + padded(p.count));
+    return end - begin;
+  };
+  convolutions_ = place_all(0, [](const Parameter& p) { return p.convolution; });
+  others_ = place_all(convolutions_, [](const Parameter& p) { return p.trainable && !p.convolution; });
+  fixed_ = place_all(0, [](const Parameter& p) { return !p.trainable; });
+}
+
 void ParameterStore::allocate(Context& context, State state) {
-  const size_t bytes = static_cast<size_t>(trainable_) * sizeof(real);
+  place();
+  const size_t bytes = static_cast<size_t>(trainable()) * sizeof(real);
   values_ = Buffer(context, bytes);
   buffers_ = Buffer(context, static_cast<size_t>(fixed_) * sizeof(real));
-  if (!std::is_same_v<real, storage>) working_ = Buffer(context, static_cast<size_t>(trainable_) * sizeof(storage));
+  if (working_count() > 0) working_ = Buffer(context, static_cast<size_t>(working_count()) * sizeof(storage));
   if (state != State::None) gradients_ = Buffer(context, bytes);
   if (state >= State::Momentum) first_ = Buffer(context, bytes);
   if (state == State::Adam) second_ = Buffer(context, bytes);
@@ -47,6 +61,7 @@ void ParameterStore::allocate(Context& context, State state) {
     p.value = (p.trainable ? values_ : buffers_).as<real>() + p.offset;
     if (!p.trainable) continue;
     if (state != State::None) p.gradient = gradients_.as<real>() + p.offset;
+    if (!p.convolution) continue;
     // Without copies (real is storage) there is no memory to add an offset to.
     const storage* const copies = working_.as<const storage>();
     p.working = working_copy(p.value, copies == nullptr ? nullptr : copies + p.offset);
@@ -61,8 +76,8 @@ Parameter* ParameterStore::find(const std::string& name) {
 
 void ParameterStore::changed(Context& context) {
   version_++;
-  if constexpr (!std::is_same_v<real, storage>)
-    RUN_ON(context, cast_to_storage(context.stream(), values_.as<real>(), working_.as<storage>(), trainable_));
+  if (working_count() > 0)
+    RUN_ON(context, cast_to_storage(context.stream(), values_.as<real>(), working_.as<storage>(), working_count()));
 }
 
 void ParameterStore::begin_step() {
@@ -75,22 +90,23 @@ void ParameterStore::finish_gradients(Context& context) {
       context.zero(p.gradient, static_cast<size_t>(p.count) * sizeof(real));
 }
 
-void ParameterStore::unscale_gradients(Context& context, double loss_scale, int32_t* finite) {
-  real* gradients = gradients_.as<real>();
-  RUN_ON(context, check_finite(context.stream(), gradients, trainable_, finite));
-  RUN_ON(context, scale(context.stream(), gradients, trainable_, static_cast<real>(1 / loss_scale)));
+void ParameterStore::check_gradients(Context& context, int32_t* finite) {
+  RUN_ON(context, check_finite(context.stream(), gradients_.as<real>(), trainable(), finite));
 }
 
-void ParameterStore::adam(Context& context, const StepState* state, const AdamSettings& settings) {
-  RUN_ON(context, adam_step(context.stream(), state, settings, gradients_.as<real>(), first_.as<real>(),
-                            second_.as<real>(), values_.as<real>(), trainable_));
-  changed(context);
+void ParameterStore::adam(Context& context, const StepRates* rates, const StepState* state,
+                          const AdamSettings& settings) {
+  RUN_ON(context,
+         adam_step(context.stream(), rates, state, settings, gradients_.as<real>(), first_.as<real>(),
+                   second_.as<real>(), values_.as<real>(), trainable(), working_.as<storage>(), working_count()));
+  moved();
 }
 
-void ParameterStore::sgd(Context& context, const StepState* state, const SgdSettings& settings) {
-  RUN_ON(context, sgd_step(context.stream(), state, settings, gradients_.as<real>(), first_.as<real>(),
-                           values_.as<real>(), trainable_));
-  changed(context);
+void ParameterStore::sgd(Context& context, const StepRates* rates, const StepState* state,
+                         const SgdSettings& settings) {
+  RUN_ON(context, sgd_step(context.stream(), rates, state, settings, gradients_.as<real>(), first_.as<real>(),
+                           values_.as<real>(), trainable(), working_.as<storage>(), working_count()));
+  moved();
 }
 
 }  // namespace mpanet::PRECISION

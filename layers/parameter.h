@@ -1,10 +1,12 @@
-// Parameters and buffers. All trainable values lie in one flat array; their gradients and the optimiser's state lie in
-// arrays of the same order, so that one launch updates everything. Buffers (running statistics, teachers, the frozen
-// bias) lie in another array. Convolution weights are OHWI here, and OIHW in files and in the engine's interface.
+// Parameters and buffers. All trainable values lie in one flat array, the weights of convolutions first; their
+// gradients and the optimiser's state lie in arrays of the same order. So one launch updates everything, and rounds
+// only what convolutions read. Buffers (running statistics, teachers, the frozen bias) lie in another array.
+// Convolution weights are OHWI here, and OIHW in files and in the engine's interface.
 #pragma once
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,10 +18,11 @@ struct Parameter {
   std::string name;
   std::vector<int64_t> shape;  // PyTorch's
   bool trainable = true;
-  int64_t count = 0, offset = 0;  // in its array
+  bool convolution = false;       // the weight of a convolution
+  int64_t count = 0, offset = 0;  // in its array, from allocate() on
   real* value = nullptr;
   real* gradient = nullptr;          // null in an engine without training
-  const storage* working = nullptr;  // for convolutions: `value` itself, or its copy in a narrower type
+  const storage* working = nullptr;  // of a convolution: `value` itself, or its copy in a narrower type
   bool has_gradient = false;         // in this step
 
   // The address for a backward kernel to write the gradient to. The first writer of a step sets it, later ones add.
@@ -34,24 +37,23 @@ class ParameterStore {
 
   // Only before allocate(). The returned reference stays valid.
   Parameter& add(const std::string& name, std::vector<int64_t> shape, bool trainable);
+  Parameter& add_convolution(const std::string& name, std::vector<int64_t> shape);  // trainable, with `working`
   void allocate(Context& context, State state);
 
   std::deque<Parameter>& list() { return list_; }
   const std::deque<Parameter>& list() const { return list_; }
   Parameter* find(const std::string& name);
 
-  // Copies of weights (reordered, cast, folded) store the version of their source. They are made again when it has
-  // changed.
+  // Copies of weights (reordered, folded) store the version of their source. They are made again when it has changed.
   uint64_t version() const { return version_; }
-  void changed(Context& context);
-  void moved() { version_++; }  // the values changed, and the working copies with them
+  void changed(Context& context);  // the values changed; makes the working copies again
+  void moved() { version_++; }     // the values changed, and the working copies with them
 
-  void begin_step();                // forgets the gradients
-  void finish_gradients(Context&);  // sets gradients that no backward wrote to zero
-  // Divides all gradients by the loss scale. *finite becomes 1 when all of them are finite, else 0.
-  void unscale_gradients(Context&, double loss_scale, int32_t* finite);
-  void adam(Context&, const StepState* state, const AdamSettings& settings);
-  void sgd(Context&, const StepState* state, const SgdSettings& settings);
+  void begin_step();                                // forgets the gradients
+  void finish_gradients(Context&);                  // sets gradients that no backward wrote to zero
+  void check_gradients(Context&, int32_t* finite);  // *finite = 0 unless all gradients are finite
+  void adam(Context&, const StepRates* rates, const StepState* state, const AdamSettings& settings);
+  void sgd(Context&, const StepRates* rates, const StepState* state, const SgdSettings& settings);
 
   real* first(const Parameter& p) const { return moment(first_, p); }
   real* second(const Parameter& p) const { return moment(second_, p); }
@@ -59,11 +61,14 @@ class ParameterStore {
   size_t state_bytes() const { return first_.bytes() + second_.bytes(); }
 
  private:
+  void place();  // sets every offset, and the three numbers of elements
+  int64_t trainable() const { return convolutions_ + others_; }
+  int64_t working_count() const { return std::is_same_v<real, storage> ? 0 : convolutions_; }
   static real* moment(const Buffer& buffer, const Parameter& p) {
     return p.trainable && buffer.bytes() > 0 ? buffer.as<real>() + p.offset : nullptr;
   }
   std::deque<Parameter> list_;
-  int64_t trainable_ = 0, fixed_ = 0;
+  int64_t convolutions_ = 0, others_ = 0, fixed_ = 0;  // elements: trainable, trainable, not trainable
   Buffer values_, buffers_, working_, gradients_, first_, second_;
   uint64_t version_ = 1;
 };

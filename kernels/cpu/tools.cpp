@@ -1,4 +1,4 @@
-// Kernels for training besides the network: norms, scaling, the finite check, layouts.
+// Kernels for training besides the network: norms, the finite check, layouts.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,16 +16,11 @@ void l2_norm(Stream, const real* x, int64_t count, real* norm, void*) {
   *norm = static_cast<real>(std::sqrt(sum));
 }
 
-void scale(Stream, real* x, int64_t count, real factor) {
-#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) x[i] *= factor;
-}
-
 void check_finite(Stream, const real* x, int64_t count, int32_t* finite) {
   int good = 1;
 #pragma omp parallel for schedule(static) reduction(min : good) if (count > kSerialCount)
   for (int64_t i = 0; i < count; i++) good = std::min(good, std::isfinite(x[i]) ? 1 : 0);
-  *finite = good;
+  if (good == 0) *finite = 0;
 }
 
 void transpose(Stream, const real* from, int64_t batch, int64_t rows, int64_t columns, real* to) {

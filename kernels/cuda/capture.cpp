@@ -80,4 +80,17 @@ void copy_from_pinned(Stream stream, void* to, const void* from, size_t bytes) {
   });
 }
 
+std::shared_ptr<void> copy_to_pinned(Stream stream, void* to, const void* from, size_t bytes) {
+  return on_device(stream, [=](StreamState& state) -> std::shared_ptr<void> {
+    CUDA_CALL(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, state.handle.get()));
+    Event arrived = make_event();
+    CUDA_CALL(cudaEventRecord(arrived.get(), state.handle.get()));
+    return arrived;
+  });
+}
+
+void wait_for(Stream stream, void* event) {
+  on_device(stream, [=](StreamState&) { CUDA_CALL(cudaEventSynchronize(static_cast<cudaEvent_t>(event))); });
+}
+
 }  // namespace mpanet::cuda

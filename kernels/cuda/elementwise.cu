@@ -1,5 +1,5 @@
-// Casts and fills (elementwise.cuh: one thread per pack).
-//   cast        real or float to storage;  set_value, accumulate: to = value, to (+)= from
+// Casts and sums (elementwise.cuh: one thread per pack).
+//   cast        real or float to storage;  accumulate: to (+)= from
 //   round       float to TF32, in integers: sm_75 has no instruction for it
 // Every kernel moves its inputs and outputs once, in whole sectors (Write::Add reads its output too).
 #include "kernels/cuda/elementwise.cuh"
@@ -35,15 +35,6 @@ __global__ void __launch_bounds__(kPackThreads)
   });
 }
 
-__global__ void __launch_bounds__(kPackThreads) set_value_kernel(real* to, int64_t count, real value, bool packed) {
-  each_pack<kFull<real>>(count, packed, [&]<int N>(int64_t i) {
-    real v[N];
-    UNROLL
-    for (int j = 0; j < N; j++) v[j] = value;
-    put_lanes(to + i, v, Write::Set);
-  });
-}
-
 __global__ void __launch_bounds__(kPackThreads)
     accumulate_kernel(const real* from, real* to, int64_t count, bool packed, Write write) {
   each_pack<kFull<real>>(count, packed, [&]<int N>(int64_t i) {
@@ -72,11 +63,6 @@ void round_to_tf32(Stream stream, const float* from, float* to, int64_t count) {
   const bool packed = reinterpret_cast<uintptr_t>(from) % (N * sizeof(float)) == 0 &&
                       reinterpret_cast<uintptr_t>(to) % (N * sizeof(float)) == 0;
   LAUNCH(round_to_tf32_kernel, pack_blocks<N>(count, packed), kPackThreads, 0, stream, from, to, count, packed);
-}
-
-void set_value(Stream stream, real* to, int64_t count, real value) {
-  const bool packed = packs_fit(0, to);
-  LAUNCH(set_value_kernel, pack_blocks<kFull<real>>(count, packed), kPackThreads, 0, stream, to, count, value, packed);
 }
 
 void accumulate(Stream stream, const real* from, real* to, int64_t count, Write write) {

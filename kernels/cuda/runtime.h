@@ -24,6 +24,9 @@ double seconds_between(Stream stream, void* begin, void* end);
 std::shared_ptr<void> allocate_pinned(Stream stream, size_t bytes);
 // `from` must not change until the stream has done the copy.
 void copy_from_pinned(Stream stream, void* to, const void* from, size_t bytes);
+// Does not wait. wait_for() with the returned event waits for the copy, and not for later work on the stream.
+std::shared_ptr<void> copy_to_pinned(Stream stream, void* to, const void* from, size_t bytes);
+void wait_for(Stream stream, void* event);
 
 // Copies from pinned memory that overlap the stream's kernels. For the one buffer on the device call in this order:
 // start_upload; wait_for_upload (later work on the stream sees the data); upload_was_read (earlier work on the stream

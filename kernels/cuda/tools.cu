@@ -1,8 +1,7 @@
-// Kernels for training besides the network: norms, scaling, the finite check, layouts.
+// Kernels for training besides the network: norms, the finite check, layouts.
 //   l2_norm          sqrt(sum x^2): a partial sum per block in double, then one block adds them, both in a fixed order.
 //                    Reads x once. In double, squares of large gradients cannot overflow
-//   scale            reads and writes x
-//   check_finite     reads x once. A block only changes the result from 1 to 0
+//   check_finite     reads x once. A block changes the result to 0 or not at all
 //   transpose        tiles of up to 1024 elements in shared memory, with an odd pitch. Adjacent threads read and write
 //                    adjacent elements, also for narrow matrices, whose tiles have whole rows. Reads and writes every
 //                    element once
@@ -38,16 +37,6 @@ __global__ void __launch_bounds__(kFlatThreads) norm_kernel(const double* partia
   sum = block_reduce(sum, s.values);
   if (threadIdx.x == 0) *norm = static_cast<real>(sqrt(sum));
 }
-
-__global__ void __launch_bounds__(kFlatThreads) scale_kernel(real* x, int64_t count, real factor, bool packed) {
-  each_flat(count, packed, [&]<int N>(int64_t i) {
-    Pack<real, N> v = load_pack<N>(x + i);
-    for (int j = 0; j < N; j++) v.lane[j] *= factor;
-    store_pack(x + i, v);
-  });
-}
-
-__global__ void set_finite_kernel(int32_t* finite) { *finite = 1; }
 
 __global__ void __launch_bounds__(kFlatThreads)
     check_finite_kernel(const real* x, int64_t count, bool packed, int32_t* finite) {
@@ -111,16 +100,9 @@ void l2_norm(Stream stream, const real* x, int64_t count, real* norm, void* work
   LAUNCH(norm_kernel, 1, kFlatThreads, sizeof(NormShared), stream, partial, static_cast<int>(blocks), norm);
 }
 
-void scale(Stream stream, real* x, int64_t count, real factor) {
-  KERNEL_CHECK(count > 0, "values");
-  const bool packed = flat_packs_fit(x);
-  LAUNCH(scale_kernel, flat_blocks(count, packed), kFlatThreads, 0, stream, x, count, factor, packed);
-}
-
 void check_finite(Stream stream, const real* x, int64_t count, int32_t* finite) {
   KERNEL_CHECK(count > 0, "values");
   const bool packed = flat_packs_fit(x);
-  LAUNCH(set_finite_kernel, 1, 1, 0, stream, finite);
   LAUNCH(check_finite_kernel, flat_blocks(count, packed), kFlatThreads, 0, stream, x, count, packed, finite);
 }
 

@@ -45,9 +45,18 @@ struct EngineConfig {
 // configuration lacks are absent. A term that the batch does not define (docs/method.md, section 2) is 0.
 using Losses = std::vector<std::pair<std::string, double>>;
 
+// The optimiser's state besides the moments.
+struct OptimizerProgress {
+  int64_t steps = 0;      // updates since the start of training, for Adam's bias correction
+  double loss_scale = 0;  // f16: factor of the loss in the backward pass, 0: the initial one; else 1
+  int steady = 0;         // updates since the loss scale changed
+  bool operator==(const OptimizerProgress&) const = default;
+};
+
 struct StepResult {
   Losses losses;
-  bool updated = true;  // false: gradients overflowed f16, and only the loss scale changed
+  bool updated = true;         // false: gradients overflowed f16, and only the loss scale changed
+  OptimizerProgress progress;  // after the step
 };
 
 class EngineTrain {
@@ -63,7 +72,9 @@ class EngineTrain {
     step(learning_rate, epoch);
   }
   // Waits for the last step and returns its result. Its gradients can be read (Slot::Gradient) until the next step.
-  virtual StepResult result() const = 0;
+  StepResult result() const { return result(0); }
+  // age 1: the result of the step before the last one, without waiting for the last one.
+  virtual StepResult result(int age) const = 0;
 };
 
 class EngineEmbed {
@@ -94,14 +105,6 @@ struct TensorInfo {
 // trainable tensors have Gradient, First and Second.
 enum class Slot { Value, Gradient, First, Second };
 
-// The optimiser's state besides the moments.
-struct OptimizerProgress {
-  int64_t steps = 0;      // updates since the start of training, for Adam's bias correction
-  double loss_scale = 0;  // f16: factor of the loss in the backward pass, 0: the initial one; else 1
-  int steady = 0;         // updates since the loss scale changed
-  bool operator==(const OptimizerProgress&) const = default;
-};
-
 class EngineState {
  public:
   virtual ~EngineState() = default;
@@ -112,7 +115,7 @@ class EngineState {
   virtual void read(const std::string& name, Slot slot, double* out) const = 0;
   virtual void write(const std::string& name, Slot slot, const double* in) = 0;
   virtual int real_bytes() const = 0;
-  virtual const OptimizerProgress& optimizer_progress() const = 0;
+  virtual OptimizerProgress optimizer_progress() const = 0;  // waits for the last step
   virtual void set_optimizer_progress(const OptimizerProgress& progress) = 0;
   // Random initial values from a seed (docs/method.md, section 1). Teachers equal the live classifiers, moments are 0.
   virtual void initialize(uint64_t seed) = 0;
@@ -147,8 +150,9 @@ class EngineMeasure {
   virtual Vendors vendors() const = 0;
   // Floating-point operations of a training step's and an embedding's convolutions and matrix products.
   virtual StepFlops flops() const = 0;
-  // Number of training steps that replayed a recording.
+  // Numbers of training steps that replayed a recording, and of recordings.
   virtual int64_t replays() const = 0;
+  virtual int64_t recordings() const = 0;
   // mark() records a time in the device's stream. take_laps() waits for the last mark, returns the seconds between
   // consecutive marks and forgets them.
   virtual void mark() = 0;

@@ -36,10 +36,10 @@ RealTensor MpaNet::embed(Context& context, const Tensor& images) {
 // Both modalities' classifiers take every row, and a flag per row tells the losses which rows count. So no shape
 // depends on the labels.
 void MpaNet::add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
-                              const FlagTensor& infrared, const StepState* state, NamedTerms& terms,
+                              const FlagTensor& infrared, const StepRates* rates, NamedTerms& terms,
                               std::vector<WeightedTerm>& weighted) {
   for (const ModalityClassifier* c : {&*visible_, &*infrared_})
-    RUN_ON(context, teacher_update(context.stream(), state, c->live.value, c->teacher.value, c->live.count));
+    RUN_ON(context, teacher_update(context.stream(), rates, c->live.value, c->teacher.value, c->live.count));
   const RealTensor logits_v = linear(context, g, visible_->live), logits_i = linear(context, g, infrared_->live);
   const RealTensor teacher_v = linear_frozen(context, g, visible_->teacher),
                    teacher_i = linear_frozen(context, g, infrared_->teacher);
@@ -52,7 +52,7 @@ void MpaNet::add_mutual_terms(Context& context, const RealTensor& g, const Label
 }
 
 MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const LabelTensor& labels,
-                                  const FlagTensor& infrared, const StepState* state) {
+                                  const FlagTensor& infrared, const StepRates* rates) {
   const auto [f, masks] = features(context, images, Mode::Train);
   NamedTerms terms;
   std::vector<WeightedTerm> weighted;
@@ -66,7 +66,7 @@ MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const 
   if (config_.center_cluster) add("cc", center_cluster_loss(context, f, labels, config_.margin), 1);
   const RealTensor g = batch_norm_1d(context, f, *neck_, Mode::Train);
   if (config_.classification) add("ce", cross_entropy(context, linear(context, g, *classifier_), labels), 1);
-  if (config_.mutual) add_mutual_terms(context, g, labels, infrared, state, terms, weighted);
+  if (config_.mutual) add_mutual_terms(context, g, labels, infrared, rates, terms, weighted);
   terms.emplace_back("total", weighted_sum(context, weighted));
   return terms;
 }

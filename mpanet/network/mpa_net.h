@@ -29,15 +29,15 @@ class MpaNet {
   Features features(Context& context, const Tensor& images, Mode mode);
   // Test-time embedding (N, D): the BN neck in eval mode.
   RealTensor embed(Context& context, const Tensor& images);
-  // Updates the teachers with the rate in *state, then returns every loss term (scalars), the total last. images
+  // Updates the teachers with the rate in *rates, then returns every loss term (scalars), the total last. images
   // (N, H, W, 3), labels and infrared (N).
   NamedTerms losses(Context& context, const Tensor& images, const LabelTensor& labels, const FlagTensor& infrared,
-                    const StepState* state);
+                    const StepRates* rates);
   int feature_size() const { return feature_size_; }
 
  private:
   void add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels, const FlagTensor& infrared,
-                        const StepState* state, NamedTerms& terms, std::vector<WeightedTerm>& weighted);
+                        const StepRates* rates, NamedTerms& terms, std::vector<WeightedTerm>& weighted);
   ModelConfig config_;
   Backbone backbone_;
   int feature_size_;

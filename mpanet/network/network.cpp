@@ -1,6 +1,7 @@
 #include "mpanet/network/network.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace mpanet::PRECISION {
 namespace {
@@ -20,7 +21,7 @@ Tensor pictures_of(Context& context, const Network& network, const ModelConfig& 
 }  // namespace
 
 Network::Network(Context& context, const EngineConfig& config)
-    : net(store, config.model), state(context, sizeof(StepState)) {
+    : net(store, config.model), record(context, sizeof(StepState) + kMostTerms * sizeof(real)) {
   const auto values = static_cast<size_t>(std::max(config.train_batch, config.embed_batch)) *
                       static_cast<size_t>(picture_values(config.model));
   if (context.backend() == Backend::cuda && !context.planning())
@@ -30,10 +31,20 @@ Network::Network(Context& context, const EngineConfig& config)
   pictures = Buffer(context, values * sizeof(storage));
   store.allocate(context, state_of(config));
   if (config.train_batch == 0) return;
-  labels = Buffer(context, static_cast<size_t>(config.train_batch) * sizeof(int32_t));
-  infrared = Buffer(context, static_cast<size_t>(config.train_batch));
-  terms = Buffer(context, kMostTerms * sizeof(real));
-  finite = Buffer(context, sizeof(int32_t));
+  input = Buffer(context, sizeof(StepRates) + static_cast<size_t>(config.train_batch) * (sizeof(int32_t) + 1));
+}
+
+void send_input(Context& context, Network& network, const StepRates& rates, const std::vector<int32_t>& labels,
+                const std::vector<uint8_t>& infrared) {
+  std::vector<char> bytes(network.input.bytes());
+  const size_t labels_bytes = labels.size() * sizeof(int32_t);
+  MPANET_CHECK(bytes.size() == sizeof rates + labels_bytes + infrared.size(), "expected {} bytes of input, got {}",
+               bytes.size(), sizeof rates + labels_bytes + infrared.size());
+  char* const to = bytes.data();
+  std::memcpy(to, &rates, sizeof rates);
+  std::memcpy(to + sizeof rates, labels.data(), labels_bytes);
+  std::memcpy(to + sizeof rates + labels_bytes, infrared.data(), infrared.size());
+  context.to_device(network.input.as<char>(), bytes.data(), bytes.size());
 }
 
 void upload_images(Context& context, Network& network, const std::vector<float>& images) {
@@ -52,32 +63,40 @@ void take_images(Context& context, Network& network, const ModelConfig& model, i
   if (given < count) context.zero(to + values, static_cast<size_t>(all - values) * sizeof(storage));
 }
 
-std::vector<std::string> run_training(Context& context, Network& network, const EngineConfig& config,
-                                      double loss_scale) {
+std::vector<std::string> run_training(Context& context, Network& network, const EngineConfig& config) {
   const int n = config.train_batch;
   context.set_recording(true);
   network.store.begin_step();
   std::vector<std::string> names;
   {
-    const LabelTensor labels = LabelTensor::at(context, {n}, network.labels.as<int32_t>());
-    const FlagTensor infrared = FlagTensor::at(context, {n}, network.infrared.as<uint8_t>());
-    const MpaNet::NamedTerms terms = network.net.losses(context, pictures_of(context, network, config.model, n), labels,
-                                                        infrared, network.state.as<StepState>());
+    const LabelTensor labels = LabelTensor::at(context, {n}, network.labels());
+    const FlagTensor infrared = FlagTensor::at(context, {n}, network.infrared(n));
+    const MpaNet::NamedTerms terms =
+        network.net.losses(context, pictures_of(context, network, config.model, n), labels, infrared, network.rates());
     const auto [gradient, write] = terms.back().second.grad_sink();
-    RUN_ON(context, set_value(context.stream(), gradient, 1, static_cast<real>(loss_scale)));
+    RUN_ON(context, begin_backward(context.stream(), network.state(), gradient));
     context.tape().backward();
     network.store.finish_gradients(context);
-    if (kScalesLoss) network.store.unscale_gradients(context, loss_scale, network.finite.as<int32_t>());
     MPANET_CHECK(terms.size() <= Network::kMostTerms, "expected at most {} loss terms, got {}", Network::kMostTerms,
                  terms.size());
     for (const auto& [name, value] : terms) {
-      real* to = network.terms.as<real>() + names.size();
+      real* to = network.terms() + names.size();
       RUN_ON(context, accumulate(context.stream(), value.data(), to, 1, Write::Set));
       names.push_back(name);
     }
   }
-  network.store.changed(context);  // running statistics and teachers have new values
+  network.store.moved();  // running statistics and teachers have new values
   return names;
+}
+
+void run_update(Context& context, Network& network, const OptimizerConfig& config) {
+  StepState* const state = network.state();
+  if (kScalesLoss) network.store.check_gradients(context, &state->finite);
+  RUN_ON(context, begin_update(context.stream(), state, kLossScaling));
+  if (config.kind == OptimizerConfig::Kind::Adam)
+    network.store.adam(context, network.rates(), state, {config.beta1, config.beta2, config.eps, config.weight_decay});
+  else
+    network.store.sgd(context, network.rates(), state, {config.momentum, config.weight_decay});
 }
 
 RealTensor run_embedding(Context& context, Network& network, const EngineConfig& config) {

@@ -1,18 +1,16 @@
 #include "mpanet/network/network_engine.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/threads.h"
+#include "core/download.h"
 #include "kernels/cuda/vendor.h"
 #include "mpanet/network/initial_values.h"
 #include "mpanet/network/network.h"
 
 namespace mpanet::PRECISION {
 namespace {
-
-// Dynamic loss scaling with the constants of torch.amp.GradScaler.
-constexpr double kFirstLossScale = 65536, kLargestLossScale = 1 << 24;
-constexpr int kSteadySteps = 2000;
 
 void check_config(const EngineConfig& config) {
   check_image_size(config.model);
@@ -34,7 +32,7 @@ Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle
   Context context(config.device, stream, Arena::Mode::Plan);
   Network network(context, config);
   StepFlops flops;
-  if (config.train_batch > 0) run_training(context, network, config, 1);
+  if (config.train_batch > 0) run_training(context, network, config);
   flops.train = context.flops();
   if (config.embed_batch > 0) run_embedding(context, network, config);
   flops.embed = context.flops() - flops.train;
@@ -53,9 +51,10 @@ class NetworkEngine final : public Engine {
         plan_(planned.plan),
         flops_(planned.flops),
         context_(config.device, stream, planned.arena),
-        network_(context_, config) {
+        network_(context_, config),
+        results_(context_, network_.record.bytes()) {
     for (const Parameter& p : network_.store.list()) tensors_.push_back({p.name, p.shape, p.trainable});
-    set_optimizer_progress({});
+    reset_state();
   }
 
   void upload(const Batch& batch) override {
@@ -73,45 +72,44 @@ class NetworkEngine final : public Engine {
   }
 
   void step(double learning_rate, int epoch) override {
-    compute_gradients(epoch);
-    update(learning_rate);
+    begin_step(learning_rate, epoch);
+    launch_step();
+    results_.start(network_.record.as<void>());
   }
 
   void forward_backward(const Batch& batch, int epoch) override {
     upload(batch);
-    compute_gradients(epoch);
+    begin_step(0, epoch);
+    terms_ = run_training(context_, network_, config_);
+    results_.start(network_.record.as<void>());
   }
 
   bool update(double learning_rate) override {
-    updated_ = !std::exchange(scaled_, false) || adapt_loss_scale();
-    if (!updated_) return false;
-    const OptimizerConfig& o = config_.optimizer;
-    state_.learning_rate = learning_rate;
-    state_.step = ++progress_.steps;
-    send_state();
-    const StepState* state = network_.state.as<StepState>();
-    if (o.kind == OptimizerConfig::Kind::Adam)
-      network_.store.adam(context_, state, {o.beta1, o.beta2, o.eps, o.weight_decay});
-    else
-      network_.store.sgd(context_, state, {o.momentum, o.weight_decay});
-    return true;
+    context_.to_device(&network_.rates()->learning_rate, &learning_rate, sizeof learning_rate);
+    run_update(context_, network_, config_.optimizer);
+    results_.start(network_.record.as<void>());
+    return result(0).updated;
   }
 
-  StepResult result() const override {
+  using EngineTrain::result;
+  StepResult result(int age) const override {
+    const auto* record = static_cast<const char*>(results_.wait(age));
+    StepState state;
+    std::memcpy(&state, record, sizeof state);
     std::vector<real> values(terms_.size());
-    context_.to_host(values.data(), network_.terms.as<real>(), values.size() * sizeof(real));
-    StepResult result{{}, updated_};
+    std::memcpy(values.data(), record + sizeof state, values.size() * sizeof(real));
+    StepResult result{{}, state.updated != 0, progress_of(state)};
     for (size_t i = 0; i < terms_.size(); i++) result.losses.emplace_back(terms_[i], static_cast<double>(values[i]));
     return result;
   }
 
-  const OptimizerProgress& optimizer_progress() const override { return progress_; }
+  OptimizerProgress optimizer_progress() const override { return progress_of(state()); }
   void set_optimizer_progress(const OptimizerProgress& progress) override {
-    progress_ = progress;
-    if (!kScalesLoss)
-      progress_.loss_scale = 1;
-    else if (progress_.loss_scale == 0)
-      progress_.loss_scale = kFirstLossScale;
+    StepState now = state();
+    now.step = progress.steps;
+    now.loss_scale = kScalesLoss && progress.loss_scale != 0 ? progress.loss_scale : kFirstLossScale;
+    now.steady = progress.steady;
+    set_state(now);
   }
 
   void embed(const Batch& batch, float* out) override { embed_into(batch, out); }
@@ -124,16 +122,18 @@ class NetworkEngine final : public Engine {
     const auto [memory, p] = locate(name, slot);
     std::vector<real> values(static_cast<size_t>(p->count));
     context_.to_host(values.data(), memory, values.size() * sizeof(real));
+    const double factor = factor_of(slot);
     for_each_element(*p, [&](int64_t outside, int64_t inside) {
-      out[outside] = static_cast<double>(values[static_cast<size_t>(inside)]);
+      out[outside] = static_cast<double>(values[static_cast<size_t>(inside)]) / factor;
     });
   }
 
   void write(const std::string& name, Slot slot, const double* in) override {
     const auto [memory, p] = locate(name, slot);
     std::vector<real> values(static_cast<size_t>(p->count));
+    const double factor = factor_of(slot);
     for_each_element(*p, [&](int64_t outside, int64_t inside) {
-      values[static_cast<size_t>(inside)] = static_cast<real>(in[outside]);
+      values[static_cast<size_t>(inside)] = static_cast<real>(in[outside] * factor);
     });
     context_.to_device(memory, values.data(), values.size() * sizeof(real));
     if (slot == Slot::Value) network_.store.changed(context_);
@@ -148,8 +148,7 @@ class NetworkEngine final : public Engine {
       if (network_.store.first(p) != nullptr) write(p.name, Slot::First, zeros.data());
       if (network_.store.second(p) != nullptr) write(p.name, Slot::Second, zeros.data());
     }
-    state_ = {};
-    set_optimizer_progress({});
+    reset_state();
   }
 
   const MemoryPlan& plan() const override { return plan_; }
@@ -159,6 +158,7 @@ class NetworkEngine final : public Engine {
   }
   StepFlops flops() const override { return flops_; }
   int64_t replays() const override { return replays_; }
+  int64_t recordings() const override { return recordings_; }
   void mark() override { context_.mark(); }
   std::vector<double> take_laps() override { return context_.take_laps(); }
   void set_profiling(bool on) override { context_.set_profiling(on); }
@@ -180,53 +180,47 @@ class NetworkEngine final : public Engine {
                  "expected {} pictures' values, got {}", batch.count, batch.images.size());
   }
 
-  // Forward, losses and backward of the uploaded batch.
-  void compute_gradients(int epoch) {
+  // The part of a step that depends on the host: the numbers of the uploaded batch, and its pictures.
+  void begin_step(double learning_rate, int epoch) {
     check_team();
     MPANET_CHECK(!labels_.empty(), "expected a batch that was uploaded");
-    state_.teacher_rate = config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
-    send_state();
-    context_.to_device(network_.labels.as<int32_t>(), labels_.data(), labels_.size() * sizeof(int32_t));
-    context_.to_device(network_.infrared.as<uint8_t>(), infrared_.data(), infrared_.size());
+    const StepRates rates{learning_rate, config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0)};
+    send_input(context_, network_, rates, labels_, infrared_);
     labels_.clear();
     take_images(context_, network_, config_.model, config_.train_batch, config_.train_batch);
-    run_step();
-    scaled_ = kScalesLoss;
   }
 
-  void send_state() { context_.to_device(network_.state.as<void>(), &state_, sizeof state_); }
-
   // Launches the kernels one by one in the first step. On a GPU the second step is recorded, and later ones replay it.
-  void run_step() {
-    const auto run = [&] { terms_ = run_training(context_, network_, config_, progress_.loss_scale); };
+  void launch_step() {
+    const auto run = [&] {
+      terms_ = run_training(context_, network_, config_);
+      run_update(context_, network_, config_.optimizer);
+    };
     if (!config_.record_steps || !context_.can_capture() || context_.profiling() || !std::exchange(warm_, true))
       return run();
-    // A recorded step holds addresses of buffers and the loss scale. It is recorded again when a buffer was made or the
-    // scale changed.
-    const std::pair<uint64_t, double> made_for = {context_.buffers_made(), progress_.loss_scale};
-    if (!step_ || recorded_for_ != made_for) {
+    // A recorded step holds addresses of buffers, so it is recorded again when one was made. Every number that changes
+    // from step to step is in device memory.
+    if (!step_ || recorded_for_ != context_.buffers_made()) {
       step_ = context_.capture(run);
-      recorded_for_ = made_for;
+      recorded_for_ = context_.buffers_made();
+      recordings_++;
     }
     context_.replay(step_);
     replays_++;
     network_.store.moved();
   }
 
-  // Returns whether the gradients are finite. Halves the loss scale if not, and doubles it after kSteadySteps updates
-  // in a row.
-  bool adapt_loss_scale() {
-    int32_t finite = 0;
-    context_.to_host(&finite, network_.finite.as<int32_t>(), sizeof finite);
-    if (finite == 0) {
-      progress_.loss_scale = std::max(1.0, progress_.loss_scale / 2);
-      progress_.steady = 0;
-    } else if (++progress_.steady == kSteadySteps) {
-      progress_.loss_scale = std::min(kLargestLossScale, progress_.loss_scale * 2);
-      progress_.steady = 0;
-    }
-    return finite != 0;
+  StepState state() const {
+    StepState state;
+    context_.to_host(&state, network_.state(), sizeof state);
+    return state;
   }
+  void set_state(const StepState& state) { context_.to_device(network_.state(), &state, sizeof state); }
+  void reset_state() { set_state({.loss_scale = kFirstLossScale}); }
+  static OptimizerProgress progress_of(const StepState& state) { return {state.step, state.loss_scale, state.steady}; }
+
+  // Stored value / true value. Gradients are stored as the backward pass writes them, multiplied by the loss scale.
+  double factor_of(Slot slot) const { return kScalesLoss && slot == Slot::Gradient ? state().gradient_scale : 1; }
 
   template <class T>
   void embed_into(const Batch& batch, T* out) {
@@ -269,17 +263,14 @@ class NetworkEngine final : public Engine {
   StepFlops flops_;
   mutable Context context_;
   mutable Network network_;
-  StepState state_;
+  Download results_;
   std::vector<int32_t> labels_;  // of the uploaded batch; empty when no batch is uploaded
   std::vector<uint8_t> infrared_;
   CapturedWork step_;
-  std::pair<uint64_t, double> recorded_for_;
+  uint64_t recorded_for_ = 0;
   bool warm_ = false;
-  int64_t replays_ = 0;
-  OptimizerProgress progress_;
+  int64_t replays_ = 0, recordings_ = 0;
   std::vector<std::string> terms_;  // names of the last step's loss terms
-  bool updated_ = true;             // result of the last update()
-  bool scaled_ = false;             // adapt_loss_scale() has to check the gradients
   std::vector<TensorInfo> tensors_;
 };
 

@@ -145,7 +145,8 @@ int train(const TrainOptions& given) {
     say(stdout, fmt::format("going on from {}, step {}\n", printable(folder.last()), progression.step));
   else if (options.resume)
     say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", printable(options.out)));
-  Trainer trainer(config, data, sampler, evaluated, *engine, folder, progression, resumed, options.max_steps);
+  Trainer trainer(config, data, sampler, evaluated, *engine, folder, progression, resumed, options.max_steps,
+                  options.device.backend != Backend::cpu);
   if (!resumed) trainer.save();
   folder.keep();
   const int code = run_trainer(trainer, options, folder);

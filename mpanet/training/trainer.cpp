@@ -1,6 +1,5 @@
 #include "mpanet/training/trainer.h"
 
-#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -14,7 +13,7 @@ namespace mpanet {
 
 Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
                  const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder,
-                 Progression progression, bool resumed, std::optional<int64_t> max_steps)
+                 Progression progression, bool resumed, std::optional<int64_t> max_steps, bool reads_late)
     : config_(config),
       data_(data),
       sampler_(sampler),
@@ -23,6 +22,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& 
       folder_(folder),
       p_(std::move(progression)),
       max_steps_(max_steps),
+      reads_late_(reads_late),
       held_step_(resumed ? p_.step : -1),
       cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
                                   : nullptr),
@@ -44,6 +44,7 @@ void Trainer::refusing_not_finite(Save save) {
 }
 
 void Trainer::save() {
+  finish_steps();
   if (saved_) return;
   refusing_not_finite([&] { save_training(folder_.last(), engine_, config_, p_); });
   saved_ = true;
@@ -73,13 +74,15 @@ bool Trainer::run_batches(const std::vector<std::vector<int>>& batches) {
   Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
   Batch batch;
   load(loader, batch);
-  while (static_cast<size_t>(p_.batch) < batches.size()) {
+  batches_ = batches.size();
+  while (launched_batches() < batches_) {
     stop_if_interrupted();
     if (at_max_steps()) return save(), false;
-    run_step(loader, batch, batches.size());
-    const bool last = static_cast<size_t>(p_.batch) == batches.size();
-    if (!last && config_.checkpoint_every > 0 && p_.step % config_.checkpoint_every == 0) save();
+    run_step(loader, batch);
+    const bool last = launched_batches() == batches_;
+    if (!last && config_.checkpoint_every > 0 && launched_steps() % config_.checkpoint_every == 0) save();
   }
+  finish_steps();
   report_.epoch(p_);
   return true;
 }
@@ -89,27 +92,39 @@ void Trainer::load(Loader& loader, Batch& batch) {
   engine_.upload(batch);
 }
 
-void Trainer::run_step(Loader& loader, Batch& batch, size_t batches) {
-  const auto start = std::chrono::steady_clock::now();
+// Launches a step, and uploads the next batch while the device computes.
+void Trainer::run_step(Loader& loader, Batch& batch) {
+  if (launched_ == 0) clock_ = std::chrono::steady_clock::now();
   engine_.step(config_.learning_rate(p_.epoch), p_.epoch);
-  // The next batch is uploaded while the device computes; result() then waits for this step.
-  if (static_cast<size_t>(p_.batch) + 1 < batches) load(loader, batch);
-  const auto [losses, updated] = engine_.result();
+  launched_++;
+  if (launched_batches() < batches_) load(loader, batch);
+  if (launched_ > (reads_late_ ? 1 : 0)) read_step();
+}
+
+// Nothing is saved before: a checkpoint has no weights of a step whose losses were not checked.
+void Trainer::finish_steps() {
+  while (launched_ > 0) read_step();
+}
+
+// Waits for the oldest step whose numbers were not read, and checks, counts and reports it.
+void Trainer::read_step() {
+  const auto [losses, updated, progress] = engine_.result(launched_ - 1);
   for (const auto& [name, value] : losses)
     if (!std::isfinite(value))
       fail("step {} (epoch {}): the loss {} is {}; {}; a lower lr may help", p_.step + 1, p_.epoch, name, value,
            held());
   if (!updated)
     report_.say(fmt::format("step {}: gradients beyond f16's range, no update; the loss scale is {} from here",
-                            p_.step + 1, engine_.optimizer_progress().loss_scale));
-  p_.optimizer = engine_.optimizer_progress();
-  p_.step++, p_.batch++;
+                            p_.step + 1, progress.loss_scale));
+  p_.optimizer = progress;
+  p_.step++, p_.batch++, launched_--;
   saved_ = false;
   p_.loss_sums.resize(losses.size());
   for (size_t i = 0; i < losses.size(); i++)
     p_.loss_sums[i] = {losses[i].first, p_.loss_sums[i].second + losses[i].second};
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  report_.step(p_, batches, losses, seconds.count());
+  const auto now = std::chrono::steady_clock::now();
+  const std::chrono::duration<double> seconds = now - std::exchange(clock_, now);
+  report_.step(p_, batches_, losses, seconds.count());
 }
 
 // Evaluates if an evaluation is due, then saves at the beginning of the next epoch. The checkpoint saved before the

@@ -1,5 +1,6 @@
 // The loop over epochs and batches of a run: steps, log, checkpoints, and the evaluation between epochs.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,9 +22,11 @@ class Trainer {
  public:
   // The references must outlive it. `evaluated`: the plans of the evaluation; empty: none. `progression`: where the run
   // starts. `resumed`: it comes from last.safetensors. `max_steps`: stop after this step, counted from the run's first.
+  // `reads_late`: a step's numbers are read after the next step was launched, so that a GPU always has work. A CPU has
+  // computed a step when it was launched.
   Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
           const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder, Progression progression,
-          bool resumed, std::optional<int64_t> max_steps);
+          bool resumed, std::optional<int64_t> max_steps, bool reads_late);
 
   // Trains until the last epoch or max_steps. A signal ends it with the exception Interrupted, after a checkpoint.
   // UserError for a loss or weights that are not finite; last.safetensors then still has the checkpoint before.
@@ -37,11 +40,15 @@ class Trainer {
   std::string held() const;
   template <class Save>
   void refusing_not_finite(Save save);
-  bool at_max_steps() const { return max_steps_ && p_.step >= *max_steps_; }
+  int64_t launched_steps() const { return p_.step + launched_; }
+  size_t launched_batches() const { return static_cast<size_t>(p_.batch + launched_); }
+  bool at_max_steps() const { return max_steps_ && launched_steps() >= *max_steps_; }
   bool epoch_is_complete() const;
   bool run_batches(const std::vector<std::vector<int>>& batches);
   void load(Loader& loader, Batch& batch);
-  void run_step(Loader& loader, Batch& batch, size_t batches);
+  void run_step(Loader& loader, Batch& batch);
+  void read_step();
+  void finish_steps();
   void finish_epoch();
   void evaluate();
   void stop_if_interrupted();
@@ -54,8 +61,12 @@ class Trainer {
   RunFolder& folder_;
   Progression p_;
   std::optional<int64_t> max_steps_;
-  bool saved_ = false;  // last.safetensors holds the current state
-  int64_t held_step_;   // the step of last.safetensors, -1 while there is none
+  bool reads_late_;
+  int launched_ = 0;                             // steps whose numbers were not read: 0, or 1 with reads_late_
+  size_t batches_ = 0;                           // of the epoch
+  std::chrono::steady_clock::time_point clock_;  // when the last step was read, or launched after a pause
+  bool saved_ = false;                           // last.safetensors holds the current state
+  int64_t held_step_;                            // the step of last.safetensors, -1 while there is none
   std::shared_ptr<ImageCache> cache_;
   TrainReport report_;
 };

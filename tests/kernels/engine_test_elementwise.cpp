@@ -177,7 +177,7 @@ TEST_CASE("sums over rows, casts, fills") {
     std::vector<real> sum = before;
     for (size_t i = 0; i < sum.size(); i++) sum[i] += from[i];
     Stored cast(context, count), images(context, count);
-    Reals total(context, before), filled(context, count);
+    Reals total(context, before);
     RUN_ON(context, cast_to_storage(context.stream(), Reals(context, from).data(), cast.data(), count));
     check_exact(cast.values(), from, "cast_to_storage");
     RUN_ON(context, cast_images(context.stream(), Array<float>(context, pictures).data(), images.data(), count));
@@ -186,8 +186,6 @@ TEST_CASE("sums over rows, casts, fills") {
     check_exact(total.values(), sum, "accumulate");
     RUN_ON(context, accumulate(context.stream(), Reals(context, from).data(), total.data(), count, Write::Set));
     check_exact(total.values(), from, "accumulate, set");
-    RUN_ON(context, set_value(context.stream(), filled.data(), count, real(2.5)));
-    check_exact(filled.values(), std::vector<real>(static_cast<size_t>(count), real(2.5)), "set_value");
   });
 }
 
@@ -245,6 +243,18 @@ constexpr double kRates[] = {3.5e-4, 3.5e-4, 3.5e-5};
 
 std::vector<real> narrow(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
+constexpr double kScale = 1024;  // of gradients; a power of two, so that it changes no bits
+
+// The gradients of step 0, 1 or 2, multiplied by kScale in step 1.
+std::vector<real> scaled_gradients(int step) {
+  std::vector<real> gradients = narrow(kGradients[step]);
+  if (step == 1)
+    for (real& g : gradients) g *= static_cast<real>(kScale);
+  return gradients;
+}
+
+StepState state_of(int step) { return {.step = step + 1, .gradient_scale = step == 1 ? kScale : 1}; }
+
 TEST_CASE("adam_step equals torch.optim.Adam") {
   struct Run {
     AdamSettings settings;
@@ -275,12 +285,18 @@ TEST_CASE("adam_step equals torch.optim.Adam") {
   on_each_device([&](Context& context) {
     for (const Run& run : runs) {
       Reals value(context, narrow(kStart)), first(context, 6, 0), second(context, 6, 0);
+      const std::vector<real> before = rounded(narrow({9, 9, 9, 9, 9, 9}));
+      Stored working(context, before);
       for (int step = 0; step < 3; step++) {
-        const StepState state{.learning_rate = kRates[step], .step = step + 1};
-        const std::vector<real> gradient = narrow(kGradients[step]);
-        RUN_ON(context, adam_step(context.stream(), Array<StepState>(context, {state}).data(), run.settings,
-                                  Reals(context, gradient).data(), first.data(), second.data(), value.data(), 6));
+        const StepRates rates{.learning_rate = kRates[step]};
+        RUN_ON(context, adam_step(context.stream(), Array<StepRates>(context, {rates}).data(),
+                                  Array<StepState>(context, {state_of(step)}).data(), run.settings,
+                                  Reals(context, scaled_gradients(step)).data(), first.data(), second.data(),
+                                  value.data(), 6, working.data(), 5));
         check_close(value.values(), run.after[step], kDouble ? 1e-14 : 2e-7, "value", kDouble ? 1e-3 : 1);
+        std::vector<real> copied = rounded(value.values());
+        copied[5] = before[5];
+        check_exact(working.values(), copied, "working copies");
       }
       check_close(first.values(), run.first, kDouble ? 1e-13 : 1e-6, "first moment", 0.1);
       check_close(second.values(), run.second, kDouble ? 1e-13 : 1e-6, "second moment", 0.1);
@@ -300,12 +316,15 @@ TEST_CASE("sgd_step equals torch.optim.SGD") {
   const SgdSettings settings{.momentum = 0.9, .weight_decay = 5e-4};
   on_each_device([&](Context& context) {
     Reals value(context, narrow(kStart)), momentum(context, 6, 9);  // the first step does not read the momentum
+    Stored working(context, 6);
     for (int step = 0; step < 3; step++) {
-      const StepState state{.learning_rate = kRates[step], .step = step + 1};
-      const std::vector<real> gradient = narrow(kGradients[step]);
-      RUN_ON(context, sgd_step(context.stream(), Array<StepState>(context, {state}).data(), settings,
-                               Reals(context, gradient).data(), momentum.data(), value.data(), 6));
+      const StepRates rates{.learning_rate = kRates[step]};
+      RUN_ON(context, sgd_step(context.stream(), Array<StepRates>(context, {rates}).data(),
+                               Array<StepState>(context, {state_of(step)}).data(), settings,
+                               Reals(context, scaled_gradients(step)).data(), momentum.data(), value.data(), 6,
+                               working.data(), 6));
       check_close(value.values(), after[step], kDouble ? 1e-14 : 2e-7, "value", kDouble ? 1e-3 : 1);
+      check_exact(working.values(), rounded(value.values()), "working copies");
     }
     check_close(momentum.values(), buffer, kDouble ? 1e-13 : 1e-6, "momentum", 0.1);
   });
@@ -317,10 +336,69 @@ TEST_CASE("teacher_update") {
     std::vector<real> expected(live.size());
     for (size_t i = 0; i < live.size(); i++) expected[i] = start[i] * real(0.75) + live[i] * real(0.25);  // exact
     Reals teacher(context, start);
-    const StepState state{.teacher_rate = 0.25};
-    RUN_ON(context, teacher_update(context.stream(), Array<StepState>(context, {state}).data(),
+    const StepRates rates{.teacher_rate = 0.25};
+    RUN_ON(context, teacher_update(context.stream(), Array<StepRates>(context, {rates}).data(),
                                    Reals(context, live).data(), teacher.data(), teacher.count()));
     check_exact(teacher.values(), expected, "teacher");
+  });
+}
+
+TEST_CASE("a step that is left out changes no parameter") {
+  on_each_device([&](Context& context) {
+    const std::vector<real> start = integers(5003, 1), moments = integers(5003, 2);
+    const std::vector<real> bad(5003, std::numeric_limits<real>::infinity());
+    const Array<StepRates> rates(context, {StepRates{.learning_rate = 1}});
+    const Array<StepState> state(context, {StepState{.step = 4, .updated = 0}});
+    Reals value(context, start), first(context, moments), second(context, moments);
+    const Reals gradient(context, bad);
+    Stored working(context, moments);
+    RUN_ON(context, adam_step(context.stream(), rates.data(), state.data(), AdamSettings{}, gradient.data(),
+                              first.data(), second.data(), value.data(), 5003, working.data(), 5003));
+    RUN_ON(context, sgd_step(context.stream(), rates.data(), state.data(), SgdSettings{}, gradient.data(), first.data(),
+                             value.data(), 5003, working.data(), 5003));
+    check_exact(value.values(), start, "value");
+    check_exact(first.values(), moments, "first moment");
+    check_exact(second.values(), moments, "second moment");
+    check_exact(working.values(), moments, "working copies");
+  });
+}
+
+TEST_CASE("the loss scale: halved by a step that is left out, doubled after steady ones, between its bounds") {
+  struct Case {
+    double scale;
+    int32_t steady, finite;
+    double scale_after;
+    int32_t steady_after;
+  };
+  const LossScaling scaling{.largest = 4096, .steady_steps = 3};
+  const Case cases[] = {{1024, 0, 1, 1024, 1}, {1024, 1, 1, 1024, 2}, {1024, 2, 1, 2048, 0}, {4096, 2, 1, 4096, 0},
+                        {1024, 0, 0, 512, 0},  {1024, 2, 0, 512, 0},  {1, 2, 0, 1, 0},       {2, 1, 0, 1, 0}};
+  on_each_device([&](Context& context) {
+    for (const Case& c : cases) {
+      CAPTURE(c.scale);
+      CAPTURE(c.steady);
+      CAPTURE(c.finite);
+      const StepState before{
+          .step = 5, .loss_scale = c.scale, .steady = c.steady, .finite = c.finite, .updated = 1 - c.finite};
+      const Array<StepState> state(context, {before});
+      const Reals gradient(context, 1);
+      RUN_ON(context, begin_backward(context.stream(), state.data(), gradient.data()));
+      CHECK(gradient.value() == static_cast<real>(c.scale));
+      RUN_ON(context, begin_update(context.stream(), state.data(), scaling));
+      const StepState after = state.value();
+      CHECK(after.updated == c.finite);
+      CHECK(after.finite == 1);
+      CHECK(after.step == 5 + c.finite);
+      CHECK(after.gradient_scale == c.scale);
+      CHECK(after.loss_scale == c.scale_after);
+      CHECK(after.steady == c.steady_after);
+    }
+    // A constant scale.
+    const Array<StepState> state(context, {StepState{.step = 5, .steady = 2}});
+    RUN_ON(context, begin_update(context.stream(), state.data(), LossScaling{}));
+    CHECK(state.value().step == 6);
+    CHECK(state.value().steady == 2);
+    CHECK(state.value().loss_scale == 1);
   });
 }
 

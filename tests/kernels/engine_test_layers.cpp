@@ -134,6 +134,26 @@ TEST_CASE("a frozen bias has no gradient; a parameter that no backward reached h
   CHECK(get(context, unused.gradient, 5) == std::vector<real>(5, 0));
 }
 
+TEST_CASE("the weights of convolutions come first in memory, and they alone have working copies") {
+  Context context(Backend::cpu, Guards::On);
+  ParameterStore store;
+  const BatchNorm norm(store, "norm", 3);
+  Parameter& matrix = store.add("matrix", {2, 4, 1, 1}, true);
+  const Conv first(store, "first", 3, 5, 3, 1, 1, true), second(store, "second", 5, 2, 1, 1, 0);
+  store.allocate(context, ParameterStore::State::Gradients);
+  Parameter &one = *store.find("first.weight"), &two = *store.find("second.weight");
+  Parameter& bias = *store.find("first.bias");
+  CHECK(two.value == one.value + 144);  // 135 values, rounded up to a multiple of 16
+  for (const Parameter* other : {&norm.weight, &norm.bias, &matrix, &bias}) {
+    CHECK(other->value >= two.value + 16);
+    CHECK(other->gradient - one.gradient == other->value - one.value);
+    CHECK(other->working == nullptr);
+  }
+  for (const Parameter* weight : {&one, &two})
+    CHECK(static_cast<const void*>(weight->working) == static_cast<const void*>(weight->value));  // storage is real
+  CHECK(store.list().front().name == "norm.weight");  // the list has the order of the additions
+}
+
 TEST_CASE("layers refuse what does not fit, by name") {
   Context context(Backend::cpu, Guards::On);
   ParameterStore store;
@@ -164,7 +184,7 @@ TEST_CASE("layers refuse what does not fit, by name") {
 // Training steps of a tiny network in a given context.
 class Steps {
  public:
-  explicit Steps(Context& context) : context_(context), net_(store_, config()), state_(context, sizeof(StepState)) {
+  explicit Steps(Context& context) : context_(context), net_(store_, config()), rates_(context, sizeof(StepRates)) {
     store_.allocate(context, ParameterStore::State::Adam);
     if (!context.planning()) fill(context, store_);
   }
@@ -181,7 +201,7 @@ class Steps {
       labels.from_host({0, 0, 2, 1});
       const FlagTensor infrared(context_, {4});
       infrared.from_host({1, 0, 1, 0});
-      const auto terms = net_.losses(context_, images, labels, infrared, state_.as<StepState>());
+      const auto terms = net_.losses(context_, images, labels, infrared, rates_.as<StepRates>());
       const real one = 1;
       context_.to_device(terms.back().second.grad_sink().first, &one, sizeof one);
       context_.tape().backward();
@@ -211,7 +231,7 @@ class Steps {
   Context& context_;
   ParameterStore store_;
   MpaNet net_;
-  Buffer state_;
+  Buffer rates_;
 };
 
 TEST_CASE("a training step: planned memory suffices, nothing grows, nothing is read that the step did not write") {

@@ -1,4 +1,4 @@
-// Casts and fills. Other ops use them; they have no backward pass.
+// Casts and sums. Other ops use them; they have no backward pass.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -59,17 +59,6 @@ OpCase round_to_tf32_case(int64_t count) {
                            {(3 * sizeof(float) + kStorageBytes) * static_cast<double>(count)}});
 }
 
-OpCase set_value_case(int64_t count) {
-  const auto make = [=](Inputs& in) -> Call {
-    return [=, &context = in.context()] {
-      const RealTensor to(context, {count});
-      RUN_ON(context, set_value(context.stream(), to.data(), count, real(0.5)));
-      return Outputs{{}, {to}};
-    };
-  };
-  return without_backward({"set_value", std::to_string(count), make, {kRealBytes * static_cast<double>(count)}});
-}
-
 OpCase accumulate_case(int64_t count) {
   const auto make = [=](Inputs& in) -> Call {
     const RealTensor from = in.values("", {count}, {}, false), to = in.values("", {count}, {}, false);
@@ -85,7 +74,6 @@ Cases checks() {
   Cases cases;
   for (const int64_t count : {1, 3, 67, 1003, 5000}) {
     cases.push_back(cast_to_storage_case(count));
-    cases.push_back(set_value_case(count));
     cases.push_back(accumulate_case(count));
     cases.push_back(round_to_tf32_case(count));
   }
@@ -95,8 +83,8 @@ Cases checks() {
 }
 
 Cases benchmarks(const NetworkSizes& z) {
-  return {cast_to_storage_case(z.parameters()), set_value_case(z.parameters()), accumulate_case(z.parameters()),
-          round_to_tf32_case(z.parameters()), cast_images_case({z.batch, z.height, z.width, 3})};
+  return {cast_to_storage_case(z.parameters()), accumulate_case(z.parameters()), round_to_tf32_case(z.parameters()),
+          cast_images_case({z.batch, z.height, z.width, 3})};
 }
 
 const OpRegistration registration("elementwise", checks, benchmarks);

@@ -25,11 +25,11 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
     const Tensor images = in.activation("images", {n, config.height, config.width, 3}, {}, false);
     const LabelTensor y = in.labels(labels);
     const FlagTensor flags = in.flags(infrared);
-    Buffer& state = in.keep<Buffer>(in.context(), sizeof(StepState));
-    const StepState no_rate;
-    in.context().to_device(state.as<StepState>(), &no_rate, sizeof no_rate);
-    return [=, &net, &state, &context = in.context()] {
-      return Outputs{{}, {net.losses(context, images, y, flags, state.as<StepState>()).back().second}};
+    Buffer& rates = in.keep<Buffer>(in.context(), sizeof(StepRates));
+    const StepRates no_rate;
+    in.context().to_device(rates.as<StepRates>(), &no_rate, sizeof no_rate);
+    return [=, &net, &rates, &context = in.context()] {
+      return Outputs{{}, {net.losses(context, images, y, flags, rates.as<StepRates>()).back().second}};
     };
   };
   OpCase made{"network", fmt::format("tiny {}x{}x{} {}", n, config.height, config.width, name), make};

@@ -50,7 +50,8 @@ Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, co
 // Sets a parameter's value and its working copy for convolutions.
 void set_parameter(Context& context, ParameterStore& store, Parameter& p, const std::vector<double>& values) {
   to_device(context, p.value, values);
-  if (static_cast<const void*>(p.working) != p.value) to_device(context, const_cast<storage*>(p.working), values);
+  if (p.convolution && static_cast<const void*>(p.working) != p.value)
+    to_device(context, const_cast<storage*>(p.working), values);
   store.moved();
 }
 
@@ -159,6 +160,7 @@ void Inputs::give_own_memory(Parameter& p) {
   p.value = keep<Buffer>(context_, bytes).as<real>();
   if (!p.trainable) return;
   p.gradient = keep<Buffer>(context_, bytes).as<real>();
+  if (!p.convolution) return;
   if (std::is_same_v<real, storage>)
     p.working = reinterpret_cast<const storage*>(p.value);  // the same type
   else

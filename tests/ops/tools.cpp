@@ -20,22 +20,12 @@ OpCase l2_norm_case(int64_t count) {
   return without_backward({"l2_norm", std::to_string(count), make, {kRealBytes * static_cast<double>(count)}});
 }
 
-OpCase scale_case(int64_t count) {
-  const auto make = [=](Inputs& in) -> Call {
-    const RealTensor x = in.values("", {count}, {}, false);
-    return [=, &context = in.context()] {
-      RUN_ON(context, scale(context.stream(), x.data(), count, real(0.999)));
-      return Outputs{{}, {x}};
-    };
-  };
-  return without_backward({"scale", std::to_string(count), make, {2 * kRealBytes * static_cast<double>(count)}});
-}
-
 OpCase check_finite_case(int64_t count) {
   const auto make = [=](Inputs& in) -> Call {
     const RealTensor x = in.values("", {count}, {}, false);
     return [=, &context = in.context()] {
       const LabelTensor finite(context, {1});
+      finite.from_host({1});
       RUN_ON(context, check_finite(context.stream(), x.data(), count, finite.data()));
       return Outputs{{}, {}, {finite}};
     };
@@ -62,7 +52,6 @@ Cases checks() {
   Cases cases;
   for (const int64_t count : {1, 3, 67, 1003, 5000}) {
     cases.push_back(l2_norm_case(count));
-    cases.push_back(scale_case(count));
     cases.push_back(check_finite_case(count));
   }
   cases.push_back(transpose_case(3, 7, 5));
@@ -72,7 +61,7 @@ Cases checks() {
 
 // transpose changes the layout of convolution weights when a checkpoint is read or written.
 Cases benchmarks(const NetworkSizes& z) {
-  return {l2_norm_case(z.parameters()), scale_case(z.parameters()), check_finite_case(z.parameters()),
+  return {l2_norm_case(z.parameters()), check_finite_case(z.parameters()),
           transpose_case(z.channels(512), z.channels(512), 9)};
 }
 

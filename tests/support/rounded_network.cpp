@@ -111,16 +111,15 @@ RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double l
   rounded::Network& network = body_->network;
   const int n = body_->config.train_batch;
   MPANET_CHECK(batch.count == n, "expected {} pictures, got {}", n, batch.count);
-  StepState state;
-  state.teacher_rate = body_->config.model.update_rate * std::min(100.0 / (epoch + 1), 1.0);
-  context.to_device(network.state.as<void>(), &state, sizeof state);
-  context.to_device(network.labels.as<int32_t>(), batch.labels.data(), batch.labels.size() * sizeof(int32_t));
-  context.to_device(network.infrared.as<uint8_t>(), batch.infrared.data(), batch.infrared.size());
+  const StepState state{.loss_scale = loss_scale};
+  context.to_device(network.state(), &state, sizeof state);
+  const StepRates rates{0, body_->config.model.update_rate * std::min(100.0 / (epoch + 1), 1.0)};
+  rounded::send_input(context, network, rates, batch.labels, batch.infrared);
   rounded::upload_images(context, network, batch.images);
   rounded::take_images(context, network, body_->config.model, n, n);
-  const std::vector<std::string> terms = rounded::run_training(context, network, body_->config, loss_scale);
+  const std::vector<std::string> terms = rounded::run_training(context, network, body_->config);
   std::vector<double> values(terms.size());
-  context.to_host(values.data(), network.terms.as<double>(), values.size() * sizeof(double));
+  context.to_host(values.data(), network.terms(), values.size() * sizeof(double));
   Step step;
   for (size_t i = 0; i < terms.size(); i++) step.losses.emplace_back(terms[i], values[i]);
   for (const rounded::Parameter& p : network.store.list()) {
