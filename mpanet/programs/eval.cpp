@@ -266,11 +266,12 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
 
 void evaluate(EvalOptions options, const ThreadChoice& threads) {
   check_outputs_distinct(options);
+  // Outputs that cannot be written are found before the data set is read, those that are inputs right after it.
+  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
-  // Output paths are checked before the pictures are embedded.
   register_inputs(options, planned);
-  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  for (const std::string& path : {options.json, options.sheet}) check_no_input(path, path);
   if (!options.save_features.empty()) check_features_writable(options.save_features);
   const std::vector<EvaluationPlan>& plans = planned.plans;
   check_rerank_memory(plans);
