@@ -44,7 +44,8 @@ __device__ void write_working(storage* working, int64_t working_count, int64_t i
     for (int j = 0; j < N && i + j < working_count; j++) put(working[i + j], value.lane[j], Write::Set);
 }
 
-struct Adam {
+// A multiple of 16 bytes, because the compiler reads the three values at once with 16-byte loads.
+struct alignas(16) Adam {
   real rate, root, unscale;
 };
 
