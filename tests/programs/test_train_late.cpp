@@ -31,7 +31,10 @@ Arguments run_on_emu(const TemporaryFolder& folder, const std::string& run, cons
 void check_same_state(const std::string& one, const std::string& other) {
   const Checkpoint a(one), b(other);
   REQUIRE(a.file().tensors().size() == b.file().tensors().size());
-  for (const auto& [name, entry] : a.file().tensors()) CHECK_MESSAGE(a.file().read(name) == b.file().read(name), name);
+  for (const auto& tensor : a.file().tensors()) {
+    const std::string& name = tensor.first;
+    CHECK_MESSAGE(a.file().read(name) == b.file().read(name), name);
+  }
   CHECK(a.file().metadata().at(kProgressKey) == b.file().metadata().at(kProgressKey));
 }
 
