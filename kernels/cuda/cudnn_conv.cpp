@@ -1,6 +1,6 @@
 // Convolution by cuDNN 9, with NHWC activations and OHWI filters. As in our kernels, sums are in float, f32 uses TF32
-// only on a stream that asks for it (the caller has rounded the operands), and only deterministic algorithms are
-// allowed. cuDNN has no f64 in this layout. The workspace is the algorithm's; backward weights in 16 bits has dw in
+// only on a stream that asks for it (how it rounds the operands is not documented), and only deterministic algorithms
+// are allowed. cuDNN has no f64 in this layout. The workspace is the algorithm's; backward weights in 16 bits has dw in
 // storage after it, which widen() converts to real.
 #include <cudnn.h>
 

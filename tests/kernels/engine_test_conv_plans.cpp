@@ -2,7 +2,7 @@
 // fewer steps than a pipeline has stages. Small shapes would choose few of these plans, so they are forced.
 //
 // Factors are normal numbers, rounded to storage. The reference t is the definition, in double, of exactly these
-// numbers. The bound of an element is
+// numbers, in TF32 of these numbers rounded. The bound of an element is
 //
 //   2 (d + 4) u_real s   d terms are added in real in any order, then up to four operations of the epilogue; s is the
 //                        sum of the terms' magnitudes. 2, because a tensor core may truncate where others round.
@@ -25,13 +25,20 @@ const ConvShape kShapes[] = {
     {.n = 2, .h = 6, .w = 5, .c = 17, .k = 13, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
 };
 
-constexpr bool kTensorCores = sizeof(storage) == 2;
+constexpr bool kHalf = sizeof(storage) == 2;
+
+// The numbers as they are multiplied.
+std::vector<real> operands(std::vector<real> values, bool tf32) {
+  if (tf32)
+    for (real& value : values) value = static_cast<real>(rounded_to_tf32(static_cast<double>(value)));
+  return values;
+}
 
 // The plans of a shape on a backend. The cpu backend has none.
-std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s) {
+std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, bool tf32) {
   if (context.backend() == Backend::cpu) return {{}};
   std::vector<ForcedPlan> tiles = {{128, 64, 0}, {64, 64, 0}};
-  if (kTensorCores)
+  if (kHalf || tf32)
     tiles.insert(tiles.end(), {{128, 128, 0}, {64, 128, 0}});
   else
     tiles.push_back({32, 32, 0});
@@ -141,7 +148,7 @@ void check_blocks([[maybe_unused]] Context& context, const Grids& grids, const F
                   int classes, int64_t depth, const std::string& what) {
   if (context.backend() != Backend::emu || plan.tile_m == 0) return;
   const auto up = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
-  const int64_t step = kTensorCores ? 32 : sizeof(real) == 8 ? 8 : 16;
+  const int64_t step = kHalf ? 32 : sizeof(real) == 8 ? 8 : 16;
   const int64_t chunk = up(up(depth, plan.splits), step) * step;
   const int64_t blocks = up(m, plan.tile_m) * up(n, plan.tile_n) * classes * up(depth, chunk);
   CHECK_MESSAGE(grids.first() == static_cast<uint64_t>(blocks), what);
@@ -153,12 +160,13 @@ TEST_CASE("conv_forward with every plan") {
     const std::vector<real> scale = normals(s.k, 3), shift = normals(s.k, 4, 0, 3);
     const std::vector<real> residual = rounded(normals(s.output_count(), 5, 0, 5));
     const int depth = s.kh * s.kw * s.c;
-    const Definition plain = define(s, s.output_count(), depth, x, w, [](size_t y, size_t i, size_t j) {
-      return std::array{y, i, j};
-    });
-    const Definition all = finished(plain, scale, shift, residual);
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s)) {
+    on_each_stream([&](Context& context, bool tf32) {
+      const Definition plain =
+          define(s, s.output_count(), depth, operands(x, tf32), operands(w, tf32), [](size_t y, size_t i, size_t j) {
+            return std::array{y, i, j};
+          });
+      const Definition all = finished(plain, scale, shift, residual);
+      for (const ForcedPlan& plan : plans(context, s, tf32)) {
         const Force force(context, plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -181,12 +189,13 @@ TEST_CASE("conv_backward_data with every plan") {
     const std::vector<real> before = rounded(normals(s.input_count(), 7, 0, 5));
     const auto up = [&](int size) { return (size + s.stride - 1) / s.stride; };
     const int depth = up(s.kh) * up(s.kw) * s.k;
-    const Definition set = define(s, s.input_count(), depth, dy, w, [](size_t y, size_t i, size_t j) {
-      return std::array{i, y, j};
-    });
-    const Definition sum = added(set, before);
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s)) {
+    on_each_stream([&](Context& context, bool tf32) {
+      const Definition set =
+          define(s, s.input_count(), depth, operands(dy, tf32), operands(w, tf32), [](size_t y, size_t i, size_t j) {
+            return std::array{i, y, j};
+          });
+      const Definition sum = added(set, before);
+      for (const ForcedPlan& plan : plans(context, s, tf32)) {
         const Force force(context, plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -208,12 +217,13 @@ TEST_CASE("conv_backward_weights with every plan") {
     const std::vector<real> x = rounded(normals(s.input_count(), 1)), dy = rounded(normals(s.output_count(), 6));
     const std::vector<real> before = normals(s.weight_count(), 7, 0, 5);
     const int depth = s.n * s.oh() * s.ow();
-    const Definition set = define(s, s.weight_count(), depth, dy, x, [](size_t y, size_t i, size_t j) {
-      return std::array{j, y, i};
-    });
-    const Definition sum = added(set, before);
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s)) {
+    on_each_stream([&](Context& context, bool tf32) {
+      const Definition set =
+          define(s, s.weight_count(), depth, operands(dy, tf32), operands(x, tf32), [](size_t y, size_t i, size_t j) {
+            return std::array{j, y, i};
+          });
+      const Definition sum = added(set, before);
+      for (const ForcedPlan& plan : plans(context, s, tf32)) {
         const Force force(context, plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
@@ -240,7 +250,7 @@ TEST_CASE("convolution at unaligned addresses") {
     dx[i] += dy[o] * w[j];
     dw[j] += dy[o] * x[i];
   });
-  on_each_device([&](Context& context) {
+  on_each_stream([&](Context& context, bool) {
     for (const size_t shift : {1, 2, 4}) {
       Convolution conv(context, s, w, shift);
       const Stored input(context, x, shift), gradient(context, dy, shift);

@@ -14,8 +14,6 @@ namespace mpanet {
 // Functions that round to the precision's storage type, and to the type of the operands of convolutions and products.
 double (*rounding_of(Precision precision))(double);
 double (*operand_rounding_of(Precision precision))(double);
-// Rounds to TF32: 11 significant bits, to nearest, ties away from zero.
-double rounded_to_tf32(double value);
 
 class RoundedNetwork {
  public:
