@@ -131,6 +131,7 @@ int train(const TrainOptions& given) {
 
   EngineConfig made = engine_config(config, options.device);
   made.vendors = vendors;
+  made.record_steps = options.graph;
   const auto engine = make_engine(made);
   std::optional<WeightsReport> initial;
   const Progression progression = start_state(options, run.checkpoint, config, data, *engine, initial);

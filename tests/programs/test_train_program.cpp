@@ -221,6 +221,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({"--device", "tpu"}, "device tpu: expected cpu, emu, cuda, cuda:N or auto");
     refused({"--conv", "fast"}, "--conv: expected native, cudnn or auto, got fast");
     refused({"--device", "cpu", "--gemm", "cublas"}, "--gemm cublas: expected a GPU, got cpu");
+    refused({"--device", "cpu", "--no-graph"}, "--no-graph: expected a GPU, got cpu");
     refused({"--threads", "0"}, "threads");
     refused({"--max-steps", "-1"}, "max-steps");
     refused({"--no-such-option"}, "no-such-option");
