@@ -147,7 +147,7 @@ int run(int argc, char** argv) {
   if (no_graph && options.device.backend != Backend::cuda)
     fail("--no-graph: expected a GPU, got {}", name_of(options.device));
   options.graph = !no_graph;
-  if (no_graph) options.repeated.emplace_back("--no-graph");
+  if (no_graph) options.repeated.insert(options.repeated.end(), {"--no-graph"});
   options.device_line = "device: " + why + "\n";
   if (experiment.splits.empty() && experiment.seeds.empty() && experiment.sweep.empty()) return train(options);
   for (const char* key : {"split", "seed"})

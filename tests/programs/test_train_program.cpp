@@ -406,5 +406,5 @@ TEST_CASE("--version and --help-config answer without any input") {
   Process options({PROGRAMS "/mpanet-train", "--help"});
   CHECK(options.wait() == 0);
   CHECK(has(options.out(), "These keys may change then:\nnum_epoch, start_eval, eval_interval, "));
-  CHECK(has(options.out(), "data.cache_mib,\ndata.embed_batch\n\nExit code 0"));
+  CHECK(has(options.out(), "data.cache_mib,\ndata.pack, data.embed_batch\n\nExit code 0"));
 }
