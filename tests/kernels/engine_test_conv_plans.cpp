@@ -31,7 +31,7 @@ const ConvShape kShapes[] = {
 constexpr bool kTensorCores = sizeof(storage) == 2;
 
 // The plans of a pass on a backend. The cpu backend has none.
-std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, ConvPass pass) {
+std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, [[maybe_unused]] ConvPass pass) {
   if (context.backend() == Backend::cpu) return {{}};
   std::vector<ForcedPlan> tiles = {{128, 64, 0}, {64, 64, 0}};
   if (kTensorCores)
@@ -41,13 +41,18 @@ std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, ConvPa
   if (s.c % 8 != 0 || s.k % 8 != 0) tiles = {{0, 0, 0}};
   std::vector<ForcedPlan> plans;
   for (const ForcedPlan& tile : tiles)
-    for (const int splits : {1, 3}) plans.push_back({tile.tile_m, tile.tile_n, splits, ConvLoop::MmaSync});
+    for (const int splits : {1, 3})
+      plans.push_back({.tile_m = tile.tile_m, .tile_n = tile.tile_n, .splits = splits, .loop = ConvLoop::MmaSync});
 #if defined(MPANET_HAS_CUDA)
   if (context.backend() == Backend::cuda && cuda::can_force_wgmma(context.stream(), s, pass)) {
     const ForcedPlan narrow = pass == ConvPass::BackwardWeights ? ForcedPlan{64, 128} : ForcedPlan{256, 64};
     for (const ForcedPlan& tile : {ForcedPlan{128, 256}, ForcedPlan{128, 128}, narrow})
       for (const int splits : {1, 3})  // one block computes all tiles, or each its own
-        plans.push_back({tile.tile_m, tile.tile_n, splits, ConvLoop::Wgmma, splits == 1 ? 1 : 0});
+        plans.push_back({.tile_m = tile.tile_m,
+                         .tile_n = tile.tile_n,
+                         .splits = splits,
+                         .loop = ConvLoop::Wgmma,
+                         .blocks = splits == 1 ? 1 : 0});
   }
 #endif
   return plans;
