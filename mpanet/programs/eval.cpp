@@ -116,6 +116,7 @@ PlannedEvaluation make_plans(const EvalOptions& options) {
   if (!options.features.empty()) wanted.listed = [&] { return read_listed_images(options.features).images; };
   PlannedEvaluation planned = plan_evaluations(wanted);
   for (const std::string& line : planned.data.notes) note(line);
+  for (const std::string& line : planned.notes) note("note: " + line);
   for (EvaluationPlan& plan : planned.plans) {
     if (!options.distance.empty()) plan.distance = parse_distance(options.distance);
     if (!options.cmc.empty()) plan.cmc = parse_cmc(options.cmc);
@@ -176,6 +177,11 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
   how.batch = config.embed_batch;
   how.threads = usable_processors();
   how.flip = options.flip;
+  if (!options.pack.empty()) {
+    const auto pack = std::make_shared<const Pack>(options.pack, data.root, how.height, how.width);
+    pack->require(images);
+    how.pack = pack;
+  }
   Embedded made{embed_images(*engine, images, data.root, how), describe(choice, parts),
                 sha256_of_file(options.checkpoint)};
   keep_pieces(choice, parts, made.embeddings);

@@ -1,15 +1,16 @@
 // Engine and loader configuration, memory plan and fingerprint of a training run, computed before its first step.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/loading/loader.h"
 #include "data/sets/dataset.h"
+#include "mpanet/config/config.h"
 #include "mpanet/evaluation/plan.h"
 #include "mpanet/network/engine.h"
-#include "mpanet/training/config.h"
 
 namespace mpanet {
 
@@ -22,10 +23,15 @@ LoaderConfig train_loader_config(const TrainConfig& config);
 std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches);
 
 // The evaluation between epochs, one plan per direction: the data set's own protocol; of SYSU-MM01's layout without a
-// trial file `agw`, which needs none, with a line in data.notes. `root` and `trials` as in TrainOptions. UserError for
-// a picture that is not there.
+// trial file `agw`, which needs none, with a line in data.notes. The plans' notes are added there too.
+// `root` and `trials` as in TrainOptions. UserError for a picture that is not there.
 std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
                                                 const std::string& trials);
+
+// The pack of the configuration, with all pictures that the run reads; null if it names none. UserError for another and
+// for a stale one (data/loading/pack.h).
+std::shared_ptr<const Pack> open_pack(const TrainConfig& config, const Dataset& data,
+                                      const std::vector<EvaluationPlan>& evaluated);
 
 // Identifies the list of training images: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
