@@ -60,7 +60,6 @@ struct TensorMatrix {
     depth.bytes += AlongDepth ? kStepBytes : int64_t{stride} * kStepBytes;
   }
   __device__ bool inside(const Row& row, const Depth& depth) const { return row.index < rows && depth.p < end; }
-  __device__ int left(const Row&, const Depth&) const { return Lanes; }
 };
 
 // Single floats need more registers for addresses.

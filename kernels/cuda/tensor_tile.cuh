@@ -2,9 +2,7 @@
 // with float factors that are multiplied in TF32, and float sums. Sources give the addresses of a factor's elements,
 // product.cuh has the output of sums.
 //
-//   block     one tile of kM x kN sums, 4 warps; it loops over the depth in steps of 64 bytes: 32 elements of 16 bits
-//   or
-//             16 floats
+//   block     one tile of kM x kN sums, 4 warps; it loops over the depth in steps of 64 bytes: 32 elements, 16 floats
 //   warp      kM / 2 x kN / 2 sums, in registers
 //   step t    wait for the copies of step t, barrier, begin the copies of step t + 3, multiply step t
 //
@@ -36,9 +34,8 @@
 //   Depth depth(int p)               of the piece that begins at this depth, also if there is none
 //   void advance(Depth&)             to the depth one step later
 //   bool inside(Row, Depth)          false: the whole piece is zero
-//   int left(Row, Depth)             for smaller pieces: how many elements of the piece exist (may exceed kLanes), the
-//                                    others are zero
-//   bool packed                      for pieces through registers: whether a piece inside can be loaded as one pack
+//   bool packed, int left(Row, Depth)   for pieces through registers: whether a piece inside can be loaded as one pack;
+//                                    the number of its elements that exist (may exceed kLanes), the others are zero
 //
 // and Row::address + Depth::bytes is the address of a piece inside.
 #pragma once
@@ -138,7 +135,7 @@ class TensorPanel {
       if constexpr (kPiece == kChunk)
         cp_async_16_if(inside, panel + to(i), from);
       else if constexpr (kFloat)
-        cp_async_4_if(inside && source_.left(row_[i], depth_) > 0, panel + to(i), from);
+        cp_async_4_if(inside, panel + to(i), from);
       else
         piece_[i] = load_piece(inside, from, source_.left(row_[i], depth_));
     }
