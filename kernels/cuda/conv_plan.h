@@ -5,9 +5,10 @@
 namespace mpanet::PRECISION {
 
 // Zeros leave the choice. A tile must be one that the precision has; shapes that cannot be read in packs ignore it.
-// splits: at most so many parts of the depth, of whole steps.
+// splits: at most so many parts of the depth, of whole steps. sums: false if no epilogue may compute sums for norms.
 struct ForcedPlan {
   int tile_m = 0, tile_n = 0, splits = 0;
+  bool sums = true;
 };
 
 // Determines the plans of all later convolutions, and their workspaces, until the next call.
