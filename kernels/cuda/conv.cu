@@ -73,18 +73,20 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     const TensorPixelRows<L> pixels{x, depth, half.left};
     const TensorWeightRows<L> weights{w, s.k, s.kh * s.kw, s.c, depth, x.by_c, half.right};
     multiply_tile(memory, pixels, weights, t.row, t.column, t.begin, t.end, sums);
-    const auto emit = [&](const auto& tile_sums) {
-      emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.k}, tile_sums);
-    };
-    if (moments == nullptr)
-      emit(NoTileSums{});
-    else
-      emit(TileMoments{moments + int64_t{t.row / Shape::kM} * 2 * s.k, s.k});
   } else {
     const MatrixSource<storage, true, L> weights{w, s.k, t.end, depth};
     multiply_tile(memory, PixelRows<L>{x, t.end}, weights, t.row, t.column, t.begin, t.end, sums);
-    emit_tile<L>(sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset);
   }
+  const auto emit = [&](const auto& tile_sums) {
+    if constexpr (Shape::kTensor)
+      emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.k}, tile_sums);
+    else
+      emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, tile_sums);
+  };
+  if (moments == nullptr)
+    emit(NoTileSums{});
+  else
+    emit(TileMoments{moments + int64_t{t.row / Shape::kM} * 2 * s.k, s.k});
 }
 
 // Each residue of (y, x) modulo the stride is a product of its own, with the taps that reach it: a convolution of
@@ -148,19 +150,21 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     const TensorPixelRows<L> pixels{gather, depth, half.left};
     multiply_tile(memory, pixels, TensorReversedTaps<L>{weights, s.k, half.right}, t.row, t.column, t.begin, t.end,
                   sums);
-    const auto emit = [&](const auto& tile_sums) {
-      emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.c}, tile_sums);
-    };
-    if (epilogue.sums == nullptr)
-      emit(NoTileSums{});
-    else if (norms == 2)
-      emit(TileGradients<2>{epilogue, part_sums, s.c});
-    else
-      emit(TileGradients<1>{epilogue, part_sums, s.c});
   } else {
     multiply_tile(memory, PixelRows<L>{gather, t.end}, weights, t.row, t.column, t.begin, t.end, sums);
-    emit_tile<L>(sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset);
   }
+  const auto emit = [&](const auto& tile_sums) {
+    if constexpr (Shape::kTensor)
+      emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.c}, tile_sums);
+    else
+      emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, tile_sums);
+  };
+  if (epilogue.sums == nullptr)
+    emit(NoTileSums{});
+  else if (norms == 2)
+    emit(TileGradients<2>{epilogue, part_sums, s.c});
+  else
+    emit(TileGradients<1>{epilogue, part_sums, s.c});
 }
 
 template <class Shape, int L>
@@ -259,7 +263,7 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
   const ProductPlan plan = plan_of(s, pass);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
   with_plan(plan, size.packed && aligned && output.packed, [&]<class Shape, int L>() {
-    KERNEL_CHECK(!sums || (Shape::kTensor && plan.splits == 1 && Shape::kM == plan.tile_m),
+    KERNEL_CHECK(!sums || (plan.splits == 1 && Shape::kM == plan.tile_m),
                  "sums of tiles only where conv_epilogue_sums() has them, and aligned addresses");
     run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
     if (plan.splits > 1) add_splits(stream, output, plan.splits);
@@ -275,7 +279,7 @@ void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, co
 
 EpilogueSums conv_epilogue_sums(Stream stream, const ConvShape& s, ConvPass pass) {
   const ProductPlan plan = plan_of(s, pass);
-  if (!kTensorCores || !forced.sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
+  if (!forced.sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
   const ProductSize size = size_of(s, pass);
   return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
 }

@@ -128,6 +128,47 @@ __device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, 
     emit_packs<1>(sums, output, rows, first_row, first_column, split, row_offset);
 }
 
+// Writes results column by column, and computes tile_sums (tile_sums.cuh) of what is stored.
+template <int L, class Shape, class T, class RowOffset, class TileSum>
+__device__ void emit_summed(TileMemory<Shape>& memory, const TileSums<Shape>& sums, const Output<T>& output, int rows,
+                            int first_row, int first_column, const RowOffset& row_offset, const TileSum& tile_sums) {
+  using State = typename TileSum::template State<L>;
+  constexpr int kGroups = Shape::kM / Shape::kRows;
+  static_assert(TileSum::kValues * kGroups * Shape::kN <= sizeof(memory) / sizeof(real));
+  real* const shared = reinterpret_cast<real*>(&memory);
+  const int row = first_row + Shape::row(), column = Shape::column(), group = Shape::row_group();
+  UNROLL
+  for (int j = 0; j < Shape::kColumns; j += L) {
+    const int own = column + Shape::column_of(j), at = first_column + own < output.columns ? first_column + own : -1;
+    State state(tile_sums, at);
+    UNROLL
+    for (int i = 0; i < Shape::kRows; i++) {
+      if (at < 0 || row + Shape::row_of(i) >= rows) continue;
+      const int64_t index = row_offset(row + Shape::row_of(i)) + at;
+      const auto inputs = state.load_inputs(index);
+      auto result = output.template result<L>(output.template load_inputs<L>(index), at, &sums.at[i][j]);
+      state.add(result, inputs);
+      store_pack(output.to + index, result);
+    }
+    state.template keep<Shape::kN, kGroups>(shared, group, own);
+  }
+  __syncthreads();
+  tile_sums.template merge<Shape::kN, kGroups>(shared, first_column, static_cast<int>(threadIdx.x), Shape::kThreads);
+}
+
+// As emit_tile() above, with tile_sums. All threads of the block must call.
+template <int Lanes, class Shape, class T, class RowOffset, class TileSum>
+__device__ void emit_tile(TileMemory<Shape>& memory, const TileSums<Shape>& sums, const Output<T>& output, int rows,
+                          int first_row, int first_column, int split, const RowOffset& row_offset,
+                          const TileSum& tile_sums) {
+  if constexpr (TileSum::kValues == 0)
+    emit_tile<Lanes>(sums, output, rows, first_row, first_column, split, row_offset);
+  else if (Lanes > 1 || output.packed)
+    emit_summed<kFull<T>>(memory, sums, output, rows, first_row, first_column, row_offset, tile_sums);
+  else if constexpr (Lanes == 1)
+    emit_summed<1>(memory, sums, output, rows, first_row, first_column, row_offset, tile_sums);
+}
+
 // The columns of a tile that are columns of the output.
 struct Columns {
   int count;
@@ -199,7 +240,14 @@ __device__ void emit_results(TensorMemory<Shape>& memory, const Output<T>& outpu
       store_pack(output.to + at[i], result);
     }
   }
-  state.template finish<Shape, Own::kGroups>(memory.sums, own.group, own.column, first_column);
+  if constexpr (TileSum::kValues > 0) {
+    static_assert(TileSum::kValues * Own::kGroups * Shape::kN <= sizeof(memory.sums) / sizeof(real));
+    __syncthreads();
+    state.template keep<Shape::kN, Own::kGroups>(memory.sums, own.group, own.column);
+    __syncthreads();
+    tile_sums.template merge<Shape::kN, Own::kGroups>(memory.sums, first_column, static_cast<int>(threadIdx.x),
+                                                      Shape::kThreads);
+  }
 }
 
 // Writes a tile of tensor cores, in packs of 16 bytes if output.packed. All threads of the block must call.

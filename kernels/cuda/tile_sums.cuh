@@ -1,43 +1,43 @@
 // What the epilogue of a convolution computes for batch norms: per column of a tile, values over its rows of the output
-// as they are stored. A thread has L adjacent columns and some of the rows; the threads with the same rows are a group.
-// The groups' values are merged in order in the tile's shared memory, so that every run gives the same bits. Each block
-// writes one part (EpilogueSums), which another kernel merges with the others.
+// as they are stored. A thread has some of the rows; the threads with the same rows are a group. The groups' values are
+// merged in order in the tile's shared memory, so that every run gives the same bits. Each block writes one part
+// (EpilogueSums), which another kernel merges with the others.
 //
-// A kind of sums has a State for L columns, from column `at` of a row of the output on (-1: there is none):
-//   Inputs load_inputs(index)   what it reads for an element of the output and the L - 1 next ones
-//   void add(pack, inputs)      takes these elements as they are to be stored, and may change them
-//   void finish(...)            writes the tile's part. All threads of the block must call
+// A kind of sums has
+//   State<L>      of a thread, for L adjacent columns from column `at` of the output on (-1: there are none)
+//     Inputs load_inputs(index)   what it reads for an element of the output and the L - 1 next ones
+//     void add(pack, inputs)      takes these elements as they are to be stored, and may change them
+//     void keep<kN, kGroups>(shared, group, column)   to shared memory; column: of the tile
+//   kValues       number of values per column and group in shared memory
+//   void merge<kN, kGroups>(shared, first_column, thread, threads)   after a barrier: writes the tile's part
 #pragma once
 #include "kernels/cuda/numeric.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
-// Row-major (values, groups, kN). Halves of eight columns are exchanged in every second 32, so that lanes with eight
-// adjacent columns each store in different banks.
+// Shared memory is (values, groups, kN). Halves of eight columns are exchanged in every second 32, and 64 bytes in
+// every second group, so that lanes store in different banks: those with eight adjacent columns each, and those of two
+// groups.
 template <int kN, int kGroups>
 __device__ inline int group_value(int value, int group, int column) {
-  return (value * kGroups + group) * kN + (column ^ (column / 32 % 2 * 4));
+  return (value * kGroups + group) * kN +
+         (column ^ (column / 32 % 2 * 4) ^ (group % 2 * (64 / static_cast<int>(sizeof(real)))));
 }
 
-// Stores a thread's V values per column in shared memory, which is free before: has barriers before and after.
-template <class Shape, int kGroups, int V, int L>
-__device__ void store_group_values(real* shared, int group, int column, const real (&values)[V][L]) {
-  constexpr int kRun = L < 4 ? L : 4, kPack = kRun < kFull<real> ? kRun : kFull<real>;
-  __syncthreads();
+template <int kN, int kGroups, int L>
+__device__ inline void store_group_value(real* shared, int value, int group, int column, const real (&values)[L]) {
+  constexpr int kPack = L < kFull<real> ? L : kFull<real>;
   UNROLL
-  for (int v = 0; v < V; v++) {
+  for (int j = 0; j < L; j += kPack) {
+    Pack<real, kPack> pack;
     UNROLL
-    for (int j = 0; j < L; j += kPack) {
-      Pack<real, kPack> pack;
-      UNROLL
-      for (int e = 0; e < kPack; e++) pack.lane[e] = values[v][j + e];
-      store_pack(shared + group_value<Shape::kN, kGroups>(v, group, column + j), pack);
-    }
+    for (int e = 0; e < kPack; e++) pack.lane[e] = values[j + e];
+    store_pack(shared + group_value<kN, kGroups>(value, group, column + j), pack);
   }
-  __syncthreads();
 }
 
 struct NoTileSums {
+  static constexpr int kValues = 0;
   template <int L>
   struct State {
     struct Inputs {};
@@ -45,8 +45,6 @@ struct NoTileSums {
     __device__ Inputs load_inputs(int64_t) const { return {}; }
     template <class T>
     __device__ void add(Pack<T, L>&, const Inputs&) {}
-    template <class Shape, int kGroups>
-    __device__ void finish(const void*, int, int, int) {}
   };
 };
 
@@ -55,17 +53,17 @@ struct NoTileSums {
 // A thread's means are minus its first value, the groups' are merged minus that of group 0, which has a row: with means
 // far from zero, rounding would dominate the deviations.
 struct TileMoments {
+  static constexpr int kValues = 3;
   real* to;     // (2, columns), of this tile
   int columns;  // of the output
 
   template <int L>
   struct State {
     struct Inputs {};
-    const TileMoments& sums;
     int count = 0;
     real first[L] = {}, mean[L] = {}, m2[L] = {};
 
-    __device__ State(const TileMoments& s, int) : sums(s) {}
+    __device__ State(const TileMoments&, int) {}
     __device__ Inputs load_inputs(int64_t) const { return {}; }
     __device__ void add(Pack<storage, L>& row, const Inputs&) {
       const real fraction = real{1} / static_cast<real>(count + 1);
@@ -79,40 +77,42 @@ struct TileMoments {
       }
       count++;
     }
-    template <class Shape, int kGroups, int kSize>
-    __device__ void finish(real (&shared)[kSize], int group, int column, int first_column) {
-      constexpr int kN = Shape::kN;
-      real values[2][L];
+    template <int kN, int kGroups>
+    __device__ void keep(real* shared, int group, int column) const {
+      real whole[L];
       UNROLL
-      for (int e = 0; e < L; e++) values[0][e] = first[e] + mean[e], values[1][e] = m2[e];
-      real* const counts = shared + 2 * kGroups * kN;
-      static_assert((2 * kN + 1) * kGroups <= kSize);
-      __syncthreads();
-      if (column == 0) counts[group] = static_cast<real>(count);  // a tile has column 0
-      store_group_values<Shape, kGroups>(shared, group, column, values);
-      for (int j = static_cast<int>(threadIdx.x); j < kN && first_column + j < sums.columns; j += Shape::kThreads) {
-        const auto value = [&](int v, int g) { return shared[group_value<kN, kGroups>(v, g, j)]; };
-        const real origin = value(0, 0);
-        real rows = 0, center = 0, total = 0;
-        for (int g = 0; g < kGroups; g++) {
-          rows += counts[g];
-          center += counts[g] * (value(0, g) - origin);
-        }
-        center /= rows;
-        for (int g = 0; g < kGroups; g++) {
-          const real d = value(0, g) - origin - center;
-          total += value(1, g) + counts[g] * d * d;
-        }
-        sums.to[first_column + j] = origin + center;
-        sums.to[sums.columns + first_column + j] = total;
-      }
+      for (int e = 0; e < L; e++) whole[e] = first[e] + mean[e];
+      store_group_value<kN, kGroups>(shared, 0, group, column, whole);
+      store_group_value<kN, kGroups>(shared, 1, group, column, m2);
+      if (column == 0) shared[group_value<kN, kGroups>(2, group, 0)] = static_cast<real>(count);  // of all columns
     }
   };
+
+  template <int kN, int kGroups>
+  __device__ void merge(const real* shared, int first_column, int thread, int threads) const {
+    const auto value = [&](int v, int g, int j) { return shared[group_value<kN, kGroups>(v, g, j)]; };
+    for (int j = thread; j < kN && first_column + j < columns; j += threads) {
+      const real origin = value(0, 0, j);
+      real rows = 0, center = 0, total = 0;
+      for (int g = 0; g < kGroups; g++) {
+        rows += value(2, g, 0);
+        center += value(2, g, 0) * (value(0, g, j) - origin);
+      }
+      center /= rows;
+      for (int g = 0; g < kGroups; g++) {
+        const real d = value(0, g, j) - origin - center;
+        total += value(1, g, j) + value(2, g, 0) * d * d;
+      }
+      to[first_column + j] = origin + center;
+      to[columns + first_column + j] = total;
+    }
+  }
 };
 
 // Of a gradient g, set to zero where the ReLU's sign is: sum g, and sum g (z - mean) for each of K norms.
 template <int K>
 struct TileGradients {
+  static constexpr int kValues = 1 + K;
   const GradEpilogue& epilogue;
   real* to;     // (1 + K, columns), of this tile
   int columns;  // of the output
@@ -151,20 +151,23 @@ struct TileGradients {
         for (int k = 0; k < K; k++) values[1 + k][e] += g * (load(inputs.z[k].lane[e]) - center[k][e]);
       }
     }
-    template <class Shape, int kGroups, int kSize>
-    __device__ void finish(real (&shared)[kSize], int group, int column, int first_column) {
-      constexpr int kN = Shape::kN;
-      static_assert((1 + K) * kN * kGroups <= kSize);
-      store_group_values<Shape, kGroups>(shared, group, column, values);
-      for (int j = static_cast<int>(threadIdx.x); j < kN && first_column + j < sums.columns; j += Shape::kThreads) {
-        for (int v = 0; v <= K; v++) {
-          real total = 0;
-          for (int g = 0; g < kGroups; g++) total += shared[group_value<kN, kGroups>(v, g, j)];
-          sums.to[int64_t{v} * sums.columns + first_column + j] = total;
-        }
-      }
+    template <int kN, int kGroups>
+    __device__ void keep(real* shared, int group, int column) const {
+      UNROLL
+      for (int v = 0; v <= K; v++) store_group_value<kN, kGroups>(shared, v, group, column, values[v]);
     }
   };
+
+  template <int kN, int kGroups>
+  __device__ void merge(const real* shared, int first_column, int thread, int threads) const {
+    for (int j = thread; j < kN && first_column + j < columns; j += threads) {
+      for (int v = 0; v <= K; v++) {
+        real total = 0;
+        for (int g = 0; g < kGroups; g++) total += shared[group_value<kN, kGroups>(v, g, j)];
+        to[int64_t{v} * columns + first_column + j] = total;
+      }
+    }
+  }
 };
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

@@ -66,7 +66,7 @@ Wide running_error(const Wide& errors, const Wide& averages) {
 
 // Whether a plan has sums in its epilogue: it does not split the depth, and the backend can.
 bool expects_sums(const Context& context, Convolution& conv, ConvPass pass) {
-  return context.backend() != Backend::cpu && kTensorCores && conv.work_bytes(pass) == 0;
+  return context.backend() != Backend::cpu && conv.work_bytes(pass) == 0;
 }
 
 // The means of the output are 14 to 250 times its deviations: E[x^2] - E[x]^2 would be wrong by more than the bounds,
