@@ -32,7 +32,9 @@ dim3 product_grid(int64_t m, int64_t n, int64_t z) {
 struct ProductPlan {
   int tile_m = 0, tile_n = 0;
   int splits = 1;
-  int chunk = 0;  // depth of a split, a multiple of a step's
+  int chunk = 0;       // depth of a split, a multiple of a step's
+  bool wgmma = false;  // by the loop of wgmma_calls.h
+  int blocks = 0;      // of that loop; 0: one on each multiprocessor
 
   size_t workspace_bytes(int64_t count) const {
     return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;

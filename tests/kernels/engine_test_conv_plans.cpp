@@ -106,7 +106,7 @@ TEST_CASE("conv_forward with every plan") {
     });
     const Definition all = finished(plain, scale, shift, residual);
     on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s)) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward)) {
         const Force force(context, plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -134,7 +134,7 @@ TEST_CASE("conv_backward_data with every plan") {
     });
     const Definition sum = added(set, before);
     on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s)) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData)) {
         const Force force(context, plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -161,7 +161,7 @@ TEST_CASE("conv_backward_weights with every plan") {
     });
     const Definition sum = added(set, before);
     on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s)) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights)) {
         const Force force(context, plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
@@ -178,8 +178,7 @@ TEST_CASE("conv_backward_weights with every plan") {
 }
 
 // Widths that packs fit, at addresses that they do not.
-TEST_CASE("convolution at unaligned addresses") {
-  const ConvShape s = kShapes[2];
+void check_unaligned(const ConvShape& s) {
   const std::vector<real> x = integers(s.input_count(), 1), w = integers(s.weight_count(), 2);
   const std::vector<real> dy = integers(s.output_count(), 6);
   std::vector<real> y(static_cast<size_t>(s.output_count())), dx(x.size()), dw(w.size());
@@ -202,6 +201,12 @@ TEST_CASE("convolution at unaligned addresses") {
       check_exact(weights.values(), dw, fmt::format("backward weights, {} elements from alignment", shift));
     }
   });
+}
+
+// The second shape's own plan is one of wgmma, where there is one, with several splits.
+TEST_CASE("convolution at unaligned addresses") {
+  check_unaligned(kShapes[2]);
+  check_unaligned({.n = 2, .h = 9, .w = 7, .c = 72, .k = 80, .kh = 3, .kw = 3, .stride = 2, .pad = 1});
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ double distance(const std::vector<real>& a, const std::vector<real>& b) {
 // ReLU may cross its kink. 16 u was not exceeded by a third. In f64 and f32 nothing is stored in fewer bits, and a
 // difference of sums of some hundred terms remains, magnified as much.
 void check_routes(Mode mode, Reader reader, int64_t saved) {
-  const Tensors fused = run({0, 0, 1, true}, mode, reader), separate = run({0, 0, 1, false}, mode, reader);
+  const Tensors fused = run({.splits = 1}, mode, reader), separate = run({.splits = 1, .sums = false}, mode, reader);
   CHECK(separate.launches - fused.launches == saved);
   const double tolerance = storage_rounding() > 0 ? 16 * storage_rounding() : kDouble ? 1e-12 : 1e-3;
   REQUIRE(fused.names == separate.names);
