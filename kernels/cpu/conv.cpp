@@ -171,7 +171,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
-                        storage* dx, Write write, void* workspace) {
+                        storage* dx, Write write, void* workspace, const GradEpilogue&) {
   dy = operand(stream, dy, s.output_count(), workspace);
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) put(dx[offset + column + j], tile.at(row, j), write);
