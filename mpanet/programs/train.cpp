@@ -138,7 +138,7 @@ int run(int argc, char** argv) {
   if (options.out.empty()) fail("--out is needed (see --help)");
   if (!options.config.empty()) options.config = find_config(options.config);
   for (const char* key : {"precision", "seed", "split"})
-    if (const auto text = app.given(std::string("--") + key)) options.keys.emplace_back(key, *text);
+    if (const auto text = app.given(fmt::format("--{}", key))) options.keys.emplace_back(key, *text);
   options.program = argv[0];
   for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
     if (const auto text = app.given(name)) options.repeated.insert(options.repeated.end(), {name, *text});

@@ -13,6 +13,7 @@
 #include "mpanet/config/config_keys.h"
 #include "mpanet/training/experiment_check.h"
 #include "mpanet/training/experiment_summary.h"
+#include "mpanet/training/resume.h"
 
 namespace mpanet {
 namespace {
@@ -128,10 +129,12 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
   ExperimentSummary summary(options.data, runs.size());
   const InterruptGuard guard;  // a signal after a run's last step, or between two runs, stops the experiment too
   for (const CheckedRun& run : runs) {
-    const TrainOptions one = options_of(options, experiment, run.planned);
+    TrainOptions one = options_of(options, experiment, run.planned);
+    one.protocol = run.protocol;
     const std::string name = fmt::format("== {} ({} of {})", run.planned.name, &run - runs.data() + 1, runs.size());
     if (is_complete(one.out, run)) {
-      say(stdout, fmt::format("{} is complete{}\n", name, options.init.empty() ? "" : ": --init is not used"));
+      const bool unknown = !options.init.empty() && !read_inputs(one.out + "/inputs.json").initial;
+      say(stdout, fmt::format("{} is complete{}\n", name, unknown ? ": --init is not used" : ""));
     } else {
       if (interrupted()) {
         say(stdout,
