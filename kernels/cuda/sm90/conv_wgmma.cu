@@ -49,8 +49,7 @@ struct PixelPass {
   int h, w, columns, step;
   std::conditional_t<kBackward, GradEpilogue, Moments> sums;
 
-  // The sums of 64 rows: of forward for every 64 rows of the output, of backward data for those of every tile. There is
-  // a part for tiles without rows, which is zero.
+  // A part is 64 rows. Backward data also has parts of tiles without rows, which are zero.
   template <class Shape, class Body>
   __device__ void with_sums(const WgmmaTile& tile, int row, const Body& body) const {
     constexpr int kRows = kWgmmaSumRows;
@@ -83,6 +82,7 @@ struct PixelPass {
     if constexpr (kRightAlongDepth) {
       tma_load_3d(stage.right, weights, barrier, channel, weights_tap, tile.column);
     } else {
+      UNROLL
       for (int box = 0; box < Shape::kN / kChannels; box++)
         tma_load_3d(stage.right + box * kBoxBytes, weights, barrier, tile.column + box * kChannels, weights_tap,
                     channel);
@@ -117,8 +117,10 @@ struct WeightPass {
   __device__ void load(const WgmmaTile& tile, int step, typename WgmmaMemory<Shape>::Stage& stage,
                        uint64_t& barrier) const {
     const auto [n, y, x] = grid.locate(step * kBoxDepth);
+    UNROLL
     for (int box = 0; box < Shape::kM / kChannels; box++)
       tma_load_2d(stage.left + box * kBoxBytes, gradient, barrier, tile.row + box * kChannels, step * kBoxDepth);
+    UNROLL
     for (int box = 0; box < Shape::kN / kChannels; box++) {
       const int at = tile.column / kChannels + box;
       const int tap = by_boxes.quotient(at), i = by_taps_x.quotient(tap), j = by_taps_x.remainder(tap, i);

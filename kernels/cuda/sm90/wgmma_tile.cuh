@@ -321,6 +321,7 @@ __device__ __forceinline__ void compute_tiles(const Pass& pass, const Output<T>&
   auto& memory = aligned_shared_memory<WgmmaMemory<Shape>>();
   const int count = pass.tiles.count();
   if (threadIdx.x == 0) {
+    if (shared_address(&memory) % alignof(WgmmaMemory<Shape>) != 0) __trap();  // descriptors would name other rows
     for (int i = 0; i < Shape::kStages; i++) {
       mbarrier_init(memory.full[i], 1);
       mbarrier_init(memory.empty[i], kConsumerWarps);
