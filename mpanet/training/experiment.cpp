@@ -1,5 +1,6 @@
 #include "mpanet/training/experiment.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -65,12 +66,23 @@ Axis sweep_axis(const std::string& file, const std::string& path, const json& va
   return axis;
 }
 
+// UserError for more runs than are planned at once.
+void check_count(const ExperimentOptions& options, const ordered_json& sweep) {
+  constexpr double kMost = 10000;
+  double runs = static_cast<double>(std::max<size_t>(options.splits.size(), 1)) *
+                static_cast<double>(std::max<size_t>(options.seeds.size(), 1));
+  for (const auto& [path, values] : sweep.items())
+    if (values.is_array()) runs *= static_cast<double>(values.size());
+  if (runs > kMost) fail("--splits, --seeds and --sweep: expected at most {} runs in all, got {}", kMost, runs);
+}
+
 std::vector<Axis> sweep_axes(const ExperimentOptions& options) {
-  if (options.sweep.empty()) return {};
+  if (options.sweep.empty()) return check_count(options, ordered_json::object()), std::vector<Axis>();
   const ordered_json sweep = parse_ordered_json(read_text(options.sweep), options.sweep);
   if (!sweep.is_object() || sweep.empty())
     fail("{}: expected lists of values by key such as {{\"lr\": [0.001, 0.0005]}}, got {}", options.sweep,
          sweep.is_object() ? "no key" : shown(json(sweep)));
+  check_count(options, sweep);
   std::vector<Axis> axes;
   for (const auto& [path, values] : sweep.items()) {
     if ((path == "split" && !options.splits.empty()) || (path == "seed" && !options.seeds.empty()))

@@ -26,7 +26,7 @@ struct PlannedRun {
 
 // All combinations: the sweep's values outermost, then splits, then seeds. UserError for a sweep that is not an object
 // of lists, an unknown key, a value that the key does not allow, one value twice (1 and 1.0), and a key that --splits
-// or --seeds also sets.
+// or --seeds also sets, and for more than 10,000 runs.
 std::vector<PlannedRun> plan_runs(const ExperimentOptions& options);
 
 // Trains all runs one after another into OUT/NAME, and writes OUT/summary.json after each: the best evaluation of each

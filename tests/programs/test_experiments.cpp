@@ -316,6 +316,10 @@ TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
     CHECK(!fs::exists(folder / "x"));
   };
   refused({"--splits", "1..11"}, "--splits: expected numbers in 1..10 such as 1,3,5..7");
+  refused({"--seeds", "1,1"},
+          "--seeds: expected numbers in 0..1000000 such as 1,3,5..7, got \"1,1\", which has 1 twice");
+  refused({"--seeds", "3..1"}, "got \"3..1\", which has the range 3..1 downwards");
+  refused({"--seeds", "0..1000000"}, "expected at most 10000 runs in all, got 1000001");
   refused({"--splits", "1", "--split", "1"}, "--splits: expected no --split beside it");
   refused({"--seeds", "1", "--seed", "1"}, "--seeds: expected no --seed beside it");
   refused({"--splits", "1..2"}, "--splits: expected the data set regdb", "csv");
@@ -376,6 +380,10 @@ TEST_CASE("an experiment's folder and the folders and files in it" * doctest::sk
 
   // Another program trains the second split.
   check_works(run_of(folder, "regdb", out, {"--splits", "1..2", "--max-steps", "1"}));
+  for (const Arguments& more : {Arguments{"--resume"}, Arguments{}})
+    check_refused(run_of(folder, "regdb", out, more),
+                  "out: expected a run folder, got the folder of several runs; the command that made it (--splits, "
+                  "--seeds or --sweep) goes on with all of them, --out ");
   Process other(run_of(folder, "regdb", out, {"--splits", "2", "--set", "num_epoch=1000"}));
   REQUIRE(other.wait_until([&] { return steps_of(out + "/split-2") >= 2; }));
   refused("out/split-2: the run folder is in use: another program trains in it");

@@ -53,6 +53,29 @@ TEST_CASE("lists of numbers") {
     CHECK_MESSAGE(!parse_number_list(text, 1, 10), text);
 }
 
+TEST_CASE("a list of numbers that is refused says why") {
+  const auto why = [](const char* text) {
+    std::string words = "before";
+    CHECK(!parse_number_list(text, 0, 1000000, &words));
+    return words;
+  };
+  CHECK(why("1,1") == ", which has 1 twice");
+  CHECK(why("0..1000000,7") == ", which has 7 twice");
+  CHECK(why("3..1") == ", which has the range 3..1 downwards");
+  CHECK(why("x") == "");
+}
+
+TEST_CASE("an experiment has a sensible number of runs") {
+  std::vector<int> seeds(10000);
+  for (size_t i = 0; i < seeds.size(); i++) seeds[i] = static_cast<int>(i);
+  CHECK(plan_runs({{}, seeds, "", ""}).size() == 10000);
+  const std::string most = "--splits, --seeds and --sweep: expected at most 10000 runs in all, got ";
+  CHECK(error_of([&] { plan_runs({{1, 2}, seeds, "", ""}); }) == most + "20000");
+  TemporaryFolder folder;
+  write_file(folder / "s.json", R"({"lr": [0.1, 0.2, 0.3]})");
+  CHECK(error_of([&] { plan_runs({{}, seeds, folder / "s.json", ""}); }) == most + "30000");
+}
+
 TEST_CASE("a signal is remembered from one run of an experiment to the next") {
   {
     const InterruptGuard experiment;
