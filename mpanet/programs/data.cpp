@@ -24,6 +24,7 @@
 #include "data/loading/stats.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
+#include "data/sets/dataset_inputs.h"
 #include "data/sets/import.h"
 #include "data/sets/npy.h"
 #include "data/sets/regdb.h"
@@ -142,6 +143,7 @@ int pack(const std::string& root, const std::string& kind_name, const std::strin
   std::vector<std::string> paths = all_pictures(kind, root, folder);
   if (out.empty()) out = pack_path(folder, height, width);
   for (const std::string& list : dataset_lists(kind, root)) register_input(list, "a list of the data set");
+  register_pictures(kind, root, "a picture of the data set");
   for (const std::string& path : paths) register_input(folder + "/" + path, "a picture of the data set");
   const InterruptGuard guard;
   try {

@@ -122,6 +122,22 @@ TEST_CASE("an output that is an input, or another output, is refused before anyt
     check_refused(arguments + list, in_data);
     CHECK(read_text(list) == before);
   }
+  // Pictures, also those that the evaluation does not read: of the training, or of everything with --features.
+  const std::string picture = "cannot write: it is a picture of --data";
+  fs::create_directories(folder.data() + "/cam3/0001");
+  fs::create_directory_symlink("cam3", folder.data() + "/cam1");
+  fs::create_directory_symlink(folder.data(), folder / "again");
+  const std::string training = folder.data() + "/cam3/0001/0007.JPG";
+  write_file(training, "a picture");
+  fs::create_symlink(training, folder / "link");
+  for (const std::string& path : {training, folder / "link", folder.data() + "/cam1/0001/0007.JPG",
+                                  folder.data() + "/exp/../cam3/0001/0007.JPG", folder / "again/cam3/0001/0007.JPG"})
+    for (const char* option : {"--json ", "--sheet "})
+      check_refused(folder.arguments() + " " + option + path, path + ": " + picture);
+  CHECK(read_text(training) == "a picture");
+  for (const std::string& other :
+       {folder.data() + "/result.jpg", folder.data() + "/cam3/0001/result.json", folder / "result.jpg"})
+    for (int again = 0; again < 2; again++) CHECK(run(arguments + other).code == 0);
   const std::string trials = folder / "trials.mat";
   fs::rename(folder.trial_file(), trials);
   check_refused(arguments + trials + " --trials " + trials, "cannot write: it is --trials, which this program reads");

@@ -67,6 +67,19 @@ json result_of(const std::string& arguments, const std::string& file) {
 
 }  // namespace
 
+TEST_CASE("csv: no output replaces a picture of the manifest, of the training either") {
+  const CsvFolder folder;
+  write_file(folder.data() + "/manifest.csv",
+             read_text(folder.data() + "/manifest.csv") + "rgb/t.jpg,99,1,visible,train\n");
+  fs::create_directory(folder.data() + "/rgb");
+  for (const char* name : {"rgb/t.jpg", "rgb/01_3.jpg", "rgb/unlisted.jpg"})
+    write_file(folder.data() + "/" + name, "before");
+  for (const char* name : {"rgb/t.jpg", "rgb/01_3.jpg"})
+    check_refused(folder.evaluate("good", "--json '" + folder.data() + "/" + name + "'"),
+                  "cannot write: it is a picture of --data");
+  CHECK(run(folder.evaluate("good", "--json '" + folder.data() + "/rgb/unlisted.jpg'")).code == 0);
+}
+
 TEST_CASE("agw: the original's numbers, with no trial file and no picture") {
   const json data = evaluation_fixture("agw.json");
   const TemporaryFolder folder;
