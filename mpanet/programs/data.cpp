@@ -53,6 +53,7 @@ void set_images(SynthConfig& config, std::optional<int> images, std::optional<in
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
   // Opened first although it is written last, so that a wrong path fails before the work.
   const auto picture = output_for_later(sheet);
+  keep_stdout_for({sheet});
   check_threads(config.threads);
   const InterruptGuard guard;
   if (!write_synth(config, out, interrupted)) {

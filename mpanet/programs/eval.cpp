@@ -276,6 +276,7 @@ void evaluate(EvalOptions options, const ThreadChoice& threads) {
   check_outputs_distinct(options);
   // Outputs that cannot be written are found before the data set is read, those that are inputs right after it.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  keep_stdout_for({options.json, options.sheet});
   choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
   register_inputs(options, planned);

@@ -67,8 +67,10 @@ TEST_CASE("results through links, pipes and descriptors, trial files through pip
   const std::string expected = read_text(json_file);
   const Result printed = run(json_to + "/dev/stdout");
   CHECK(printed.code == 0);
-  CHECK(printed.out.ends_with("\n" + expected));
-  CHECK(printed.out.starts_with("protocol sysu"));  // the table first
+  CHECK(printed.out == expected);  // and nothing else: the table goes to stderr
+  CHECK(has(printed.err, "protocol sysu"));
+  CHECK(run(json_to + "/dev/fd/3 3>&1").out == expected);
+  CHECK(run(json_to + "/dev/null").out.starts_with("protocol sysu"));
   CHECK(run(json_to + "/dev/fd/3 3>" + (folder / "descriptor")).code == 0);
   CHECK(read_text(folder / "descriptor") == expected);
   CHECK(run(json_to + "/proc/self/fd/3 3>&1 >/dev/null").out == expected);
