@@ -281,6 +281,31 @@ TEST_CASE("results side by side") {
               "\nnot compared, as A lacks it: B has " + name + "\n"));
     check_refused("--compare '" + (folder / "more.json") + "' '" + good + "'", "good.json: no result of " + name);
   }
+  SUBCASE("results that count something else are refused") {
+    const auto named = [&](const char* name) { return "'" + (folder / name) + "'"; };
+    const json images = result_of(folder.evaluate("good", "--cmc images"), folder / "images.json"),
+               filtered = result_of(folder.evaluate("good", "--camera-filter"), folder / "filtered.json"),
+               drawn = result_of(folder.evaluate("good", "--single-shot"), folder / "drawn.json");
+    CHECK(better["camera_filter"] == false);
+    CHECK(better["single_shot"] == false);
+    CHECK(filtered["camera_filter"] == true);
+    CHECK(drawn["single_shot"] == true);
+    check_refused("--compare '" + good + "' " + named("images.json"),
+                  "images.json: CMC counts every image, but in " + good + " it counts each identity once");
+    check_refused("--compare '" + good + "' " + named("filtered.json"),
+                  "filtered.json: with --camera-filter, but " + good + " lacks it");
+    check_refused("--compare " + named("filtered.json") + " '" + bad + "'", "bad.json: without --camera-filter, but ");
+    check_refused("--compare '" + good + "' " + named("drawn.json"), "drawn.json: with --single-shot, but ");
+    CHECK(has(run(folder.evaluate("good", "--camera-filter")).out,
+              "CMC counts each identity once; camera filter on; gallery whole\n"));
+    CHECK(has(run(folder.evaluate("good", "--single-shot")).out, "; camera filter off; gallery single shot\n"));
+    CHECK(has(result.out, "CMC counts each identity once; camera filter off; gallery whole\n"));
+    // A file of an older program does not say it.
+    json older = filtered;
+    for (const char* key : {"camera_filter", "single_shot", "cmc"}) older.erase(key);
+    write_file(folder / "older.json", older.dump());
+    CHECK(run("--compare '" + good + "' " + named("older.json")).code == 0);
+  }
   SUBCASE("refused") {
     check_refused("--compare '" + good + "' '" + (folder / "absent.json") + "'", "absent.json");
     for (const char* other : {"--json c.json", "--rerank", "--list", "--threads 2", "--protocol csv"})
