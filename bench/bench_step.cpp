@@ -124,8 +124,7 @@ void print_profile(const Result& r) {
   }
 }
 
-void run(const Options& o) {
-  const auto json_file = output_for_later(o.json_path);
+void run(const Options& o, OutputFile* json_file) {
   fmt::print(
       "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {}; median of {} after {} that {} not "
       "counted\n",
@@ -189,9 +188,11 @@ int bench_step(int argc, char** argv) {
   if (!size) fail("--size: expected HEIGHTxWIDTH, got {}", quote(o.size));
   std::tie(o.model.height, o.model.width) = *size;
   o.device = choose_device(device, &why);
+  const auto json_file = output_for_later(o.json_path);
+  keep_stdout_for({o.json_path});
   fmt::print("device: {}\n", why);
   o.threads = set_up_threads(o.threads);
-  run(o);
+  run(o, json_file.get());
   return 0;
 }
 
