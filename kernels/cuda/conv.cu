@@ -167,8 +167,6 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
-ForcedPlan forced;
-
 // Channels of a tap in the depth or the columns of a product.
 int channels(int c) { return kTensorCores ? tap_channels(c) : c; }
 
@@ -183,7 +181,12 @@ ProductSize size_of(const ConvShape& s, ConvPass pass) {
 }
 
 ProductPlan plan_of(const ConvShape& s, ConvPass pass) {
-  return plan_product(size_of(s, pass), kTensorCores ? tensor_tiles() : ordinary_tiles(), forced);
+  const ForcedPlan& forced = forced_plan();
+  const TileChoices tiles = kTensorCores ? tensor_tiles() : ordinary_tiles();
+  if (forced.batch == 0) return plan_product(size_of(s, pass), tiles, forced);
+  ConvShape planned = s;
+  planned.n = forced.batch;
+  return plan_product(size_of(planned, pass), tiles, forced).of_depth(size_of(s, pass).depth, tiles.step);
 }
 
 template <class T = storage, class Body>
@@ -241,8 +244,6 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
 }
 
 }  // namespace
-
-void force_plan(const ForcedPlan& plan) { forced = plan; }
 
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "kernels/cuda/conv_plan.h"
+#include "kernels/conv_plan.h"
 #include "kernels/cuda/product.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -33,6 +33,12 @@ struct ProductPlan {
   int tile_m = 0, tile_n = 0;
   int splits = 1;
   int chunk = 0;  // depth of a split, a multiple of a step's
+
+  // The same tile, and as many splits as there are steps for, for another depth.
+  ProductPlan of_depth(int64_t depth, int step) const {
+    const int64_t part = divide_up(divide_up(depth, splits), step) * step;
+    return {tile_m, tile_n, static_cast<int>(divide_up(depth, part)), static_cast<int>(part)};
+  }
 
   size_t workspace_bytes(int64_t count) const {
     return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;

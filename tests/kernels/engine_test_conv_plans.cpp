@@ -7,7 +7,7 @@
 //   2 (d + 4) u_real s   d terms are added in real in any order, then up to four operations of the epilogue; s is the
 //                        sum of the terms' magnitudes. 2, because a tensor core may truncate where others round.
 //   u_storage |t|        the rounding of the result, if it is stored as storage
-#include "kernels/cuda/conv_plan.h"
+#include "kernels/conv_plan.h"
 #include "kernels/emu/control.h"
 #include "tests/support/conv_test.h"
 
@@ -46,24 +46,13 @@ std::string text(const ConvShape& s, const ForcedPlan& plan, const std::string& 
   return fmt::format("{}, tile {}x{}, {} splits, {}", name(s), plan.tile_m, plan.tile_n, plan.splits, more);
 }
 
-// Forces a plan on a backend, and restores the choice.
+// Forces a plan, and restores the choice.
 class Force {
  public:
-  Force(Context& context, const ForcedPlan& plan) : backend_(context.backend()) { set(plan); }
-  ~Force() { set({}); }
+  explicit Force(const ForcedPlan& plan) { force_plan(plan); }
+  ~Force() { force_plan({}); }
   Force(const Force&) = delete;
   Force& operator=(const Force&) = delete;
-
- private:
-  void set([[maybe_unused]] const ForcedPlan& plan) {
-#if defined(MPANET_HAS_EMU)
-    if (backend_ == Backend::emu) emu::force_plan(plan);
-#endif
-#if defined(MPANET_HAS_CUDA)
-    if (backend_ == Backend::cuda) cuda::force_plan(plan);
-#endif
-  }
-  Backend backend_;
 };
 
 // Under the emulation: the grids of all launches within its lifetime.
@@ -159,7 +148,7 @@ TEST_CASE("conv_forward with every plan") {
     const Definition all = finished(plain, scale, shift, residual);
     on_each_device([&](Context& context) {
       for (const ForcedPlan& plan : plans(context, s)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
         const Stored input(context, x), rest(context, residual);
@@ -187,7 +176,7 @@ TEST_CASE("conv_backward_data with every plan") {
     const Definition sum = added(set, before);
     on_each_device([&](Context& context) {
       for (const ForcedPlan& plan : plans(context, s)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
         const Stored gradient(context, dy);
@@ -214,7 +203,7 @@ TEST_CASE("conv_backward_weights with every plan") {
     const Definition sum = added(set, before);
     on_each_device([&](Context& context) {
       for (const ForcedPlan& plan : plans(context, s)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
         const Stored input(context, x), gradient(context, dy);
@@ -227,6 +216,41 @@ TEST_CASE("conv_backward_weights with every plan") {
       }
     });
   }
+}
+
+// To count a large batch's work on a small one. Forward: few pixels have few tiles, so their depth is split; many are
+// not. Weights: many pixels are split into more parts.
+TEST_CASE("convolution with the plan of a larger batch") {
+  const ConvShape s{.n = 8, .h = 8, .w = 4, .c = 256, .k = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+  const std::vector<real> x = rounded(normals(s.input_count(), 1)), w = rounded(normals(s.weight_count(), 2));
+  const std::vector<real> dy = rounded(normals(s.output_count(), 6));
+  const Definition y_defined = define(s, s.output_count(), s.kh * s.kw * s.c, x, w, [](size_t y, size_t i, size_t j) {
+    return std::array{y, i, j};
+  });
+  const Definition dw_defined =
+      define(s, s.weight_count(), s.n * s.oh() * s.ow(), dy, x, [](size_t y, size_t i, size_t j) {
+        return std::array{j, y, i};
+      });
+  on_each_device([&](Context& context) {
+    if (context.backend() == Backend::cpu) return;
+    const auto workspace = [&](ConvPass pass) {
+      return ON_BACKEND(context.backend(), conv_workspace_bytes(context.stream(), s, pass));
+    };
+    const size_t own_forward = workspace(ConvPass::Forward), own_weights = workspace(ConvPass::BackwardWeights);
+    CHECK(own_forward > 0);
+    const ForcedPlan large{.batch = 4096};
+    const Force force(large);
+    CHECK(workspace(ConvPass::Forward) == 0);
+    CHECK(workspace(ConvPass::BackwardWeights) > own_weights);
+    Convolution conv(context, s, w);
+    const Stored input(context, x), gradient(context, dy);
+    Stored y(context, s.output_count());
+    conv.forward(input, {}, y.data());
+    check_sums(y.values(), y_defined, true, text(s, large, "forward"));
+    Reals dw(context, s.weight_count());
+    conv.backward_weights(input, gradient, dw.data(), Write::Set);
+    check_sums(dw.values(), dw_defined, false, text(s, large, "weights"));
+  });
 }
 
 // Widths that packs fit, at addresses that they do not.
