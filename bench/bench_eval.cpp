@@ -217,8 +217,7 @@ int bench_eval(int argc, char** argv) {
   add_whole_number(app, "--identities", sizes.identities, 1, 1000000, "people");
   add_whole_number(app, "--repeat", repeat, 1, 100, "runs; the fastest counts");
   app.add_flag("--rerank", rerank, "time re-ranking instead");
-  app.add_option("--stream", stream_sizes, "time galleries on disk of these sizes instead: 10000,100000")
-      ->delimiter(',');
+  app.add_list("--stream", stream_sizes, "time galleries on disk of these sizes instead: 10000,100000");
   app.add_option("--folder", folder, "of --stream: where the embeddings are put, 4 bytes a number");
   add_whole_number(app, "--memory", memory, 1, 1 << 20, "of --stream: MiB beside the lists of images");
   add_whole_number(app, "--threads", threads, 1, 1024, kThreadsHelp)->default_str("");

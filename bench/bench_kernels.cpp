@@ -1,6 +1,7 @@
 // bench-kernels: the forward and backward pass of every op (tests/ops) at the sizes of MPANet's training step. It
 // reports time, bytes and operations per second, the fraction of the device's peak, the time relative to the device's
 // copy and to the vendor's library in the same run, and the time of each kernel in a pass.
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -155,10 +156,8 @@ int bench_kernels(int argc, char** argv) {
   Options o;
   CommandLine app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", o.precisions, "f64, f32, bf16, f16, or several: f32,bf16")
-      ->delimiter(',')
-      ->one_of({"f64", "f32", "bf16", "f16"})
-      ->capture_default_str();
+  app.add_list("--precision", o.precisions, "f64, f32, bf16, f16, or several: f32,bf16", {"f64", "f32", "bf16", "f16"})
+      ->default_str(fmt::format("{}", fmt::join(o.precisions, ",")));
   app.add_option("--filter", o.filter, "only ops whose name or shape holds this");
   add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")
       ->default_str("");

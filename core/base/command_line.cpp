@@ -1,5 +1,7 @@
 #include "core/base/command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
@@ -56,7 +58,6 @@ using Option = CommandLine::Option;
 
 Option* Option::required() { return option_.required(), this; }
 Option* Option::one_of(const std::vector<std::string>& words) { return option_.check(CLI::IsMember(words)), this; }
-Option* Option::delimiter(char separator) { return option_.delimiter(separator), this; }
 Option* Option::take_all() { return option_.multi_option_policy(CLI::MultiOptionPolicy::TakeAll), this; }
 Option* Option::needs(const Option* other) { return option_.needs(&other->option_), this; }
 Option* Option::type_name(const std::string& name) { return option_.type_name(name), this; }
@@ -84,6 +85,22 @@ Option* CommandLine::add_checked(const std::string& name, const std::string& all
     if (!take(word)) throw CLI::ValidationError(name, fmt::format("expected {}, got {}", allowed, quote(word)));
   };
   return keep(app_->add_option_function<std::string>(name, checked, help));
+}
+
+Option* CommandLine::add_list(const std::string& name, std::vector<std::string>& words, const std::string& help,
+                              const std::vector<std::string>& known) {
+  const auto take = [&words, known](const std::string& text) {
+    words.clear();
+    for (size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
+      end = std::min(text.find(',', begin), text.size());
+      words.push_back(text.substr(begin, end - begin));
+      if (known.empty() ? words.back().empty() : std::find(known.begin(), known.end(), words.back()) == known.end())
+        return false;
+    }
+    return true;
+  };
+  const std::string allowed = known.empty() ? "words such as a,b" : fmt::format("some of {}", fmt::join(known, ","));
+  return add_checked(name, allowed, help, take);
 }
 
 CommandLine* CommandLine::add_subcommand(const std::string& name, const std::string& about) {

@@ -34,7 +34,6 @@ class CommandLine {
     explicit Option(CLI::Option& option) : option_(option) {}
     Option* required();
     Option* one_of(const std::vector<std::string>& words);  // other words are refused
-    Option* delimiter(char separator);                      // between several values in one word
     Option* take_all();                                     // a repeated option adds its values
     Option* needs(const Option* other);
     // For --help: the kind of value, and the default.
@@ -58,6 +57,10 @@ class CommandLine {
   // `take` is called with the word. When it returns false, the error is "NAME: expected ALLOWED, got ...".
   Option* add_checked(const std::string& name, const std::string& allowed, const std::string& help,
                       std::function<bool(const std::string& word)> take);
+
+  // Words between commas, such as a,b. When `known` is not empty, other words are refused.
+  Option* add_list(const std::string& name, std::vector<std::string>& words, const std::string& help,
+                   const std::vector<std::string>& known = {});
 
   CommandLine* add_subcommand(const std::string& name, const std::string& about);
   void require_subcommand();

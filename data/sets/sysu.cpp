@@ -41,6 +41,20 @@ void require_disjoint_lists(const std::string& first_path, const std::vector<int
     if (known.count(id)) fail("{}: identity {} stands in {} too", second_path, id, first_path);
 }
 
+// Of a data set with all three lists. Part of the lists cannot show that an identity stands in none.
+void tell_unlisted(const std::string& root, std::vector<std::string>& notes) {
+  std::set<int> listed;
+  for (const char* name : {"train", "val", "test"}) {
+    const std::string path = join(root, fmt::format("exp/{}_id.txt", name));
+    std::error_code error;
+    if (!fs::exists(path, error)) return;
+    for (int id : read_id_list(path)) listed.insert(id);
+  }
+  LeftOut unlisted = unlisted_identities();
+  add_unlisted_identities(root, listed, unlisted);
+  unlisted.tell(notes);
+}
+
 }  // namespace
 
 bool is_sysu_identity(const std::string& name) {
@@ -57,6 +71,14 @@ void add_sysu_others(const std::string& root, LeftOut& others) {
   for (const std::string& camera : cameras)
     for (const std::string& name : entry_names(root, camera))
       if (!is_sysu_identity(name)) others.add(camera + "/" + name);
+}
+
+void add_unlisted_identities(const std::string& root, const std::set<int>& listed, LeftOut& unlisted) {
+  std::set<std::string> found;
+  for (int camera = 1; camera <= kSysuCameras; camera++)
+    for (const std::string& name : entry_names(root, fmt::format("cam{}", camera)))
+      if (is_sysu_identity(name) && !listed.count(std::stoi(name))) found.insert(name);
+  for (const std::string& name : found) unlisted.add(name);
 }
 
 std::string sysu_path(int camera, int identity, int number) {
@@ -111,6 +133,7 @@ Dataset read_sysu(const std::string& root, Split split) {
   LeftOut others = sysu_others();
   add_sysu_others(root, others);
   others.tell(data.notes);
+  tell_unlisted(root, data.notes);
   sort_images(data);
   return data;
 }

@@ -1,6 +1,7 @@
 // SYSU-MM01 on disk (docs/method.md, section 4): cam1..cam6/<id:%04d>/<n:%04d>.jpg, of which cameras 3 and 6 are
 // infrared, and the lists of identities exp/{train,val,test}_id.txt.
 #pragma once
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ inline LeftOut sysu_others() {
   return LeftOut("entry that is no folder of a camera and an identity",
                  "entries that are no folders of a camera and an identity");
 }
+
+// Adds the identities that have a folder and stand in none of the lists.
+void add_unlisted_identities(const std::string& root, const std::set<int>& listed, LeftOut& unlisted);
+inline LeftOut unlisted_identities() { return LeftOut("identity that no list names", "identities that no list names"); }
 
 // ROOT/exp/test_id.txt.
 std::vector<int> read_sysu_test_ids(const std::string& root);

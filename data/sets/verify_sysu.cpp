@@ -135,6 +135,9 @@ std::vector<std::string> verify_sysu_names(const std::string& root, const std::s
       if (!found.count(id)) tell(fmt::format("{}: identity {} is listed, but there is no image of it", path, id));
       if (!listed.insert(id).second) tell(fmt::format("{}: identity {} stands in another list too", path, id));
     }
+  LeftOut unlisted = unlisted_identities();
+  add_unlisted_identities(root, listed, unlisted);
+  unlisted.tell(report.notes);
   if (report.infrared == 0) tell(fmt::format("{}: no infrared image (cameras 3 and 6)", root));
   if (report.visible == 0) tell(fmt::format("{}: no visible image (cameras 1, 2, 4 and 5)", root));
   report.names_compared = listed_names.has_value();

@@ -137,8 +137,8 @@ PlannedEvaluation plan_official_sysu(const ProtocolOptions& options) {
     Dataset data = read_dataset(DatasetKind::Sysu, options.root, Split::Test);
     planned.data.notes = std::move(data.notes);
     if (const size_t others = match_images(plan, data.test); others > 0)
-      planned.data.notes.push_back(fmt::format("note: {} not in the trial file or in no camera of the protocol",
-                                               counted(others, "test picture is", "test pictures are")));
+      planned.notes.push_back(fmt::format("{} not in the trial file or in no camera of the protocol",
+                                          counted(others, "test picture is", "test pictures are")));
   }
   planned.plans.push_back(std::move(plan));
   return planned;

@@ -71,7 +71,8 @@ struct ProtocolOptions {
 
 struct PlannedEvaluation {
   std::vector<EvaluationPlan> plans;  // one per direction
-  Dataset data;                       // its root and notes; the lists are empty
+  Dataset data;                       // its root and its reader's notes; the lists are empty
+  std::vector<std::string> notes;     // about the pictures that the plans do not use
 };
 
 // UserError for an unknown protocol (lists the known ones), for an option that the protocol does not have, for a

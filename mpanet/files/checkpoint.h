@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "mpanet/config/config.h"
 #include "mpanet/files/safetensors.h"
 #include "mpanet/files/state_dict.h"
 #include "mpanet/network/engine.h"
-#include "mpanet/training/config.h"
 
 namespace mpanet {
 

@@ -1,4 +1,4 @@
-// The configuration of the network and its losses (docs/method.md, sections 1 and 2). mpanet/training/config_keys.cpp
+// The configuration of the network and its losses (docs/method.md, sections 1 and 2). mpanet/config/config_keys.cpp
 // has the ranges and checks them.
 #pragma once
 #include <string>

@@ -150,8 +150,8 @@ void add_import(CommandLine& app, Commands& commands) {
                    "{modality} and {split} (train, test, query, gallery) are taken, * is any text")
       ->required();
   command->add_option("--out", given->out, "the manifest; without it manifest.csv in DIR; must not exist");
-  command->add_option("--visible", given->visible, "further words for the visible modality")->delimiter(',');
-  command->add_option("--infrared", given->infrared, "further words for the infrared one")->delimiter(',');
+  command->add_list("--visible", given->visible, "further words for the visible modality");
+  command->add_list("--infrared", given->infrared, "further words for the infrared one");
   command->add_checked("--infrared-cameras", "numbers such as 3,6",
                        "without {modality}: the numbers of the infrared cameras, such as 3,6",
                        [given](const std::string& word) {

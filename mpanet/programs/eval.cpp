@@ -116,6 +116,7 @@ PlannedEvaluation make_plans(const EvalOptions& options) {
   if (!options.features.empty()) wanted.listed = [&] { return read_listed_images(options.features).images; };
   PlannedEvaluation planned = plan_evaluations(wanted);
   for (const std::string& line : planned.data.notes) note(line);
+  for (const std::string& line : planned.notes) note("note: " + line);
   for (EvaluationPlan& plan : planned.plans) {
     if (!options.distance.empty()) plan.distance = parse_distance(options.distance);
     if (!options.cmc.empty()) plan.cmc = parse_cmc(options.cmc);

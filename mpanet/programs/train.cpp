@@ -10,11 +10,11 @@
 #include "core/base/program.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/config/config_keys.h"
+#include "mpanet/config/shipped_configs.h"
 #include "mpanet/network/vendors.h"
-#include "mpanet/training/config_keys.h"
 #include "mpanet/training/experiment.h"
 #include "mpanet/training/provenance.h"
-#include "mpanet/training/shipped_configs.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/config_keys.h"
 #include "mpanet/training/experiment_check.h"
 #include "mpanet/training/experiment_summary.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "mpanet/training/config.h"
+#include "mpanet/config/config.h"
 #include "mpanet/training/experiment.h"
 
 namespace mpanet {

@@ -7,7 +7,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/text.h"
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/config_keys.h"
 
 namespace mpanet {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "mpanet/training/config.h"
+#include "mpanet/config/config.h"
 #include "mpanet/training/train.h"
 
 namespace mpanet {

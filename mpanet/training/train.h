@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "mpanet/config/config.h"
 #include "mpanet/network/engine.h"
-#include "mpanet/training/config.h"
 
 namespace mpanet {
 

@@ -60,13 +60,15 @@ std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Datas
     options.protocol = "agw";
     data.notes.emplace_back("there is no trial file, so evaluations are by the protocol agw, which needs none");
   }
-  std::vector<EvaluationPlan> plans = plan_evaluations(options).plans;
+  PlannedEvaluation planned = plan_evaluations(options);
+  std::vector<EvaluationPlan>& plans = planned.plans;
+  for (const std::string& line : planned.notes) data.notes.push_back(line);
   for (EvaluationPlan& plan : plans) {
     plan.rerank = config.rerank;
     if (plan.rerank) check_rerank(plan);
   }
   check_pictures(data, images_of(plans));
-  return plans;
+  return std::move(planned.plans);
 }
 
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {

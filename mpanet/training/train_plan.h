@@ -7,9 +7,9 @@
 
 #include "data/loading/loader.h"
 #include "data/sets/dataset.h"
+#include "mpanet/config/config.h"
 #include "mpanet/evaluation/plan.h"
 #include "mpanet/network/engine.h"
-#include "mpanet/training/config.h"
 
 namespace mpanet {
 
@@ -22,8 +22,8 @@ LoaderConfig train_loader_config(const TrainConfig& config);
 std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches);
 
 // The evaluation between epochs, one plan per direction: the data set's own protocol; of SYSU-MM01's layout without a
-// trial file `agw`, which needs none, with a line in data.notes. `root` and `trials` as in TrainOptions. UserError for
-// a picture that is not there.
+// trial file `agw`, which needs none, with a line in data.notes. The plans' notes are added there too.
+// `root` and `trials` as in TrainOptions. UserError for a picture that is not there.
 std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
                                                 const std::string& trials);
 

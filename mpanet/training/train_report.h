@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "core/base/progress.h"
+#include "mpanet/config/config.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/files/checkpoint.h"
-#include "mpanet/training/config.h"
 #include "mpanet/training/run_folder.h"
 
 namespace mpanet {

@@ -9,10 +9,10 @@
 
 #include "data/loading/loader.h"
 #include "data/sets/dataset.h"
+#include "mpanet/config/config.h"
 #include "mpanet/evaluation/plan.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/engine.h"
-#include "mpanet/training/config.h"
 #include "mpanet/training/run_folder.h"
 #include "mpanet/training/train_report.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "mpanet/training/config.h"
+#include "mpanet/config/config.h"
 #include "tests/support/engine_helpers.h"
 
 namespace mpanet {

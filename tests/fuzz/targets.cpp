@@ -18,12 +18,12 @@
 #include "data/sets/npy.h"
 #include "data/sets/regdb.h"
 #include "data/sets/text_list.h"
+#include "mpanet/config/config.h"
+#include "mpanet/config/yaml.h"
 #include "mpanet/evaluation/features.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
-#include "mpanet/files/yaml.h"
 #include "mpanet/files/zip_archive.h"
-#include "mpanet/training/config.h"
 
 namespace mpanet::fuzz {
 namespace {

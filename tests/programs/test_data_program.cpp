@@ -143,6 +143,8 @@ TEST_CASE("verify compares every name, as the evaluation needs them" * doctest::
   for (const char* other : {"/cam1/1", "/cam7"}) fs::create_directory(root + other);
   CHECK(
       has(verify().out, "left aside 2 entries that are no folders of a camera and an identity, the first is cam1/1\n"));
+  for (const char* other : {"/cam2/0008", "/cam6/0008", "/cam4/0011"}) fs::create_directory(root + other);
+  CHECK(has(verify().out, "left aside 2 identities that no list names, the first is 0008\n"));
   write_file(root + "/cam1/0009", "");
   CHECK(has(verify().err, root + "/cam1/0009: expected the folder of an identity, got a file\n"));
 }
@@ -347,6 +349,9 @@ TEST_CASE("a folder tree becomes a data set" * doctest::skip(kLacking)) {
   CHECK(printed.code == 0);
   CHECK(printed.out == read_text(root + "/manifest.csv"));
   check_refused("import " + root, "--pattern");
+  for (const char* words : {"a,,b", "a,", ",b", ","})
+    check_refused("import " + root + pattern + " --out x.csv --visible " + words,
+                  std::string("--visible: expected words such as a,b, got \"") + words + '"');
 }
 
 TEST_CASE("help of each command names all its options") {

@@ -1,5 +1,6 @@
 // mpanet-train's command line: short commands to resume, commands that can be pasted, hints for typing errors.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "mpanet/files/checkpoint.h"
 #include "tests/support/shell.h"
@@ -96,6 +97,17 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
         command(folder, "run", {"--data", folder / "data", "--trials", folder / "trials.mat", "--max-steps", "1"}));
     check_works({kTrain, "--out", folder / "run", "--resume", "--max-steps", "2"});
     CHECK(step_in(folder / "run") == 2);
+  }
+
+  TEST_CASE("pictures that the evaluations leave aside are counted") {
+    TemporaryFolder folder;
+    fs::copy(data_set(), folder / "data", fs::copy_options::recursive);
+    const std::string test_id = read_text(folder / "data/exp/test_id.txt");
+    const std::string person = fmt::format("data/cam1/{:04d}", std::stoi(test_id));
+    fs::copy(folder / (person + "/0001.jpg"), folder / (person + "/0999.jpg"));
+    Process process(command(folder, "run", {"--data", folder / "data", "--max-steps", "1"}));
+    REQUIRE(process.wait() == 0);
+    CHECK(has(process.out(), "data: 1 test picture is not in the trial file or in no camera of the protocol\n"));
   }
 
   TEST_CASE("the command that goes on can be pasted, with every option that was given") {

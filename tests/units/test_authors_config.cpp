@@ -5,9 +5,9 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "mpanet/files/yaml.h"
-#include "mpanet/training/authors_config.h"
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/authors_config.h"
+#include "mpanet/config/config_keys.h"
+#include "mpanet/config/yaml.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace mpanet;

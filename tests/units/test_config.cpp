@@ -6,8 +6,8 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "mpanet/training/config.h"
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/config.h"
+#include "mpanet/config/config_keys.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text.h"
 

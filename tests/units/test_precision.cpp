@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "core/base/error.h"
+#include "mpanet/config/config.h"
 #include "mpanet/network/precision.h"
-#include "mpanet/training/config.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace mpanet;

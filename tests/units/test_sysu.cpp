@@ -60,12 +60,16 @@ TEST_CASE("training is train then val by position, test by ascending path") {
   CHECK(data.root == folder.path());
   CHECK(data.classes == 3);
   CHECK(data.notes ==
-        std::vector<std::string>{"left aside 3 entries that are no pictures, the first is cam3/0009/._0001.jpg"});
+        std::vector<std::string>{"left aside 3 entries that are no pictures, the first is cam3/0009/._0001.jpg",
+                                 "left aside 1 identity that no list names, 0011"});
   for (const char* other : {"cam1/9/0001.jpg", "cam7/0009/0001.jpg", "cam1/Thumbs.db", "cam10/x", "camera/x"})
     folder.image(other);
-  for (const Split part : {Split::Train, Split::Test, Split::Both})
-    CHECK(read_dataset(DatasetKind::Sysu, folder.path(), part).notes.back() ==
+  for (const Split part : {Split::Train, Split::Test, Split::Both}) {
+    const std::vector<std::string> notes = read_dataset(DatasetKind::Sysu, folder.path(), part).notes;
+    CHECK(notes[notes.size() - 2] ==
           "left aside 4 entries that are no folders of a camera and an identity, the first is cam1/9");
+    CHECK(notes.back() == "left aside 1 identity that no list names, 0011");
+  }
   const std::vector<ImageRecord> train{{"cam1/0009/0001.jpg", 9, 1, false, 0}, {"cam3/0009/0001.jpg", 9, 3, true, 0},
                                        {"cam3/0009/0002.jpg", 9, 3, true, 0},  {"cam6/0009/0001.jpg", 9, 6, true, 0},
                                        {"cam1/0002/0001.jpg", 2, 1, false, 1}, {"cam6/0002/0001.jpg", 2, 6, true, 1},

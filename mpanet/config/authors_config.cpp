@@ -1,4 +1,4 @@
-#include "mpanet/training/authors_config.h"
+#include "mpanet/config/authors_config.h"
 
 #include <algorithm>
 #include <map>
@@ -7,8 +7,8 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/text.h"
-#include "mpanet/files/yaml.h"
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/config_keys.h"
+#include "mpanet/config/yaml.h"
 
 namespace mpanet {
 namespace {

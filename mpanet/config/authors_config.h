@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "mpanet/training/config.h"
+#include "mpanet/config/config.h"
 
 namespace mpanet {
 

@@ -1,4 +1,4 @@
-#include "mpanet/training/shipped_configs.h"
+#include "mpanet/config/shipped_configs.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,4 +1,4 @@
-#include "mpanet/files/yaml.h"
+#include "mpanet/config/yaml.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/config_keys.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "mpanet/training/config.h"
+#include "mpanet/config/config.h"
 
 #include <nlohmann/json.hpp>
 
@@ -6,8 +6,8 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/quote.h"
-#include "mpanet/training/authors_config.h"
-#include "mpanet/training/config_keys.h"
+#include "mpanet/config/authors_config.h"
+#include "mpanet/config/config_keys.h"
 
 namespace mpanet {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "mpanet/training/config.h"
+#include "mpanet/config/config.h"
 
 namespace mpanet {
 
