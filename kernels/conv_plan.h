@@ -4,10 +4,16 @@
 
 namespace mpanet {
 
-// Zeros leave the choice. A tile must be one that the precision has; shapes that cannot be read in packs ignore it.
-// splits: at most so many parts of the depth, of whole steps. batch: tiles and splits are those of so many pictures.
+// Main loops of 16-bit convolutions: of tensor_tile.cuh, of sm90/.
+enum class ConvLoop { Any, MmaSync, Wgmma };
+
+// Zeros and Any leave the choice. A tile must be one that the precision has; shapes that cannot be read in packs ignore
+// it. splits: at most so many parts of the depth, of whole steps. blocks: at most so many of the wgmma loop, which
+// share the tiles. batch: tiles and splits are those of so many pictures.
 struct ForcedPlan {
-  int tile_m = 0, tile_n = 0, splits = 0, batch = 0;
+  int tile_m = 0, tile_n = 0, splits = 0;
+  ConvLoop loop = ConvLoop::Any;
+  int blocks = 0, batch = 0;
 };
 
 // Determines the plans of all later convolutions on the cuda and emu backends, and their workspaces, until the next

@@ -141,13 +141,17 @@ void Loader::work() {
 
 void Loader::load(const Sample& sample, Scratch& scratch, float* out) const {
   std::shared_ptr<const Image> held;
-  if (config_.cache) held = config_.cache->find(sample.path, config_.height, config_.width);
-  if (!held) {
+  const uint8_t* pixels = config_.pack ? config_.pack->find(sample.path) : nullptr;
+  if (!pixels && config_.cache) {
+    held = config_.cache->find(sample.path, config_.height, config_.width);
+    if (held) pixels = held->pixels.data();
+  }
+  if (!pixels) {
     scratch.decoder.decode(sample.path, scratch.decoded);
     scratch.resizer.resize(scratch.decoded, config_.height, config_.width, scratch.resized);
     if (config_.cache) config_.cache->insert(sample.path, scratch.resized);
+    pixels = scratch.resized.pixels.data();
   }
-  const uint8_t* pixels = (held ? *held : scratch.resized).pixels.data();
   if (!config_.train) return normalize_image(pixels, config_.height, config_.width, table_, out);
   const Augmentation augmentation =
       draw_augmentation(config_.augment, config_.height, config_.width,

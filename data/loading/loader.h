@@ -1,5 +1,5 @@
 // Threads decode, resize and augment batches of pictures ahead of the consumer. The order of batches and their bits
-// depend neither on the number of threads nor on the cache.
+// do not depend on the number of threads, on the cache or on a pack.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "data/loading/augment.h"
 #include "data/loading/batch.h"
+#include "data/loading/pack.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
 
@@ -54,6 +55,7 @@ struct LoaderConfig {
   uint64_t seed = 0;  // the augmentation draws from Random(seed, Purpose::Augment, epoch, sample.index)
   uint32_t epoch = 0;
   std::shared_ptr<ImageCache> cache;  // optional
+  std::shared_ptr<const Pack> pack;   // optional: its pictures are not decoded
 };
 
 // Bytes of a loader whose batches have at most `largest_batch` pictures, with the consumer's own batch and the cache's

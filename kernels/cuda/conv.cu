@@ -22,9 +22,11 @@
 // 0.09 bytes with 128 x 64 tiles in f32 (21 flop a byte), 0.03 with 128 x 128 tiles in 16 bits (64 flop a byte).
 // Outputs are written once; or each split writes (rows, columns) reals and a second kernel adds them.
 #include "kernels/cuda/capability.h"
+#include "kernels/cuda/conv_loop.h"
 #include "kernels/cuda/conv_tensor.cuh"
 #include "kernels/cuda/plan.cuh"
 #include "kernels/cuda/vendor_calls.h"
+#include "kernels/cuda/wgmma_calls.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
@@ -170,23 +172,33 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 // Channels of a tap in the depth or the columns of a product.
 int channels(int c) { return kTensorCores ? tap_channels(c) : c; }
 
-ProductSize size_of(const ConvShape& s, ConvPass pass) {
+ProductSize size_of(const ConvShape& s, ConvPass pass, int c, int k) {
   const bool packed = s.c % kFull<storage> == 0 && s.k % kFull<storage> == 0;
   const int64_t outputs = int64_t{s.n} * s.oh() * s.ow(), taps = int64_t{s.kh} * s.kw;
-  if (pass == ConvPass::Forward) return {outputs, s.k, taps * channels(s.c), 1, packed};
-  if (pass == ConvPass::BackwardWeights) return {s.k, taps * channels(s.c), outputs, 1, packed};
+  if (pass == ConvPass::Forward) return {outputs, s.k, taps * c, 1, packed};
+  if (pass == ConvPass::BackwardWeights) return {s.k, taps * c, outputs, 1, packed};
   const int64_t inputs = s.n * divide_up(s.h, s.stride) * divide_up(s.w, s.stride);
   const int64_t most_taps = divide_up(s.kh, s.stride) * divide_up(s.kw, s.stride);
-  return {inputs, s.c, most_taps * channels(s.k), s.stride * s.stride, packed};
+  return {inputs, s.c, most_taps * k, s.stride * s.stride, packed};
 }
 
-ProductPlan plan_of(const ConvShape& s, ConvPass pass) {
+ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
   const ForcedPlan& forced = forced_plan();
-  const TileChoices tiles = kTensorCores ? tensor_tiles() : ordinary_tiles();
-  if (forced.batch == 0) return plan_product(size_of(s, pass), tiles, forced);
+  const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
+  KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
+  const TileChoices tiles = wgmma ? wgmma_tiles(pass) : kTensorCores ? tensor_tiles() : ordinary_tiles();
+  const auto size = [&](const ConvShape& shape) {
+    const auto whole = [&](int c) {
+      return wgmma ? static_cast<int>(divide_up(c, tiles.step)) * tiles.step : channels(c);
+    };
+    return size_of(shape, pass, whole(s.c), whole(s.k));
+  };
   ConvShape planned = s;
-  planned.n = forced.batch;
-  return plan_product(size_of(planned, pass), tiles, forced).of_depth(size_of(s, pass).depth, tiles.step);
+  if (forced.batch > 0) planned.n = forced.batch;
+  ProductPlan plan = plan_product(size(planned), tiles, forced);
+  if (forced.batch > 0) plan = plan.of_depth(size(s).depth, tiles.step);
+  plan.wgmma = wgmma, plan.blocks = forced.blocks;
+  return plan;
 }
 
 template <class T = storage, class Body>
@@ -228,22 +240,29 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
           .by_taps_x = FastDivide(s.kw)};
 }
 
-// Launches a pass with run<Shape, Lanes>(plan, grid), then adds its splits. aligned: whether the factors are.
-template <class T, class Run>
+// Launches a pass with run<Shape, Lanes>(plan, grid) or run_wgmma(plan), then adds its splits. aligned: whether the
+// factors are. A plan for wgmma runs without it if the addresses are not aligned: its depth is not less.
+template <class T, class Run, class RunWgmma>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, Output<T>& output, void* workspace,
-                 const Run& run) {
+                 const Run& run, const RunWgmma& run_wgmma) {
   check(s);
   if constexpr (std::is_same_v<storage, bfloat16>) ::mpanet::KERNEL_NS::require_bf16_tensor_cores(stream);
-  const ProductSize size = size_of(s, pass);
-  const ProductPlan plan = plan_of(s, pass);
+  const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
+  const ProductPlan plan = plan_of(stream, s, pass);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  with_plan(plan, size.packed && aligned && output.packed, [&]<class Shape, int L>() {
-    run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
-    if (plan.splits > 1) add_splits(stream, output, plan.splits);
-  });
+  const bool packed = size.packed && aligned && output.packed;
+  if (plan.wgmma && packed)
+    run_wgmma(plan);
+  else
+    with_plan(plan, packed, [&]<class Shape, int L>() {
+      run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
+    });
+  if (plan.splits > 1) add_splits(stream, output, plan.splits);
 }
 
 }  // namespace
+
+bool can_force_wgmma(Stream stream, const ConvShape& s, ConvPass pass) { return wgmma_takes(stream, s, pass, true); }
 
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
@@ -252,7 +271,7 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   const int64_t count = pass == ConvPass::Forward        ? s.output_count()
                         : pass == ConvPass::BackwardData ? s.input_count()
                                                          : s.weight_count();
-  const size_t native = plan_of(s, pass).workspace_bytes(count);
+  const size_t native = plan_of(stream, s, pass).workspace_bytes(count);
   return vendor::conv_workspace_bytes(stream, s, pass, native);
 }
 
@@ -267,12 +286,14 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                          .relu = epilogue.relu,
                          .packed = full_packs_fit(s.k, y, epilogue.residual),
                          .count = s.output_count()};
-  launch_pass(stream, s, ConvPass::Forward, full_packs_fit(0, x, w), output, workspace,
-              [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-                LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
-                       forward_gather(s, x), w, plan.splits, plan.chunk,
-                       HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output);
-              });
+  launch_pass(
+      stream, s, ConvPass::Forward, full_packs_fit(0, x, w), output, workspace,
+      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+        LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
+               forward_gather(s, x), w, plan.splits, plan.chunk,
+               HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output);
+      },
+      [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, output); });
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
@@ -286,12 +307,14 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
     residues.by_height[more] = by(s.h), residues.by_width[more] = by(s.w), residues.by_taps_x[more] = by(s.kw);
   }
   residues.by_k = FastDivide(channels(s.k));
-  launch_pass(stream, s, ConvPass::BackwardData, full_packs_fit(0, dy, w), output, workspace,
-              [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-                LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
-                       residues, dy, s.oh(), s.ow(), w, plan.splits, plan.chunk,
-                       HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output);
-              });
+  launch_pass(
+      stream, s, ConvPass::BackwardData, full_packs_fit(0, dy, w), output, workspace,
+      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+        LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s, residues,
+               dy, s.oh(), s.ow(), w, plan.splits, plan.chunk,
+               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output);
+      },
+      [&](const ProductPlan& plan) { wgmma_backward_data(stream, s, dy, w, plan, output); });
 }
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
@@ -303,12 +326,14 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
                       .write = write,
                       .packed = full_packs_fit(kTensorCores ? s.c : columns, dw),  // c: packs must not cross taps
                       .count = s.weight_count()};
-  launch_pass(stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), output, workspace,
-              [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-                LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream,
-                       s, forward_gather(s, x), dy, plan.splits, plan.chunk,
-                       HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
-              });
+  launch_pass(
+      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), output, workspace,
+      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+        LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
+               forward_gather(s, x), dy, plan.splits, plan.chunk,
+               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
+      },
+      [&](const ProductPlan& plan) { wgmma_backward_weights(stream, s, x, dy, plan, output); });
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

@@ -32,12 +32,16 @@ dim3 product_grid(int64_t m, int64_t n, int64_t z) {
 struct ProductPlan {
   int tile_m = 0, tile_n = 0;
   int splits = 1;
-  int chunk = 0;  // depth of a split, a multiple of a step's
+  int chunk = 0;       // depth of a split, a multiple of a step's
+  bool wgmma = false;  // by the loop of wgmma_calls.h
+  int blocks = 0;      // of that loop; 0: one on each multiprocessor
 
   // The same tile, and as many splits as there are steps for, for another depth.
   ProductPlan of_depth(int64_t depth, int step) const {
-    const int64_t part = divide_up(divide_up(depth, splits), step) * step;
-    return {tile_m, tile_n, static_cast<int>(divide_up(depth, part)), static_cast<int>(part)};
+    ProductPlan plan = *this;
+    plan.chunk = static_cast<int>(divide_up(divide_up(depth, splits), step) * step);
+    plan.splits = static_cast<int>(divide_up(depth, plan.chunk));
+    return plan;
   }
 
   size_t workspace_bytes(int64_t count) const {

@@ -38,6 +38,7 @@ struct TrainConfig {
   std::array<int, 3> pad_value = {127, 127, 127};
   int loader_threads = 2, loader_queue = 4;
   int cache_mib = 0;     // MiB for decoded and resized pictures
+  std::string pack;      // file of mpanet-data pack; empty: pictures are decoded
   int embed_batch = 64;  // pictures per embedding batch during evaluation
 
   // The loader's part of the configuration.

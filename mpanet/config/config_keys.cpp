@@ -99,6 +99,20 @@ bool are_integers_in(const json& value, int64_t low, int64_t high) {
          std::all_of(value.begin(), value.end(), [&](const json& v) { return is_integer_in(v, low, high); });
 }
 
+ConfigKey pack() {
+  return {"data.pack",
+          "a file's path, or \"\" for none",
+          "pack of `mpanet-data pack`, whose pictures need no decoding",
+          kChangeable,
+          false,
+          [](const TrainConfig& c) -> json { return c.pack; },
+          [](TrainConfig& c, const json& value) {
+            if (!value.is_string() || value.get_ref<const std::string&>().find('\0') != std::string::npos) return false;
+            c.pack = value.get<std::string>();
+            return true;
+          }};
+}
+
 ConfigKey image_size() {
   return {"image_size",
           "[height, width], two integers in 16..4096",
@@ -281,6 +295,7 @@ std::vector<ConfigKey> data_keys() {
       integer(
           "data.cache_mib", [](C& c) -> int& { return c.cache_mib; }, 0, 1 << 20,
           "memory for decoded pictures that are kept from epoch to epoch, in MiB", kChangeable),
+      pack(),
       integer(
           "data.embed_batch", [](C& c) -> int& { return c.embed_batch; }, 1, 4096,
           "pictures in a batch of the evaluation", kChangeable),

@@ -55,6 +55,7 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   config.width = options.width;
   config.threads = options.threads;
   config.cache = options.cache;
+  config.pack = options.pack;
   Loader loader(config, batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
   Batch batch;

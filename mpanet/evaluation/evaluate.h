@@ -19,6 +19,7 @@ struct EmbedOptions {
   int threads = 2;                    // that decode and resize
   bool flip = false;                  // the mean of the embeddings of a picture and of its mirror image
   std::shared_ptr<ImageCache> cache;  // optional
+  std::shared_ptr<const Pack> pack;   // optional
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
 

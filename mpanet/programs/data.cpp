@@ -12,16 +12,21 @@
 #include "core/base/file.h"
 #include "core/base/inputs.h"
 #include "core/base/interrupt.h"
+#include "core/base/number.h"
 #include "core/base/number_list.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/progress.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "data/loading/pack.h"
 #include "data/loading/stats.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
 #include "data/sets/import.h"
 #include "data/sets/npy.h"
+#include "data/sets/regdb.h"
 #include "data/sets/verify.h"
 #include "data/synth/synth.h"
 
@@ -109,6 +114,49 @@ int stats(const std::string& root, const std::string& kind_name, int split, Stat
 int import(const ImportOptions& options) {
   // The manifest may go to stdout.
   for (const std::string& line : import_folder(options).lines) note(line);
+  return 0;
+}
+
+// All pictures of the data set; of RegDB those of all splits that it has.
+std::vector<std::string> all_pictures(DatasetKind kind, const std::string& root, std::string& folder) {
+  std::vector<std::string> paths;
+  for (int split = 1; split <= splits_of(kind); split++) {
+    if (kind == DatasetKind::RegDb && !has_regdb_lists(root, split)) continue;
+    const Dataset data = read_dataset(kind, root, Split::Present, split);
+    folder = data.root;
+    for (const auto* images : {&data.train, &data.test})
+      for (const ImageRecord& image : *images) paths.push_back(image.path);
+  }
+  return paths;
+}
+
+int pack(const std::string& root, const std::string& kind_name, const std::string& size_text, std::string out,
+         int threads) {
+  const auto size = parse_size(size_text);
+  if (!size || size->first > 4096 || size->second > 4096)
+    fail("--size: expected HEIGHTxWIDTH, each 1..4096, such as 384x128, got {}", quote(size_text));
+  const auto [height, width] = *size;
+  check_threads(threads);
+  const DatasetKind kind = chosen_kind(kind_name, root);
+  std::string folder;
+  std::vector<std::string> paths = all_pictures(kind, root, folder);
+  if (out.empty()) out = pack_path(folder, height, width);
+  for (const std::string& list : dataset_lists(kind, root)) register_input(list, "a list of the data set");
+  for (const std::string& path : paths) register_input(folder + "/" + path, "a picture of the data set");
+  const InterruptGuard guard;
+  try {
+    const PackReport report = write_pack(folder, std::move(paths), height, width, out, threads);
+    fmt::print("{}: {} of {}x{}, {}{}\n", printable(out), counted(report.pictures, "picture"), height, width,
+               format_bytes(static_cast<double>(report.bytes)),
+               report.kept == 0 ? "" : fmt::format("; {} of them were packed before", report.kept));
+    if (report.saved > 0)
+      fmt::print("decoding and resizing took {:.2f} ms of a processor a picture; who reads the pack saves them\n",
+                 1e3 * report.saved);
+    fmt::print("read by mpanet-train --set data.pack={0} and mpanet-eval --pack {0}\n", shell_command({out}));
+  } catch (const Interrupted&) {
+    note(fmt::format("{}: stopped; {}.partial stays, and the same command goes on there", kProgram, out));
+    return interrupt_exit_code();
+  }
   return 0;
 }
 
@@ -234,12 +282,31 @@ void add_verify(CommandLine& app, Commands& commands) {
   commands.emplace_back(command, [given] { return verify(given->root, given->kind, given->trials, given->threads); });
 }
 
+void add_pack(CommandLine& app, Commands& commands) {
+  struct Given {
+    std::string root, kind, size, out;
+    int threads = 0;
+  };
+  const auto given = std::make_shared<Given>();
+  auto* command = app.add_subcommand("pack",
+                                     "Decode and resize every picture once, into one file that training and evaluation "
+                                     "read instead, for the same bits. Stopped, the same command goes on.");
+  command->add_option("DIR", given->root, "the data set's folder, or a CSV manifest")->required();
+  command->add_option("--size", given->size, "HEIGHTxWIDTH of the pictures, as image_size in the configuration")
+      ->required();
+  command->add_option("--out", given->out, "the pack; without it mpanet-HEIGHTxWIDTH.pack in the data set's folder");
+  command->add_option("--dataset", given->kind, kDatasetHelp);
+  add_whole_number(*command, "--threads", given->threads, 0, 1024, "0: one a processor that the program may use");
+  commands.emplace_back(command,
+                        [given] { return pack(given->root, given->kind, given->size, given->out, given->threads); });
+}
+
 int run(int argc, char** argv) {
   CommandLine app("Makes, checks and looks at data sets: SYSU-MM01, RegDB, LLCM and lists of one's own.", kProgram);
   app.require_subcommand();
   app.column_width(34);
   Commands commands;
-  for (const auto add : {add_synth, add_verify, add_stats, add_import, add_preprocess}) add(app, commands);
+  for (const auto add : {add_synth, add_verify, add_stats, add_import, add_pack, add_preprocess}) add(app, commands);
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   for (const auto& [command, call] : commands)
     if (command->parsed()) return call();

@@ -177,6 +177,11 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
   how.batch = config.embed_batch;
   how.threads = usable_processors();
   how.flip = options.flip;
+  if (!options.pack.empty()) {
+    const auto pack = std::make_shared<const Pack>(options.pack, data.root, how.height, how.width);
+    pack->require(images);
+    how.pack = pack;
+  }
   Embedded made{embed_images(*engine, images, data.root, how), describe(choice, parts),
                 sha256_of_file(options.checkpoint)};
   keep_pieces(choice, parts, made.embeddings);

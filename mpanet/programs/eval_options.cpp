@@ -65,6 +65,7 @@ std::vector<int> parse_ranks(std::string_view text) {
 void check_network_options(const EvalOptions& options) {
   if (!options.checkpoint.empty()) return;
   if (!options.size.empty()) fail("--size: only with --checkpoint");
+  if (!options.pack.empty()) fail("--pack: only with --checkpoint");
   if (options.flip) fail("--flip: only with --checkpoint");
   if (options.feature != "bn") fail("--feature: only with --checkpoint");
   if (options.parts != "all") fail("--parts: only with --checkpoint");
@@ -117,6 +118,7 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_option("--size", options.size,
                  "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
                  "256x128 for regdb");
+  app.add_option("--pack", options.pack, "file of mpanet-data pack, whose pictures need no decoding");
   app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);

@@ -12,7 +12,7 @@ namespace mpanet {
 
 // What the user typed; an empty text or 0: not given. check_eval_options() says which go together.
 struct EvalOptions {
-  std::string checkpoint, features, data, json, save_features, sheet, size;
+  std::string checkpoint, features, data, json, save_features, sheet, size, pack;
   std::optional<uint64_t> chance;
   ProtocolOptions protocol;
   std::string distance, feature = "bn", parts = "all", cmc;

@@ -96,7 +96,7 @@ int run(int argc, char** argv) {
   app.take_last();
   TrainOptions options;
   std::string device = "auto", precision, seed, split;
-  bool help_config = false, markdown = false, version = false;
+  bool help_config = false, markdown = false, version = false, no_graph = false;
   app.add_option("--config", options.config,
                  "JSON file (see --help-config), YAML file of the authors' code, or the name of one that comes with "
                  "the program: sysu, regdb, llcm, demo, ablation/base "
@@ -123,6 +123,8 @@ int run(int argc, char** argv) {
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   app.add_option("--conv", options.conv, kConvHelp);
   app.add_option("--gemm", options.gemm, kGemmHelp);
+  app.add_flag("--no-graph", no_graph,
+               "on a GPU: launch each kernel of a step by itself, not a CUDA graph; slower, the same bits");
   app.add_option("--precision", precision, std::string(kPrecisionHelp) + "; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
@@ -142,6 +144,10 @@ int run(int argc, char** argv) {
     if (const auto text = app.given(name)) options.repeated.insert(options.repeated.end(), {name, *text});
   std::string why;
   options.device = choose_device(device, &why);
+  if (no_graph && options.device.backend != Backend::cuda)
+    fail("--no-graph: expected a GPU, got {}", name_of(options.device));
+  options.graph = !no_graph;
+  if (no_graph) options.repeated.insert(options.repeated.end(), {"--no-graph"});
   options.device_line = "device: " + why + "\n";
   if (experiment.splits.empty() && experiment.seeds.empty() && experiment.sweep.empty()) return train(options);
   for (const char* key : {"split", "seed"})

@@ -67,6 +67,7 @@ class Checker {
            run.name);
     named(run, [&] {
       IdentitySampler(shared.data.train, config.p_size, config.k_size, config.seed);
+      open_pack(chosen, shared.data, shared.evaluated);
       check_memory(chosen, workload_of(options_.device, shared.data, shared.evaluated), free_);
     });
     check_folder(one, checked, checkpoint);

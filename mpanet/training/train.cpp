@@ -90,11 +90,13 @@ int run_trainer(Trainer& trainer, const TrainOptions& options, const RunFolder& 
 
 // The files that the run reads and must not write. On --resume the run's own config.json and checkpoint may be given as
 // --config and --init.
-void register_inputs(const TrainOptions& options, DatasetKind kind, bool has_checkpoint) {
+void register_inputs(const TrainOptions& options, const TrainConfig& config, bool has_checkpoint) {
   if (!options.resume) register_input(options.config, "--config");
   if (!has_checkpoint) register_input(options.init, "--init");
   register_input(options.trials, "--trials");
-  for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of the data set");
+  register_input(config.pack, "data.pack");
+  for (const std::string& list : dataset_lists(config.dataset, options.data))
+    register_input(list, "a list of the data set");
 }
 
 }  // namespace
@@ -113,7 +115,7 @@ int train(const TrainOptions& given) {
   settle_precision(config, options.device, resumed);
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note("mpanet-train: warning: " + threads.warning);
-  register_inputs(options, config.dataset, resumed);
+  register_inputs(options, config, resumed);
   if (run.folder) run.folder->check_no_inputs();
   const Vendors vendors =
       choose_vendors(options.conv, options.gemm, options.device, run.folder ? run.folder->vendors() : "");
@@ -125,12 +127,15 @@ int train(const TrainOptions& given) {
   const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
   const auto evaluated =
       evaluates ? plan_between_epochs(config, data, options.data, options.trials) : std::vector<EvaluationPlan>();
+  const auto pack = open_pack(config, data, evaluated);
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
+  if (pack) say(stdout, fmt::format("data: pictures are read from the pack {}\n", printable(config.pack)));
   check_memory_of(config, workload_of(options.device, data, evaluated));
 
   EngineConfig made = engine_config(config, options.device);
   made.vendors = vendors;
+  made.record_steps = options.graph;
   const auto engine = make_engine(made);
   std::optional<WeightsReport> initial;
   const Progression progression = start_state(options, run.checkpoint, config, data, *engine, initial);
@@ -146,7 +151,7 @@ int train(const TrainOptions& given) {
   else if (options.resume)
     say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", printable(options.out)));
   Trainer trainer(config, data, sampler, evaluated, *engine, folder, progression, resumed, options.max_steps,
-                  options.device.backend != Backend::cpu);
+                  options.device.backend != Backend::cpu, pack);
   if (!resumed) trainer.save();
   folder.keep();
   const int code = run_trainer(trainer, options, folder);

@@ -26,6 +26,7 @@ struct TrainOptions {
   Device device;
   std::string device_line;           // why this device, for the run's first line of output
   std::string conv, gemm;            // see vendors.h
+  bool graph = true;                 // GPU: replay the step as a CUDA graph; false: launch its kernels one by one
   int threads = 0;                   // of the engine; 0: chosen by choose_threads()
   std::optional<int64_t> max_steps;  // stop after this step, counted from the run's first
   // The given options that the run folder does not keep, one word each: "--threads", "2".

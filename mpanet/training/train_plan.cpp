@@ -71,6 +71,15 @@ std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Datas
   return std::move(planned.plans);
 }
 
+std::shared_ptr<const Pack> open_pack(const TrainConfig& config, const Dataset& data,
+                                      const std::vector<EvaluationPlan>& evaluated) {
+  if (config.pack.empty()) return nullptr;
+  auto pack = std::make_shared<const Pack>(config.pack, data.root, config.model.height, config.model.width);
+  pack->require(data.train);
+  pack->require(images_of(evaluated));
+  return pack;
+}
+
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   uint64_t hash = 0xCBF29CE484222325;
   for (const ImageRecord& image : images)

@@ -1,6 +1,7 @@
 // Engine and loader configuration, memory plan and fingerprint of a training run, computed before its first step.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,11 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
 // `root` and `trials` as in TrainOptions. UserError for a picture that is not there.
 std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
                                                 const std::string& trials);
+
+// The pack of the configuration, with all pictures that the run reads; null if it names none. UserError for another and
+// for a stale one (data/loading/pack.h).
+std::shared_ptr<const Pack> open_pack(const TrainConfig& config, const Dataset& data,
+                                      const std::vector<EvaluationPlan>& evaluated);
 
 // Identifies the list of training images: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);

@@ -13,7 +13,8 @@ namespace mpanet {
 
 Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
                  const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder,
-                 Progression progression, bool resumed, std::optional<int64_t> max_steps, bool reads_late)
+                 Progression progression, bool resumed, std::optional<int64_t> max_steps, bool reads_late,
+                 std::shared_ptr<const Pack> pack)
     : config_(config),
       data_(data),
       sampler_(sampler),
@@ -26,6 +27,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& 
       held_step_(resumed ? p_.step : -1),
       cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
                                   : nullptr),
+      pack_(std::move(pack)),
       report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)) {}
 
 // The step in last.safetensors, as text for messages.
@@ -70,6 +72,7 @@ bool Trainer::run_batches(const std::vector<std::vector<int>>& batches) {
   LoaderConfig loader_config = train_loader_config(config_);
   loader_config.epoch = static_cast<uint32_t>(p_.epoch);
   loader_config.cache = cache_;
+  loader_config.pack = pack_;
   if (at_max_steps()) return save(), false;
   Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
   Batch batch;
@@ -147,6 +150,7 @@ void Trainer::evaluate() {
   options.batch = config_.embed_batch;
   options.threads = config_.loader_threads;
   options.cache = cache_;
+  options.pack = pack_;
   options.after_batch = [] {
     if (interrupted()) throw Interrupted{};
   };

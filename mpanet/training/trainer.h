@@ -23,10 +23,10 @@ class Trainer {
   // The references must outlive it. `evaluated`: the plans of the evaluation; empty: none. `progression`: where the run
   // starts. `resumed`: it comes from last.safetensors. `max_steps`: stop after this step, counted from the run's first.
   // `reads_late`: a step's numbers are read after the next step was launched, so that a GPU always has work. A CPU has
-  // computed a step when it was launched.
+  // computed a step when it was launched. `pack`: of open_pack().
   Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
           const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder, Progression progression,
-          bool resumed, std::optional<int64_t> max_steps, bool reads_late);
+          bool resumed, std::optional<int64_t> max_steps, bool reads_late, std::shared_ptr<const Pack> pack);
 
   // Trains until the last epoch or max_steps. A signal ends it with the exception Interrupted, after a checkpoint.
   // UserError for a loss or weights that are not finite; last.safetensors then still has the checkpoint before.
@@ -68,6 +68,7 @@ class Trainer {
   bool saved_ = false;                           // last.safetensors holds the current state
   int64_t held_step_;                            // the step of last.safetensors, -1 while there is none
   std::shared_ptr<ImageCache> cache_;
+  std::shared_ptr<const Pack> pack_;
   TrainReport report_;
 };
 

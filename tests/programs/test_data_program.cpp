@@ -354,9 +354,36 @@ TEST_CASE("a folder tree becomes a data set" * doctest::skip(kLacking)) {
                   std::string("--visible: expected words such as a,b, got \"") + words + '"');
 }
 
+TEST_CASE("pack: every layout, beside the data set or elsewhere" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  for (const char* layout : {"sysu", "regdb", "llcm", "csv"}) {
+    const std::string root = folder / layout;
+    REQUIRE(run("synth --out " + root + " --layout " + layout + " --ids 2 --test-ids 2 --images 2").code == 0);
+    const Result made = run("pack " + root + " --size 24x12");
+    CHECK(made.code == 0);
+    CHECK(made.out.starts_with(root + "/mpanet-24x12.pack: "));
+    CHECK(has(made.out, "read by mpanet-train --set data.pack=" + root + "/mpanet-24x12.pack and mpanet-eval --pack "));
+    CHECK(run("verify " + root).code == 0);  // it disturbs no reader
+    CHECK_FALSE(has(run("verify " + root).out, "left aside"));
+    const Result again = run("pack " + root + " --size 24x12");
+    CHECK(again.code == 0);
+    CHECK(has(again.out, " of them were packed before\n"));
+  }
+  const std::string root = folder / "sysu";
+  CHECK(run("pack " + root + " --size 24x12 --out '" + (folder / "a b.pack") + "'").code == 0);
+  CHECK(read_text(folder / "a b.pack") == read_text(root + "/mpanet-24x12.pack"));
+  check_refused("pack " + root, "--size is required");
+  for (const char* size : {"24", "0x12", "24x", "24x12x3", "5000x12", "-1x2"})
+    check_refused("pack " + root + " --size " + size, "--size: expected HEIGHTxWIDTH, each 1..4096, such as 384x128");
+  check_refused("pack " + root + " --size 24x12 --out " + root + "/cam1/0001/0001.jpg", "which this program reads");
+  check_refused("pack " + root + " --size 24x12 --out " + (folder / "no/x.pack"), "No such file or directory");
+  check_refused("pack " + (folder / "none") + " --size 24x12", folder / "none");
+}
+
 TEST_CASE("help of each command names all its options") {
   const std::pair<const char*, std::vector<std::string>> commands[] = {
-      {"--help", {"synth", "preprocess", "verify", "stats", "import"}},
+      {"--help", {"synth", "pack", "preprocess", "verify", "stats", "import"}},
+      {"pack --help", {"DIR", "--size", "--out", "--dataset", "--threads"}},
       {"synth --help",
        {"--out", "--layout", "--ids", "--test-ids", "--images", "--test-images", "--seed", "--threads", "--sheet"}},
       {"preprocess --help", {"IMAGE", "--height", "--width", "--out"}},

@@ -23,7 +23,7 @@ constexpr const char* kRefusesRepeats =
 struct Machine : StandIns {
   Machine() {
     for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step",
-                             "bench-ceilings", "test_cuda_runtime"})
+                             "bench-ceilings", "test_conv_plans_bf16", "test_conv_plans_f16", "test_cuda_runtime"})
       program(name, fmt::format("{}echo \"{} says \\\\\\\"fine\\\\\\\"\"", kRefusesRepeats, name));
     tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
     tool("compute-sanitizer", "exit 0");
@@ -101,6 +101,7 @@ TEST_CASE("on a card every step runs, the most telling ones first; one report an
   }
   CHECK(at(c, "training-bf16") < at(c, "bench-step-f32"));
   CHECK(at(c, "recorded-f32") < at(c, "bench-step-f32"));
+  CHECK(at(c, "conv-plans-bf16") < at(c, "bench-step-f32"));
   CHECK(std::count_if(c.order.begin(), c.order.end(), [](const auto& n) { return n.starts_with("ncu-"); }) == 5);
 }
 

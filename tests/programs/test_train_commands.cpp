@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "mpanet/files/checkpoint.h"
 #include "tests/support/shell.h"
 #include "tests/support/train_program.h"
@@ -108,6 +110,49 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     Process process(command(folder, "run", {"--data", folder / "data", "--max-steps", "1"}));
     REQUIRE(process.wait() == 0);
     CHECK(has(process.out(), "data: 1 test picture is not in the trial file or in no camera of the protocol\n"));
+  }
+
+  TEST_CASE("a pack changes no number, and a stale one is refused") {
+    TemporaryFolder folder;
+    const std::string data = folder / "data", pack = folder / "x.pack";
+    fs::copy(data_set(), data, fs::copy_options::recursive);
+    check_works({PROGRAMS "/mpanet-data", "pack", data, "--size", "32x16", "--out", pack});
+    check_works(command(folder, "decoded", {"--data", data, "--set", "num_epoch=2"}));
+    Process packed(command(folder, "packed", {"--data", data, "--set", "num_epoch=2", "data.pack=" + pack}));
+    REQUIRE(packed.wait() == 0);
+    CHECK(has(packed.out(), "data: pictures are read from the pack " + pack + "\n"));
+    for (const char* name : {"last", "best"}) {
+      // The tensors' bytes. The header before them holds the configuration, where data.pack differs.
+      const auto bytes = [&](const std::string& run) {
+        const std::string file = read_text(folder / (run + "/" + name + ".safetensors"));
+        uint64_t header = 0;
+        std::memcpy(&header, file.data(), sizeof(header));
+        return file.substr(8 + header);
+      };
+      CHECK(bytes("decoded").size() > 1000000);
+      CHECK(bytes("decoded") == bytes("packed"));
+    }
+    CHECK(timeless(folder / "decoded") == timeless(folder / "packed"));
+    const Arguments eval = {PROGRAMS "/mpanet-eval", "--data", data, "--checkpoint",
+                            folder / "packed/best.safetensors"};
+    const auto results = [&](const Arguments& more) {
+      Arguments all = eval;
+      all.insert(all.end(), more.begin(), more.end());
+      Process process(all);
+      REQUIRE_MESSAGE(process.wait() == 0, process.err());
+      return process.out();
+    };
+    CHECK(results({}) == results({"--pack", pack}));
+
+    write_file(data + "/cam1/0001/0001.jpg", read_text(data + "/cam1/0001/0002.jpg"));
+    check_refused(command(folder, "late", {"--data", data, "--set", "data.pack=" + pack}), pack + ": stale: ");
+    check_refused(command(folder, "none", {"--data", data, "--set", "data.pack=" + (folder / "none")}),
+                  (folder / "none") + ": cannot open: No such file or directory");
+    check_refused(command(folder, "size", {"--data", data, "--set", "data.pack=" + pack, "--set", "image_size=16,32"}),
+                  pack + ": expected pictures of 16x32, got 32x16");
+    Process chance({PROGRAMS "/mpanet-eval", "--data", data, "--chance", "1", "--pack", pack});
+    CHECK(chance.wait() == 2);
+    CHECK(has(chance.err(), "--pack: only with --checkpoint"));
   }
 
   TEST_CASE("the command that goes on can be pasted, with every option that was given") {

@@ -221,6 +221,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     refused({"--device", "tpu"}, "device tpu: expected cpu, emu, cuda, cuda:N or auto");
     refused({"--conv", "fast"}, "--conv: expected native, cudnn or auto, got fast");
     refused({"--device", "cpu", "--gemm", "cublas"}, "--gemm cublas: expected a GPU, got cpu");
+    refused({"--device", "cpu", "--no-graph"}, "--no-graph: expected a GPU, got cpu");
     refused({"--threads", "0"}, "threads");
     refused({"--max-steps", "-1"}, "max-steps");
     refused({"--no-such-option"}, "no-such-option");
@@ -405,5 +406,5 @@ TEST_CASE("--version and --help-config answer without any input") {
   Process options({PROGRAMS "/mpanet-train", "--help"});
   CHECK(options.wait() == 0);
   CHECK(has(options.out(), "These keys may change then:\nnum_epoch, start_eval, eval_interval, "));
-  CHECK(has(options.out(), "data.cache_mib,\ndata.embed_batch\n\nExit code 0"));
+  CHECK(has(options.out(), "data.cache_mib,\ndata.pack, data.embed_batch\n\nExit code 0"));
 }

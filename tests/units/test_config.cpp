@@ -261,8 +261,8 @@ TEST_CASE("what is written reads back, in the file and in one line") {
   TrainConfig c;
   for (const char* assignment :
        {"depth=tiny", "image_size=144,72", "lr=0.1", "wd=0.001", "lr_step=7", "seed=9223372036854775807",
-        "precision=f64", "data.cache_mib=12", "weight_KL=0.30000000000000004", "num_parts=0", "center_cluster=false",
-        "classification=false"})
+        "precision=f64", "data.cache_mib=12", "data.pack=a/b c.pack", "weight_KL=0.30000000000000004", "num_parts=0",
+        "center_cluster=false", "classification=false"})
     set_config(c, assignment);
   for (const std::string& text : {config_file_text(c), config_line(c)}) {
     const TrainConfig back = parse_config(text, "written");
@@ -286,7 +286,7 @@ TEST_CASE("resuming: which keys may change") {
   CHECK(fixed_differences(before, now) == std::vector<std::string>{"lr", "data.pad_value"});
   CHECK(changeable_keys() == std::vector<std::string>{"num_epoch", "start_eval", "eval_interval", "log_period",
                                                       "checkpoint_every", "data.threads", "data.queue",
-                                                      "data.cache_mib", "data.embed_batch"});
+                                                      "data.cache_mib", "data.pack", "data.embed_batch"});
 }
 
 TEST_CASE("every key is in the help once, with its default") {
