@@ -1,5 +1,6 @@
 // Tensors: handles to arena memory. Copies share data and gradient; the last handle releases both.
 #pragma once
+#include <any>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -52,6 +53,17 @@ class TensorOf {
     if (body_->grad != nullptr) body_->context.arena().release(std::exchange(body_->grad, nullptr));
   }
 
+  // An object of the layers that all handles share; attached() is null if none of this type was attached.
+  template <class A>
+  void attach(std::shared_ptr<A> object) const {
+    body_->attached = std::move(object);
+  }
+  template <class A>
+  A* attached() const {
+    const auto* const object = std::any_cast<std::shared_ptr<A>>(&body_->attached);
+    return object == nullptr ? nullptr : object->get();
+  }
+
   std::vector<T> to_host() const {
     std::vector<T> values(static_cast<size_t>(count()));
     body_->context.to_host(values.data(), data(), values.size() * sizeof(T));
@@ -80,6 +92,7 @@ class TensorOf {
     bool needs_grad = false, owned = true;
     T* data;
     T* grad = nullptr;
+    std::any attached;
   };
   std::shared_ptr<Body> body_;
 };

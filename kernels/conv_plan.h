@@ -9,11 +9,14 @@ enum class ConvLoop { Any, MmaSync, Wgmma };
 
 // Zeros and Any leave the choice. A tile must be one that the precision has; shapes that cannot be read in packs ignore
 // it. splits: at most so many parts of the depth, of whole steps. blocks: at most so many of the wgmma loop, which
-// share the tiles. batch: tiles and splits are those of so many pictures.
+// share the tiles. sums: false if no epilogue may compute sums for norms. batch: tiles and splits are those of so many
+// pictures.
 struct ForcedPlan {
   int tile_m = 0, tile_n = 0, splits = 0;
   ConvLoop loop = ConvLoop::Any;
-  int blocks = 0, batch = 0;
+  int blocks = 0;
+  bool sums = true;
+  int batch = 0;
 };
 
 // Determines the plans of all later convolutions on the cuda and emu backends, and their workspaces, until the next

@@ -17,6 +17,24 @@ struct ConvEpilogue {
   const real* shift = nullptr;        // (k), bias or a folded batch norm's, null: 0
   const storage* residual = nullptr;  // (n, oh, ow, k), null: 0; may be y: in place
   bool relu = false;
+  real* moments = nullptr;  // (parts, 2, k), or null; see EpilogueSums
+};
+
+// The sums for batch norms that the epilogue of a convolution computes, one part per tile of rows. Forward: mean of y
+// as it is stored, and sum of squared deviations from it. BackwardData: of GradEpilogue.
+struct EpilogueSums {
+  bool available = false;  // false: not of this backend, or of a convolution whose depth is split
+  int parts = 0;
+  int height = 0;  // rows of a part (Forward), the last part has the rest
+};
+
+// The epilogue of a data gradient that completes the gradient of x = relu(sum of norms): dx is set to zero where x is
+// not positive, and from dx as it is stored are computed the sums for the backward of one or two norms.
+struct GradEpilogue {
+  const uint8_t* signs = nullptr;  // of x, as ReluMask::signs
+  const storage* z[2] = {};        // the norms' inputs (n, h, w, c); the second may be null
+  const real* mean[2] = {};        // (c)
+  real* sums = nullptr;            // (parts, 1 + norms, c): sum dx, sum dx (z - mean). Null: no epilogue
 };
 
 // What a backend's batch norm has. The layers run a separate op for what is missing.

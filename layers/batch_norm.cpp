@@ -60,13 +60,15 @@ Tensor conv_bn_act(Context& context, const Tensor& x, Conv& conv, BatchNorm& nor
   }
   const NormedTensor input = conv_statistics(context, x, conv, norm, mode);
   const NormOutput output = apply_norms(context, input, {}, residual, relu);
-  if (context.recording())
+  if (context.recording()) {
+    const bool completes = follows_request(context, x);
     context.tape().record("conv_bn_act", [=, &context, &conv] {
       if (!output.y.has_grad()) return;
       // dz overwrites z: element by element, z is read before dz is written.
       norms_backward(context, output, input, input.z.data(), Write::Set, {}, residual);
-      conv.backward(context, x, input.z.data());
+      conv.backward(context, x, input.z.data(), completes);
     });
+  }
   return output.y;
 }
 

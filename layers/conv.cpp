@@ -70,7 +70,11 @@ void Conv::forward(Context& context, const Tensor& x, const ConvEpilogue& epilog
                                workspace.data()));
 }
 
-void Conv::backward(Context& context, const Tensor& x, const storage* dy) {
+EpilogueSums Conv::epilogue_sums(Context& context, const Tensor& x, ConvPass pass) const {
+  return ASK_BACKEND(context, conv_epilogue_sums(context.stream(), shape(x), pass));
+}
+
+void Conv::backward(Context& context, const Tensor& x, const storage* dy, bool completes) {
   const ConvShape s = shape(x);
   const Operand gradient(context, dy, s.output_count());
   {
@@ -83,7 +87,28 @@ void Conv::backward(Context& context, const Tensor& x, const storage* dy) {
     RUN_ON(context,
            conv_backward_weights(context.stream(), s, input.data(), gradient.data(), dw, write, workspace.data()));
   }
-  if (!x.needs_grad()) return;
+  if (x.needs_grad()) backward_data(context, x, gradient.data(), completes);
+}
+
+namespace {
+
+// The epilogue that serves a request, and memory for its results.
+GradEpilogue serve(Context& context, GradientRequest& request, const EpilogueSums& parts, int c) {
+  const int norms = request.z[1] ? 2 : 1;
+  request.parts = parts;
+  request.sums = RealTensor(context, {parts.parts, 1 + norms, c});
+  GradEpilogue epilogue{.signs = request.signs.data(), .sums = request.sums.data()};
+  for (int i = 0; i < norms; i++) {
+    epilogue.z[i] = request.z[i].data();
+    epilogue.mean[i] = request.mean[i];
+  }
+  return epilogue;
+}
+
+}  // namespace
+
+void Conv::backward_data(Context& context, const Tensor& x, const storage* dy, bool completes) {
+  const ConvShape s = shape(x);
   const Operand weight(context, weight_.working, weight_.count);
   const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, ConvPass::BackwardData));
   const Scratch<> prepared(context, static_cast<int64_t>(bytes));
@@ -93,9 +118,14 @@ void Conv::backward(Context& context, const Tensor& x, const storage* dy) {
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
                                          context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardData))));
   const auto [dx, write] = x.grad_sink();
+  GradEpilogue epilogue;
+  if (GradientRequest* const request = completes ? x.attached<GradientRequest>() : nullptr; request != nullptr) {
+    const EpilogueSums parts = epilogue_sums(context, x, ConvPass::BackwardData);
+    if (parts.available) epilogue = serve(context, *request, parts, s.c);
+  }
   context.add_flops(s.flops());
-  RUN_ON(context, conv_backward_data(context.stream(), s, gradient.data(), weight.data(), prepared.data(), dx, write,
-                                     workspace.data()));
+  RUN_ON(context, conv_backward_data(context.stream(), s, dy, weight.data(), prepared.data(), dx, write,
+                                     workspace.data(), epilogue));
 }
 
 Tensor conv2d(Context& context, const Tensor& x, Conv& conv) {

@@ -17,25 +17,46 @@ ReluMask NormOutput::mask() const {
   return {y.data(), nullptr};
 }
 
-NormedTensor find_statistics(Context& context, const Tensor& z, BatchNorm& norm, Mode mode) {
+namespace {
+
+// Normalises by the batch's statistics, which compute(mean, variance) computes; in eval mode by the running ones.
+template <class Compute>
+NormedTensor with_statistics(Context& context, const Tensor& z, BatchNorm& norm, Mode mode, const Compute& compute) {
   if (mode == Mode::Eval) return {z, &norm, {}, {}};
   const int c = norm.channels();
-  const int64_t rows = z.count() / c;
-  MPANET_CHECK(rows > 1, "{}: training needs more than one value per channel, got {}", norm.weight.name,
+  MPANET_CHECK(z.count() / c > 1, "{}: training needs more than one value per channel, got {}", norm.weight.name,
                z.shape().str());
   const RealTensor mean(context, {c}), variance(context, {c});
-  const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
-  RUN_ON(context,
-         batch_norm_statistics(context.stream(), z.data(), rows, c, BatchNorm::kMomentum, mean.data(), variance.data(),
-                               norm.running_mean.value, norm.running_var.value, workspace.data()));
+  compute(z.count() / c, mean.data(), variance.data());
   return {z, &norm, mean, variance};
+}
+
+}  // namespace
+
+NormedTensor find_statistics(Context& context, const Tensor& z, BatchNorm& norm, Mode mode) {
+  const int c = norm.channels();
+  return with_statistics(context, z, norm, mode, [&](int64_t rows, real* mean, real* variance) {
+    const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+    RUN_ON(context, batch_norm_statistics(context.stream(), z.data(), rows, c, BatchNorm::kMomentum, mean, variance,
+                                          norm.running_mean.value, norm.running_var.value, workspace.data()));
+  });
 }
 
 NormedTensor conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode) {
   const ConvShape s = conv.shape(x);
   const Tensor z(context, {s.n, s.oh(), s.ow(), s.k});
-  conv.forward(context, x, {}, z);
-  return find_statistics(context, z, norm, mode);
+  const EpilogueSums sums = conv.epilogue_sums(context, x, ConvPass::Forward);
+  if (mode == Mode::Eval || !sums.available) {
+    conv.forward(context, x, {}, z);
+    return find_statistics(context, z, norm, mode);
+  }
+  const Scratch<real> moments(context, int64_t{sums.parts} * 2 * s.k);
+  conv.forward(context, x, {.moments = moments.data()}, z);
+  return with_statistics(context, z, norm, mode, [&](int64_t rows, real* mean, real* variance) {
+    RUN_ON(context,
+           batch_norm_finish_statistics(context.stream(), moments.data(), sums, rows, s.k, BatchNorm::kMomentum, mean,
+                                        variance, norm.running_mean.value, norm.running_var.value));
+  });
 }
 
 NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTensor& joined, const Tensor& residual,
@@ -48,6 +69,14 @@ NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTens
   NormOutput output{Tensor(context, shape, context.recording()), relu, {}};
   if (relu && context.recording() && ASK_BACKEND(context, batch_norm_features()).signs)
     output.signs = FlagTensor(context, {(shape.count() + 7) / 8});
+  if (output.signs) {
+    const auto request = std::make_shared<GradientRequest>();
+    request->record = context.tape().size();
+    request->signs = output.signs;
+    request->z[0] = z.z, request->z[1] = joined.z;
+    request->mean[0] = z.input().mean, request->mean[1] = joined.input().mean;
+    output.y.attach(request);
+  }
   const int c = z.norm->channels();
   RUN_ON(context, batch_norm_apply(context.stream(), shape.count() / c, c, BatchNorm::kEps, z.input(), joined.input(),
                                    residual ? residual.data() : nullptr, relu, output.y.data(),
@@ -72,19 +101,28 @@ void norms_backward(Context& context, const NormOutput& output, const NormedTens
   const NormGradient to = gradient_of(*z.norm, sum_gn, dz, dz_write);
   const NormGradient joined_to =
       joined ? gradient_of(*joined.norm, joined_sum_gn, joined.z.data(), Write::Set) : NormGradient{};
-  {
-    const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+  // A convolution's epilogue may have masked y's gradient and computed its sums.
+  GradientRequest* const request = y.attached<GradientRequest>();
+  const bool served = request != nullptr && request->sums;
+  const ReluMask mask = served ? ReluMask{} : output.mask();
+  if (served) {
     RUN_ON(context,
-           batch_norm_backward_reduce(context.stream(), y.grad(), output.mask(), rows, c, BatchNorm::kEps, z.input(),
-                                      to, joined.input(), joined_to, sum_g.data(), workspace.data()));
+           batch_norm_finish_gradients(context.stream(), request->sums.data(), request->parts, c, BatchNorm::kEps,
+                                       z.input(), to, joined.input(), joined_to, sum_g.data()));
+    request->sums = {};
+  } else {
+    const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, c))));
+    RUN_ON(context, batch_norm_backward_reduce(context.stream(), y.grad(), mask, rows, c, BatchNorm::kEps, z.input(),
+                                               to, joined.input(), joined_to, sum_g.data(), workspace.data()));
   }
   const bool wants_residual = residual && residual.needs_grad(), in_place = wants_residual && !residual.has_grad();
   storage* dresidual = nullptr;
-  if (in_place && output.relu) dresidual = y.mutable_grad();  // without a ReLU y's gradient is the residual's
+  // Without a mask y's gradient is the residual's as it is.
+  if (in_place && (mask.y != nullptr || mask.signs != nullptr)) dresidual = y.mutable_grad();
   if (wants_residual && !in_place) dresidual = residual.mutable_grad();
-  RUN_ON(context, batch_norm_backward_apply(context.stream(), y.grad(), output.mask(), rows, c, BatchNorm::kEps,
-                                            z.input(), to, joined.input(), joined_to, training ? sum_g.data() : nullptr,
-                                            dresidual, in_place ? Write::Set : Write::Add));
+  RUN_ON(context, batch_norm_backward_apply(context.stream(), y.grad(), mask, rows, c, BatchNorm::kEps, z.input(), to,
+                                            joined.input(), joined_to, training ? sum_g.data() : nullptr, dresidual,
+                                            in_place ? Write::Set : Write::Add));
   if (in_place)
     y.give_grad_to(residual);
   else

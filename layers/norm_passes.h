@@ -28,7 +28,8 @@ struct NormOutput {
   ReluMask mask() const;
 };
 
-// y = [relu](norm(z) + norm(joined) or residual). `joined` and `residual` may be empty, and one of them must be.
+// y = [relu](norm(z) + norm(joined) or residual). `joined` and `residual` may be empty, and one of them must be. With a
+// ReLU, y has a GradientRequest if the backend can serve one; the op must be recorded next.
 NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTensor& joined, const Tensor& residual,
                        bool relu);
 

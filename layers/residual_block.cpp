@@ -20,6 +20,7 @@ struct SavedBlock {
   std::vector<Saved> body;
   Saved downsample;
   Tensor shortcut;  // x or the downsample's output; empty if the last norm's output contains the downsample's norm
+  bool completes_x = false;  // no later op adds to x's gradient, and its epilogue may be used
 };
 
 Saved run_conv(Context& context, const Tensor& x, ConvNorm& layer, Mode mode) {
@@ -38,23 +39,30 @@ Tensor folded_block(Context& context, const Tensor& x, ResidualBlock& block) {
 }
 
 // Each dz overwrites its z: element by element, z is read before dz is written. The tensors of a layer are released as
-// soon as its gradients are complete.
+// soon as its gradients are complete. A convolution of the body completes the gradient of its input, where that is not
+// x. To complete x's too, the body's first one comes after the shortcut.
 void backward(Context& context, SavedBlock& saved) {
   if (!saved.body.back().output.y.has_grad()) return;
-  const auto normalised = [&](const Saved& s, const NormedTensor& joined, const Tensor& residual) {
+  const auto norm_backward = [&](const Saved& s, const NormedTensor& joined, const Tensor& residual) {
     norms_backward(context, s.output, s.z, s.z.z.data(), Write::Set, joined, residual);
   };
   Saved& downsample = saved.downsample;
   const bool join = !saved.shortcut;
+  const auto shortcut_backward = [&] {
+    if (downsample.layer == nullptr) return;
+    if (!join) norm_backward(downsample, {}, {});
+    downsample.layer->conv.backward(context, downsample.x, downsample.z.z.data());
+    downsample = {};
+  };
   for (bool last = true; !saved.body.empty(); last = false) {
     const Saved& s = saved.body.back();
-    normalised(s, last && join ? downsample.z : NormedTensor{}, last ? saved.shortcut : Tensor());
-    s.layer->conv.backward(context, s.x, s.z.z.data());
+    const bool first = saved.body.size() == 1;
+    norm_backward(s, last && join ? downsample.z : NormedTensor{}, last ? saved.shortcut : Tensor());
+    if (first && saved.completes_x) shortcut_backward();
+    s.layer->conv.backward(context, s.x, s.z.z.data(), !first || saved.completes_x);
     saved.body.pop_back();
   }
-  if (downsample.layer == nullptr) return;
-  if (!join) normalised(downsample, {}, {});
-  downsample.layer->conv.backward(context, downsample.x, downsample.z.z.data());
+  shortcut_backward();
 }
 
 }  // namespace
@@ -80,7 +88,10 @@ Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, M
     s.output = apply_norms(context, s.z, join ? downsample.z : NormedTensor{}, last ? saved->shortcut : Tensor(), true);
     y = s.output.y;
   }
-  if (context.recording()) context.tape().record("residual_block", [saved, &context] { backward(context, *saved); });
+  if (context.recording()) {
+    saved->completes_x = follows_request(context, x);
+    context.tape().record("residual_block", [saved, &context] { backward(context, *saved); });
+  }
   return y;
 }
 

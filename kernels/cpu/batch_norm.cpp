@@ -131,7 +131,17 @@ void batch_norm_statistics(Stream, const storage* x, int64_t rows, int c, real m
   }
 }
 
+// This backend has neither joined norms nor sums from a convolution's epilogue.
 NormFeatures batch_norm_features() { return {}; }
+EpilogueSums conv_epilogue_sums(Stream, const ConvShape&, ConvPass) { return {}; }
+void batch_norm_finish_statistics(Stream, const real*, const EpilogueSums&, int64_t, int, real, real*, real*, real*,
+                                  real*) {
+  MPANET_CHECK(false, "expected what conv_epilogue_sums() says");
+}
+void batch_norm_finish_gradients(Stream, const real*, const EpilogueSums&, int, real, const NormInput&,
+                                 const NormGradient&, const NormInput&, const NormGradient&, real*) {
+  MPANET_CHECK(false, "expected what conv_epilogue_sums() says");
+}
 
 void batch_norm_apply(Stream, int64_t rows, int c, real eps, const NormInput& norm, const NormInput& joined,
                       const storage* residual, bool relu, storage* y, uint8_t* signs) {

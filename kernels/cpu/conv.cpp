@@ -162,7 +162,7 @@ void conv_forward(Stream, const ConvShape& s, const storage* x, const storage*, 
 }
 
 void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
-                        storage* dx, Write write, void*) {
+                        storage* dx, Write write, void*, const GradEpilogue&) {
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) put(dx[offset + column + j], tile.at(row, j), write);
   };

@@ -238,7 +238,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
-                        storage* dx, Write write, void* workspace) {
+                        storage* dx, Write write, void* workspace, const GradEpilogue&) {
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardData);
   const bool add = write == Write::Add;

@@ -64,7 +64,8 @@ __device__ void update_running(real* running, double value, real momentum) {
                                static_cast<double>(momentum) * value);
 }
 
-// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts; means minus row 0 of x.
+// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts. Means are minus row 0 of x;
+// without x they are whole, and the first part's is subtracted.
 __global__ void __launch_bounds__(kMergeThreads)
     batch_norm_merge_moments_kernel(const real* partial, int parts, int height, const storage* x, int64_t rows, int c,
                                     real momentum, real* mean, real* variance, real* running_mean,
@@ -78,19 +79,21 @@ __global__ void __launch_bounds__(kMergeThreads)
   const real* from = partial + own.channel;
   const int64_t pitch = 2 * int64_t{c};
   const int end = own.channel < c ? parts : 0;
+  const real pivot = x == nullptr && own.channel < c ? from[0] : real{0};
   real sum = 0, m2 = 0;
   for (int part = own.group; part < end; part += MergeThread::kGroups) {
-    sum += rows_of(part) * from[part * pitch];
+    sum += rows_of(part) * (from[part * pitch] - pivot);
     m2 += from[part * pitch + c];
   }
   const real center = column_sum<kMergeColumns, kMergeThreads>(sum, shared.partial) / static_cast<real>(rows);
   for (int part = own.group; part < end; part += MergeThread::kGroups) {
-    const real d = from[part * pitch] - center;
+    const real d = from[part * pitch] - pivot - center;
     m2 += rows_of(part) * d * d;
   }
   m2 = column_sum<kMergeColumns, kMergeThreads>(m2, shared.partial);
   if (own.group != 0 || own.channel >= c) return;
-  const double exact_mean = static_cast<double>(load(x[own.channel])) + static_cast<double>(center);
+  const real origin = x != nullptr ? static_cast<real>(load(x[own.channel])) : pivot;
+  const double exact_mean = static_cast<double>(origin) + static_cast<double>(center);
   mean[own.channel] = static_cast<real>(exact_mean);
   variance[own.channel] = m2 / static_cast<real>(rows);
   if (running_mean != nullptr) update_running(running_mean + own.channel, exact_mean, momentum);
@@ -168,6 +171,26 @@ void batch_norm_statistics(Stream stream, const storage* x, int64_t rows, int c,
     LAUNCH(batch_norm_merge_moments_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
            tiling.parts, tiling.height, x, rows, c, momentum, mean, variance, running_mean, running_variance);
   });
+}
+
+void batch_norm_finish_statistics(Stream stream, const real* moments, const EpilogueSums& sums, int64_t rows, int c,
+                                  real momentum, real* mean, real* variance, real* running_mean,
+                                  real* running_variance) {
+  LAUNCH(batch_norm_merge_moments_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, moments,
+         sums.parts, sums.height, nullptr, rows, c, momentum, mean, variance, running_mean, running_variance);
+}
+
+void batch_norm_finish_gradients(Stream stream, const real* sums, const EpilogueSums& parts, int c, real eps,
+                                 const NormInput& norm, const NormGradient& to, const NormInput& joined,
+                                 const NormGradient& joined_to, real* sum_g) {
+  const auto launch = [&]<int K>(const ChannelResults<K>& results) {
+    LAUNCH(batch_norm_merge_gradients_kernel<K>, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, sums,
+           parts.parts, c, results, eps, sum_g);
+  };
+  if (joined.x != nullptr)
+    launch.template operator()<2>({{norm.variance, joined.variance}, {to, joined_to}});
+  else
+    launch.template operator()<1>({{norm.variance}, {to}});
 }
 
 void batch_norm_backward_reduce(Stream stream, const storage* dy, const ReluMask& mask, int64_t rows, int c, real eps,

@@ -106,11 +106,6 @@ struct GradientSources {
   const real* mean[K];
 };
 
-// Of a ReLU's mask: bit v is that of element at + v, for a pack of elements that begins at a multiple of its length.
-__device__ inline unsigned load_signs(const uint8_t* signs, int64_t at) {
-  return static_cast<unsigned>(signs[at >> 3]) >> (at & 7);
-}
-
 // Adds kRows rows, `stride` elements apart. g = dy where `signs` has a one; null: everywhere.
 template <int kRows, int N, int K>
 __device__ void add_gradients(const storage* dy, const uint8_t* signs, const GradientSources<K>& from, int64_t at,

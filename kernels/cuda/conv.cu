@@ -65,7 +65,7 @@ __device__ TilePosition tile_position(int columns, int splits, int chunk, int de
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     conv_forward_kernel(ConvShape s, Gather x, const storage* w, int splits, int chunk, HalfPacks half,
-                        Output<storage> y) {
+                        Output<storage> y, real* moments) {
   const int depth = s.kh * s.kw * static_cast<int>(x.by_c.divisor);
   const TilePosition t = tile_position<Shape>(y.columns, splits, chunk, depth);
   const auto row_offset = [&](int r) { return int64_t{r} * s.k; };
@@ -75,12 +75,20 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     const TensorPixelRows<L> pixels{x, depth, half.left};
     const TensorWeightRows<L> weights{w, s.k, s.kh * s.kw, s.c, depth, x.by_c, half.right};
     multiply_tile(memory, pixels, weights, t.row, t.column, t.begin, t.end, sums);
-    emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.k});
   } else {
     const MatrixSource<storage, true, L> weights{w, s.k, t.end, depth};
     multiply_tile(memory, PixelRows<L>{x, t.end}, weights, t.row, t.column, t.begin, t.end, sums);
-    emit_tile<L>(sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset);
   }
+  const auto emit = [&](const auto& tile_sums) {
+    if constexpr (Shape::kTensor)
+      emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.k}, tile_sums);
+    else
+      emit_tile<L>(memory, sums, y, x.grid.pixels, t.row, t.column, t.split, row_offset, tile_sums);
+  };
+  if (moments == nullptr)
+    emit(NoTileSums{});
+  else
+    emit(TileMoments{moments + int64_t{t.row / Shape::kM} * 2 * s.k, s.k});
 }
 
 // Each residue of (y, x) modulo the stride is a product of its own, with the taps that reach it: a convolution of
@@ -95,7 +103,7 @@ __device__ inline FastDivide choose(const FastDivide (&by)[2], bool more) { retu
 template <class Shape, int L>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     conv_backward_data_kernel(ConvShape s, Residues residues, const storage* dy, int oh, int ow, const storage* w,
-                              int splits, int chunk, HalfPacks half, Output<storage> dx) {
+                              int splits, int chunk, HalfPacks half, Output<storage> dx, GradEpilogue epilogue) {
   const int group = static_cast<int>(blockIdx.z) / splits, a = group / s.stride, b = group % s.stride;
   const int first_y = (a + s.pad) % s.stride, first_x = (b + s.pad) % s.stride;
   const int taps_y = (s.kh - first_y + s.stride - 1) / s.stride, taps_x = (s.kw - first_x + s.stride - 1) / s.stride;
@@ -114,7 +122,16 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
                       .pad_x = taps_x - 1 - (b + s.pad - first_x) / s.stride,
                       .by_c = residues.by_k,
                       .by_taps_x = by_taps_x};
-  if (a >= s.h || b >= s.w || t.row >= gather.grid.pixels) return;
+  // A residue has at most as many tiles of rows as the grid. The part of a tile without rows is zero.
+  const int norms = epilogue.z[1] != nullptr ? 2 : 1, column_tiles = (s.c - 1) / Shape::kN + 1;
+  const int64_t part = int64_t{group} * (gridDim.x / column_tiles) + t.row / Shape::kM;
+  real* const part_sums = epilogue.sums + part * (1 + norms) * s.c;
+  if (a >= s.h || b >= s.w || t.row >= gather.grid.pixels) {
+    const int end = epilogue.sums == nullptr ? 0 : min(s.c, t.column + Shape::kN);
+    for (int c = t.column + static_cast<int>(threadIdx.x); c < end; c += Shape::kThreads)
+      for (int v = 0; v <= norms; v++) part_sums[v * s.c + c] = 0;
+    return;
+  }
   const ReversedTaps<L> weights{.weights = w,
                                 .kh = s.kh,
                                 .kw = s.kw,
@@ -135,11 +152,21 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     const TensorPixelRows<L> pixels{gather, depth, half.left};
     multiply_tile(memory, pixels, TensorReversedTaps<L>{weights, s.k, half.right}, t.row, t.column, t.begin, t.end,
                   sums);
-    emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.c});
   } else {
     multiply_tile(memory, PixelRows<L>{gather, t.end}, weights, t.row, t.column, t.begin, t.end, sums);
-    emit_tile<L>(sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset);
   }
+  const auto emit = [&](const auto& tile_sums) {
+    if constexpr (Shape::kTensor)
+      emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, Columns{s.c}, tile_sums);
+    else
+      emit_tile<L>(memory, sums, dx, gather.grid.pixels, t.row, t.column, t.split, row_offset, tile_sums);
+  };
+  if (epilogue.sums == nullptr)
+    emit(NoTileSums{});
+  else if (norms == 2)
+    emit(TileGradients<2>{epilogue, part_sums, s.c});
+  else
+    emit(TileGradients<1>{epilogue, part_sums, s.c});
 }
 
 template <class Shape, int L>
@@ -241,10 +268,11 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
 }
 
 // Launches a pass with run<Shape, Lanes>(plan, grid) or run_wgmma(plan), then adds its splits. aligned: whether the
-// factors are. A plan for wgmma runs without it if the addresses are not aligned: its depth is not less.
+// factors are. A plan for wgmma runs without it if the addresses are not aligned: its depth is not less. sums: whether
+// the epilogue computes what conv_epilogue_sums() says.
 template <class T, class Run, class RunWgmma>
-void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, Output<T>& output, void* workspace,
-                 const Run& run, const RunWgmma& run_wgmma) {
+void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, bool sums, Output<T>& output,
+                 void* workspace, const Run& run, const RunWgmma& run_wgmma) {
   check(s);
   if constexpr (std::is_same_v<storage, bfloat16>) ::mpanet::KERNEL_NS::require_bf16_tensor_cores(stream);
   const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
@@ -255,6 +283,8 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
     run_wgmma(plan);
   else
     with_plan(plan, packed, [&]<class Shape, int L>() {
+      KERNEL_CHECK(!sums || (!plan.wgmma && plan.splits == 1 && Shape::kM == plan.tile_m),
+                   "sums of tiles only where conv_epilogue_sums() has them, and aligned addresses");
       run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
     });
   if (plan.splits > 1) add_splits(stream, output, plan.splits);
@@ -266,6 +296,13 @@ bool can_force_wgmma(Stream stream, const ConvShape& s, ConvPass pass) { return 
 
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
+
+EpilogueSums conv_epilogue_sums(Stream stream, const ConvShape& s, ConvPass pass) {
+  const ProductPlan plan = plan_of(stream, s, pass);
+  if (!forced_plan().sums || plan.wgmma || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
+  const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
+  return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
+}
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   const int64_t count = pass == ConvPass::Forward        ? s.output_count()
@@ -287,20 +324,23 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                          .packed = full_packs_fit(s.k, y, epilogue.residual),
                          .count = s.output_count()};
   launch_pass(
-      stream, s, ConvPass::Forward, full_packs_fit(0, x, w), output, workspace,
+      stream, s, ConvPass::Forward, full_packs_fit(0, x, w), epilogue.moments != nullptr, output, workspace,
       [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
         LAUNCH((conv_forward_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
                forward_gather(s, x), w, plan.splits, plan.chunk,
-               HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output);
+               HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output, epilogue.moments);
       },
       [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, output); });
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
-                        storage* dx, Write write, void* workspace) {
+                        storage* dx, Write write, void* workspace, const GradEpilogue& epilogue) {
   if (vendor::conv_backward_data(stream, s, dy, w, dx, write, workspace)) return;
-  Output<storage> output{
-      .to = dx, .columns = s.c, .write = write, .packed = full_packs_fit(s.c, dx), .count = s.input_count()};
+  Output<storage> output{.to = dx,
+                         .columns = s.c,
+                         .write = write,
+                         .packed = full_packs_fit(s.c, dx, epilogue.z[0], epilogue.z[1]),
+                         .count = s.input_count()};
   Residues residues;
   for (const int more : {0, 1}) {
     const auto by = [&](int size) { return FastDivide(std::max(1, size / s.stride + more)); };
@@ -308,11 +348,11 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
   }
   residues.by_k = FastDivide(channels(s.k));
   launch_pass(
-      stream, s, ConvPass::BackwardData, full_packs_fit(0, dy, w), output, workspace,
+      stream, s, ConvPass::BackwardData, full_packs_fit(0, dy, w), epilogue.sums != nullptr, output, workspace,
       [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
         LAUNCH((conv_backward_data_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s, residues,
                dy, s.oh(), s.ow(), w, plan.splits, plan.chunk,
-               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output);
+               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output, epilogue);
       },
       [&](const ProductPlan& plan) { wgmma_backward_data(stream, s, dy, w, plan, output); });
 }
@@ -327,7 +367,7 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
                       .packed = full_packs_fit(kTensorCores ? s.c : columns, dw),  // c: packs must not cross taps
                       .count = s.weight_count()};
   launch_pass(
-      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), output, workspace,
+      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), false, output, workspace,
       [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
         LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
                forward_gather(s, x), dy, plan.splits, plan.chunk,

@@ -232,6 +232,12 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass, si
   });
 }
 
+bool conv_is_native(Stream stream, const ConvShape& s, ConvPass pass) {
+  if (native_only(stream)) return true;
+  cuda::conv_workspace_bytes(stream, s, pass);  // makes the plan
+  return on_device(stream, [&](StreamState& state) { return taken_plan(state, s, pass) == nullptr; });
+}
+
 bool conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const ConvEpilogue& epilogue,
                   storage* y, void* workspace) {
   if (native_only(stream)) return false;

@@ -1,4 +1,5 @@
-// Conversion between storage and real in device code, put(), which implements Write, and the vector type Pack.
+// Conversion between storage and real in device code, put(), which implements Write, the vector type Pack, and a ReLU's
+// signs.
 #pragma once
 #include <bit>
 #include <cmath>
@@ -132,6 +133,11 @@ __device__ inline void put_lanes(T* to, const real (&values)[N], Write write) {
   UNROLL
   for (int i = 0; i < N; i++) put(pack.lane[i], values[i], write);
   store_pack(to, pack);
+}
+
+// Of a ReLU's mask: bit v is that of element at + v, for a pack of elements that begins at a multiple of its length.
+__device__ inline unsigned load_signs(const uint8_t* signs, int64_t at) {
+  return static_cast<unsigned>(signs[at >> 3]) >> (at & 7);
 }
 
 // Whether rows of `width` elements that begin at these addresses can be read in packs of kFull<storage>.

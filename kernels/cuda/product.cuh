@@ -5,6 +5,7 @@
 #pragma once
 #include "kernels/cuda/tensor_tile.cuh"
 #include "kernels/cuda/tile.cuh"
+#include "kernels/cuda/tile_sums.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 
@@ -58,22 +59,37 @@ struct Output {
   real* partial = nullptr;  // (splits, count) or null
   int64_t count = 0;        // elements of `to`
 
-  // Writes L columns from `column` on, of the row that begins at `offset`.
+  // What a result depends on besides its sum.
   template <int L>
-  __device__ void finish(int64_t offset, int column, const real* sums) const {
-    const int64_t at = offset + column;
+  struct Inputs {
     Pack<T, L> before = {}, added = {};
-    if (write == Write::Add) before = load_pack<L>(to + at);
-    if (residual != nullptr) added = load_pack<L>(residual + at);
+  };
+  template <int L>
+  __device__ Inputs<L> load_inputs(int64_t at) const {
+    Inputs<L> inputs;
+    if (write == Write::Add) inputs.before = load_pack<L>(to + at);
+    if (residual != nullptr) inputs.added = load_pack<L>(residual + at);
+    return inputs;
+  }
+  // L columns from `column` on, as they are to be stored.
+  template <int L>
+  __device__ Pack<T, L> result(const Inputs<L>& inputs, int column, const real* sums) const {
+    Pack<T, L> result = inputs.before;
     UNROLL
     for (int j = 0; j < L; j++) {
       real value = sums[j];
       if (scale != nullptr) value *= scale[column + j];
       if (shift != nullptr) value += shift[column + j];
-      if (residual != nullptr) value += load(added.lane[j]);
-      put(before.lane[j], relu ? rectify(value) : value, write);
+      if (residual != nullptr) value += load(inputs.added.lane[j]);
+      put(result.lane[j], relu ? rectify(value) : value, write);
     }
-    store_pack(to + at, before);
+    return result;
+  }
+  // Writes L columns from `column` on, of the row that begins at `offset`.
+  template <int L>
+  __device__ void finish(int64_t offset, int column, const real* sums) const {
+    const int64_t at = offset + column;
+    store_pack(to + at, result<L>(load_inputs<L>(at), column, sums));
   }
 };
 
@@ -112,51 +128,140 @@ __device__ void emit_tile(const TileSums<Shape>& sums, const Output<T>& output, 
     emit_packs<1>(sums, output, rows, first_row, first_column, split, row_offset);
 }
 
+// Writes results column by column, and computes tile_sums (tile_sums.cuh) of what is stored.
+template <int L, class Shape, class T, class RowOffset, class TileSum>
+__device__ void emit_summed(TileMemory<Shape>& memory, const TileSums<Shape>& sums, const Output<T>& output, int rows,
+                            int first_row, int first_column, const RowOffset& row_offset, const TileSum& tile_sums) {
+  using State = typename TileSum::template State<L>;
+  constexpr int kGroups = Shape::kM / Shape::kRows;
+  static_assert(TileSum::kValues * kGroups * Shape::kN <= sizeof(memory) / sizeof(real));
+  real* const shared = reinterpret_cast<real*>(&memory);
+  const int row = first_row + Shape::row(), column = Shape::column(), group = Shape::row_group();
+  UNROLL
+  for (int j = 0; j < Shape::kColumns; j += L) {
+    const int own = column + Shape::column_of(j), at = first_column + own < output.columns ? first_column + own : -1;
+    State state(tile_sums, at);
+    UNROLL
+    for (int i = 0; i < Shape::kRows; i++) {
+      if (at < 0 || row + Shape::row_of(i) >= rows) continue;
+      const int64_t index = row_offset(row + Shape::row_of(i)) + at;
+      const auto inputs = state.load_inputs(index);
+      auto result = output.template result<L>(output.template load_inputs<L>(index), at, &sums.at[i][j]);
+      state.add(result, inputs);
+      store_pack(output.to + index, result);
+    }
+    state.template keep<Shape::kN, kGroups>(shared, group, own);
+  }
+  __syncthreads();
+  tile_sums.template merge<Shape::kN, kGroups>(shared, first_column, static_cast<int>(threadIdx.x), Shape::kThreads);
+}
+
+// As emit_tile() above, with tile_sums. All threads of the block must call.
+template <int Lanes, class Shape, class T, class RowOffset, class TileSum>
+__device__ void emit_tile(TileMemory<Shape>& memory, const TileSums<Shape>& sums, const Output<T>& output, int rows,
+                          int first_row, int first_column, int split, const RowOffset& row_offset,
+                          const TileSum& tile_sums) {
+  if constexpr (TileSum::kValues == 0)
+    emit_tile<Lanes>(sums, output, rows, first_row, first_column, split, row_offset);
+  else if (Lanes > 1 || output.packed)
+    emit_summed<kFull<T>>(memory, sums, output, rows, first_row, first_column, row_offset, tile_sums);
+  else if constexpr (Lanes == 1)
+    emit_summed<1>(memory, sums, output, rows, first_row, first_column, row_offset, tile_sums);
+}
+
 // The columns of a tile that are columns of the output.
 struct Columns {
   int count;
   __device__ int operator()(int column) const { return column < count ? column : -1; }
 };
 
-// Calls body(offset, column, sums) for every L columns of a tile in shared memory that are columns of the output; a
-// thread always has the same columns. column_at(column): like Columns, the index in a row of the output of a column of
-// C, or -1.
-template <int L, class Shape, class RowOffset, class ColumnAt, class Body>
-__device__ void each_sums(const TensorMemory<Shape>& memory, int rows, int first_row, int first_column,
-                          const RowOffset& row_offset, const ColumnAt& column_at, const Body& body) {
-  constexpr int kPacks = Shape::kN / L, kRowStep = Shape::kThreads / kPacks;
-  static_assert(kRowStep * kPacks == Shape::kThreads);
-  const int thread = static_cast<int>(threadIdx.x), column = thread % kPacks * L;
-  const int at = column_at(first_column + column);
-  if (at < 0) return;
-  for (int row = thread / kPacks; row < Shape::kM && first_row + row < rows; row += kRowStep) {
+// L adjacent columns of a tile in shared memory, and every kGroups-th row from `group` on: the part of the output that
+// a thread writes. column_at(column): like Columns, the index in a row of the output of a column of C, or -1.
+template <int L, class Shape>
+struct OutputThread {
+  static constexpr int kPacks = Shape::kN / L, kGroups = Shape::kThreads / kPacks;
+  static_assert(kGroups * kPacks == Shape::kThreads);
+  int column, group;
+  int at, end;  // index of the column in a row of the output, and the end of the tile's rows if there is such a column
+
+  template <class ColumnAt>
+  __device__ OutputThread(int rows, int first_row, int first_column, const ColumnAt& column_at)
+      : column(static_cast<int>(threadIdx.x) % kPacks * L),
+        group(static_cast<int>(threadIdx.x) / kPacks),
+        at(column_at(first_column + column)),
+        end(at < 0 ? 0 : min(Shape::kM, rows - first_row)) {}
+};
+
+// Writes the sums of a split.
+template <int L, class Shape, class T, class RowOffset, class ColumnAt>
+__device__ void emit_partial(const TensorMemory<Shape>& memory, const Output<T>& output, int rows, int first_row,
+                             int first_column, int split, const RowOffset& row_offset, const ColumnAt& column_at) {
+  using Own = OutputThread<L, Shape>;
+  const Own own(rows, first_row, first_column, column_at);
+  real* const to = output.partial + split * output.count + own.at;
+  for (int row = own.group; row < own.end; row += Own::kGroups) {
     Pack<real, L> sums;
-    load_sums(memory, row, column, sums.lane);
-    body(row_offset(first_row + row), at, sums);
+    load_sums(memory, row, own.column, sums.lane);
+    store_pack(to + row_offset(first_row + row), sums);
   }
 }
 
-// Writes a tile of tensor cores, in packs of 16 bytes if output.packed. All threads of the block must call. Statistics
-// of the tile's values would be computed after the barrier, from shared memory.
-template <int Lanes, class Shape, class T, class RowOffset, class ColumnAt>
+// Writes results, and computes tile_sums (tile_sums.cuh) of what is stored. What is read for one row does not wait for
+// another row's results.
+template <int L, class Shape, class T, class RowOffset, class ColumnAt, class TileSum>
+__device__ void emit_results(TensorMemory<Shape>& memory, const Output<T>& output, int rows, int first_row,
+                             int first_column, const RowOffset& row_offset, const ColumnAt& column_at,
+                             const TileSum& tile_sums) {
+  using Own = OutputThread<L, Shape>;
+  using State = typename TileSum::template State<L>;
+  constexpr int kAtOnce = Shape::kBlocks < 4 ? 2 : 1;  // with four blocks, 128 registers a thread
+  const Own own(rows, first_row, first_column, column_at);
+  State state(tile_sums, own.at);
+  ONE_BY_ONE
+  for (int row = own.group; row < own.end; row += kAtOnce * Own::kGroups) {
+    const auto exists = [&](int i) { return i == 0 || row + i * Own::kGroups < own.end; };
+    int64_t at[kAtOnce];
+    typename Output<T>::template Inputs<L> inputs[kAtOnce];
+    typename State::Inputs others[kAtOnce];
+    UNROLL
+    for (int i = 0; i < kAtOnce; i++) {
+      if (!exists(i)) continue;
+      at[i] = row_offset(first_row + row + i * Own::kGroups) + own.at;
+      inputs[i] = output.template load_inputs<L>(at[i]);
+      others[i] = state.load_inputs(at[i]);
+    }
+    UNROLL
+    for (int i = 0; i < kAtOnce; i++) {
+      if (!exists(i)) continue;
+      real sums[L];
+      load_sums(memory, row + i * Own::kGroups, own.column, sums);
+      auto result = output.template result<L>(inputs[i], own.at, sums);
+      state.add(result, others[i]);
+      store_pack(output.to + at[i], result);
+    }
+  }
+  if constexpr (TileSum::kValues > 0) {
+    static_assert(TileSum::kValues * Own::kGroups * Shape::kN <= sizeof(memory.sums) / sizeof(real));
+    __syncthreads();
+    state.template keep<Shape::kN, Own::kGroups>(memory.sums, own.group, own.column);
+    __syncthreads();
+    tile_sums.template merge<Shape::kN, Own::kGroups>(memory.sums, first_column, static_cast<int>(threadIdx.x),
+                                                      Shape::kThreads);
+  }
+}
+
+// Writes a tile of tensor cores, in packs of 16 bytes if output.packed. All threads of the block must call.
+template <int Lanes, class Shape, class T, class RowOffset, class ColumnAt, class TileSum = NoTileSums>
 __device__ void emit_tile(TensorMemory<Shape>& memory, const TensorSums<Shape>& sums, const Output<T>& output, int rows,
                           int first_row, int first_column, int split, const RowOffset& row_offset,
-                          const ColumnAt& column_at) {
+                          const ColumnAt& column_at, const TileSum& tile_sums = {}) {
   store_sums(memory, sums);
   __syncthreads();
   const auto emit = [&]<int kResult, int kPartial>() {
-    if (output.partial == nullptr) {
-      each_sums<kResult>(memory, rows, first_row, first_column, row_offset, column_at,
-                         [&](int64_t offset, int column, const Pack<real, kResult>& values) {
-                           output.template finish<kResult>(offset, column, values.lane);
-                         });
-    } else {
-      real* const to = output.partial + split * output.count;
-      each_sums<kPartial>(memory, rows, first_row, first_column, row_offset, column_at,
-                          [&](int64_t offset, int column, const Pack<real, kPartial>& values) {
-                            store_pack(to + offset + column, values);
-                          });
-    }
+    if (output.partial == nullptr)
+      emit_results<kResult>(memory, output, rows, first_row, first_column, row_offset, column_at, tile_sums);
+    else if constexpr (std::is_same_v<TileSum, NoTileSums>)  // those of several splits would be sums of parts
+      emit_partial<kPartial>(memory, output, rows, first_row, first_column, split, row_offset, column_at);
   };
   if (Lanes == kFull<storage> || output.packed)
     emit.template operator()<kFull<T>, kFull<real>>();

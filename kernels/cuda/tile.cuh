@@ -51,6 +51,11 @@ struct TileShape {
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
     return warp / (M / kWarpRows) * kWarpColumns + lane % kLaneColumns * kVector;
   }
+  // Threads of one group have the same rows; group 0 has row 0.
+  __device__ static int row_group() {
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    return warp % (M / kWarpRows) * kLaneRows + lane / kLaneColumns;
+  }
   static constexpr __host__ __device__ int row_of(int i) { return i / kVector * kRowStep + i % kVector; }
   static constexpr __host__ __device__ int column_of(int j) { return j / kVector * kColumnStep + j % kVector; }
 };

@@ -10,6 +10,8 @@ namespace mpanet::PRECISION::vendor {
 #if defined(MPANET_HAS_CUDNN)
 // Chooses the library or our kernel for this shape and pass. Returns the bytes of workspace; `native` are our kernel's.
 size_t conv_workspace_bytes(Stream stream, const ConvShape& shape, ConvPass pass, size_t native);
+// Whether our kernel computes this shape and pass.
+bool conv_is_native(Stream stream, const ConvShape& shape, ConvPass pass);
 bool conv_forward(Stream stream, const ConvShape& shape, const storage* x, const storage* w,
                   const ConvEpilogue& epilogue, storage* y, void* workspace);
 bool conv_backward_data(Stream stream, const ConvShape& shape, const storage* dy, const storage* w, storage* dx,
@@ -18,6 +20,7 @@ bool conv_backward_weights(Stream stream, const ConvShape& shape, const storage*
                            Write write, void* workspace);
 #else
 inline size_t conv_workspace_bytes(Stream, const ConvShape&, ConvPass, size_t native) { return native; }
+inline bool conv_is_native(Stream, const ConvShape&, ConvPass) { return true; }
 inline bool conv_forward(Stream, const ConvShape&, const storage*, const storage*, const ConvEpilogue&, storage*,
                          void*) {
   return false;

@@ -49,11 +49,13 @@ struct Convolution {
     void* const ready = prepare(ConvPass::Forward, prepared, epilogue.scale);
     RUN_ON(context, conv_forward(context.stream(), s, x.data(), w.data(), ready, epilogue, y, work.data()));
   }
-  void backward_data(const Stored& dy, storage* dx, Write write) {
+  EpilogueSums sums(ConvPass pass) { return ASK_BACKEND(context, conv_epilogue_sums(context.stream(), s, pass)); }
+  void backward_data(const Stored& dy, storage* dx, Write write, const GradEpilogue& epilogue = {}) {
     const Bytes prepared(context, prepared_bytes(ConvPass::BackwardData));
     const Bytes work(context, work_bytes(ConvPass::BackwardData));
     void* const ready = prepare(ConvPass::BackwardData, prepared, nullptr);
-    RUN_ON(context, conv_backward_data(context.stream(), s, dy.data(), w.data(), ready, dx, write, work.data()));
+    RUN_ON(context,
+           conv_backward_data(context.stream(), s, dy.data(), w.data(), ready, dx, write, work.data(), epilogue));
   }
   void backward_weights(const Stored& x, const Stored& dy, real* dw, Write write) {
     const Bytes work(context, work_bytes(ConvPass::BackwardWeights));

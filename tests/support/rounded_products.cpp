@@ -46,7 +46,7 @@ void conv_forward(Stream, const ConvShape& s, const storage* x, const storage* w
 }
 
 void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const storage* w, const void*, storage* dx,
-                        Write write, void*) {
+                        Write write, void*, const GradEpilogue&) {
   const bool add = write == Write::Add;
   Doubles sums = add ? exactly(dx, s.input_count()) : Doubles(static_cast<size_t>(s.input_count()));
   exact::conv_backward_data(s, operand(dy, s.output_count()).data(), operand(w, s.weight_count()).data(), sums.data(),

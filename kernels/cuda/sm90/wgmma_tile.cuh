@@ -202,7 +202,7 @@ __device__ inline void load_sums(const SumSlab& slab, int row, int column, float
   }
 }
 
-// Calls body(offset, column, sums) for every L columns of a slab that are columns of the output, as each_sums().
+// Calls body(offset, column, sums) for every L columns of a slab that are columns of the output.
 template <int L, class Pass, class Body>
 __device__ void each_slab_sums(const SumSlab& slab, const Pass& pass, const WgmmaTile& tile, int first_row,
                                int first_column, const Body& body) {

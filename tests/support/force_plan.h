@@ -1,0 +1,66 @@
+// Plans of convolutions for tests: shapes, and every plan of a shape.
+#pragma once
+#include "kernels/conv_plan.h"
+#include "kernels/cuda/conv_loop.h"
+#include "tests/support/conv_test.h"
+
+namespace mpanet::PRECISION {
+
+// Tiles of 128 have remainders in both directions in the first shape. Taps begin within a step in the first and third;
+// the second has two steps, the fourth a part of one. No tap reaches three quarters of the fifth's pixels. The last
+// ones cannot be read in packs: the stem, and primes.
+inline const ConvShape kShapes[] = {
+    {.n = 2, .h = 10, .w = 9, .c = 40, .k = 136, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 3, .h = 8, .w = 8, .c = 64, .k = 64, .kh = 1, .kw = 1},
+    {.n = 2, .h = 13, .w = 11, .c = 24, .k = 48, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 1, .h = 7, .w = 6, .c = 8, .k = 16, .kh = 1, .kw = 3, .stride = 1, .pad = 0},
+    {.n = 2, .h = 9, .w = 7, .c = 72, .k = 80, .kh = 1, .kw = 1, .stride = 2},
+    {.n = 2, .h = 17, .w = 12, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 2, .h = 6, .w = 5, .c = 17, .k = 13, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+};
+
+constexpr bool kTensorCores = sizeof(storage) == 2;
+
+// The plans of a pass on a backend. The cpu backend has none.
+inline std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, [[maybe_unused]] ConvPass pass) {
+  if (context.backend() == Backend::cpu) return {{}};
+  std::vector<ForcedPlan> tiles = {{128, 64, 0}, {64, 64, 0}};
+  if (kTensorCores)
+    tiles.insert(tiles.end(), {{128, 128, 0}, {64, 128, 0}});
+  else
+    tiles.push_back({32, 32, 0});
+  if (s.c % 8 != 0 || s.k % 8 != 0) tiles = {{0, 0, 0}};
+  std::vector<ForcedPlan> plans;
+  for (const ForcedPlan& tile : tiles)
+    for (const int splits : {1, 3})
+      plans.push_back({.tile_m = tile.tile_m, .tile_n = tile.tile_n, .splits = splits, .loop = ConvLoop::MmaSync});
+#if defined(MPANET_HAS_CUDA)
+  if (context.backend() == Backend::cuda && cuda::can_force_wgmma(context.stream(), s, pass)) {
+    const ForcedPlan narrow = pass == ConvPass::BackwardWeights ? ForcedPlan{64, 128} : ForcedPlan{256, 64};
+    for (const ForcedPlan& tile : {ForcedPlan{128, 256}, ForcedPlan{128, 128}, narrow})
+      for (const int splits : {1, 3})  // one block computes all tiles, or each its own
+        plans.push_back({.tile_m = tile.tile_m,
+                         .tile_n = tile.tile_n,
+                         .splits = splits,
+                         .loop = ConvLoop::Wgmma,
+                         .blocks = splits == 1 ? 1 : 0});
+  }
+#endif
+  return plans;
+}
+
+inline std::string text(const ConvShape& s, const ForcedPlan& plan, const std::string& more) {
+  return fmt::format("{}, {}tile {}x{}, {} splits, {}", name(s), plan.loop == ConvLoop::Wgmma ? "wgmma, " : "",
+                     plan.tile_m, plan.tile_n, plan.splits, more);
+}
+
+// Forces a plan, and restores the choice.
+class Force {
+ public:
+  explicit Force(const ForcedPlan& plan) { force_plan(plan); }
+  ~Force() { force_plan({}); }
+  Force(const Force&) = delete;
+  Force& operator=(const Force&) = delete;
+};
+
+}  // namespace mpanet::PRECISION
