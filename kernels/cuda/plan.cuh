@@ -36,11 +36,10 @@ struct ProductPlan {
   bool wgmma = false;  // by the loop of wgmma_calls.h
   int blocks = 0;      // of that loop; 0: one on each multiprocessor
 
-  // The same tile, and as many splits as there are steps for, for another depth.
+  // The same tile and number of splits for another depth. The last splits may be empty: their sums are zero.
   ProductPlan of_depth(int64_t depth, int step) const {
     ProductPlan plan = *this;
     plan.chunk = static_cast<int>(divide_up(divide_up(depth, splits), step) * step);
-    plan.splits = static_cast<int>(divide_up(depth, plan.chunk));
     return plan;
   }
 
