@@ -30,7 +30,6 @@ struct Options {
   int batch = 0;
   double seconds = 0.2;
   bool kernels = false, rehearse = false;
-  std::string once;
 };
 
 constexpr NetworkSizes kRehearsal{.batch = 2, .height = 64, .width = 32, .samples = 8, .narrow = 16};
@@ -83,28 +82,6 @@ ordered_json rehearse(Device device, const std::string& precision, const Options
   return json;
 }
 
-// Runs one pass of each op, or what precedes its backward pass, at the network's sizes.
-ordered_json run_once(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = op_precision_of(precision);
-  ordered_json json = {{"precision", precision}};
-  const auto stream = std::make_shared<StreamHandle>(device);
-  const std::vector<OpName> all = p.benchmarks(sizes);
-  for (const size_t index : chosen(o, all)) {
-    const OpName& op = all[index];
-    if (o.once != "none") {
-      const auto instance = p.instance(sizes, index, stream, InstanceMode::Run);
-      if (o.once == "forward") instance->forward();
-      if (o.once != "forward" && op.recording) instance->prepare_backward();
-      if (o.once == "backward" && op.recording) instance->backward();
-      instance->context().synchronize();
-    }
-    json["ops"].push_back(
-        {{"op", op.op}, {"shape", op.shapes}, {"forward", {{"bytes", op.forward.bytes}, {"flops", op.forward.flops}}}});
-    if (op.recording) json["ops"].back()["backward"] = {{"bytes", op.backward.bytes}, {"flops", op.backward.flops}};
-  }
-  return json;
-}
-
 // Lists launches at the network's sizes, and at small and odd sizes, for which kernels have variants.
 void list_launches(const Options& o) {
   NetworkSizes network, odd = kRehearsal;
@@ -131,21 +108,17 @@ void run(const Options& o) {
   fmt::print("device: {}\nops of MPANet at batch {} of {}x{}, losses of {}\n", why, sizes.batch, sizes.height,
              sizes.width, counted(sizes.samples, "row"));
   if (rehearsal) fmt::print("a rehearsal at small sizes, nothing is timed\n");
-  if (cpu && !rehearsal && o.once.empty()) {
+  if (cpu && !rehearsal) {
     fmt::print("no GPU is timed here: these are the CPU backend's kernels, held against oneDNN and memcpy\n");
     fmt::print("{}; in f32 with oneDNN the CPU backend's convolutions and products are oneDNN's own\n",
                counted(omp_get_max_threads(), "thread"));
   }
-  ordered_json json = {{"device", name_of(device)},
-                       {"timed", !rehearsal && o.once.empty()},
-                       {"batch", sizes.batch},
-                       {"height", sizes.height},
-                       {"width", sizes.width},
-                       {"samples", sizes.samples},
+  ordered_json json = {{"device", name_of(device)},       {"timed", !rehearsal},  {"batch", sizes.batch},
+                       {"height", sizes.height},          {"width", sizes.width}, {"samples", sizes.samples},
                        {"threads", omp_get_max_threads()}};
   for (const std::string& precision : o.precisions)
-    json["runs"].push_back((!o.once.empty() ? run_once : rehearsal ? rehearse : measure)(device, precision, o, sizes));
-  if (!rehearsal && o.once.empty())
+    json["runs"].push_back((rehearsal ? rehearse : measure)(device, precision, o, sizes));
+  if (!rehearsal)
     fmt::print(
         "\nus: median of a pass, spread: between its quartiles; roof, copy, {}: their time over ours, 1 is as fast\n",
         cpu ? "oneDNN" : "vendor");
@@ -165,10 +138,6 @@ int bench_kernels(int argc, char** argv) {
   app.add_flag("--kernels", o.kernels, "also each kernel's share of a pass, timed with a wait on both sides");
   app.add_flag("--rehearse", o.rehearse,
                "run each pass once at small sizes and time nothing; the emulation always does");
-  app.add_option("--once", o.once,
-                 "run each op's forward, backward or (prepare) only what precedes its backward pass once, or none, at "
-                 "the network's sizes and time nothing, to count bytes")
-      ->one_of({"forward", "prepare", "backward", "none"});
   app.add_option("--json", o.json_path, "write the numbers to this file");
   app.add_option("--launches", o.launches_path,
                  "only write what would be launched at the network's sizes, for scripts/kernel-report, to this file");
