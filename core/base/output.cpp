@@ -50,11 +50,10 @@ void say(std::FILE* stream, std::string_view text) {
 void note(std::string_view line) { say(stderr, printable(line) + "\n"); }
 
 int finish_output(const char* program, int code) {
-  if (stdout_dropped) return code;
   errno = 0;
   const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   int error = errno;
-  if (flushed && (error = try_close(STDOUT_FILENO)) == 0) return code;
+  if (flushed && (stdout_dropped || (error = try_close(STDOUT_FILENO)) == 0)) return code;
   // An earlier write failed, and its errno is gone. One more byte on what is incomplete anyway tells the reason again.
   if (error == 0) error = write_all(STDOUT_FILENO, "\n");
   note(std::string(program) + ": standard output: " + (error != 0 ? std::strerror(error) : "cannot be written"));

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/inputs.h"
+#include "core/base/interrupt.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "mpanet/config/config_keys.h"
@@ -125,12 +126,18 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
   check_no_input(summary_file, summary_file);
   const std::vector<CheckedRun> runs = check_experiment(options, experiment, planned);
   ExperimentSummary summary(options.data, runs.size());
+  const InterruptGuard guard;  // a signal after a run's last step, or between two runs, stops the experiment too
   for (const CheckedRun& run : runs) {
     const TrainOptions one = options_of(options, experiment, run.planned);
     const std::string name = fmt::format("== {} ({} of {})", run.planned.name, &run - runs.data() + 1, runs.size());
     if (is_complete(one.out, run)) {
       say(stdout, fmt::format("{} is complete{}\n", name, options.init.empty() ? "" : ": --init is not used"));
     } else {
+      if (interrupted()) {
+        say(stdout,
+            fmt::format("interrupted before {}, all is saved; go on with: {}\n", run.planned.name, experiment.command));
+        return interrupt_exit_code();
+      }
       say(stdout, name + "\n");
       if (const int code = train(one); code != 0) return code;
       if (!is_complete(one.out, run)) continue;  // --max-steps

@@ -163,6 +163,32 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
   CHECK(fs::last_write_time(parts + "/split-1/last.safetensors") == written);
 }
 
+TEST_CASE("a signal after a run's last step ends the experiment" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string out = folder / "out";
+  // Between two runs that take no step.
+  const Arguments seeds = {"--seeds", "0..60", "--max-steps", "0"};
+  Process none(run_of(folder, "regdb", out, seeds));
+  REQUIRE(none.wait_until([&] { return fs::exists(out + "/seed-2/last.safetensors"); }));
+  none.send(SIGUSR1);
+  CHECK(none.wait() == 128 + SIGUSR1);
+  CHECK(has(none.out(), ", all is saved; go on with: "));
+  CHECK(!fs::exists(out + "/seed-60"));
+  fs::remove_all(out);
+
+  // In or after the last evaluation of the first run: whether or not that run ends, the second one is not trained.
+  const Arguments splits = {"--splits", "1..2", "--set", "num_epoch=1"};
+  Process late(run_of(folder, "regdb", out, splits));
+  REQUIRE(late.wait_until([&] { return fs::exists(out + "/split-1/best.safetensors"); }));
+  late.send(SIGUSR1);
+  CHECK(late.wait() == 128 + SIGUSR1);
+  CHECK(has(late.out(), "go on with: "));
+  CHECK(steps_of(out + "/split-2") <= 1);
+  Process rest(run_of(folder, "regdb", out, splits));
+  CHECK_MESSAGE(rest.wait() == 0, rest.err());
+  CHECK(has(rest.out(), "2 of 2 runs; percent"));
+}
+
 TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   write_file(folder / "sweep.json", R"({"lr": [0.001, 0.002]})");

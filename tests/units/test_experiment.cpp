@@ -1,11 +1,13 @@
 // Experiments of several runs: the runs of a command, and their summary.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/interrupt.h"
 #include "core/base/number_list.h"
 #include "mpanet/training/experiment.h"
 #include "mpanet/training/experiment_summary.h"
@@ -49,6 +51,23 @@ TEST_CASE("lists of numbers") {
   for (const char* text : {"", ",", "1,", "a", "0", "11", "1..11", "3..1", "1...3", "1..", "..3", "1,1", "1..3,2", " 1",
                            "1-3", "99999999999", "-1"})
     CHECK_MESSAGE(!parse_number_list(text, 1, 10), text);
+}
+
+TEST_CASE("a signal is remembered from one run of an experiment to the next") {
+  {
+    const InterruptGuard experiment;
+    {
+      const InterruptGuard run;
+      CHECK(!interrupted());
+      raise(SIGUSR1);
+    }
+    CHECK(interrupted());
+    const InterruptGuard next;
+    CHECK(interrupted());
+    CHECK(interrupt_exit_code() == 128 + SIGUSR1);
+  }
+  const InterruptGuard other;
+  CHECK(!interrupted());
 }
 
 TEST_CASE("runs: all combinations, with names for folders and groups for means") {
