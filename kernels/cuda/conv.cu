@@ -299,9 +299,11 @@ void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, co
 
 EpilogueSums conv_epilogue_sums(Stream stream, const ConvShape& s, ConvPass pass) {
   const ProductPlan plan = plan_of(stream, s, pass);
-  if (!forced_plan().sums || plan.wgmma || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
+  if (!forced_plan().sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
   const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
-  return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
+  if (!plan.wgmma) return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
+  const int64_t rows = pass == ConvPass::Forward ? size.m : divide_up(size.m, plan.tile_m) * plan.tile_m;
+  return {true, static_cast<int>(divide_up(rows, kWgmmaSumRows)) * size.classes, kWgmmaSumRows};
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
@@ -330,7 +332,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                forward_gather(s, x), w, plan.splits, plan.chunk,
                HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output, epilogue.moments);
       },
-      [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, output); });
+      [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, epilogue.moments, output); });
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
@@ -354,7 +356,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
                dy, s.oh(), s.ow(), w, plan.splits, plan.chunk,
                HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output, epilogue);
       },
-      [&](const ProductPlan& plan) { wgmma_backward_data(stream, s, dy, w, plan, output); });
+      [&](const ProductPlan& plan) { wgmma_backward_data(stream, s, dy, w, plan, epilogue, output); });
 }
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,

@@ -64,9 +64,9 @@ Wide running_error(const Wide& errors, const Wide& averages) {
   return may;
 }
 
-// Whether a plan has sums in its epilogue: it does not split the depth, and is not of wgmma's loop.
-bool expects_sums(const Context& context, const ForcedPlan& plan, Convolution& conv, ConvPass pass) {
-  return context.backend() != Backend::cpu && plan.loop != ConvLoop::Wgmma && conv.work_bytes(pass) == 0;
+// Whether a plan has sums in its epilogue: it does not split the depth.
+bool expects_sums(const Context& context, Convolution& conv, ConvPass pass) {
+  return context.backend() != Backend::cpu && conv.work_bytes(pass) == 0;
 }
 
 // The means of the output are 14 to 250 times its deviations: E[x^2] - E[x]^2 would be wrong by more than the bounds,
@@ -76,7 +76,7 @@ void check_statistics(Context& context, const ConvShape& s, const ForcedPlan& pl
   const Force force(plan);
   Convolution conv(context, s, w);
   const EpilogueSums sums = conv.sums(ConvPass::Forward);
-  CHECK_MESSAGE(sums.available == expects_sums(context, plan, conv, ConvPass::Forward), text(s, plan, "available"));
+  CHECK_MESSAGE(sums.available == expects_sums(context, conv, ConvPass::Forward), text(s, plan, "available"));
   if (!sums.available) return;
   const int64_t rows = s.output_count() / s.k;
   CHECK_MESSAGE(sums.parts == (rows + sums.height - 1) / sums.height, text(s, plan, "parts"));
@@ -151,8 +151,7 @@ void check_gradients(Context& context, const ConvShape& s, const ForcedPlan& pla
   const Force force(plan);
   Convolution conv(context, s, in.w);
   const EpilogueSums sums = conv.sums(ConvPass::BackwardData);
-  CHECK_MESSAGE(sums.available == expects_sums(context, plan, conv, ConvPass::BackwardData),
-                text(s, plan, "available"));
+  CHECK_MESSAGE(sums.available == expects_sums(context, conv, ConvPass::BackwardData), text(s, plan, "available"));
   if (!sums.available) return;
   const std::string what = text(s, plan, fmt::format("{} norms, {}", norms, write == Write::Add ? "added" : "set"));
   const int64_t rows = s.input_count() / s.c;
