@@ -150,8 +150,7 @@ void print_profile(const Result& r) {
   }
 }
 
-void run(const Options& o) {
-  const auto json_file = output_for_later(o.json_path);
+void run(const Options& o, OutputFile* json_file) {
   const auto counted_step = read_counted_step(o);
   fmt::print(
       "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {}; median of {} after {} that {} not "
@@ -230,9 +229,11 @@ int bench_step(int argc, char** argv) {
     fail("--plan-batch: expected our GPU kernels, got device {}", name_of(o.device));
   if (!o.counted_path.empty() && (o.what != "train" || o.device.backend != Backend::cuda))
     fail("--counted: expected a training step on a GPU, got {} on {}", quote(o.what), name_of(o.device));
+  const auto json_file = output_for_later(o.json_path);
+  keep_stdout_for({o.json_path});
   fmt::print("device: {}\n", why);
   o.threads = set_up_threads(o.threads);
-  run(o);
+  run(o, json_file.get());
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/loading/sampler.h"
+#include "data/sets/dataset_inputs.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/resume.h"
@@ -97,6 +98,7 @@ void register_inputs(const TrainOptions& options, const TrainConfig& config, boo
   register_input(config.pack, "data.pack");
   for (const std::string& list : dataset_lists(config.dataset, options.data))
     register_input(list, "a list of the data set");
+  register_pictures(config.dataset, options.data, "a picture of the data set");
 }
 
 }  // namespace
