@@ -196,8 +196,6 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
-ForcedPlan forced;
-
 // Channels of a tap in the depth or the columns of a product.
 int channels(int c) { return kTensorCores ? tap_channels(c) : c; }
 
@@ -212,16 +210,22 @@ ProductSize size_of(const ConvShape& s, ConvPass pass, int c, int k) {
 }
 
 ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
-  if (forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma)) {
-    const TileChoices tiles = wgmma_tiles(pass);
-    const auto whole = [&](int c) { return static_cast<int>(divide_up(c, tiles.step)) * tiles.step; };
-    ProductPlan plan = plan_product(size_of(s, pass, whole(s.c), whole(s.k)), tiles, forced);
-    plan.wgmma = true, plan.blocks = forced.blocks;
-    return plan;
-  }
-  KERNEL_CHECK(forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
-  return plan_product(size_of(s, pass, channels(s.c), channels(s.k)), kTensorCores ? tensor_tiles() : ordinary_tiles(),
-                      forced);
+  const ForcedPlan& forced = forced_plan();
+  const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
+  KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
+  const TileChoices tiles = wgmma ? wgmma_tiles(pass) : kTensorCores ? tensor_tiles() : ordinary_tiles();
+  const auto size = [&](const ConvShape& shape) {
+    const auto whole = [&](int c) {
+      return wgmma ? static_cast<int>(divide_up(c, tiles.step)) * tiles.step : channels(c);
+    };
+    return size_of(shape, pass, whole(s.c), whole(s.k));
+  };
+  ConvShape planned = s;
+  if (forced.batch > 0) planned.n = forced.batch;
+  ProductPlan plan = plan_product(size(planned), tiles, forced);
+  if (forced.batch > 0) plan = plan.of_depth(size(s).depth, tiles.step);
+  plan.wgmma = wgmma, plan.blocks = forced.blocks;
+  return plan;
 }
 
 template <class T = storage, class Body>
@@ -288,7 +292,6 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
 
 }  // namespace
 
-void force_plan(const ForcedPlan& plan) { forced = plan; }
 bool can_force_wgmma(Stream stream, const ConvShape& s, ConvPass pass) { return wgmma_takes(stream, s, pass, true); }
 
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
@@ -296,7 +299,7 @@ void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, co
 
 EpilogueSums conv_epilogue_sums(Stream stream, const ConvShape& s, ConvPass pass) {
   const ProductPlan plan = plan_of(stream, s, pass);
-  if (!forced.sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
+  if (!forced_plan().sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
   const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
   if (!plan.wgmma) return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
   const int64_t rows = pass == ConvPass::Forward ? size.m : divide_up(size.m, plan.tile_m) * plan.tile_m;

@@ -107,7 +107,7 @@ TEST_CASE("conv_forward with every plan") {
     const Definition all = finished(plain, scale, shift, residual);
     on_each_device([&](Context& context) {
       for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
         const Stored input(context, x), rest(context, residual);
@@ -135,7 +135,7 @@ TEST_CASE("conv_backward_data with every plan") {
     const Definition sum = added(set, before);
     on_each_device([&](Context& context) {
       for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
         const Stored gradient(context, dy);
@@ -162,7 +162,7 @@ TEST_CASE("conv_backward_weights with every plan") {
     const Definition sum = added(set, before);
     on_each_device([&](Context& context) {
       for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
         const Stored input(context, x), gradient(context, dy);
@@ -175,6 +175,41 @@ TEST_CASE("conv_backward_weights with every plan") {
       }
     });
   }
+}
+
+// To count a large batch's work on a small one. Forward: few pixels have few tiles, so their depth is split; many are
+// not. Weights: many pixels are split into more parts.
+TEST_CASE("convolution with the plan of a larger batch") {
+  const ConvShape s{.n = 8, .h = 8, .w = 4, .c = 256, .k = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+  const std::vector<real> x = rounded(normals(s.input_count(), 1)), w = rounded(normals(s.weight_count(), 2));
+  const std::vector<real> dy = rounded(normals(s.output_count(), 6));
+  const Definition y_defined = define(s, s.output_count(), s.kh * s.kw * s.c, x, w, [](size_t y, size_t i, size_t j) {
+    return std::array{y, i, j};
+  });
+  const Definition dw_defined =
+      define(s, s.weight_count(), s.n * s.oh() * s.ow(), dy, x, [](size_t y, size_t i, size_t j) {
+        return std::array{j, y, i};
+      });
+  on_each_device([&](Context& context) {
+    if (context.backend() == Backend::cpu) return;
+    const auto workspace = [&](ConvPass pass) {
+      return ON_BACKEND(context.backend(), conv_workspace_bytes(context.stream(), s, pass));
+    };
+    const size_t own_forward = workspace(ConvPass::Forward), own_weights = workspace(ConvPass::BackwardWeights);
+    CHECK(own_forward > 0);
+    const ForcedPlan large{.batch = 4096};
+    const Force force(large);
+    CHECK(workspace(ConvPass::Forward) == 0);
+    CHECK(workspace(ConvPass::BackwardWeights) > own_weights);
+    Convolution conv(context, s, w);
+    const Stored input(context, x), gradient(context, dy);
+    Stored y(context, s.output_count());
+    conv.forward(input, {}, y.data());
+    check_sums(y.values(), y_defined, true, text(s, large, "forward"));
+    Reals dw(context, s.weight_count());
+    conv.backward_weights(input, gradient, dw.data(), Write::Set);
+    check_sums(dw.values(), dw_defined, false, text(s, large, "weights"));
+  });
 }
 
 // Widths that packs fit, at addresses that they do not.

@@ -73,7 +73,7 @@ bool expects_sums(const Context& context, Convolution& conv, ConvPass pass) {
 // and so would be the mean of values before they are rounded to 16 bits.
 void check_statistics(Context& context, const ConvShape& s, const ForcedPlan& plan, const std::vector<real>& x,
                       const std::vector<real>& w) {
-  const Force force(context, plan);
+  const Force force(plan);
   Convolution conv(context, s, w);
   const EpilogueSums sums = conv.sums(ConvPass::Forward);
   CHECK_MESSAGE(sums.available == expects_sums(context, conv, ConvPass::Forward), text(s, plan, "available"));
@@ -148,7 +148,7 @@ struct GradientCase {
 
 void check_gradients(Context& context, const ConvShape& s, const ForcedPlan& plan, const GradientCase& in, int norms,
                      Write write) {
-  const Force force(context, plan);
+  const Force force(plan);
   Convolution conv(context, s, in.w);
   const EpilogueSums sums = conv.sums(ConvPass::BackwardData);
   CHECK_MESSAGE(sums.available == expects_sums(context, conv, ConvPass::BackwardData), text(s, plan, "available"));
@@ -247,7 +247,7 @@ TEST_CASE("sums of tiles are refused where the query says that there are none") 
   on_each_device([&](Context& context) {
     if (context.backend() == Backend::cpu) return;
     const ConvShape s = kShapes[0];
-    const Force force(context, {.splits = 3});
+    const Force force({.splits = 3});
     Convolution conv(context, s, std::vector<real>(static_cast<size_t>(s.weight_count())));
     const Stored x(context, s.input_count()), y(context, s.output_count());
     const Reals moments(context, 4096);
