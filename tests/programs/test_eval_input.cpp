@@ -145,6 +145,15 @@ TEST_CASE("an output that is an input, or another output, is refused before anyt
   check_refused(arguments + trials + " --trials " + trials, "cannot write: it is --trials, which this program reads");
 }
 
+TEST_CASE("--ranks: a column that would be there twice is refused") {
+  if (kNoTrials) return;
+  const EvalFolder folder;
+  check_refused(folder.arguments() + " --ranks 2,3,2", "--ranks: 2 stands twice");
+  for (const char* rank : {"1", "5", "10", "20"})
+    check_refused(folder.arguments() + " --ranks 2," + rank, std::string("--ranks: ") + rank + " is among the results");
+  CHECK(has(run(folder.arguments() + " --ranks 2,3").out, " rank2   rank3 "));
+}
+
 TEST_CASE("--list: options without an effect are refused") {
   if (kNoTrials) return;
   const EvalFolder folder;
