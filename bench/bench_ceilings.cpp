@@ -9,6 +9,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/threads.h"
@@ -74,8 +75,7 @@ std::vector<Product> products(Context& context, const Options& o) {
   return list;
 }
 
-void run(Device device, const Options& o) {
-  const auto json_file = output_for_later(o.json_path);
+void run(Device device, const Options& o, OutputFile* json_file) {
   Context context(device);
   const double copy = copy_rate(context, o), upload = upload_rate(context, o);
   fmt::print("copies of {} MiB within the device, read and written: {:.1f} GB/s\n", o.mebibytes, copy * 1e-9);
@@ -105,9 +105,11 @@ int bench_ceilings(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const Device device = choose_device(device_name, &why);
   if (device.backend == Backend::emu) fail("--device emu: the emulation's times say nothing");
+  const auto json_file = output_for_later(o.json_path);
+  keep_stdout_for({o.json_path});
   fmt::print("device: {}\n", why);
   set_up_threads(0);
-  run(device, o);
+  run(device, o, json_file.get());
   return 0;
 }
 

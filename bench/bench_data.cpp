@@ -178,6 +178,7 @@ void run(const Options& options) {
   const auto found = options.data.empty() ? std::vector<std::string>() : find_pictures(options.data, count);
   for (const std::string& path : found) register_input(path, "a picture of --data");
   const auto json = output_for_later(options.json);
+  keep_stdout_for({options.json});
   LoaderConfig config;
   const auto size = parse_size(options.size);
   if (!size || size->first > 4096 || size->second > 4096)

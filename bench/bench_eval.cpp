@@ -12,6 +12,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
@@ -225,6 +226,7 @@ int bench_eval(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   set_up_threads(threads);
   const auto json = output_for_later(json_path);
+  keep_stdout_for({json_path});
   if (!stream_sizes.empty())
     run_stream(sizes, parse_sizes(stream_sizes), folder, static_cast<size_t>(memory) << 20);
   else if (rerank)

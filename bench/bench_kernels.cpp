@@ -14,6 +14,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
@@ -98,6 +99,7 @@ void list_launches(const Options& o) {
 
 void run(const Options& o) {
   const auto json_file = output_for_later(o.json_path);
+  keep_stdout_for({o.json_path});
   std::string why;
   const Device device = choose_device(o.device, &why);
   const bool rehearsal = o.rehearse || device.backend == Backend::emu, cpu = device.backend == Backend::cpu;

@@ -11,12 +11,14 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/json_fields.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "kernels/conv_plan.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
 
@@ -25,9 +27,9 @@ using namespace mpanet;
 namespace {
 
 struct Options {
-  std::string what = "train", size = "384x128", precision = "f32", json_path, conv, gemm;
+  std::string what = "train", size = "384x128", precision = "f32", json_path, counted_path, conv, gemm;
   Device device;
-  int batch = 16, steps = 5, threads = 0;
+  int batch = 16, steps = 5, threads = 0, warm_up = -1, plan_batch = 0;
   bool profile = true;
   ModelConfig model;
 };
@@ -61,7 +63,7 @@ Batch make_batch(const Options& o) {
 }
 
 // Number of untimed steps, which prepare primitives and memory, and on a GPU the recording.
-int warm_up(const Options& o) { return o.device.backend == Backend::cuda ? 5 : 1; }
+int warm_up(const Options& o) { return o.warm_up >= 0 ? o.warm_up : o.device.backend == Backend::cuda ? 5 : 1; }
 
 // Runs `count` steps and marks the end of each. As in training, the batch of a step is uploaded during the step before.
 void run_steps(Engine& engine, const Options& o, const Batch& batch, std::vector<float>& features, int count) {
@@ -84,6 +86,7 @@ Result measure(const Options& o) {
   config.precision = parse_precision(o.precision, "--precision");
   (train ? config.train_batch : config.embed_batch) = o.batch;
   config.vendors = choose_vendors(o.conv, o.gemm, o.device);
+  force_plan({.batch = o.plan_batch});
   const std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(1);
   const Batch batch = make_batch(o);
@@ -113,6 +116,29 @@ Result measure(const Options& o) {
   return result;
 }
 
+// What scripts/count-step modelled of the same step, for a card.
+struct CountedStep {
+  std::string card;
+  double seconds = 0;
+};
+
+// From count-step's file. UserError if that is about another step.
+std::optional<CountedStep> read_counted_step(const Options& o) {
+  if (o.counted_path.empty()) return std::nullopt;
+  const nlohmann::ordered_json json = parse_ordered_json(read_text(o.counted_path), o.counted_path);
+  const JsonFields fields(json, o.counted_path);
+  const auto same = [&](const std::string& key, const std::string& ours) {
+    if (const std::string text = fields.text(key); text != ours)
+      fail("{}: expected this run's {}, got {}", fields.where(key), quote(ours), quote(text));
+  };
+  same("precision", o.precision);
+  same("depth", o.model.depth);
+  same("size", o.size);
+  if (const int batch = fields.whole<int>("batch"); batch != o.batch)
+    fail("{}: expected this run's {} pictures, got {}", fields.where("batch"), o.batch, batch);
+  return CountedStep{fields.text("card"), fields.number("model_ms", 0) / 1e3};
+}
+
 void print_profile(const Result& r) {
   double all = 0;
   for (const OpTime& op : r.profile) all += op.seconds;
@@ -124,8 +150,8 @@ void print_profile(const Result& r) {
   }
 }
 
-void run(const Options& o) {
-  const auto json_file = output_for_later(o.json_path);
+void run(const Options& o, OutputFile* json_file) {
+  const auto counted_step = read_counted_step(o);
   fmt::print(
       "{} of MPANet, ResNet {}, {} pictures of {}, {} on {}, {}; median of {} after {} that {} not "
       "counted\n",
@@ -140,6 +166,9 @@ void run(const Options& o) {
   if (cpu)
     fmt::print("a large f32 matrix product reaches {:.0f} GFLOP/s here: {:.0f} % of it\n", product,
                100 * gflops / product);
+  if (counted_step)
+    fmt::print("the model of {} has {:.2f} ms a step, {:.0f} % of this time\n", counted_step->card,
+               counted_step->seconds * 1e3, 100 * counted_step->seconds / r.seconds);
   fmt::print("peak resident memory {:.0f} MiB\n", peak_mib);
   if (r.gpu_bytes > 0) fmt::print("peak memory of {} {:.0f} MiB\n", name_of(o.device), r.gpu_bytes * 0x1p-20);
   if (o.profile) print_profile(r);
@@ -161,6 +190,7 @@ void run(const Options& o) {
                                  {"gflops", gflops},
                                  {"peak_mib", peak_mib}};
   if (cpu) json["product_gflops"] = product;
+  if (counted_step) json["model_seconds"] = counted_step->seconds;
   if (r.gpu_bytes > 0) json["gpu_peak_mib"] = r.gpu_bytes * 0x1p-20;
   for (const OpTime& op : r.profile)
     json["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});
@@ -179,19 +209,31 @@ int bench_step(int argc, char** argv) {
   std::string device = "auto", why;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
   add_whole_number(app, "--steps", o.steps, 1, 1000, "measured steps");
+  add_whole_number(app, "--warm-up", o.warm_up, 0, 1000, "steps before those (5 on a GPU, else 1)")->default_str("");
+  add_whole_number(app, "--plan-batch", o.plan_batch, 1, 4096,
+                   "tiles and splits of our GPU kernels as for so many pictures, to count a step's work")
+      ->default_str("");
   add_whole_number(app, "--threads", o.threads, 1, 1024, kThreadsHelp)->default_str("");
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);
   app.add_flag("--profile,!--no-profile", o.profile, "one more step at the end, op by op (on)");
+  app.add_option("--counted", o.counted_path,
+                 "scripts/count-step's file about the same step: prints what fraction of the time its model has");
   app.add_option("--json", o.json_path, "write the numbers to this file");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const auto size = parse_size(o.size);
   if (!size) fail("--size: expected HEIGHTxWIDTH, got {}", quote(o.size));
   std::tie(o.model.height, o.model.width) = *size;
   o.device = choose_device(device, &why);
+  if (o.plan_batch > 0 && o.device.backend == Backend::cpu)
+    fail("--plan-batch: expected our GPU kernels, got device {}", name_of(o.device));
+  if (!o.counted_path.empty() && (o.what != "train" || o.device.backend != Backend::cuda))
+    fail("--counted: expected a training step on a GPU, got {} on {}", quote(o.what), name_of(o.device));
+  const auto json_file = output_for_later(o.json_path);
+  keep_stdout_for({o.json_path});
   fmt::print("device: {}\n", why);
   o.threads = set_up_threads(o.threads);
-  run(o);
+  run(o, json_file.get());
   return 0;
 }
 

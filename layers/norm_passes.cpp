@@ -1,5 +1,6 @@
 #include "layers/norm_passes.h"
 
+#include <memory>
 #include <tuple>
 
 namespace mpanet::PRECISION {
@@ -127,6 +128,7 @@ void norms_backward(Context& context, const NormOutput& output, const NormedTens
     y.give_grad_to(residual);
   else
     y.release_grad();
+  if (request != nullptr) y.attach(std::shared_ptr<GradientRequest>());  // y may outlive this op, and z need not
 }
 
 }  // namespace mpanet::PRECISION

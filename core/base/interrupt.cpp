@@ -15,6 +15,7 @@ constexpr double kSameRequest = 1;  // seconds during which further signals repe
 volatile std::sig_atomic_t arrived = 0;  // the first signal's number
 timespec arrived_at;
 struct sigaction previous[std::size(kSignals)];
+int guards = 0;  // alive
 
 void on_signal(int signal) {
   timespec now{};
@@ -32,6 +33,7 @@ void on_signal(int signal) {
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
+  if (guards++ > 0) return;
   arrived = 0;
   struct sigaction action {};
   action.sa_handler = on_signal;
@@ -44,6 +46,7 @@ InterruptGuard::InterruptGuard() {
 }
 
 InterruptGuard::~InterruptGuard() {
+  if (--guards > 0) return;
   for (size_t i = 0; i < std::size(kSignals); i++) sigaction(kSignals[i], &previous[i], nullptr);
 }
 

@@ -5,6 +5,8 @@ namespace mpanet {
 
 // Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1 during its lifetime, except those that the parent process ignores
 // (nohup). Shells and job systems often send a signal twice: a second one within a second of the first has no effect.
+// A guard made while another one lives changes nothing, so that a signal is not forgotten between the parts of long
+// work. Guards are made and destroyed by one thread.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -13,7 +15,7 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 };
 
-// Whether a signal has arrived since the guard was made.
+// Whether a signal has arrived since the outermost guard was made.
 bool interrupted();
 
 // The exit code of a program stopped by the signal: 128 + its number, as in shells. 130 is Ctrl-C.

@@ -1,12 +1,15 @@
 #include "core/base/output.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <system_error>
 
+#include "core/base/path_end.h"
 #include "core/base/quote.h"
 
 namespace mpanet {
@@ -35,7 +38,33 @@ int try_close(int descriptor) {
   return errno;
 }
 
+bool leads_to_stdout(const std::string& path) {
+  PathEnd end;
+  try {
+    end = follow_path(path);
+  } catch (const std::system_error&) {
+    return false;
+  }
+  const bool descriptor = end.kind == PathEnd::Kind::Descriptor;
+  if (descriptor && end.descriptor == STDOUT_FILENO) return true;
+  struct stat output {
+  }, own{};
+  if ((descriptor ? fstat(end.descriptor, &output) : stat(end.path.c_str(), &output)) != 0) return false;
+  // Of devices, such as /dev/null, there is one for all who write to it.
+  return fstat(STDOUT_FILENO, &own) == 0 && !S_ISCHR(own.st_mode) && own.st_dev == output.st_dev &&
+         own.st_ino == output.st_ino;
+}
+
 }  // namespace
+
+void keep_stdout_for(const std::vector<std::string>& outputs) {
+  for (const std::string& path : outputs) {
+    if (path.empty() || !leads_to_stdout(path)) continue;
+    std::fflush(stdout);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    return;
+  }
+}
 
 void say(std::FILE* stream, std::string_view text) {
   std::atomic<bool>& dropped = stream == stdout ? stdout_dropped : stderr_dropped;
@@ -50,11 +79,10 @@ void say(std::FILE* stream, std::string_view text) {
 void note(std::string_view line) { say(stderr, printable(line) + "\n"); }
 
 int finish_output(const char* program, int code) {
-  if (stdout_dropped) return code;
   errno = 0;
   const bool flushed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   int error = errno;
-  if (flushed && (error = try_close(STDOUT_FILENO)) == 0) return code;
+  if (flushed && (stdout_dropped || (error = try_close(STDOUT_FILENO)) == 0)) return code;
   // An earlier write failed, and its errno is gone. One more byte on what is incomplete anyway tells the reason again.
   if (error == 0) error = write_all(STDOUT_FILENO, "\n");
   note(std::string(program) + ": standard output: " + (error != 0 ? std::strerror(error) : "cannot be written"));

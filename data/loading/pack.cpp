@@ -101,13 +101,10 @@ Pack::Pack(const std::string& path, const std::string& root, int height, int wid
   if (list_.height != height || list_.width != width)
     fail("{}: expected pictures of {}x{}, got {}x{}", path, height, width, list_.height, list_.width);
   for (const PackedFile& packed : list_.files) {
-    struct stat now {};
     const std::string picture = root + "/" + packed.path;
-    if (stat(picture.c_str(), &now) != 0)
-      fail("{}: stale: {} is no longer there; make it anew with mpanet-data pack", path, picture);
-    const int64_t time = now.st_mtim.tv_sec * int64_t{1000000000} + now.st_mtim.tv_nsec;
-    if (static_cast<uint64_t>(now.st_size) != packed.size || time != packed.time)
-      fail("{}: stale: {} was changed after it; make it anew with mpanet-data pack", path, picture);
+    const auto now = look_at(root, packed.path);
+    if (!now) fail("{}: stale: {} is no longer there; make it anew with mpanet-data pack", path, picture);
+    if (*now != packed) fail("{}: stale: {} was changed after it; make it anew with mpanet-data pack", path, picture);
   }
   sums_ = file_.bytes().data() + sum_offset(head, 0);
   pixels_ = file_.bytes().data() + pixel_offset(head, list_, 0);
@@ -143,6 +140,13 @@ const uint8_t* Pack::find(const std::string& path) const {
 
 std::string pack_path(const std::string& root, int height, int width) {
   return fmt::format("{}/mpanet-{}x{}.pack", root, height, width);
+}
+
+std::optional<PackedFile> look_at(const std::string& root, const std::string& path) {
+  struct stat about {};
+  if (stat((root + "/" + path).c_str(), &about) != 0) return std::nullopt;
+  return PackedFile{path, static_cast<uint64_t>(about.st_size),
+                    about.st_mtim.tv_sec * int64_t{1000000000} + about.st_mtim.tv_nsec};
 }
 
 std::string pack_head(const PackList& list) {

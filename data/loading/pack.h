@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -93,7 +94,9 @@ struct PackReport {
 PackReport write_pack(const std::string& root, std::vector<std::string> paths, int height, int width,
                       const std::string& out, int threads);
 
-// Of pack.cpp, for the writer. The first bytes of a pack, up to the checksums of the pictures.
+// Of pack.cpp, for the writer. The file of a picture as it is now; nullopt, and errno, if it is not there.
+std::optional<PackedFile> look_at(const std::string& root, const std::string& path);
+// The first bytes of a pack, up to the checksums of the pictures.
 std::string pack_head(const PackList& list);
 // Offsets of a picture's checksum and pixels in a pack whose head has `head` bytes.
 uint64_t sum_offset(uint64_t head, size_t picture);

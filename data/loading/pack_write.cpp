@@ -34,12 +34,10 @@ PackList list_files(const std::string& root, std::vector<std::string> paths, int
   std::sort(paths.begin(), paths.end());
   paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
   PackList list{height, width, {}};
-  for (std::string& path : paths) {
-    struct stat about {};
-    const std::string picture = root + "/" + path;
-    if (stat(picture.c_str(), &about) != 0) fail("{}: cannot open: {}", picture, std::strerror(errno));
-    list.files.push_back({std::move(path), static_cast<uint64_t>(about.st_size),
-                          about.st_mtim.tv_sec * int64_t{1000000000} + about.st_mtim.tv_nsec});
+  for (const std::string& path : paths) {
+    auto file = look_at(root, path);
+    if (!file) fail("{}/{}: cannot open: {}", root, path, std::strerror(errno));
+    list.files.push_back(std::move(*file));
   }
   return list;
 }

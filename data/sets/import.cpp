@@ -32,9 +32,17 @@ struct Picture {
   std::string split;  // train, query or gallery
 };
 
-bool is_one_of(const std::string& word, std::vector<std::string> known, const std::vector<std::string>& more) {
+const std::vector<std::string> kVisible = {"visible", "vis", "rgb", "color", "colour", "v"},
+                               kInfrared = {"infrared", "ir", "nir", "thermal", "tir", "lwir", "t", "i"};
+
+// The known words of a modality and the further ones, in lower case.
+std::vector<std::string> words_of(std::vector<std::string> known, const std::vector<std::string>& more) {
   for (const std::string& text : more) known.push_back(lower(text));
-  return std::find(known.begin(), known.end(), word) != known.end();
+  return known;
+}
+
+bool is_one_of(const std::string& word, const std::vector<std::string>& words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 // The tree's pictures at the pattern's depth, ascending.
@@ -104,6 +112,11 @@ class Importer {
       fail("--infrared-cameras: expected a pattern without {{modality}}, which says it");
     if (!pattern_.has("modality") && !(options_.visible.empty() && options_.infrared.empty()))
       fail("--visible and --infrared: expected a pattern with {{modality}}, whose words they are");
+    for (const std::string& word : options_.visible)
+      if (is_one_of(lower(word), words_of(kInfrared, options_.infrared)))
+        fail("--visible: {} is a word for infrared", quote(word));
+    for (const std::string& word : options_.infrared)
+      if (is_one_of(lower(word), kVisible)) fail("--infrared: {} is a word for visible", quote(word));
   }
 
   // Paths in the manifest are relative to its folder, so this must be the tree's folder or contain it.
@@ -152,9 +165,8 @@ class Importer {
       return;
     }
     const std::string word = lower(picture.parts.modality);
-    picture.infrared =
-        is_one_of(word, {"infrared", "ir", "nir", "thermal", "tir", "lwir", "t", "i"}, options_.infrared);
-    if (!picture.infrared && !is_one_of(word, {"visible", "vis", "rgb", "color", "colour", "v"}, options_.visible))
+    picture.infrared = is_one_of(word, words_of(kInfrared, options_.infrared));
+    if (!picture.infrared && !is_one_of(word, words_of(kVisible, options_.visible)))
       fail("{}: expected a modality such as visible or infrared, got {}; --visible and --infrared name other words",
            picture.path, quote(picture.parts.modality));
   }
@@ -175,6 +187,12 @@ class Importer {
     return number && *number >= 0 && *number <= kLargestNumber ? number : std::nullopt;
   }
 
+  const std::string& first_picture_of(const std::string& identity) const {
+    return std::find_if(pictures_.begin(), pictures_.end(),
+                        [&](const Picture& picture) { return picture.parts.identity == identity; })
+        ->path;
+  }
+
   void number_identities() {
     std::map<std::string, int> numbers;
     for (const Picture& picture : pictures_) {
@@ -182,7 +200,13 @@ class Importer {
       named_ = named_ || !number_of(picture.parts.identity);
     }
     int next = 1;
-    for (auto& [name, number] : numbers) number = named_ ? next++ : *number_of(name);
+    std::map<int, std::string> names;
+    for (auto& [name, number] : numbers) {
+      number = named_ ? next++ : *number_of(name);
+      if (const auto [other, fresh] = names.emplace(number, name); !fresh)
+        fail("{}: identity {} is the same number as {} of {}; write both alike if they are one person",
+             first_picture_of(name), quote(name), quote(other->second), first_picture_of(other->second));
+    }
     for (Picture& picture : pictures_) picture.identity = numbers.at(picture.parts.identity);
   }
 

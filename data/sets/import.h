@@ -31,10 +31,12 @@ struct ImportReport {
 // camera 1 and infrared ones of 2. Without {split} the identities with both modalities are divided evenly in their
 // order, and the others are for training.
 //
-// UserError: a pattern without {identity} or with a placeholder that is unknown; an option that the pattern makes void;
-// no matching picture; an invalid value (with the picture's path); an identity in training and in the test; a part that
-// read_manifest() would refuse; a test_share between 0 and 1 that leaves no identity with both modalities for training
-// or for the test; a manifest that already exists, or whose folder does not contain the tree.
+// UserError: a pattern without {identity}, with a placeholder that is unknown, or with two that no text separates; a
+// further word of a modality that is the other one's; numbers of identities that differ only in leading zeros; an
+// option that the pattern makes void; no matching picture; an invalid value (with the picture's path); an identity in
+// training and in the test; a part that read_manifest() would refuse; a test_share between 0 and 1 that leaves no
+// identity with both modalities for training or for the test; a manifest that already exists, or whose folder does not
+// contain the tree.
 ImportReport import_folder(const ImportOptions& options);
 
 }  // namespace mpanet

@@ -26,6 +26,7 @@ std::string PathParts::*find_placeholder(const std::string& name) {
 
 PathPattern::PathPattern(const std::string& pattern) {
   std::string text = "^";
+  std::string open;  // the placeholder that ends here or before wildcards
   for (size_t i = 0; i < pattern.size(); i++) {
     const char c = pattern[i];
     if (c == '{') {
@@ -33,6 +34,10 @@ PathPattern::PathPattern(const std::string& pattern) {
       if (end == pattern.npos) fail("--pattern: a brace is not closed in {}", quote(pattern));
       names_.push_back(pattern.substr(i + 1, end - i - 1));
       find_placeholder(names_.back());
+      if (!open.empty())
+        fail("--pattern: expected text between {} and {}, which would be divided by guess, got {}",
+             quote("{" + open + "}"), quote("{" + names_.back() + "}"), quote(pattern));
+      open = names_.back();
       // A camera is a number, so in c{camera}* it ends with the digits.
       text += names_.back() == "camera" ? "([0-9]+)" : "([^/]+)";
       i = end;
@@ -41,6 +46,7 @@ PathPattern::PathPattern(const std::string& pattern) {
     } else if (c == '?') {
       text += "[^/]";
     } else {
+      open.clear();
       if (c == '/') depth_++;
       if (std::string_view("\\^$.[]|()+").find(c) != std::string_view::npos) text += '\\';
       text += c;

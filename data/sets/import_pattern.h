@@ -15,7 +15,8 @@ struct PathParts {
 
 class PathPattern {
  public:
-  // UserError for an unknown placeholder, a missing {identity}, a brace that is not closed, an absolute pattern.
+  // UserError for an unknown placeholder, a missing {identity}, a brace that is not closed, an absolute pattern,
+  // two placeholders with nothing but wildcards between them.
   explicit PathPattern(const std::string& pattern);
   ~PathPattern() { regfree(&expression_); }
   PathPattern(const PathPattern&) = delete;

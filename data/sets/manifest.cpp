@@ -110,6 +110,17 @@ std::string manifest_path(const std::string& data) {
   return fs::is_directory(data, error) ? (fs::path(data) / kManifestName).string() : data;
 }
 
+std::vector<std::string> manifest_pictures(const std::string& data) {
+  const std::string path = manifest_path(data);
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return {};
+  const Dataset read = ManifestReader(path).read(Split::Both);
+  std::vector<std::string> pictures;
+  for (const auto* images : {&read.train, &read.test})
+    for (const ImageRecord& image : *images) pictures.push_back((fs::path(folder_of(path)) / image.path).string());
+  return pictures;
+}
+
 Dataset read_manifest(const std::string& data, Split split) {
   const std::string path = manifest_path(data);
   Dataset read = ManifestReader(path).read(split);

@@ -4,6 +4,7 @@
 // A block takes a tile of channels and a run of rows (channels.cuh), about kBusyBlocks blocks in all. It writes two or
 // three partial values per channel to the workspace (parts, values, c). A second kernel, eight channels to a block,
 // merges them in order. The shape of the sums depends only on (rows, c), so every run gives the same bits.
+// batch_norm_finish_... merge the parts that a convolution's epilogue wrote (tile_sums.cuh).
 #include <algorithm>
 
 #include "kernels/cuda/channel_sums.cuh"

@@ -199,8 +199,6 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
-ForcedPlan forced;
-
 // Channels of a tap in the depth or the columns of a product.
 int channels(int c) { return kHalf ? tap_channels(c) : c; }
 
@@ -215,16 +213,22 @@ ProductSize size_of(const ConvShape& s, ConvPass pass, int c, int k) {
 }
 
 ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
-  if (forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma)) {
-    const TileChoices tiles = wgmma_tiles(pass);
-    const auto whole = [&](int c) { return static_cast<int>(divide_up(c, tiles.step)) * tiles.step; };
-    ProductPlan plan = plan_product(size_of(s, pass, whole(s.c), whole(s.k)), tiles, forced);
-    plan.wgmma = true, plan.blocks = forced.blocks;
-    return plan;
-  }
-  KERNEL_CHECK(forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
-  return plan_product(size_of(s, pass, channels(s.c), channels(s.k)),
-                      on_tensor_cores(stream) ? tensor_tiles<storage>() : ordinary_tiles(), forced);
+  const ForcedPlan& forced = forced_plan();
+  const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
+  KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
+  const TileChoices tiles = wgmma ? wgmma_tiles(pass) : on_tensor_cores(stream) ? tensor_tiles<storage>() : ordinary_tiles();
+  const auto size = [&](const ConvShape& shape) {
+    const auto whole = [&](int c) {
+      return wgmma ? static_cast<int>(divide_up(c, tiles.step)) * tiles.step : channels(c);
+    };
+    return size_of(shape, pass, whole(s.c), whole(s.k));
+  };
+  ConvShape planned = s;
+  if (forced.batch > 0) planned.n = forced.batch;
+  ProductPlan plan = plan_product(size(planned), tiles, forced);
+  if (forced.batch > 0) plan = plan.of_depth(size(s).depth, tiles.step);
+  plan.wgmma = wgmma, plan.blocks = forced.blocks;
+  return plan;
 }
 
 // T is storage; a template, because one that tensor cores do not have must not instantiate their tiles.
@@ -292,7 +296,6 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
 
 }  // namespace
 
-void force_plan(const ForcedPlan& plan) { forced = plan; }
 bool can_force_wgmma(Stream stream, const ConvShape& s, ConvPass pass) { return wgmma_takes(stream, s, pass, true); }
 
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
@@ -300,9 +303,11 @@ void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, co
 
 EpilogueSums conv_epilogue_sums(Stream stream, const ConvShape& s, ConvPass pass) {
   const ProductPlan plan = plan_of(stream, s, pass);
-  if (!forced.sums || plan.wgmma || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
+  if (!forced_plan().sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
   const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
-  return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
+  if (!plan.wgmma) return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
+  const int64_t rows = pass == ConvPass::Forward ? size.m : divide_up(size.m, plan.tile_m) * plan.tile_m;
+  return {true, static_cast<int>(divide_up(rows, kWgmmaSumRows)) * size.classes, kWgmmaSumRows};
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
@@ -331,7 +336,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                forward_gather(s, x), w, plan.splits, plan.chunk,
                HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output, epilogue.moments);
       },
-      [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, output); });
+      [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, epilogue.moments, output); });
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,
@@ -355,7 +360,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
                dy, s.oh(), s.ow(), w, plan.splits, plan.chunk,
                HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, w)}, output, epilogue);
       },
-      [&](const ProductPlan& plan) { wgmma_backward_data(stream, s, dy, w, plan, output); });
+      [&](const ProductPlan& plan) { wgmma_backward_data(stream, s, dy, w, plan, epilogue, output); });
 }
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,

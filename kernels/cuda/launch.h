@@ -42,6 +42,7 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
             Arguments... arguments) {
   constexpr size_t kWithoutAsking = 48 << 10;
+  shared_bytes = (shared_bytes + 15) / 16 * 16;  // the compiler may read the last bytes with a load of 16
   const cudaStream_t on = about_to_launch(stream, name);
   cudaError_t error = cudaSuccess;
   if (shared_bytes > kWithoutAsking)

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "kernels/cuda/conv_plan.h"
+#include "kernels/conv_plan.h"
 #include "kernels/cuda/product.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -35,6 +35,13 @@ struct ProductPlan {
   int chunk = 0;       // depth of a split, a multiple of a step's
   bool wgmma = false;  // by the loop of wgmma_calls.h
   int blocks = 0;      // of that loop; 0: one on each multiprocessor
+
+  // The same tile and number of splits for another depth. The last splits may be empty: their sums are zero.
+  ProductPlan of_depth(int64_t depth, int step) const {
+    ProductPlan plan = *this;
+    plan.chunk = static_cast<int>(divide_up(divide_up(depth, splits), step) * step);
+    return plan;
+  }
 
   size_t workspace_bytes(int64_t count) const {
     return splits > 1 ? static_cast<size_t>(splits) * static_cast<size_t>(count) * sizeof(real) : 0;

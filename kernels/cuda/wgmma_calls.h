@@ -21,23 +21,27 @@ inline TileChoices wgmma_tiles(ConvPass pass) {
   return {kPixels, kStep};
 }
 
+// The rows of a part of ConvEpilogue::moments and GradEpilogue::sums.
+constexpr int kWgmmaSumRows = 64;
+
 #if defined(MPANET_HAS_SM90A)
 // Whether these convolutions compute a pass of this shape: on devices of compute capability 9.0, for channels that are
 // a multiple of 8. Fewer than 64 channels waste most of a step, so they are taken only if they are `forced` to.
 bool wgmma_takes(Stream stream, const ConvShape& s, ConvPass pass, bool forced);
 // They run a plan of wgmma_tiles(), splits not yet added. Addresses are aligned to 16.
+// moments: of ConvEpilogue, or null.
 void wgmma_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const ProductPlan& plan,
-                   const Output<storage>& y);
+                   real* moments, const Output<storage>& y);
 void wgmma_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w,
-                         const ProductPlan& plan, const Output<storage>& dx);
+                         const ProductPlan& plan, const GradEpilogue& epilogue, const Output<storage>& dx);
 void wgmma_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy,
                             const ProductPlan& plan, const Output<real>& dw);
 #else
 inline bool wgmma_takes(Stream, const ConvShape&, ConvPass, bool) { return false; }
-inline void wgmma_forward(Stream, const ConvShape&, const storage*, const storage*, const ProductPlan&,
+inline void wgmma_forward(Stream, const ConvShape&, const storage*, const storage*, const ProductPlan&, real*,
                           const Output<storage>&) {}
 inline void wgmma_backward_data(Stream, const ConvShape&, const storage*, const storage*, const ProductPlan&,
-                                const Output<storage>&) {}
+                                const GradEpilogue&, const Output<storage>&) {}
 inline void wgmma_backward_weights(Stream, const ConvShape&, const storage*, const storage*, const ProductPlan&,
                                    const Output<real>&) {}
 #endif

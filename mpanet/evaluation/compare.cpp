@@ -17,14 +17,24 @@ namespace {
 
 using Entry = ResultEntry;
 
+// UserError if the two do not count the same: protocol, split, CMC's unit, a manifest's gallery. A file of an older
+// program may not say how it counted.
+void check_comparable(const ResultFile& first, const ResultFile& other) {
+  if (first.protocol != other.protocol)
+    fail("{}: protocol {}, but {} has {}: nothing to compare", other.path, other.protocol, first.path, first.protocol);
+  if (first.split != other.split)
+    fail("{}: split {} of RegDB, but {} has {}: nothing to compare", other.path, other.split, first.path, first.split);
+  if (!first.cmc.empty() && !other.cmc.empty() && first.cmc != other.cmc)
+    fail("{}: CMC {}, but in {} it {}: nothing to compare", other.path, other.cmc, first.path, first.cmc);
+  for (const auto& [name, value] :
+       {std::pair("--camera-filter", &ResultFile::camera_filter), std::pair("--single-shot", &ResultFile::single_shot)})
+    if (first.*value && other.*value && *(first.*value) != *(other.*value))
+      fail("{}: {} {}, but {} {} it: nothing to compare", other.path, *(other.*value) ? "with" : "without", name,
+           first.path, *(first.*value) ? "has" : "lacks");
+}
+
 // `other` with its queries in the order of `first`. UserError if the queries differ.
 Entry aligned(const ResultFile& first_file, const Entry& first, const ResultFile& other_file) {
-  if (first_file.protocol != other_file.protocol)
-    fail("{}: protocol {}, but {} has {}: nothing to compare", other_file.path, other_file.protocol, first_file.path,
-         first_file.protocol);
-  if (first_file.split != other_file.split)
-    fail("{}: split {} of RegDB, but {} has {}: nothing to compare", other_file.path, other_file.split, first_file.path,
-         first_file.split);
   const auto found = std::find_if(other_file.entries.begin(), other_file.entries.end(),
                                   [&](const Entry& entry) { return entry.name() == first.name(); });
   if (found == other_file.entries.end())
@@ -158,18 +168,26 @@ std::string not_compared(const std::vector<ResultFile>& files) {
   return text;
 }
 
+std::string counting_words(const ResultFile& file) {
+  std::string words = file.cmc.empty() ? "" : "; CMC " + printable(file.cmc);
+  if (file.camera_filter) words += fmt::format("; camera filter {}", *file.camera_filter ? "on" : "off");
+  if (file.single_shot) words += fmt::format("; gallery {}", *file.single_shot ? "single shot" : "whole");
+  return words;
+}
+
 }  // namespace
 
 std::string compare_results(const std::vector<std::string>& paths) {
   if (paths.size() < 2) fail("--compare: expected at least two result files, got {}", paths.size());
   std::vector<ResultFile> files;
   for (const std::string& path : paths) files.push_back(read_result_file(path));
+  for (const ResultFile& other : files) check_comparable(files[0], other);
   std::string text = fmt::format("protocol {}; percent; intervals of a paired bootstrap over queries, {} resamples\n",
                                  printable(files[0].protocol), kResamples);
   for (size_t f = 0; f < files.size(); f++)
-    text += fmt::format("{}: {}: {}; {}; flip averaging {}; re-ranking {}\n", letter(f), printable(files[f].path),
+    text += fmt::format("{}: {}: {}; {}; flip averaging {}; re-ranking {}{}\n", letter(f), printable(files[f].path),
                         printable(files[f].feature), printable(files[f].distance), files[f].flip ? "on" : "off",
-                        printable(files[f].rerank));
+                        printable(files[f].rerank), counting_words(files[f]));
   for (const Entry& entry : files[0].entries) text += setting_table(files, entry);
   return text + not_compared(files);
 }

@@ -13,7 +13,8 @@ constexpr int kResamples = 10000;
 
 // The table of at least two result files of mpanet-eval --json: each setting's metrics of every file, and each file's
 // difference from the first with its 95 % interval. The same files give the same text. UserError, one line, for a file
-// without such results, and for results of different protocols, settings or queries.
+// without such results, and for results of different protocols, splits, settings, units of CMC, filters or
+// queries; distance, feature, flip averaging and re-ranking may differ and are in the table's head.
 std::string compare_results(const std::vector<std::string>& paths);
 
 }  // namespace mpanet

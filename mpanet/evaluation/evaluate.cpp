@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string_view>
 #include <unordered_map>
 
@@ -42,6 +43,18 @@ void check_finite(const float* rows, size_t count, size_t dimension, const Image
          images[(bad - rows) / dimension].path, *bad);
 }
 
+// An overflow inside the network leaves no trace but this: ReLU makes zeros of NaN, and all that follows is equal.
+void check_different(const Embeddings& embeddings, size_t count) {
+  const size_t bytes = embeddings.dimension * sizeof(float);
+  for (size_t i = 1; i < count; i++)
+    if (std::memcmp(embeddings.row(i), embeddings.row(0), bytes) != 0) return;
+  if (count > 1)
+    fail(
+        "the network gives all {} pictures the same embedding; its weights have diverged, are damaged or overflow in "
+        "this precision",
+        count);
+}
+
 }  // namespace
 
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
@@ -73,6 +86,7 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
     progress.advance(batch.count);
     if (options.after_batch) options.after_batch();
   }
+  check_different(embeddings, images.size());
   return embeddings;
 }
 

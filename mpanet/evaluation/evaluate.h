@@ -24,7 +24,8 @@ struct EmbedOptions {
 };
 
 // Embeds the images, pictures below `root`, showing progress; one row per image. UserError for a picture that cannot be
-// read and for a network that gives numbers that are not finite.
+// read, for a network that gives numbers that are not finite, and for one that gives every picture the same embedding,
+// bit for bit: numbers that overflow inside it end in ReLU, which makes zeros of NaN.
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
                         const EmbedOptions& options);
 

@@ -146,6 +146,8 @@ PlannedEvaluation plan_official_sysu(const ProtocolOptions& options) {
 
 }  // namespace
 
+DatasetKind dataset_of(std::string_view protocol) { return find_protocol(protocol).data; }
+
 const char* name_of(Direction direction) {
   return direction == Direction::InfraredToVisible ? "infrared-to-visible" : "visible-to-infrared";
 }

@@ -75,6 +75,9 @@ struct PlannedEvaluation {
   std::vector<std::string> notes;     // about the pictures that the plans do not use
 };
 
+// The data set of a protocol. UserError for an unknown protocol, which lists the known ones.
+DatasetKind dataset_of(std::string_view protocol);
+
 // UserError for an unknown protocol (lists the known ones), for an option that the protocol does not have, for a
 // picture that the trial file lists and that is not on disk, and for errors of reading the data set.
 PlannedEvaluation plan_evaluations(const ProtocolOptions& options);

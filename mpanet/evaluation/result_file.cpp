@@ -102,6 +102,10 @@ ResultFile read_result_file(const std::string& path) {
   file.feature = fields.text("feature");
   file.rerank = fields.text("rerank");
   file.flip = fields.boolean("flip");
+  if (fields.has("cmc")) file.cmc = fields.text("cmc");
+  for (const auto& [key, value] :
+       {std::pair("camera_filter", &file.camera_filter), std::pair("single_shot", &file.single_shot)})
+    if (fields.has(key) && !json[key].is_null()) *value = fields.boolean(key);
   const ordered_json& results = fields.list("results");
   if (results.empty()) fail("{}: results: expected at least one, got an empty list", path);
   for (size_t i = 0; i < results.size(); i++) {

@@ -1,6 +1,7 @@
 // Reads the result files of mpanet-eval --json (results.h) with their values per query.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,9 @@ struct ResultFile {
   std::string path, protocol, distance, feature, rerank;
   int split = 0;  // of RegDB; 0 for other data sets
   bool flip = false;
-  std::vector<ResultEntry> entries;  // at least one; no two of one name
+  std::string cmc;                                 // in words; empty if the file does not say
+  std::optional<bool> camera_filter, single_shot;  // of a manifest; none for other protocols or if the file lacks it
+  std::vector<ResultEntry> entries;                // at least one; no two of one name
 };
 
 // UserError, one line with file and key, for a file that is no such result: another type, a value out of range, a value

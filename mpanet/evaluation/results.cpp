@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/base/text.h"
 #include "mpanet/evaluation/rerank.h"
@@ -48,6 +49,22 @@ std::string rerank_words(const EvaluationPlan& plan) {
 
 const char* cmc_words(CmcUnit unit) {
   return unit == CmcUnit::Identities ? "counts each identity once" : "counts every image";
+}
+
+// How a manifest's gallery is filtered and drawn, which options say; the other protocols have it fixed.
+struct CsvSettings {
+  bool camera_filter, single_shot;
+};
+std::optional<CsvSettings> csv_settings(const EvaluationPlan& plan) {
+  if (plan.protocol != "csv") return std::nullopt;
+  return CsvSettings{plan.skips != nullptr, plan.settings.front().shots == "single"};
+}
+
+std::string csv_words(const EvaluationPlan& plan) {
+  const auto settings = csv_settings(plan);
+  if (!settings) return "";
+  return fmt::format("; camera filter {}; gallery {}", settings->camera_filter ? "on" : "off",
+                     settings->single_shot ? "single shot" : "whole");
 }
 
 double rounded(double value) { return std::round(value * 1e4) / 1e4; }
@@ -120,8 +137,8 @@ std::string results_table(const Evaluation& evaluation, const ResultFacts& facts
                                   plan.split > 0 ? fmt::format(", split {}", plan.split) : "", plan.direction,
                                   counted(plan.trials, "trial"));
   table += fmt::format("distance {}; feature {}\n", words_of(plan.distance), facts.feature);
-  table += fmt::format("flip averaging {}; re-ranking {}; CMC {}\n", facts.flip ? "on" : "off", rerank_words(plan),
-                       cmc_words(plan.cmc));
+  table += fmt::format("flip averaging {}; re-ranking {}; CMC {}{}\n", facts.flip ? "on" : "off", rerank_words(plan),
+                       cmc_words(plan.cmc), csv_words(plan));
   if (!facts.checkpoint.empty()) table += fmt::format("checkpoint sha256 {}\n", facts.checkpoint);
   table += fmt::format("{:<7} {:<8}", "mode", "shots");
   for (const auto& [name, value] : named_metrics(evaluation.results.front().mean, plan.more_ranks))
@@ -153,6 +170,9 @@ ordered_json results_json(const std::vector<Evaluation>& evaluations, const Resu
   json["flip"] = facts.flip;
   json["rerank"] = rerank_words(first);
   json["cmc"] = cmc_words(first.cmc);
+  const auto csv = csv_settings(first);
+  json["camera_filter"] = csv ? ordered_json(csv->camera_filter) : ordered_json();
+  json["single_shot"] = csv ? ordered_json(csv->single_shot) : ordered_json();
   json["checkpoint_sha256"] = facts.checkpoint.empty() ? ordered_json() : ordered_json(facts.checkpoint);
   json["results"] = ordered_json::array();
   for (const Evaluation& evaluation : evaluations)

@@ -24,11 +24,13 @@ struct Evaluation {
 // line per trial.
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial);
 
-// {"protocol", "direction", "distance", "feature", "flip", "rerank", "cmc", "checkpoint_sha256", "results": [{"mode",
-// "shots", "direction", "rank1", "rank5", "rank10", "rank20", "mAP", "mINP", "deviation": {"rank1", ...}, "queries",
-// "gallery", "queries_without_match", "trials", "per_trial": {"rank1": [...], "queries", "gallery",
-// "queries_without_match"}, "per_query": {"trials", "rank1", ..., "mAP", "mINP"}}], "queries": {direction: [paths]}}.
+// {"protocol", "direction", "distance", "feature", "flip", "rerank", "cmc", "camera_filter", "single_shot",
+// "checkpoint_sha256", "results": [{"mode", "shots", "direction", "rank1", "rank5", "rank10", "rank20", "mAP", "mINP",
+// "deviation": {"rank1", ...}, "queries", "gallery", "queries_without_match", "trials", "per_trial": {"rank1": [...],
+// "queries", "gallery", "queries_without_match"}, "per_query": {"trials", "rank1", ..., "mAP", "mINP"}}], "queries":
+// {direction: [paths]}}.
 //
+// "camera_filter" and "single_shot" are of a manifest, and null for the other protocols.
 // In percent; null if no query has a match, and for the deviation of one trial. Counts that differ between trials are
 // null, and in per_trial. per_query: a value per path in "queries", the mean over the `trials` that count the query, in
 // percent with four decimals; null if no trial counts it.

@@ -37,10 +37,12 @@ std::vector<double> squared_lengths(const float* rows, size_t count, int dimensi
 std::vector<double> row_factors(Distance distance, const std::vector<double>& squares, double largest) {
   std::vector<double> factors(squares.size());
   if (distance == Distance::Euclidean) {
-    // The largest length becomes 0.5..1.
+    // The largest length becomes nearly 2^62, whose square float32 still holds, so that products of far smaller rows
+    // are not lost beside one large row.
+    constexpr int kLargest = 62;
     int exponent = 0;
     std::frexp(std::sqrt(largest), &exponent);
-    std::fill(factors.begin(), factors.end(), std::ldexp(1.0, -exponent));
+    std::fill(factors.begin(), factors.end(), std::ldexp(1.0, kLargest - exponent));
     return factors;
   }
   for (size_t r = 0; r < squares.size(); r++) factors[r] = squares[r] == 0 ? 0 : 1 / std::sqrt(squares[r]);

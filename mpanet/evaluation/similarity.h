@@ -5,7 +5,8 @@
 //                   not normalised: its distance of 1 from any unit vector equals that of a product of 1/2.
 //   Cosine          q.g of the L2-normalised embeddings; with zeros 0.
 //   Euclidean       s^2 (q.g - |g|^2 / 2): half the squared distance without |q|^2, which is the same for all of a
-//                   query's gallery. s, a power of two, keeps products of any finite embeddings within float32.
+//                   query's gallery. s, a power of two, keeps products of any finite embeddings within float32's
+//                   range, also those of rows that are 2^120 times shorter than the longest.
 //
 // Lengths are computed in double. Equal embeddings give bit-identical numbers, at any index and for any number of
 // threads.

@@ -121,6 +121,21 @@ std::vector<double> read_finite(const TensorFile& file, const std::string& name)
   if (bad != values.end())
     fail("{}: tensor {}: expected finite values, element {} is {}", file.path(), quote(name), bad - values.begin(),
          *bad);
+  const auto negative = std::find_if(values.begin(), values.end(), [](double v) { return v < 0; });
+  if (negative != values.end() && name.ends_with("running_var"))
+    fail("{}: tensor {}: expected variances from 0, element {} is {}", file.path(), quote(name),
+         negative - values.begin(), *negative);
+  return values;
+}
+
+std::vector<double> read_finite(const TensorFile& file, const std::string& name, int real_bytes) {
+  std::vector<double> values = read_finite(file, name);
+  if (real_bytes >= 8) return values;
+  const auto bad =
+      std::find_if(values.begin(), values.end(), [](double v) { return !std::isfinite(static_cast<float>(v)); });
+  if (bad != values.end())
+    fail("{}: tensor {}: expected values in float32's range, element {} is {}", file.path(), quote(name),
+         bad - values.begin(), *bad);
   return values;
 }
 
@@ -178,7 +193,7 @@ WeightsReport Checkpoint::load_embedding(EngineState& engine) const {
     if (!known) report.unknown.push_back(in_file);
   }
   for (const std::string& name : report.taken)
-    engine.write(name, Slot::Value, read_finite(file_, state_.names.at(name)).data());
+    engine.write(name, Slot::Value, read_finite(file_, state_.names.at(name), engine.real_bytes()).data());
   return report;
 }
 
@@ -197,10 +212,10 @@ void Checkpoint::load_training(EngineState& engine) const {
   }
   check_no_others(file_, engine);
   for (const TensorInfo& tensor : engine.tensors()) {
-    engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name).data());
+    engine.write(tensor.name, Slot::Value, read_finite(file_, tensor.name, engine.real_bytes()).data());
     if (!tensor.trainable) continue;
     for (const auto& [prefix, slot] : optimizer_slots(*config_))
-      engine.write(tensor.name, slot, read_finite(file_, prefix + tensor.name).data());
+      engine.write(tensor.name, slot, read_finite(file_, prefix + tensor.name, engine.real_bytes()).data());
   }
   engine.set_optimizer_progress(progression_->optimizer);
 }

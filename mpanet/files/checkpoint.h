@@ -81,7 +81,10 @@ class Checkpoint {
   ModelConfig model_;
 };
 
-// A tensor's values; UserError when one is not finite.
+// A tensor's values; UserError when one is not finite, and for a negative running variance.
 std::vector<double> read_finite(const TensorFile& file, const std::string& name);
+// The same for an engine that stores `real_bytes` (EngineState::real_bytes()) a number; UserError also when 4 are too
+// few for a value's magnitude.
+std::vector<double> read_finite(const TensorFile& file, const std::string& name, int real_bytes);
 
 }  // namespace mpanet

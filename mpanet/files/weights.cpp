@@ -81,7 +81,7 @@ WeightsReport load_weights(const std::string& path, EngineState& engine, std::st
   Matches matches(file, state, engine);
   std::set<std::string>& taken = matches.taken();
   const auto take = [&](const std::string& from, const std::string& to) {
-    engine.write(to, Slot::Value, read_finite(file, state.names.at(from)).data());
+    engine.write(to, Slot::Value, read_finite(file, state.names.at(from), engine.real_bytes()).data());
   };
   for (const std::string& name : taken) take(name, name);
   for (const auto& [live, teacher] : kTeachers)

@@ -129,13 +129,7 @@ class NetworkEngine final : public Engine {
   }
 
   void write(const std::string& name, Slot slot, const double* in) override {
-    const auto [memory, p] = locate(name, slot);
-    std::vector<real> values(static_cast<size_t>(p->count));
-    const double factor = factor_of(slot);
-    for_each_element(*p, [&](int64_t outside, int64_t inside) {
-      values[static_cast<size_t>(inside)] = static_cast<real>(in[outside] * factor);
-    });
-    context_.to_device(memory, values.data(), values.size() * sizeof(real));
+    write_slot(name, slot, in);
     if (slot == Slot::Value) network_.store.changed(context_);
   }
 
@@ -143,11 +137,12 @@ class NetworkEngine final : public Engine {
 
   void initialize(uint64_t seed) override {
     for (const Parameter& p : network_.store.list()) {
-      write(p.name, Slot::Value, initial_values(p.name, p.shape, seed).data());
+      write_slot(p.name, Slot::Value, initial_values(p.name, p.shape, seed).data());
       const std::vector<double> zeros(static_cast<size_t>(p.count));
-      if (network_.store.first(p) != nullptr) write(p.name, Slot::First, zeros.data());
-      if (network_.store.second(p) != nullptr) write(p.name, Slot::Second, zeros.data());
+      if (network_.store.first(p) != nullptr) write_slot(p.name, Slot::First, zeros.data());
+      if (network_.store.second(p) != nullptr) write_slot(p.name, Slot::Second, zeros.data());
     }
+    network_.store.changed(context_);
     reset_state();
   }
 
@@ -231,6 +226,17 @@ class NetworkEngine final : public Engine {
     take_images(context_, network_, config_.model, config_.embed_batch, batch.count);
     const std::vector<real> g = run_embedding(context_, network_, config_).to_host();
     std::copy_n(g.begin(), batch.count * feature_size(), out);
+  }
+
+  // write() without making the working copies of weights again.
+  void write_slot(const std::string& name, Slot slot, const double* in) {
+    const auto [memory, p] = locate(name, slot);
+    std::vector<real> values(static_cast<size_t>(p->count));
+    const double factor = factor_of(slot);
+    for_each_element(*p, [&](int64_t outside, int64_t inside) {
+      values[static_cast<size_t>(inside)] = static_cast<real>(in[outside] * factor);
+    });
+    context_.to_device(memory, values.data(), values.size() * sizeof(real));
   }
 
   std::pair<real*, const Parameter*> locate(const std::string& name, Slot slot) const {

@@ -99,6 +99,7 @@ void convert(const TensorFile& file, const std::string& out, Format format) {
     metadata.erase("format");
     write_pth(out, tensors, metadata);
   }
+  keep_stdout_for({out});
   fmt::print("{}: {} written, {} not written, {} beside them not written{}\n", printable(out),
              counted(names.size(), "tensor"), file.tensors().size() - names.size(),
              counted(file.others().size(), "value"),
@@ -120,8 +121,9 @@ int run(int argc, char** argv) {
   if (out.empty() && !to.empty()) fail("--to: only with OUT");
   const Format format = out.empty() ? Format::Safetensors : output_format(out, to);
   const TensorFile file(in);
-  if (listed) list(file);
+  // The list goes where the report goes, which is not among the data.
   if (!out.empty()) convert(file, out, format);
+  if (listed) list(file);
   return 0;
 }
 

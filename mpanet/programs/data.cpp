@@ -24,6 +24,7 @@
 #include "data/loading/stats.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
+#include "data/sets/dataset_inputs.h"
 #include "data/sets/import.h"
 #include "data/sets/npy.h"
 #include "data/sets/regdb.h"
@@ -52,6 +53,7 @@ void set_images(SynthConfig& config, std::optional<int> images, std::optional<in
 int synth(const SynthConfig& config, const std::string& out, const std::string& sheet) {
   // Opened first although it is written last, so that a wrong path fails before the work.
   const auto picture = output_for_later(sheet);
+  keep_stdout_for({sheet});
   check_threads(config.threads);
   const InterruptGuard guard;
   if (!write_synth(config, out, interrupted)) {
@@ -142,6 +144,7 @@ int pack(const std::string& root, const std::string& kind_name, const std::strin
   std::vector<std::string> paths = all_pictures(kind, root, folder);
   if (out.empty()) out = pack_path(folder, height, width);
   for (const std::string& list : dataset_lists(kind, root)) register_input(list, "a list of the data set");
+  register_pictures(kind, root, "a picture of the data set");
   for (const std::string& path : paths) register_input(folder + "/" + path, "a picture of the data set");
   const InterruptGuard guard;
   try {

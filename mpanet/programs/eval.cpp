@@ -16,6 +16,7 @@
 #include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "data/sets/dataset_inputs.h"
 #include "data/sets/verify.h"
 #include "mpanet/evaluation/compare.h"
 #include "mpanet/evaluation/evaluate.h"
@@ -82,6 +83,7 @@ void register_inputs(const EvalOptions& options, const PlannedEvaluation& planne
   for (const DatasetKind kind : kDatasetKinds)
     for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of --data");
   for (const std::string& file : feature_files(options.features)) register_input(file, "--features");
+  register_pictures(dataset_of(options.protocol.protocol), options.data, "a picture of --data");
   if (!options.features.empty() && options.sheet.empty()) return;  // no picture is read
   for (const ImageRecord& image : images_of(planned.plans))
     register_input((std::filesystem::path(planned.data.root) / image.path).string(), "a picture of --data");
@@ -274,6 +276,7 @@ void evaluate(EvalOptions options, const ThreadChoice& threads) {
   check_outputs_distinct(options);
   // Outputs that cannot be written are found before the data set is read, those that are inputs right after it.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  keep_stdout_for({options.json, options.sheet});
   choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
   register_inputs(options, planned);

@@ -1,5 +1,6 @@
 #include "mpanet/programs/eval_options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <limits>
@@ -155,6 +156,11 @@ void check_eval_options(const CommandLine& app, const EvalOptions& options) {
     fail("exactly one of --checkpoint, --features and --chance is needed, got {} (see --help)", sources);
   choose_vendors(options.conv, options.gemm, choose_device(options.device));
   parse_precision_or_auto(options.precision, "--precision");
+  for (size_t i = 0; i < options.ranks.size(); i++) {
+    const int rank = options.ranks[i];
+    if (rank == 1 || rank == 5 || rank == 10 || rank == 20) fail("--ranks: {} is among the results without it", rank);
+    if (std::count(options.ranks.begin(), options.ranks.end(), rank) > 1) fail("--ranks: {} stands twice", rank);
+  }
   if (options.data.empty()) fail("--data is needed (see --help)");
   check_network_options(options);
   if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");

@@ -8,6 +8,7 @@
 #include "core/base/number_list.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/quote.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "mpanet/config/config_keys.h"
@@ -81,12 +82,14 @@ std::string about_key(const std::string& option, const std::string& value) {
 
 void add_numbers(CommandLine& app, const std::string& name, int low, int high, std::vector<int>& numbers,
                  const std::string& help) {
-  app.add_checked(name, fmt::format("numbers in {}..{} such as 1,3,5..7", low, high), help,
-                  [&numbers, low, high](const std::string& word) {
-                    const auto parsed = parse_number_list(word, low, high);
-                    if (parsed) numbers = *parsed;
-                    return parsed.has_value();
-                  });
+  const std::string allowed = fmt::format("numbers in {}..{} such as 1,3,5..7", low, high);
+  app.add_checked(name, allowed, help, [=, &numbers](const std::string& word) {
+    std::string why;
+    const auto parsed = parse_number_list(word, low, high, &why);
+    if (!why.empty()) fail("{}: expected {}, got {}{}", name, allowed, quote(word), why);
+    if (parsed) numbers = *parsed;
+    return parsed.has_value();
+  });
 }
 
 int run(int argc, char** argv) {
@@ -138,7 +141,7 @@ int run(int argc, char** argv) {
   if (options.out.empty()) fail("--out is needed (see --help)");
   if (!options.config.empty()) options.config = find_config(options.config);
   for (const char* key : {"precision", "seed", "split"})
-    if (const auto text = app.given(std::string("--") + key)) options.keys.emplace_back(key, *text);
+    if (const auto text = app.given(fmt::format("--{}", key))) options.keys.emplace_back(key, *text);
   options.program = argv[0];
   for (const char* name : {"--device", "--conv", "--gemm", "--threads", "--max-steps"})
     if (const auto text = app.given(name)) options.repeated.insert(options.repeated.end(), {name, *text});

@@ -1,5 +1,6 @@
 #include "mpanet/training/experiment.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -7,11 +8,13 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/inputs.h"
+#include "core/base/interrupt.h"
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "mpanet/config/config_keys.h"
 #include "mpanet/training/experiment_check.h"
 #include "mpanet/training/experiment_summary.h"
+#include "mpanet/training/resume.h"
 
 namespace mpanet {
 namespace {
@@ -63,12 +66,23 @@ Axis sweep_axis(const std::string& file, const std::string& path, const json& va
   return axis;
 }
 
+// UserError for more runs than are planned at once.
+void check_count(const ExperimentOptions& options, const ordered_json& sweep) {
+  constexpr double kMost = 10000;
+  double runs = static_cast<double>(std::max<size_t>(options.splits.size(), 1)) *
+                static_cast<double>(std::max<size_t>(options.seeds.size(), 1));
+  for (const auto& [path, values] : sweep.items())
+    if (values.is_array()) runs *= static_cast<double>(values.size());
+  if (runs > kMost) fail("--splits, --seeds and --sweep: expected at most {} runs in all, got {}", kMost, runs);
+}
+
 std::vector<Axis> sweep_axes(const ExperimentOptions& options) {
-  if (options.sweep.empty()) return {};
+  if (options.sweep.empty()) return check_count(options, ordered_json::object()), std::vector<Axis>();
   const ordered_json sweep = parse_ordered_json(read_text(options.sweep), options.sweep);
   if (!sweep.is_object() || sweep.empty())
     fail("{}: expected lists of values by key such as {{\"lr\": [0.001, 0.0005]}}, got {}", options.sweep,
          sweep.is_object() ? "no key" : shown(json(sweep)));
+  check_count(options, sweep);
   std::vector<Axis> axes;
   for (const auto& [path, values] : sweep.items()) {
     if ((path == "split" && !options.splits.empty()) || (path == "seed" && !options.seeds.empty()))
@@ -125,12 +139,20 @@ int run_experiment(const TrainOptions& options, const ExperimentOptions& experim
   check_no_input(summary_file, summary_file);
   const std::vector<CheckedRun> runs = check_experiment(options, experiment, planned);
   ExperimentSummary summary(options.data, runs.size());
+  const InterruptGuard guard;  // a signal after a run's last step, or between two runs, stops the experiment too
   for (const CheckedRun& run : runs) {
-    const TrainOptions one = options_of(options, experiment, run.planned);
+    TrainOptions one = options_of(options, experiment, run.planned);
+    one.protocol = run.protocol;
     const std::string name = fmt::format("== {} ({} of {})", run.planned.name, &run - runs.data() + 1, runs.size());
     if (is_complete(one.out, run)) {
-      say(stdout, fmt::format("{} is complete{}\n", name, options.init.empty() ? "" : ": --init is not used"));
+      const bool unknown = !options.init.empty() && !read_inputs(one.out + "/inputs.json").initial;
+      say(stdout, fmt::format("{} is complete{}\n", name, unknown ? ": --init is not used" : ""));
     } else {
+      if (interrupted()) {
+        say(stdout,
+            fmt::format("interrupted before {}, all is saved; go on with: {}\n", run.planned.name, experiment.command));
+        return interrupt_exit_code();
+      }
       say(stdout, name + "\n");
       if (const int code = train(one); code != 0) return code;
       if (!is_complete(one.out, run)) continue;  // --max-steps

@@ -26,13 +26,14 @@ struct PlannedRun {
 
 // All combinations: the sweep's values outermost, then splits, then seeds. UserError for a sweep that is not an object
 // of lists, an unknown key, a value that the key does not allow, one value twice (1 and 1.0), and a key that --splits
-// or --seeds also sets.
+// or --seeds also sets, and for more than 10,000 runs.
 std::vector<PlannedRun> plan_runs(const ExperimentOptions& options);
 
 // Trains all runs one after another into OUT/NAME, and writes OUT/summary.json after each: the best evaluation of each
 // run, the last one, and mean and standard deviation (n - 1) over the runs of a group. Prints one line per run, and the
 // table at the end. A complete run is not trained again. Everything is checked before the first run begins
-// (experiment_check.h). Returns the exit code: 0, or that of the run that a signal stopped.
+// (experiment_check.h). After a signal no further run begins. Returns the exit code: 0, or 128 + the signal's number if
+// a run was stopped or not begun.
 int run_experiment(const TrainOptions& options, const ExperimentOptions& experiment);
 
 }  // namespace mpanet

@@ -40,13 +40,33 @@ auto named(const PlannedRun& run, Call call) {
   }
 }
 
+// The checkpoint of a run that goes on.
+std::optional<Checkpoint> checkpoint_of(const TrainOptions& one) {
+  std::error_code error;
+  const std::string last = one.out + "/last.safetensors";
+  return one.resume && fs::exists(last, error) ? std::optional<Checkpoint>(last) : std::nullopt;
+}
+
+// UserError if a run began with other weights than --init gives. Files are compared by their content.
+void check_initial_weights(const std::string& run, const InitialWeights& begun, const InitialWeights& given) {
+  const bool pipe = begun.sha256.empty() && !begun.path.empty();
+  if (begun.sha256 == given.sha256 && !pipe) return;
+  const auto words = [](const InitialWeights& weights) {
+    return weights.path.empty() && weights.sha256.empty() ? "random ones"
+           : weights.path.empty()                         ? fmt::format("those with the SHA-256 {}", weights.sha256)
+                                                          : fmt::format("those of {}", weights.path);
+  };
+  fail("{}: expected the initial weights that this run began with, {}, got {}; choose their --init or another --out",
+       run, words(begun), words(given));
+}
+
 class Checker {
  public:
   Checker(const TrainOptions& options, const ExperimentOptions& experiment)
       : options_(options), experiment_(experiment) {}
 
   CheckedRun check(const PlannedRun& run) {
-    CheckedRun checked{run, given_config(options_of(options_, experiment_, run)), 0};
+    CheckedRun checked{run, given_config(options_of(options_, experiment_, run)), 0, ""};
     TrainConfig& config = checked.config;
     check_config(config, run.name);
     if (!experiment_.splits.empty() && config.dataset != DatasetKind::RegDb)
@@ -55,6 +75,7 @@ class Checker {
       fail("{}: eval_interval: expected at least 1, as results are compared, got 0", run.name);
     const SharedData& shared = shared_data(config);
     checked.fingerprint = shared.fingerprint;
+    checked.protocol = shared.evaluated.front().protocol;
     config.model.classes = shared.data.classes;
     const TrainOptions one = options_of(options_, experiment_, run);
     const std::optional<Checkpoint> checkpoint = checkpoint_of(one);
@@ -82,16 +103,9 @@ class Checker {
     SharedData shared;
     shared.data = read_dataset(config.dataset, options_.data, Split::Both, config.split);
     check_pictures(shared.data, shared.data.train);
-    shared.evaluated = plan_between_epochs(config, shared.data, options_.data, options_.trials);
+    shared.evaluated = plan_between_epochs(config, shared.data, options_.data, options_.trials, options_.protocol);
     shared.fingerprint = data_fingerprint(shared.data.train);
     return shared_.emplace(key, std::move(shared)).first->second;
-  }
-
-  // The checkpoint of a run that goes on.
-  static std::optional<Checkpoint> checkpoint_of(const TrainOptions& one) {
-    std::error_code error;
-    const std::string last = one.out + "/last.safetensors";
-    return one.resume && fs::exists(last, error) ? std::optional<Checkpoint>(last) : std::nullopt;
   }
 
   static void check_folder(const TrainOptions& one, const CheckedRun& run,
@@ -127,6 +141,28 @@ class Checker {
   std::map<std::string, std::string> names_;  // of the runs, by configuration
   std::set<std::string> initialised_;         // networks that --init fits
 };
+
+// The protocol of the evaluations that the experiment's runs have; empty: there are none. UserError if one run's are by
+// another than those of the others, or one began with other initial weights than --init gives.
+std::string check_begun(const TrainOptions& options, const ExperimentOptions& experiment,
+                        const std::vector<PlannedRun>& runs) {
+  const InitialWeights given = initial_weights(options.init);
+  std::string protocol, first;
+  for (const PlannedRun& run : runs) {
+    const TrainOptions one = options_of(options, experiment, run);
+    const std::optional<Checkpoint> checkpoint = checkpoint_of(one);
+    if (!checkpoint) continue;
+    const RunInputs inputs = read_inputs(one.out + "/inputs.json");
+    if (inputs.initial) check_initial_weights(one.out, *inputs.initial, given);
+    const std::string own = protocol_so_far(inputs, checkpoint);
+    if (own.empty()) continue;
+    if (protocol.empty()) protocol = own, first = one.out;
+    if (own != protocol)
+      fail("{}: expected evaluations by the protocol {}, as those of {}, got {}; choose another --out", one.out,
+           protocol, first, own);
+  }
+  return protocol;
+}
 
 // Every run reads these files.
 void check_read_again(const char* option, const std::string& path) {
@@ -164,13 +200,15 @@ TrainOptions options_of(const TrainOptions& options, const ExperimentOptions& ex
   return one;
 }
 
-std::vector<CheckedRun> check_experiment(const TrainOptions& options, const ExperimentOptions& experiment,
+std::vector<CheckedRun> check_experiment(const TrainOptions& given, const ExperimentOptions& experiment,
                                          const std::vector<PlannedRun>& runs) {
+  TrainOptions options = given;
   check_read_again("--config", options.config);
   check_read_again("--init", options.init);
   check_read_again("--trials", options.trials);
   choose_vendors(options.conv, options.gemm, options.device);
   check_out(options.out);
+  options.protocol = check_begun(options, experiment, runs);
   Checker checker(options, experiment);
   std::vector<CheckedRun> checked;
   for (const PlannedRun& run : runs) checked.push_back(checker.check(run));

@@ -13,6 +13,7 @@ struct CheckedRun {
   PlannedRun planned;
   TrainConfig config;        // with the data set's number of identities
   uint64_t fingerprint = 0;  // data_fingerprint() of its training images
+  std::string protocol;      // of its evaluations
 };
 
 // The options of one run; with `resume` if its folder exists.
@@ -23,6 +24,7 @@ TrainOptions options_of(const TrainOptions& options, const ExperimentOptions& ex
 //   two runs of one configuration, a run without evaluation,
 //   an --out that is a single run's folder, a run's folder or a summary that cannot be written,
 //   a summary.json that no experiment wrote,
+//   runs that began with other initial weights than --init, or were evaluated by several protocols,
 //   a configuration, weights or trial file that only the first run could read: a pipe.
 std::vector<CheckedRun> check_experiment(const TrainOptions& options, const ExperimentOptions& experiment,
                                          const std::vector<PlannedRun>& runs);

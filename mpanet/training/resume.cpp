@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "mpanet/config/config_keys.h"
 
@@ -15,14 +16,17 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The path under `key`; empty when the file has none.
-std::string text_of(const json& inputs, const char* key, const std::string& file) {
-  if (!inputs.is_object()) fail("{}: expected an object, got {}", file, shown(inputs));
+// The text under `key`; empty when the file has none, or null if `nullable`.
+std::string text_of(const json& inputs, const char* key, const std::string& file, const char* expected = "a path",
+                    bool nullable = false) {
   const auto found = inputs.find(key);
-  if (found == inputs.end()) return "";
-  if (!found->is_string()) fail("{}: {}: expected a path, got {}", file, key, shown(*found));
+  if (found == inputs.end() || (nullable && found->is_null())) return "";
+  if (!found->is_string())
+    fail("{}: {}: expected {}{}, got {}", file, key, expected, nullable ? " or null" : "", shown(*found));
   return *found;
 }
+
+std::string absolute(const std::string& path) { return path.empty() ? "" : fs::absolute(path).string(); }
 
 // The argument of --set for a key; strings without JSON's quotation marks.
 std::string setting(const ConfigKey& key, const TrainConfig& config) {
@@ -47,13 +51,45 @@ void add_inputs(std::vector<std::string>& words, const TrainOptions& options) {
 
 }  // namespace
 
-void take_inputs(TrainOptions& options, const std::string& file) {
+RunInputs read_inputs(const std::string& file) {
   std::error_code error;
-  json inputs = json::object();
-  if (fs::exists(file, error)) inputs = parse_json(read_text(file), file);
-  if (options.trials.empty()) options.trials = text_of(inputs, "trials", file);
+  if (!fs::exists(file, error)) return {};
+  const json all = parse_json(read_text(file), file);
+  if (!all.is_object()) fail("{}: expected an object, got {}", file, shown(all));
+  RunInputs inputs = {.data = text_of(all, "data", file),
+                      .trials = text_of(all, "trials", file),
+                      .protocol = text_of(all, "protocol", file, "a protocol such as sysu"),
+                      .initial = {}};
+  if (all.contains("init_sha256"))
+    inputs.initial = {.path = text_of(all, "init", file, "a path", true),
+                      .sha256 = text_of(all, "init_sha256", file, "a hash", true)};
+  return inputs;
+}
+
+void write_inputs(const RunInputs& inputs, const std::string& file) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (const auto& [key, path] : {std::pair("data", inputs.data), std::pair("trials", inputs.trials)})
+    if (!path.empty() && is_utf8(absolute(path))) all[key] = absolute(path);
+  if (!inputs.protocol.empty()) all["protocol"] = inputs.protocol;
+  if (inputs.initial) {
+    const auto& [path, hash] = *inputs.initial;
+    const auto text_or_null = [](const std::string& text) { return text.empty() ? json() : json(text); };
+    if (is_utf8(path)) all["init"] = text_or_null(path);
+    all["init_sha256"] = text_or_null(hash);
+  }
+  write_file(file, all.dump(2) + "\n");
+}
+
+InitialWeights initial_weights(const std::string& path) {
+  std::error_code error;
+  const bool once = path.empty() || (fs::exists(path, error) && !fs::is_regular_file(path, error));
+  return {absolute(path), once ? "" : sha256_of_file(path)};
+}
+
+void take_inputs(TrainOptions& options, const RunInputs& inputs) {
+  if (options.trials.empty()) options.trials = inputs.trials;
   if (!options.data.empty()) return;
-  options.data = text_of(inputs, "data", file);
+  options.data = inputs.data;
   options.data_from_run = true;
 }
 
@@ -62,13 +98,6 @@ void check_inputs(const TrainOptions& options) {
   if (options.data.empty()) fail("--data is needed: {} does not know its data set", options.out);
   if (options.data_from_run && !fs::exists(options.data, error))
     fail("{}: the data set of {} is no longer there; where is it now? (--data)", options.data, options.out);
-}
-
-void write_inputs(const TrainOptions& options, const std::string& file) {
-  nlohmann::ordered_json inputs = nlohmann::ordered_json::object();
-  for (const auto& [key, path] : {std::pair("data", options.data), std::pair("trials", options.trials)})
-    if (!path.empty() && is_utf8(fs::absolute(path))) inputs[key] = fs::absolute(path).string();
-  write_file(file, inputs.dump(2) + "\n");
 }
 
 std::string resume_command(const TrainOptions& options) {

@@ -18,6 +18,7 @@
 #include "core/base/inputs.h"
 #include "core/base/json.h"
 #include "core/base/temporary.h"
+#include "core/base/text.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
@@ -60,9 +61,22 @@ bool is_there(const std::string& path) {
   return fs::symlink_status(path, error).type() != fs::file_type::not_found;
 }
 
+// UserError if the folder has runs in it: it is an experiment's (experiment.h).
+void check_no_experiment(const std::string& path) {
+  std::error_code error;
+  if (RunFolder::is_run(path)) return;
+  for (const auto& entry : fs::directory_iterator(path, error))
+    if (RunFolder::is_run(entry.path().string()))
+      fail(
+          "{}: expected a run folder, got the folder of several runs; the command that made it (--splits, --seeds or "
+          "--sweep) goes on with all of them, --out {} --resume with one",
+          path, shell_quote(entry.path().string()));
+}
+
 // UserError unless a run made the folder, or it is empty.
 void check_made_by_run(const std::string& path) {
   check_is_folder(path);
+  check_no_experiment(path);
   if (!RunFolder::is_run(path) && !fs::is_empty(path))
     fail("{}: expected a run folder, got a folder that no run made", path);
 }
@@ -103,6 +117,7 @@ void RunFolder::lock() {
 void RunFolder::check_can_be_made(const std::string& path) {
   if (!is_there(path)) return check_folder_can_be_made(path);
   check_is_folder(path);
+  check_no_experiment(path);
   check_not_in_use(path);
   fail("{}: the run folder exists already; give another one, or --resume to go on with its run", path);
 }

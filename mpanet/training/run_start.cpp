@@ -6,7 +6,6 @@
 #include "core/base/output.h"
 #include "core/base/text.h"
 #include "mpanet/files/weights.h"
-#include "mpanet/training/resume.h"
 #include "mpanet/training/train_plan.h"
 
 namespace mpanet {
@@ -46,8 +45,14 @@ OpenedRun open_run(TrainOptions& options) {
   }
   run.folder.emplace(RunFolder::open(options.out));
   if (fs::exists(run.folder->last(), error)) run.checkpoint.emplace(run.folder->last());
-  take_inputs(options, run.folder->inputs());
+  run.inputs = read_inputs(run.folder->inputs());
+  take_inputs(options, run.inputs);
   return run;
+}
+
+std::string protocol_so_far(const RunInputs& inputs, const std::optional<Checkpoint>& checkpoint) {
+  const bool evaluated = checkpoint && checkpoint->progression() && checkpoint->progression()->best_epoch > 0;
+  return evaluated ? inputs.protocol : "";
 }
 
 TrainConfig given_config(const TrainOptions& options, std::vector<std::string>* remarks) {

@@ -6,6 +6,7 @@
 
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/state_dict.h"
+#include "mpanet/training/resume.h"
 #include "mpanet/training/run_folder.h"
 #include "mpanet/training/train.h"
 
@@ -15,7 +16,11 @@ namespace mpanet {
 struct OpenedRun {
   std::optional<RunFolder> folder;
   std::optional<Checkpoint> checkpoint;
+  RunInputs inputs;  // of its inputs.json
 };
+
+// The protocol that the run's evaluations so far were by; empty if it has none, or an older version made it.
+std::string protocol_so_far(const RunInputs& inputs, const std::optional<Checkpoint>& checkpoint);
 
 // With options.resume and a folder that exists: opens it, and fills the options that inputs.json has. Otherwise checks
 // that the folder can be made.

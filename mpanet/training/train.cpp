@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/loading/sampler.h"
+#include "data/sets/dataset_inputs.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/training/provenance.h"
 #include "mpanet/training/resume.h"
@@ -54,10 +55,19 @@ void check_memory_of(const TrainConfig& config, const Workload& workload) {
   check_memory(config, workload, free);
 }
 
+// inputs.json of the run from now on. `before`: what it held.
+RunInputs inputs_of(const TrainOptions& options, const RunInputs& before, bool resumed,
+                    const std::vector<EvaluationPlan>& evaluated) {
+  return {.data = options.data,
+          .trials = options.trials,
+          .protocol = evaluated.empty() ? before.protocol : evaluated.front().protocol,
+          .initial = resumed ? before.initial : initial_weights(options.init)};
+}
+
 void write_run_files(const TrainOptions& options, const RunFolder& folder, const TrainConfig& config,
-                     const Vendors& vendors, const std::optional<WeightsReport>& initial) {
+                     const RunInputs& inputs, const Vendors& vendors, const std::optional<WeightsReport>& initial) {
   write_file(folder.config(), config_file_text(config));
-  write_inputs(options, folder.inputs());
+  write_inputs(inputs, folder.inputs());
   write_vendors(folder.vendors(), vendors);
   if (!initial) return;
   write_file(folder.initial(), report_text(*initial));
@@ -97,6 +107,7 @@ void register_inputs(const TrainOptions& options, const TrainConfig& config, boo
   register_input(config.pack, "data.pack");
   for (const std::string& list : dataset_lists(config.dataset, options.data))
     register_input(list, "a list of the data set");
+  register_pictures(config.dataset, options.data, "a picture of the data set");
 }
 
 }  // namespace
@@ -111,6 +122,7 @@ int train(const TrainOptions& given) {
   if (resumed && is_finished(*run.checkpoint->progression(), config))
     return say_complete(options.out, config, run.checkpoint->progression()->step), 0;
   check_inputs(options);
+  if (options.protocol.empty()) options.protocol = protocol_so_far(run.inputs, run.checkpoint);
   say(stdout, options.device_line);
   settle_precision(config, options.device, resumed);
   const ThreadChoice threads = choose_threads(options.threads);
@@ -125,8 +137,8 @@ int train(const TrainOptions& given) {
   check_pictures(data, data.train);
   config.model.classes = data.classes;
   const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
-  const auto evaluated =
-      evaluates ? plan_between_epochs(config, data, options.data, options.trials) : std::vector<EvaluationPlan>();
+  const auto evaluated = evaluates ? plan_between_epochs(config, data, options.data, options.trials, options.protocol)
+                                   : std::vector<EvaluationPlan>();
   const auto pack = open_pack(config, data, evaluated);
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
@@ -140,11 +152,13 @@ int train(const TrainOptions& given) {
   std::optional<WeightsReport> initial;
   const Progression progression = start_state(options, run.checkpoint, config, data, *engine, initial);
 
+  const RunInputs inputs = inputs_of(options, run.inputs, resumed, evaluated);
+
   const InterruptGuard guard;
   if (!run.folder) run.folder.emplace(RunFolder::create(options.out));
   RunFolder& folder = *run.folder;
   const auto provenance = run_provenance(threads.count, config.seed, name_of(*config.precision), options.device);
-  write_run_files(options, folder, config, engine->vendors(), initial);
+  write_run_files(options, folder, config, inputs, engine->vendors(), initial);
   record_provenance(folder.provenance(), provenance, progression.step, resumed);
   if (resumed)
     say(stdout, fmt::format("going on from {}, step {}\n", printable(folder.last()), progression.step));

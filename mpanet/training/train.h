@@ -18,6 +18,7 @@ struct TrainOptions {
   std::string data;                   // the data set's folder; with resume it may be empty: as in inputs.json
   bool data_from_run = false;         // `data` is that of inputs.json
   std::string trials;                 // trial file; empty: as in inputs.json, else searched in the data set
+  std::string protocol;               // of the evaluations between epochs; empty: as the run's before, else by `trials`
   std::string out;                    // run folder
   std::string init;                   // initial weights; empty: random
   // Options named after a key, applied after `settings`: {"seed", "3"}.

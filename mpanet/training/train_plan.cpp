@@ -49,17 +49,39 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
   return samples;
 }
 
+namespace {
+
+// Of SYSU-MM01's layout. The rank-1 of one protocol cannot be compared with that of the other, so a run keeps the one
+// of its evaluations before, `protocol` (empty: none).
+std::string sysu_or_agw(const std::string& root, const std::string& trials, const std::string& protocol,
+                        std::vector<std::string>& notes) {
+  const bool found = !trials.empty() || has_trial_file(root);
+  if (protocol == "agw" && !trials.empty())
+    fail(
+        "--trials: expected none, as the evaluations before were by the protocol agw, which needs none; leave it out "
+        "(mpanet-eval evaluates by the trial file) or choose another --out");
+  if (protocol == "sysu" && !found)
+    fail(
+        "{}: expected a trial file in it, as the evaluations before were by the protocol sysu, got none; name it with "
+        "--trials",
+        root);
+  if (protocol == "agw" && found)
+    notes.emplace_back("evaluations are by the protocol agw, as those before; the trial file is not used");
+  else if (!found)
+    notes.emplace_back("there is no trial file, so evaluations are by the protocol agw, which needs none");
+  return found && protocol != "agw" ? "sysu" : "agw";
+}
+
+}  // namespace
+
 std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
-                                                const std::string& trials) {
+                                                const std::string& trials, const std::string& protocol) {
   ProtocolOptions options;
-  options.protocol = name_of(config.dataset);
+  options.protocol =
+      config.dataset == DatasetKind::Sysu ? sysu_or_agw(root, trials, protocol, data.notes) : name_of(config.dataset);
   options.root = root;
   options.trial_file = trials;
   if (config.dataset == DatasetKind::RegDb) options.split = config.split;
-  if (config.dataset == DatasetKind::Sysu && trials.empty() && !has_trial_file(root)) {
-    options.protocol = "agw";
-    data.notes.emplace_back("there is no trial file, so evaluations are by the protocol agw, which needs none");
-  }
   PlannedEvaluation planned = plan_evaluations(options);
   std::vector<EvaluationPlan>& plans = planned.plans;
   for (const std::string& line : planned.notes) data.notes.push_back(line);

@@ -24,9 +24,10 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
 
 // The evaluation between epochs, one plan per direction: the data set's own protocol; of SYSU-MM01's layout without a
 // trial file `agw`, which needs none, with a line in data.notes. The plans' notes are added there too.
-// `root` and `trials` as in TrainOptions. UserError for a picture that is not there.
+// `root`, `trials` and `protocol` as in TrainOptions. UserError for a picture that is not there, and for a trial file
+// that contradicts the protocol of the run's evaluations before.
 std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Dataset& data, const std::string& root,
-                                                const std::string& trials);
+                                                const std::string& trials, const std::string& protocol);
 
 // The pack of the configuration, with all pictures that the run reads; null if it names none. UserError for another and
 // for a stale one (data/loading/pack.h).

@@ -136,6 +136,7 @@ void TrainReport::evaluation(const Progression& progression, const std::vector<E
                {"step", progression.step},
                {"epoch", progression.epoch},
                {"best", best},
+               {"protocol", evaluations.front().plan.protocol},
                {"best_is", fmt::format("the highest {} so far, chosen on the test set", name)},
                {"results", all}});
   say(fmt::format("evaluation after epoch {}: {} {:.2f} %, mAP {:.2f} %{}", progression.epoch, name,

@@ -135,6 +135,7 @@ void Trainer::read_step() {
 void Trainer::finish_epoch() {
   if (!evaluated_.empty() && config_.evaluates_after(p_.epoch)) {
     save();
+    stop_if_interrupted();
     evaluate();
   }
   p_.epoch++, p_.batch = 0;

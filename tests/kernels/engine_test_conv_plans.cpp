@@ -115,7 +115,7 @@ TEST_CASE("conv_forward with every plan") {
           });
       const Definition all = finished(plain, scale, shift, residual);
       for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward, tf32)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
         const Stored input(context, x), rest(context, residual);
@@ -144,7 +144,7 @@ TEST_CASE("conv_backward_data with every plan") {
           });
       const Definition sum = added(set, before);
       for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData, tf32)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
         const Stored gradient(context, dy);
@@ -172,7 +172,7 @@ TEST_CASE("conv_backward_weights with every plan") {
           });
       const Definition sum = added(set, before);
       for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights, tf32)) {
-        const Force force(context, plan);
+        const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
         const Stored input(context, x), gradient(context, dy);
@@ -185,6 +185,43 @@ TEST_CASE("conv_backward_weights with every plan") {
       }
     });
   }
+}
+
+// To count a large batch's work on a small one. Forward: few pixels have few tiles, so their depth is split; many are
+// not. Weights: many pixels are split into more parts.
+TEST_CASE("convolution with the plan of a larger batch") {
+  const ConvShape s{.n = 8, .h = 8, .w = 4, .c = 256, .k = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+  const std::vector<real> x = rounded(normals(s.input_count(), 1)), w = rounded(normals(s.weight_count(), 2));
+  const std::vector<real> dy = rounded(normals(s.output_count(), 6));
+  on_each_stream([&](Context& context, bool tf32) {
+    if (context.backend() == Backend::cpu) return;
+    const std::vector<real> xs = operands(x, tf32), ws = operands(w, tf32), dys = operands(dy, tf32);
+    const Definition y_defined =
+        define(s, s.output_count(), s.kh * s.kw * s.c, xs, ws, [](size_t y, size_t i, size_t j) {
+          return std::array{y, i, j};
+        });
+    const Definition dw_defined =
+        define(s, s.weight_count(), s.n * s.oh() * s.ow(), dys, xs, [](size_t y, size_t i, size_t j) {
+          return std::array{j, y, i};
+        });
+    const auto workspace = [&](ConvPass pass) {
+      return ON_BACKEND(context.backend(), conv_workspace_bytes(context.stream(), s, pass));
+    };
+    const size_t own_forward = workspace(ConvPass::Forward), own_weights = workspace(ConvPass::BackwardWeights);
+    CHECK(own_forward > 0);
+    const ForcedPlan large{.batch = 4096};
+    const Force force(large);
+    CHECK(workspace(ConvPass::Forward) == 0);
+    CHECK(workspace(ConvPass::BackwardWeights) > own_weights);
+    Convolution conv(context, s, w);
+    const Stored input(context, x), gradient(context, dy);
+    Stored y(context, s.output_count());
+    conv.forward(input, {}, y.data());
+    check_sums(y.values(), y_defined, true, text(s, large, "forward"));
+    Reals dw(context, s.weight_count());
+    conv.backward_weights(input, gradient, dw.data(), Write::Set);
+    check_sums(dw.values(), dw_defined, false, text(s, large, "weights"));
+  });
 }
 
 // Widths that packs fit, at addresses that they do not.

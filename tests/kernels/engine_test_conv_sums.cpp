@@ -64,19 +64,19 @@ Wide running_error(const Wide& errors, const Wide& averages) {
   return may;
 }
 
-// Whether a plan has sums in its epilogue: it does not split the depth, and is not of wgmma's loop.
-bool expects_sums(const Context& context, const ForcedPlan& plan, Convolution& conv, ConvPass pass) {
-  return context.backend() != Backend::cpu && plan.loop != ConvLoop::Wgmma && conv.work_bytes(pass) == 0;
+// Whether a plan has sums in its epilogue: it does not split the depth.
+bool expects_sums(const Context& context, Convolution& conv, ConvPass pass) {
+  return context.backend() != Backend::cpu && conv.work_bytes(pass) == 0;
 }
 
 // The means of the output are 14 to 250 times its deviations: E[x^2] - E[x]^2 would be wrong by more than the bounds,
 // and so would be the mean of values before they are rounded to 16 bits.
 void check_statistics(Context& context, const ConvShape& s, const ForcedPlan& plan, const std::vector<real>& x,
                       const std::vector<real>& w) {
-  const Force force(context, plan);
+  const Force force(plan);
   Convolution conv(context, s, w);
   const EpilogueSums sums = conv.sums(ConvPass::Forward);
-  CHECK_MESSAGE(sums.available == expects_sums(context, plan, conv, ConvPass::Forward), text(s, plan, "available"));
+  CHECK_MESSAGE(sums.available == expects_sums(context, conv, ConvPass::Forward), text(s, plan, "available"));
   if (!sums.available) return;
   const int64_t rows = s.output_count() / s.k;
   CHECK_MESSAGE(sums.parts == (rows + sums.height - 1) / sums.height, text(s, plan, "parts"));
@@ -149,11 +149,10 @@ struct GradientCase {
 
 void check_gradients(Context& context, const ConvShape& s, const ForcedPlan& plan, const GradientCase& in, int norms,
                      Write write) {
-  const Force force(context, plan);
+  const Force force(plan);
   Convolution conv(context, s, in.w);
   const EpilogueSums sums = conv.sums(ConvPass::BackwardData);
-  CHECK_MESSAGE(sums.available == expects_sums(context, plan, conv, ConvPass::BackwardData),
-                text(s, plan, "available"));
+  CHECK_MESSAGE(sums.available == expects_sums(context, conv, ConvPass::BackwardData), text(s, plan, "available"));
   if (!sums.available) return;
   const std::string what = text(s, plan, fmt::format("{} norms, {}", norms, write == Write::Add ? "added" : "set"));
   const int64_t rows = s.input_count() / s.c;
@@ -249,7 +248,7 @@ TEST_CASE("sums of tiles are refused where the query says that there are none") 
   on_each_device([&](Context& context) {
     if (context.backend() == Backend::cpu) return;
     const ConvShape s = kShapes[0];
-    const Force force(context, {.splits = 3});
+    const Force force({.splits = 3});
     Convolution conv(context, s, std::vector<real>(static_cast<size_t>(s.weight_count())));
     const Stored x(context, s.input_count()), y(context, s.output_count());
     const Reals moments(context, 4096);

@@ -59,7 +59,7 @@ enum class Reader { None, Between };  // Between: an op between the two blocks r
 // Output, x's gradient and all parameters' after one forward and backward.
 Tensors run(Device device, const ForcedPlan& plan, Mode mode, Reader reader) {
   Context context(device, Guards::On);
-  const Force force(context, plan);
+  const Force force(plan);
   Blocks blocks(context);
   blocks.store.begin_step();
   Tensors result;

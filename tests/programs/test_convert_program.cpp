@@ -97,6 +97,19 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
     CHECK(file.metadata() == std::map<std::string, std::string>{{"kept", "yes"}});
   }
 
+  TEST_CASE("to stdout: the data alone, the report on stderr") {
+    const TemporaryFolder folder;
+    const std::string small = kFixtures + "small.pth ", out = folder / "out.pth";
+    REQUIRE(run(small + out).code == 0);
+    for (const char* path : {"/dev/stdout", "/proc/self/fd/1", "/dev/fd/3 3>&1"}) {
+      const Result result = run("--list --to pth " + small + path);
+      CHECK(result.code == 0);
+      CHECK(result.out == read_text(out));
+      CHECK(has(result.err, "tensors written"));
+      CHECK(has(result.err, ": PyTorch, zip, "));
+    }
+  }
+
   TEST_CASE("bad input") {
     const TemporaryFolder folder;
     const std::string small = kFixtures + "small.pth", out = folder / "out.pth";

@@ -67,8 +67,10 @@ TEST_CASE("results through links, pipes and descriptors, trial files through pip
   const std::string expected = read_text(json_file);
   const Result printed = run(json_to + "/dev/stdout");
   CHECK(printed.code == 0);
-  CHECK(printed.out.ends_with("\n" + expected));
-  CHECK(printed.out.starts_with("protocol sysu"));  // the table first
+  CHECK(printed.out == expected);  // and nothing else: the table goes to stderr
+  CHECK(has(printed.err, "protocol sysu"));
+  CHECK(run(json_to + "/dev/fd/3 3>&1").out == expected);
+  CHECK(run(json_to + "/dev/null").out.starts_with("protocol sysu"));
   CHECK(run(json_to + "/dev/fd/3 3>" + (folder / "descriptor")).code == 0);
   CHECK(read_text(folder / "descriptor") == expected);
   CHECK(run(json_to + "/proc/self/fd/3 3>&1 >/dev/null").out == expected);
@@ -122,9 +124,34 @@ TEST_CASE("an output that is an input, or another output, is refused before anyt
     check_refused(arguments + list, in_data);
     CHECK(read_text(list) == before);
   }
+  // Pictures, also those that the evaluation does not read: of the training, or of everything with --features.
+  const std::string picture = "cannot write: it is a picture of --data";
+  fs::create_directories(folder.data() + "/cam3/0001");
+  fs::create_directory_symlink("cam3", folder.data() + "/cam1");
+  fs::create_directory_symlink(folder.data(), folder / "again");
+  const std::string training = folder.data() + "/cam3/0001/0007.JPG";
+  write_file(training, "a picture");
+  fs::create_symlink(training, folder / "link");
+  for (const std::string& path : {training, folder / "link", folder.data() + "/cam1/0001/0007.JPG",
+                                  folder.data() + "/exp/../cam3/0001/0007.JPG", folder / "again/cam3/0001/0007.JPG"})
+    for (const char* option : {"--json ", "--sheet "})
+      check_refused(folder.arguments() + " " + option + path, path + ": " + picture);
+  CHECK(read_text(training) == "a picture");
+  for (const std::string& other :
+       {folder.data() + "/result.jpg", folder.data() + "/cam3/0001/result.json", folder / "result.jpg"})
+    for (int again = 0; again < 2; again++) CHECK(run(arguments + other).code == 0);
   const std::string trials = folder / "trials.mat";
   fs::rename(folder.trial_file(), trials);
   check_refused(arguments + trials + " --trials " + trials, "cannot write: it is --trials, which this program reads");
+}
+
+TEST_CASE("--ranks: a column that would be there twice is refused") {
+  if (kNoTrials) return;
+  const EvalFolder folder;
+  check_refused(folder.arguments() + " --ranks 2,3,2", "--ranks: 2 stands twice");
+  for (const char* rank : {"1", "5", "10", "20"})
+    check_refused(folder.arguments() + " --ranks 2," + rank, std::string("--ranks: ") + rank + " is among the results");
+  CHECK(has(run(folder.arguments() + " --ranks 2,3").out, " rank2   rank3 "));
 }
 
 TEST_CASE("--list: options without an effect are refused") {

@@ -113,6 +113,25 @@ TEST_CASE("bad networks and pictures") {
     fs::remove(folder.checkpoint());
     check_refused(arguments, "best.safetensors");
   }
+  SUBCASE("a checkpoint whose finite weights overflow in the network") {
+    const Checkpoint whole(folder.checkpoint());
+    EngineConfig config;
+    config.model = whole.embedding_model();
+    config.embed_batch = 1;
+    const auto engine = make_engine(config);
+    whole.load_embedding(*engine);
+    for (const TensorInfo& tensor : engine->tensors())
+      if (tensor.name == "backbone.conv1.weight") {
+        size_t count = 1;
+        for (const int64_t size : tensor.shape) count *= static_cast<size_t>(size);
+        engine->write(tensor.name, Slot::Value, std::vector<double>(count, 3e38).data());
+      }
+    save_model(folder.checkpoint(), *engine, *whole.config(), 0);
+    const Result result = run(arguments);
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK(has(result.err, "\nmpanet-eval: the network gives all 8 pictures the same embedding; "));
+  }
   SUBCASE("a checkpoint cut short") {
     fs::resize_file(folder.checkpoint(), fs::file_size(folder.checkpoint()) - 8);
     check_refused(arguments, "best.safetensors");

@@ -67,6 +67,19 @@ json result_of(const std::string& arguments, const std::string& file) {
 
 }  // namespace
 
+TEST_CASE("csv: no output replaces a picture of the manifest, of the training either") {
+  const CsvFolder folder;
+  write_file(folder.data() + "/manifest.csv",
+             read_text(folder.data() + "/manifest.csv") + "rgb/t.jpg,99,1,visible,train\n");
+  fs::create_directory(folder.data() + "/rgb");
+  for (const char* name : {"rgb/t.jpg", "rgb/01_3.jpg", "rgb/unlisted.jpg"})
+    write_file(folder.data() + "/" + name, "before");
+  for (const char* name : {"rgb/t.jpg", "rgb/01_3.jpg"})
+    check_refused(folder.evaluate("good", "--json '" + folder.data() + "/" + name + "'"),
+                  "cannot write: it is a picture of --data");
+  CHECK(run(folder.evaluate("good", "--json '" + folder.data() + "/rgb/unlisted.jpg'")).code == 0);
+}
+
 TEST_CASE("agw: the original's numbers, with no trial file and no picture") {
   const json data = evaluation_fixture("agw.json");
   const TemporaryFolder folder;
@@ -267,6 +280,31 @@ TEST_CASE("results side by side") {
     CHECK(has(run("--compare '" + good + "' '" + (folder / "more.json") + "'").out,
               "\nnot compared, as A lacks it: B has " + name + "\n"));
     check_refused("--compare '" + (folder / "more.json") + "' '" + good + "'", "good.json: no result of " + name);
+  }
+  SUBCASE("results that count something else are refused") {
+    const auto named = [&](const char* name) { return "'" + (folder / name) + "'"; };
+    const json images = result_of(folder.evaluate("good", "--cmc images"), folder / "images.json"),
+               filtered = result_of(folder.evaluate("good", "--camera-filter"), folder / "filtered.json"),
+               drawn = result_of(folder.evaluate("good", "--single-shot"), folder / "drawn.json");
+    CHECK(better["camera_filter"] == false);
+    CHECK(better["single_shot"] == false);
+    CHECK(filtered["camera_filter"] == true);
+    CHECK(drawn["single_shot"] == true);
+    check_refused("--compare '" + good + "' " + named("images.json"),
+                  "images.json: CMC counts every image, but in " + good + " it counts each identity once");
+    check_refused("--compare '" + good + "' " + named("filtered.json"),
+                  "filtered.json: with --camera-filter, but " + good + " lacks it");
+    check_refused("--compare " + named("filtered.json") + " '" + bad + "'", "bad.json: without --camera-filter, but ");
+    check_refused("--compare '" + good + "' " + named("drawn.json"), "drawn.json: with --single-shot, but ");
+    CHECK(has(run(folder.evaluate("good", "--camera-filter")).out,
+              "CMC counts each identity once; camera filter on; gallery whole\n"));
+    CHECK(has(run(folder.evaluate("good", "--single-shot")).out, "; camera filter off; gallery single shot\n"));
+    CHECK(has(result.out, "CMC counts each identity once; camera filter off; gallery whole\n"));
+    // A file of an older program does not say it.
+    json older = filtered;
+    for (const char* key : {"camera_filter", "single_shot", "cmc"}) older.erase(key);
+    write_file(folder / "older.json", older.dump());
+    CHECK(run("--compare '" + good + "' " + named("older.json")).code == 0);
   }
   SUBCASE("refused") {
     check_refused("--compare '" + good + "' '" + (folder / "absent.json") + "'", "absent.json");

@@ -52,6 +52,21 @@ json best_of(const std::string& run) {
   return best;
 }
 
+// Removes keys from a run's inputs.json, which older versions did not write.
+void drop_keys(const std::string& run, const std::vector<std::string>& keys) {
+  json inputs = json::parse(read_text(run + "/inputs.json"));
+  for (const std::string& key : keys) CHECK(inputs.erase(key) == 1);
+  write_file(run + "/inputs.json", inputs.dump());
+}
+
+// The protocols of a run's evaluations.
+std::vector<std::string> protocols_of(const std::string& run) {
+  std::vector<std::string> protocols;
+  for (const json& line : log_lines(run))
+    if (line["kind"] == "evaluation") protocols.push_back(line["protocol"]);
+  return protocols;
+}
+
 }  // namespace
 
 TEST_CASE("every data set trains and evaluates itself" * doctest::skip(kLacking)) {
@@ -85,6 +100,95 @@ TEST_CASE("every data set trains and evaluates itself" * doctest::skip(kLacking)
   no_trials[6] = folder / "other";
   no_trials.insert(no_trials.end(), {"--trials", folder / "absent.mat"});
   check_refused(no_trials, "absent.mat: no such trial file");
+}
+
+TEST_CASE("the protocol of a run's evaluations stays" * doctest::skip(kLacking)) {
+  using Protocols = std::vector<std::string>;
+  TemporaryFolder folder;
+  const std::string data = folder / "data", file = data + "/exp/rand_perm_cam.mat", away = folder / "away.mat";
+  fs::copy(layout("sysu"), data, fs::copy_options::recursive);
+  const auto run = [&](const std::string& out, const Arguments& more = {}) {
+    Arguments all = run_of(folder, "sysu", folder / out, more);
+    all[4] = data;
+    return all;
+  };
+  const auto go_on = [&](const std::string& out, const Arguments& more = {}) {
+    Arguments all = {
+        PROGRAMS "/mpanet-train", "--out", folder / out, "--resume", "--threads", "1", "--set", "num_epoch=2"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const Arguments one_epoch = {"--set", "num_epoch=1"}, first = {"--seeds", "0", "--set", "num_epoch=1"},
+                  both = {"--seeds", "0..1", "--set", "num_epoch=1"};
+  check_works(run("official", one_epoch));
+  fs::rename(file, away);
+  check_works(run("agw", one_epoch));
+  check_works(run("early", {"--max-steps", "1"}));
+  check_works(run("runs", first));
+
+  // Without the trial file: a run by it is refused until it is named.
+  check_refused(go_on("official"),
+                "data: expected a trial file in it, as the evaluations before were by the protocol "
+                "sysu, got none; name it with --trials");
+  check_works(go_on("official", {"--trials", away}));
+  CHECK(protocols_of(folder / "official") == Protocols{"sysu", "sysu"});
+
+  // With it: runs that were evaluated without it go on without.
+  fs::copy(away, file);
+  fs::copy(folder / "agw", folder / "older", fs::copy_options::recursive);
+  check_refused(go_on("agw", {"--trials", away}),
+                "--trials: expected none, as the evaluations before were by the "
+                "protocol agw");
+  Process process(go_on("agw"));
+  CHECK(process.wait() == 0);
+  CHECK(has(process.out(), "evaluations are by the protocol agw, as those before; the trial file is not used"));
+  CHECK(protocols_of(folder / "agw") == Protocols{"agw", "agw"});
+  CHECK(json::parse(read_text(folder / "agw/inputs.json"))["protocol"] == "agw");
+  check_works(go_on("early"));  // had no evaluation
+  CHECK(protocols_of(folder / "early") == Protocols{"sysu", "sysu"});
+  drop_keys(folder / "older", {"protocol"});
+  check_works(go_on("older"));
+  CHECK(protocols_of(folder / "older") == Protocols{"agw", "sysu"});
+
+  // All runs of an experiment have one protocol.
+  Arguments trials = run("runs", both);
+  trials.insert(trials.end(), {"--trials", away});
+  check_refused(trials, "--trials: expected none, as the evaluations before were by the protocol agw");
+  check_works(run("runs", both));
+  CHECK(protocols_of(folder / "runs/seed-1") == Protocols{"agw"});
+  fs::copy(folder / "official", folder / "runs/seed-2", fs::copy_options::recursive);
+  check_refused(run("runs", {"--seeds", "0..2", "--set", "num_epoch=1"}),
+                "seed-2: expected evaluations by the protocol agw, as those of ");
+}
+
+TEST_CASE("the runs of an experiment begin with the same weights" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string weights = folder / "weights.safetensors", other = folder / "other/last.safetensors";
+  const Arguments one = {"--splits", "1", "--max-steps", "0"}, two = {"--splits", "1..2", "--max-steps", "0"};
+  const auto run = [&](const std::string& out, Arguments more, const std::string& init = "") {
+    if (!init.empty()) more.insert(more.end(), {"--init", init});
+    return run_of(folder, "regdb", folder / out, more);
+  };
+  check_works(run("made", {"--max-steps", "1"}));
+  check_works(run("other", {"--max-steps", "2"}));
+  fs::copy(folder / "made/last.safetensors", weights);
+  check_works(run("runs", one, weights));
+  const std::string begun = "split-1: expected the initial weights that this run began with, those of " + weights;
+  check_refused(run("runs", two), begun + ", got random ones; choose their --init or another --out");
+  check_refused(run("runs", two, other), begun + ", got those of " + other);
+  CHECK(!fs::exists(folder / "runs/split-2"));
+  check_works(run("runs", two, folder / "made/last.safetensors"));  // the same content
+  const json inputs = json::parse(read_text(folder / "runs/split-1/inputs.json"));
+  CHECK(inputs["init"] == weights);
+  CHECK(inputs["init_sha256"].get<std::string>().size() == 64);
+
+  check_works(run("random", one));
+  CHECK(json::parse(read_text(folder / "random/split-1/inputs.json"))["init"].is_null());
+  check_refused(run("random", two, weights),
+                "split-1: expected the initial weights that this run began with, random "
+                "ones, got those of " +
+                    weights);
+  check_works(run("random", two));
 }
 
 TEST_CASE("a split's model is refused on another split's test" * doctest::skip(kLacking)) {
@@ -137,10 +241,13 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
     CHECK(read_text(parts + "/" + file) == read_text(whole + "/" + file));
   CHECK(json::parse(read_text(parts + "/summary.json"))["groups"] == summary["groups"]);
 
-  // A complete run is not changed, which is said; another configuration is an error.
+  // A complete run is not changed, which is said; another configuration and other initial weights are errors. Runs of
+  // older versions do not tell with which weights they began.
   const auto written = fs::last_write_time(parts + "/split-1/last.safetensors");
   Arguments again = run_of(folder, "regdb", parts, splits);
   again.insert(again.end(), {"--init", whole + "/split-2/best.safetensors"});
+  check_refused(again, "split-1: expected the initial weights that this run began with, random ones, got those of ");
+  for (const char* run : {"/split-1", "/split-2"}) drop_keys(parts + run, {"init", "init_sha256"});
   Process complete(again);
   CHECK(complete.wait() == 0);
   for (const int split : {1, 2})
@@ -163,6 +270,32 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
   CHECK(fs::last_write_time(parts + "/split-1/last.safetensors") == written);
 }
 
+TEST_CASE("a signal after a run's last step ends the experiment" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string out = folder / "out";
+  // Between two runs that take no step.
+  const Arguments seeds = {"--seeds", "0..60", "--max-steps", "0"};
+  Process none(run_of(folder, "regdb", out, seeds));
+  REQUIRE(none.wait_until([&] { return fs::exists(out + "/seed-2/last.safetensors"); }));
+  none.send(SIGUSR1);
+  CHECK(none.wait() == 128 + SIGUSR1);
+  CHECK(has(none.out(), ", all is saved; go on with: "));
+  CHECK(!fs::exists(out + "/seed-60"));
+  fs::remove_all(out);
+
+  // In or after the last evaluation of the first run: whether or not that run ends, the second one is not trained.
+  const Arguments splits = {"--splits", "1..2", "--set", "num_epoch=1"};
+  Process late(run_of(folder, "regdb", out, splits));
+  REQUIRE(late.wait_until([&] { return fs::exists(out + "/split-1/best.safetensors"); }));
+  late.send(SIGUSR1);
+  CHECK(late.wait() == 128 + SIGUSR1);
+  CHECK(has(late.out(), "go on with: "));
+  CHECK(steps_of(out + "/split-2") <= 1);
+  Process rest(run_of(folder, "regdb", out, splits));
+  CHECK_MESSAGE(rest.wait() == 0, rest.err());
+  CHECK(has(rest.out(), "2 of 2 runs; percent"));
+}
+
 TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   write_file(folder / "sweep.json", R"({"lr": [0.001, 0.002]})");
@@ -183,6 +316,10 @@ TEST_CASE("seeds and sweeps" * doctest::skip(kLacking)) {
     CHECK(!fs::exists(folder / "x"));
   };
   refused({"--splits", "1..11"}, "--splits: expected numbers in 1..10 such as 1,3,5..7");
+  refused({"--seeds", "1,1"},
+          "--seeds: expected numbers in 0..1000000 such as 1,3,5..7, got \"1,1\", which has 1 twice");
+  refused({"--seeds", "3..1"}, "got \"3..1\", which has the range 3..1 downwards");
+  refused({"--seeds", "0..1000000"}, "expected at most 10000 runs in all, got 1000001");
   refused({"--splits", "1", "--split", "1"}, "--splits: expected no --split beside it");
   refused({"--seeds", "1", "--seed", "1"}, "--seeds: expected no --seed beside it");
   refused({"--splits", "1..2"}, "--splits: expected the data set regdb", "csv");
@@ -243,6 +380,10 @@ TEST_CASE("an experiment's folder and the folders and files in it" * doctest::sk
 
   // Another program trains the second split.
   check_works(run_of(folder, "regdb", out, {"--splits", "1..2", "--max-steps", "1"}));
+  for (const Arguments& more : {Arguments{"--resume"}, Arguments{}})
+    check_refused(run_of(folder, "regdb", out, more),
+                  "out: expected a run folder, got the folder of several runs; the command that made it (--splits, "
+                  "--seeds or --sweep) goes on with all of them, --out ");
   Process other(run_of(folder, "regdb", out, {"--splits", "2", "--set", "num_epoch=1000"}));
   REQUIRE(other.wait_until([&] { return steps_of(out + "/split-2") >= 2; }));
   refused("out/split-2: the run folder is in use: another program trains in it");

@@ -132,6 +132,19 @@ TEST_CASE("progress that nobody takes does not end the work" * doctest::skip(kLa
   }
 }
 
+TEST_CASE("the table of an experiment is a result" * doctest::skip(kLacking)) {
+  const TemporaryFolder folder;
+  int number = 0;
+  for (const char* sink : {">/dev/full", ">&9", ">&-"}) {
+    CAPTURE(sink);
+    const std::string out = "runs" + std::to_string(number++);
+    const Result result = bash(training(folder, out, std::string("--seeds 0 --max-steps 0 ") + sink + " 2>$err"));
+    CHECK(result.code == 2);
+    CHECK_MESSAGE(has(result.err, "mpanet-train: standard output: "), result.err);
+    CHECK(fs::exists(folder / out + "/seed-0/last.safetensors"));
+  }
+}
+
 TEST_CASE("descriptors that are closed at the start do not become data files" * doctest::skip(kLacking)) {
   const TemporaryFolder folder;
   const std::string synth = "mpanet-data synth --ids 2 --test-ids 2 --images 2 --seed 3 --out ";

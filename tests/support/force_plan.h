@@ -1,7 +1,7 @@
 // Plans of convolutions for tests: shapes, and every plan of a shape.
 #pragma once
+#include "kernels/conv_plan.h"
 #include "kernels/cuda/conv_loop.h"
-#include "kernels/cuda/conv_plan.h"
 #include "tests/support/conv_test.h"
 
 namespace mpanet::PRECISION {
@@ -55,24 +55,13 @@ inline std::string text(const ConvShape& s, const ForcedPlan& plan, const std::s
                      plan.tile_m, plan.tile_n, plan.splits, more);
 }
 
-// Forces a plan on a backend, and restores the choice.
+// Forces a plan, and restores the choice.
 class Force {
  public:
-  Force(Context& context, const ForcedPlan& plan) : backend_(context.backend()) { set(plan); }
-  ~Force() { set({}); }
+  explicit Force(const ForcedPlan& plan) { force_plan(plan); }
+  ~Force() { force_plan({}); }
   Force(const Force&) = delete;
   Force& operator=(const Force&) = delete;
-
- private:
-  void set([[maybe_unused]] const ForcedPlan& plan) {
-#if defined(MPANET_HAS_EMU)
-    if (backend_ == Backend::emu) emu::force_plan(plan);
-#endif
-#if defined(MPANET_HAS_CUDA)
-    if (backend_ == Backend::cuda) cuda::force_plan(plan);
-#endif
-  }
-  Backend backend_;
 };
 
 }  // namespace mpanet::PRECISION

@@ -252,6 +252,13 @@ TEST_CASE("refusals name the tensor, what was expected and what came") {
           (training ? "tensor \"backbone.extra\" is not of this network" : ""));
     CHECK(refusal([&](Tensors& t) { t.put(bn, {16}, std::vector<double>(16, std::nan(""))); }, training) ==
           "tensor \"backbone.bn1.weight\": expected finite values, element 0 is nan");
+    // The largest float32 is taken; what a float64 tensor holds beyond it is not.
+    CHECK(refusal([&](Tensors& t) { t.put(bn, {16}, std::vector<double>(16, 3.4028234e38), Dtype::F64); }, training) ==
+          "");
+    CHECK(refusal([&](Tensors& t) { t.put(bn, {16}, std::vector<double>(16, -1e39), Dtype::F64); }, training) ==
+          "tensor \"backbone.bn1.weight\": expected values in float32's range, element 0 is -1e+39");
+    CHECK(refusal([&](Tensors& t) { t.put("backbone.bn1.running_var", {16}, std::vector<double>(16, -0.5)); },
+                  training) == "tensor \"backbone.bn1.running_var\": expected variances from 0, element 0 is -0.5");
   }
   CHECK(refusal([](Tensors& t) {
           t.put("classifier.weight", {3, 512}, std::vector<double>(3 * 512));
@@ -422,4 +429,8 @@ TEST_CASE("initial weights that do not fit are refused") {
   CHECK(refusal([](Tensors& t) {
           t.put("backbone.bn1.weight", {16}, std::vector<double>(16, std::numeric_limits<double>::infinity()));
         }) == path + ": tensor \"backbone.bn1.weight\": expected finite values, element 0 is inf");
+  CHECK(refusal([](Tensors& t) { t.put("backbone.bn1.weight", {16}, std::vector<double>(16, 1e39), Dtype::F64); }) ==
+        path + ": tensor \"backbone.bn1.weight\": expected values in float32's range, element 0 is 1e+39");
+  CHECK(refusal([](Tensors& t) { t.put("backbone.bn1.running_var", {16}, std::vector<double>(16, -1)); }) ==
+        path + ": tensor \"backbone.bn1.running_var\": expected variances from 0, element 0 is -1");
 }

@@ -148,7 +148,7 @@ TEST_CASE("words, flags, several values, commands") {
   app.take_last();
   app.add_option("--word", word, "one")->one_of({"cpu", "emu"})->capture_default_str();
   app.add_option("--set", set, "several")->type_name("KEY=VALUE")->take_all();
-  app.add_option("--list", list, "in one word")->delimiter(',')->capture_default_str();
+  app.add_list("--list", list, "in one word", {"a", "x", "y"})->default_str("a");
   const auto* needed = app.add_flag("--flag,!--no-flag", flag, "can be turned off");
   app.add_flag("--other", other, "needs the flag")->needs(needed);
   std::string file;
@@ -166,7 +166,7 @@ TEST_CASE("words, flags, several values, commands") {
   };
   CHECK(app.help().find("--word TEXT:{cpu,emu}=cpu ") != std::string::npos);
   CHECK(app.help().find("--set KEY=VALUE ... ") != std::string::npos);
-  CHECK(app.help().find("--list TEXT=[a] ...") != std::string::npos);
+  CHECK(app.help().find("--list TEXT=a ") != std::string::npos);
   CHECK(run({"--word", "emu", "--set", "a=1", "b=2", "--set", "c=3", "--list", "x,y", "--no-flag", "--word", "cpu"}) ==
         "");
   CHECK(word == "cpu");
@@ -180,7 +180,10 @@ TEST_CASE("words, flags, several values, commands") {
   CHECK(run({"--wrod", "cpu"}) == "program: unknown option --wrod, the nearest is --word (see --help)\n");
   CHECK(run({"--other"}) == "program: --other requires --flag (see --help)\n");
   CHECK(run({"command"}) == "program: FILE is required (see --help)\n");
-  for (const char* option : {"--word", "--set", "--list"}) {
+  for (const char* words : {"", "x,", ",x", "x,,y", "x,z"})
+    CHECK(run({"--list", words}) ==
+          fmt::format("program: --list: expected some of a,x,y, got \"{}\" (see --help)\n", words));
+  for (const char* option : {"--word", "--set"}) {
     const std::string refused = fmt::format("program: {}: expected a value, got \"\" (see --help)\n", option);
     CHECK(run({option, ""}) == refused);
     CHECK(run({option, "", option, "cpu"}) == refused);

@@ -1,11 +1,13 @@
 // Experiments of several runs: the runs of a command, and their summary.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/interrupt.h"
 #include "core/base/number_list.h"
 #include "mpanet/training/experiment.h"
 #include "mpanet/training/experiment_summary.h"
@@ -49,6 +51,46 @@ TEST_CASE("lists of numbers") {
   for (const char* text : {"", ",", "1,", "a", "0", "11", "1..11", "3..1", "1...3", "1..", "..3", "1,1", "1..3,2", " 1",
                            "1-3", "99999999999", "-1"})
     CHECK_MESSAGE(!parse_number_list(text, 1, 10), text);
+}
+
+TEST_CASE("a list of numbers that is refused says why") {
+  const auto why = [](const char* text) {
+    std::string words = "before";
+    CHECK(!parse_number_list(text, 0, 1000000, &words));
+    return words;
+  };
+  CHECK(why("1,1") == ", which has 1 twice");
+  CHECK(why("0..1000000,7") == ", which has 7 twice");
+  CHECK(why("3..1") == ", which has the range 3..1 downwards");
+  CHECK(why("x") == "");
+}
+
+TEST_CASE("an experiment has a sensible number of runs") {
+  std::vector<int> seeds(10000);
+  for (size_t i = 0; i < seeds.size(); i++) seeds[i] = static_cast<int>(i);
+  CHECK(plan_runs({{}, seeds, "", ""}).size() == 10000);
+  const std::string most = "--splits, --seeds and --sweep: expected at most 10000 runs in all, got ";
+  CHECK(error_of([&] { plan_runs({{1, 2}, seeds, "", ""}); }) == most + "20000");
+  TemporaryFolder folder;
+  write_file(folder / "s.json", R"({"lr": [0.1, 0.2, 0.3]})");
+  CHECK(error_of([&] { plan_runs({{}, seeds, folder / "s.json", ""}); }) == most + "30000");
+}
+
+TEST_CASE("a signal is remembered from one run of an experiment to the next") {
+  {
+    const InterruptGuard experiment;
+    {
+      const InterruptGuard run;
+      CHECK(!interrupted());
+      raise(SIGUSR1);
+    }
+    CHECK(interrupted());
+    const InterruptGuard next;
+    CHECK(interrupted());
+    CHECK(interrupt_exit_code() == 128 + SIGUSR1);
+  }
+  const InterruptGuard other;
+  CHECK(!interrupted());
 }
 
 TEST_CASE("runs: all combinations, with names for folders and groups for means") {

@@ -62,13 +62,13 @@ TEST_CASE("what a pattern fits") {
 
 TEST_CASE("numbers stay, identities are divided evenly, other files are counted") {
   const Tree tree({"vis/01_c1_a.jpg", "vis/02_c1_a.jpg", "vis/3_c1_a.JPG", "vis/4_c2_a.jpg", "vis/5_c1_a.jpg",
-                   "nir/01_c7_a.jpg", "nir/2_c7_a.jpg", "nir/3_c7_a.jpg", "nir/4_c7_a.jpg", "vis/other.jpg",
+                   "nir/01_c7_a.jpg", "nir/02_c7_a.jpg", "nir/3_c7_a.jpg", "nir/4_c7_a.jpg", "vis/other.jpg",
                    "vis/notes.txt", ".hidden/9_c1_a.jpg"});
   const ImportReport report = import_folder(tree.options("{modality}/{identity}_c{camera}_*.jpg"));
   CHECK(tree.manifest() ==
         "path,identity,camera,modality,split\n"
         "nir/01_c7_a.jpg,1,7,infrared,train\n"
-        "nir/2_c7_a.jpg,2,7,infrared,query\n"
+        "nir/02_c7_a.jpg,2,7,infrared,query\n"
         "nir/3_c7_a.jpg,3,7,infrared,train\n"
         "nir/4_c7_a.jpg,4,7,infrared,query\n"
         "vis/01_c1_a.jpg,1,1,visible,train\n"
@@ -154,6 +154,28 @@ TEST_CASE("a share for the test that leaves one part empty") {
   const Tree parts({"train/1/vis.jpg", "train/1/nir.jpg", "query/2/nir.jpg"});
   CHECK(has(parts.refusal(parts.options("{split}/{identity}/{modality}.jpg")), "no gallery image"));
   for (const Tree* refused : {&tree, &visible, &single, &parts}) CHECK(!fs::exists(*refused / kManifestName));
+}
+
+TEST_CASE("nothing is guessed: placeholders side by side, words of both modalities, numbers with zeros before them") {
+  const Tree tree({"vis/1_c1.jpg", "ir/001_c2.jpg", "vis/2_c1.jpg", "ir/2_c2.jpg"});
+  for (const char* pattern : {"{modality}/{identity}{camera}.jpg", "{modality}/{identity}*{camera}.jpg",
+                              "{modality}/{identity}?{camera}.jpg", "{modality}/{identity}*?{camera}.jpg"})
+    CHECK(tree.refusal(tree.options(pattern)) ==
+          "--pattern: expected text between \"{identity}\" and \"{camera}\", which would be divided by guess, got \"" +
+              std::string(pattern) + "\"");
+  ImportOptions options = tree.options("{modality}/{identity}_c{camera}.jpg");
+  CHECK(tree.refusal(options) ==
+        "vis/1_c1.jpg: identity \"1\" is the same number as \"001\" of ir/001_c2.jpg; write both alike if they are one "
+        "person");
+  options.visible = {"IR"};
+  CHECK(tree.refusal(options) == "--visible: \"IR\" is a word for infrared");
+  options.visible = {"lepton"};
+  options.infrared = {"Lepton"};
+  CHECK(tree.refusal(options) == "--visible: \"lepton\" is a word for infrared");
+  options.visible.clear();
+  options.infrared = {"rgb"};
+  CHECK(tree.refusal(options) == "--infrared: \"rgb\" is a word for visible");
+  CHECK(!fs::exists(tree / kManifestName));
 }
 
 TEST_CASE("trees and patterns that are refused") {

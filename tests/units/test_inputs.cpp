@@ -12,6 +12,22 @@
 using namespace mpanet;
 namespace fs = std::filesystem;
 
+TEST_CASE("files below a folder, by their names") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "set/inner");
+  for (const char* file : {"set/a.jpg", "set/inner/b.jpg", "set/inner/b.txt", "c.jpg", "outside"})
+    write_file(folder / file, "before");
+  fs::create_symlink("../outside", folder / "set/d.jpg");
+  fs::create_symlink("set/inner/b.jpg", folder / "link");
+  fs::create_directory_symlink("set/inner", folder / "elsewhere");
+  register_inputs_below(
+      folder / "set", [](std::string_view name) { return name.ends_with(".jpg"); }, "a picture");
+  for (const char* file : {"set/a.jpg", "set/inner/b.jpg", "set/d.jpg", "link", "elsewhere/b.jpg", "set/../set/a.jpg"})
+    CHECK(error_of([&] { OutputFile(folder / file); }) == folder / file + ": cannot write: it is a picture");
+  for (const char* file : {"set/inner/b.txt", "set/new.jpg", "c.jpg", "outside"}) write_file(folder / file, "after");
+  CHECK(read_text(folder / "set/a.jpg") == "before");
+}
+
 TEST_CASE("an output that leads to an input is refused, however it is named") {
   const TemporaryFolder folder;
   const std::string input = folder / "input", other = folder / "other";

@@ -163,6 +163,15 @@ TEST_CASE("regdb: both directions, unnormalised, every image of the other modali
       CHECK(top_matches(plan, scaled, {1}, 0, 0, 2)[0] == std::vector<int>{0, 1});
     }
   }
+  SUBCASE("one image of any length leaves the order of the others") {
+    EvaluationPlan far = plan;
+    far.gallery.push_back({"Thermal/3.bmp", 3, 3, true, -1});
+    far.drawn.push_back(far.drawn[0]);
+    for (const float length : {1e10f, 1e24f, 1e34f}) {
+      const Embeddings embedded{2, {1, 0, 0, 4, 1, 1, 0, 10, length, 0}};
+      for (const auto& order : top_matches(far, embedded, {0, 1}, 0, 0, 3)) CHECK(order == std::vector<int>{0, 1, 2});
+    }
+  }
   SUBCASE("the deviation of one trial is none") {
     const auto results = rank_embeddings(plan, embeddings);
     CHECK(std::isnan(results[0].deviation.mAP));

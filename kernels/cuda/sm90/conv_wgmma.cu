@@ -33,6 +33,10 @@ struct PixelProduct {
   int y_0, x_0;
 };
 
+struct Moments {
+  real* moments;  // of ConvEpilogue
+};
+
 // Rows are pixels, the depth is (t, channel).
 template <bool kBackward>
 struct PixelPass {
@@ -43,7 +47,25 @@ struct PixelPass {
   TileList tiles;
   FastDivide by_boxes;  // boxes of channels in a tap
   int h, w, columns, step;
+  std::conditional_t<kBackward, GradEpilogue, Moments> sums;
 
+  // A part is 64 rows. Backward data also has parts of tiles without rows, which are zero.
+  template <class Shape, class Body>
+  __device__ void with_sums(const WgmmaTile& tile, int row, const Body& body) const {
+    constexpr int kRows = kWgmmaSumRows;
+    static_assert(kRows == SumSlab::kM);
+    if constexpr (kBackward) {
+      const int norms = sums.z[1] != nullptr ? 2 : 1;
+      const int64_t part = int64_t{tile.product} * tiles.row_tiles * (Shape::kM / kRows) + row / kRows;
+      real* const to = sums.sums + part * (1 + norms) * columns;
+      if (sums.sums == nullptr) return body(NoTileSums{});
+      if (norms == 2) return body(TileGradients<2>{sums, to, columns});
+      body(TileGradients<1>{sums, to, columns});
+    } else {
+      if (sums.moments == nullptr || row >= rows(tile)) return body(NoTileSums{});
+      body(TileMoments{sums.moments + int64_t{row / kRows} * 2 * columns, columns});
+    }
+  }
   __device__ int rows(const WgmmaTile& tile) const { return product[tile.product].grid.pixels; }
   __device__ int last_step(const WgmmaTile& tile) const {
     return product[tile.product].taps * static_cast<int>(by_boxes.divisor);
@@ -60,12 +82,14 @@ struct PixelPass {
     if constexpr (kRightAlongDepth) {
       tma_load_3d(stage.right, weights, barrier, channel, weights_tap, tile.column);
     } else {
+      UNROLL
       for (int box = 0; box < Shape::kN / kChannels; box++)
         tma_load_3d(stage.right + box * kBoxBytes, weights, barrier, tile.column + box * kChannels, weights_tap,
                     channel);
     }
   }
   __device__ int64_t row_offset(const WgmmaTile& tile, int row) const {
+    if (step == 1) return int64_t{row} * columns;
     const PixelProduct& p = product[tile.product];
     const auto [n, y, x] = p.grid.locate(row);
     return ((int64_t{n} * h + y * step + p.y_0) * w + x * step + p.x_0) * columns;
@@ -83,14 +107,20 @@ struct WeightPass {
   FastDivide by_boxes, by_taps_x;
   int stride, pad, k, c, taps;
 
+  template <class Shape, class Body>
+  __device__ void with_sums(const WgmmaTile&, int, const Body& body) const {
+    body(NoTileSums{});
+  }
   __device__ int rows(const WgmmaTile&) const { return k; }
   __device__ int last_step(const WgmmaTile&) const { return (grid.pixels - 1) / kBoxDepth + 1; }
   template <class Shape>
   __device__ void load(const WgmmaTile& tile, int step, typename WgmmaMemory<Shape>::Stage& stage,
                        uint64_t& barrier) const {
     const auto [n, y, x] = grid.locate(step * kBoxDepth);
+    UNROLL
     for (int box = 0; box < Shape::kM / kChannels; box++)
       tma_load_2d(stage.left + box * kBoxBytes, gradient, barrier, tile.row + box * kChannels, step * kBoxDepth);
+    UNROLL
     for (int box = 0; box < Shape::kN / kChannels; box++) {
       const int at = tile.column / kChannels + box;
       const int tap = by_boxes.quotient(at), i = by_taps_x.quotient(tap), j = by_taps_x.remainder(tap, i);
@@ -179,8 +209,8 @@ Residue residue(const ConvShape& s, int a, int b) {
 
 template <class Body>
 void each_residue(const ConvShape& s, const Body& body) {
-  for (int a = 0; a < std::min(s.stride, s.h); a++)
-    for (int b = 0; b < std::min(s.stride, s.w); b++) body(residue(s, a, b));
+  for (int a = 0; a < s.stride; a++)
+    for (int b = 0; b < s.stride; b++) body(residue(s, a, b));
 }
 
 // Weights (k, t, c) in boxes of 64 channels c and `rows` of k.
@@ -229,7 +259,8 @@ bool wgmma_takes(Stream stream, const ConvShape& s, ConvPass pass, bool forced) 
   if (!runtime::has_sm90a(stream) || s.c % kFull<storage> != 0 || s.k % kFull<storage> != 0) return false;
   if (!forced && (s.c < kChannels || s.k < kChannels)) return false;
   if (pass != ConvPass::BackwardData) return forward_geometry(s).can_describe();
-  bool can = s.stride <= kMostStride;
+  // Every residue must exist, because the sums for norms have parts of all.
+  bool can = s.stride <= kMostStride && s.h >= s.stride && s.w >= s.stride;
   if (can)
     each_residue(s, [&](const Residue& r) {
       const Geometry& g = r.geometry;
@@ -239,7 +270,7 @@ bool wgmma_takes(Stream stream, const ConvShape& s, ConvPass pass, bool forced) 
 }
 
 void wgmma_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const ProductPlan& plan,
-                   const Output<storage>& y) {
+                   real* moments, const Output<storage>& y) {
   PixelPass<false> pass{};
   PixelProduct& p = pass.product[0];
   p = product_of(stream, forward_geometry(s), x, s.n, s.c, plan.tile_m);
@@ -247,6 +278,7 @@ void wgmma_forward(Stream stream, const ConvShape& s, const storage* x, const st
   pass.weights = weights_map(stream, s, w, plan.tile_n);
   pass.tiles = tiles_of(plan, p.grid.pixels, s.k, 1);
   pass.by_boxes = FastDivide(boxes(s.c));
+  pass.sums.moments = moments;
   pass.h = s.oh(), pass.w = s.ow(), pass.columns = s.k, pass.step = 1;
   with_shape<WgmmaShape<128, 256>, WgmmaShape<128, 128>, WgmmaShape<256, 64>>(
       stream, plan, pass.tiles, [&]<class Shape>(dim3 blocks, size_t shared) {
@@ -255,7 +287,7 @@ void wgmma_forward(Stream stream, const ConvShape& s, const storage* x, const st
 }
 
 void wgmma_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w,
-                         const ProductPlan& plan, const Output<storage>& dx) {
+                         const ProductPlan& plan, const GradEpilogue& epilogue, const Output<storage>& dx) {
   PixelPass<true> pass{};
   int64_t rows = 0;
   int products = 0;
@@ -270,6 +302,7 @@ void wgmma_backward_data(Stream stream, const ConvShape& s, const storage* dy, c
   pass.weights = weights_map(stream, s, w, kChannels);
   pass.tiles = tiles_of(plan, rows, s.c, products);
   pass.by_boxes = FastDivide(boxes(s.k));
+  pass.sums = epilogue;
   pass.h = s.h, pass.w = s.w, pass.columns = s.c, pass.step = s.stride;
   with_shape<WgmmaShape<128, 256>, WgmmaShape<128, 128>, WgmmaShape<256, 64>>(
       stream, plan, pass.tiles, [&]<class Shape>(dim3 blocks, size_t shared) {

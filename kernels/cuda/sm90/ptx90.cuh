@@ -71,9 +71,6 @@ __device__ inline void tma_load_pixels(void* to, const CUtensorMap& map, uint64_
       "h"(static_cast<uint16_t>(i))
       : "memory");
 }
-__device__ inline void prefetch_map(const CUtensorMap& map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
-}
 
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ inline void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }

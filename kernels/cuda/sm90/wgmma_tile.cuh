@@ -26,7 +26,7 @@ namespace mpanet::PRECISION::KERNEL_NS {
 
 constexpr int kBoxDepth = 64, kRowBytes = 128, kBoxBytes = kBoxDepth * kRowBytes;  // of 64 elements of the width
 // Registers of a thread: 168 for each of 384 threads at first, then the producers' are given to the consumers.
-constexpr int kProducerRegisters = 24, kConsumerRegisters = 240;
+constexpr int kProducerRegisters = 32, kConsumerRegisters = 240;
 constexpr int kWarpgroup = 128, kConsumers = 2, kConsumerWarps = kConsumers * kWarpgroup / kWarp;
 
 template <int M, int N>
@@ -173,22 +173,28 @@ __device__ __forceinline__ void multiply_tile(WgmmaMemory<Shape>& memory, int st
   if (steps > 0 && first_lane) mbarrier_arrive(memory.empty[before]);
 }
 
-// Writes slab `index` of a warpgroup's sums to shared memory. The index is compared with constants, because an array in
-// registers has no address.
+// Writes the first slab of a warpgroup's sums to shared memory.
 template <class Shape>
-__device__ __forceinline__ void store_slab(SumSlab& slab, const WgmmaSums<Shape>& sums, int index) {
-  constexpr int kAcross = Shape::kGroupN / SumSlab::kN;
+__device__ __forceinline__ void store_slab(SumSlab& slab, const WgmmaSums<Shape>& sums) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp % 4;
   const int row = warp * 16 + lane / 4, column = lane % 4 * 2;
+  const float(&d)[sizeof(sums.at[0]) / sizeof(float)] = sums.at[0];
   UNROLL
-  for (int s = 0; s < Shape::kRowBlocks * kAcross; s++) {
-    if (s != index) continue;
-    const float* const d = sums.at[s / kAcross] + s % kAcross * (SumSlab::kN / 2);
-    UNROLL
-    for (int j = 0; j < SumSlab::kN / 8; j++) {
-      store_pack(slab.sums + staged_sum<SumSlab>(row, column + 8 * j), Pack<float, 2>{d[4 * j], d[4 * j + 1]});
-      store_pack(slab.sums + staged_sum<SumSlab>(row + 8, column + 8 * j), Pack<float, 2>{d[4 * j + 2], d[4 * j + 3]});
-    }
+  for (int j = 0; j < SumSlab::kN / 8; j++) {
+    store_pack(slab.sums + staged_sum<SumSlab>(row, column + 8 * j), Pack<float, 2>{d[4 * j], d[4 * j + 1]});
+    store_pack(slab.sums + staged_sum<SumSlab>(row + 8, column + 8 * j), Pack<float, 2>{d[4 * j + 2], d[4 * j + 3]});
+  }
+}
+
+// Moves the other slabs one down. An array in registers cannot be indexed by a variable; and while a slab is written,
+// its registers are free.
+template <class Shape>
+__device__ __forceinline__ void next_slab(WgmmaSums<Shape>& sums) {
+  constexpr int kBlock = Shape::kGroupN / 2, kSlab = SumSlab::kN / 2, kAll = Shape::kRowBlocks * kBlock;
+  UNROLL
+  for (int i = 0; i < kAll; i++) {
+    const int next = i + kSlab;
+    sums.at[i / kBlock][i % kBlock] = next < kAll ? sums.at[min(next, kAll - 1) / kBlock][next % kBlock] : 0;
   }
 }
 
@@ -202,45 +208,97 @@ __device__ inline void load_sums(const SumSlab& slab, int row, int column, float
   }
 }
 
-// Calls body(offset, column, sums) for every L columns of a slab that are columns of the output.
-template <int L, class Pass, class Body>
-__device__ void each_slab_sums(const SumSlab& slab, const Pass& pass, const WgmmaTile& tile, int first_row,
-                               int first_column, const Body& body) {
-  constexpr int kPacks = SumSlab::kN / L;
-  const int thread = static_cast<int>(threadIdx.x) % kWarpgroup, column = thread % kPacks * L;
-  const int at = pass.column_at(first_column + column), rows = pass.rows(tile);
-  if (at < 0) return;
-  for (int row = thread / kPacks; row < SumSlab::kM && first_row + row < rows; row += kWarpgroup / kPacks) {
+// L adjacent columns of a slab, and every kGroups-th row from `group` on, of a thread of a warpgroup; as OutputThread.
+template <int L>
+struct SlabThread {
+  static constexpr int kPacks = SumSlab::kN / L, kGroups = kWarpgroup / kPacks;
+  int thread = static_cast<int>(threadIdx.x) % kWarpgroup;
+  int column = thread % kPacks * L, group = thread / kPacks;
+};
+
+// Writes the slab at first_row and first_column of C, and computes tile_sums (tile_sums.cuh) of what is stored. All
+// threads of the warpgroup must call.
+template <int L, class Pass, class T, class TileSum>
+__device__ __forceinline__ void emit_results(SumSlab& slab, const Pass& pass, const WgmmaTile& tile, int first_row,
+                                             int first_column, const Output<T>& output, const TileSum& tile_sums) {
+  using Own = SlabThread<L>;
+  const Own own;
+  const int at = pass.column_at(first_column + own.column);
+  const int end = at < 0 ? 0 : min(SumSlab::kM, pass.rows(tile) - first_row);
+  using State = typename TileSum::template State<L>;
+  State state(tile_sums, at);
+  // Rows whose inputs are read before the first one is written. Those of two norms would need too many registers.
+  constexpr int kAtOnce = sizeof(typename State::Inputs) > 32 ? 1 : 2;
+  ONE_BY_ONE
+  for (int row = own.group; row < end; row += kAtOnce * Own::kGroups) {
+    const auto exists = [&](int i) { return i == 0 || row + i * Own::kGroups < end; };
+    int64_t index[kAtOnce];
+    typename Output<T>::template Inputs<L> inputs[kAtOnce];
+    typename State::Inputs others[kAtOnce];
+    UNROLL
+    for (int i = 0; i < kAtOnce; i++) {
+      if (!exists(i)) continue;
+      index[i] = pass.row_offset(tile, first_row + row + i * Own::kGroups) + at;
+      inputs[i] = output.template load_inputs<L>(index[i]);
+      others[i] = state.load_inputs(index[i]);
+    }
+    UNROLL
+    for (int i = 0; i < kAtOnce; i++) {
+      if (!exists(i)) continue;
+      real sums[L];
+      load_sums(slab, row + i * Own::kGroups, own.column, sums);
+      auto result = output.template result<L>(inputs[i], at, sums);
+      state.add(result, others[i]);
+      store_pack(output.to + index[i], result);
+    }
+  }
+  if constexpr (TileSum::kValues > 0) {
+    static_assert(TileSum::kValues * Own::kGroups * SumSlab::kN <= SumSlab::kM * SumSlab::kN);
+    const int barrier = 1 + static_cast<int>(threadIdx.x) / kWarpgroup;
+    warpgroup_barrier(barrier);
+    state.template keep<SumSlab::kN, Own::kGroups>(slab.sums, own.group, own.column);
+    warpgroup_barrier(barrier);
+    tile_sums.template merge<SumSlab::kN, Own::kGroups>(slab.sums, first_column, own.thread, kWarpgroup);
+  }
+}
+
+// Writes the slab's sums of a split.
+template <class Pass, class T>
+__device__ __forceinline__ void emit_partial(const SumSlab& slab, const Pass& pass, const WgmmaTile& tile,
+                                             int first_row, int first_column, const Output<T>& output) {
+  constexpr int L = kFull<real>;
+  using Own = SlabThread<L>;
+  const Own own;
+  const int at = pass.column_at(first_column + own.column);
+  const int end = at < 0 ? 0 : min(SumSlab::kM, pass.rows(tile) - first_row);
+  real* const to = output.partial + tile.split * output.count + at;
+  for (int row = own.group; row < end; row += Own::kGroups) {
     Pack<real, L> sums;
-    load_sums(slab, row, column, sums.lane);
-    body(pass.row_offset(tile, first_row + row), at, sums);
+    load_sums(slab, row, own.column, sums.lane);
+    store_pack(to + pass.row_offset(tile, first_row + row), sums);
   }
 }
 
 // Writes a tile in packs of 16 bytes. All threads of the consumers must call.
 template <class Pass, class Shape, class T>
-__device__ __forceinline__ void emit_tile(WgmmaMemory<Shape>& memory, const WgmmaSums<Shape>& sums, const Pass& pass,
+__device__ __forceinline__ void emit_tile(WgmmaMemory<Shape>& memory, WgmmaSums<Shape>& sums, const Pass& pass,
                                           const WgmmaTile& tile, const Output<T>& output) {
   constexpr int kAcross = Shape::kGroupN / SumSlab::kN;
   SumSlab& slab = memory.slab[Shape::group()];
   const int barrier = 1 + Shape::group();  // 0 is the block's
   ONE_BY_ONE
   for (int i = 0; i < Shape::kRowBlocks * kAcross; i++) {
-    store_slab(slab, sums, i);
+    store_slab(slab, sums);
     warpgroup_barrier(barrier);
     const int row = tile.row + Shape::group_row() + i / kAcross * SumSlab::kM;
     const int column = tile.column + Shape::group_column() + i % kAcross * SumSlab::kN;
-    if (output.partial == nullptr) {
-      each_slab_sums<kFull<T>>(slab, pass, tile, row, column,
-                               [&](int64_t offset, int at, const Pack<real, kFull<T>>& values) {
-                                 output.template finish<kFull<T>>(offset, at, values.lane);
-                               });
-    } else {
-      real* const to = output.partial + tile.split * output.count;
-      each_slab_sums<kFull<real>>(
-          slab, pass, tile, row, column,
-          [&](int64_t offset, int at, const Pack<real, kFull<real>>& values) { store_pack(to + offset + at, values); });
-    }
+    if (output.partial != nullptr)
+      emit_partial(slab, pass, tile, row, column, output);
+    else
+      pass.template with_sums<Shape>(tile, row, [&](const auto& tile_sums) {
+        emit_results<kFull<T>>(slab, pass, tile, row, column, output, tile_sums);
+      });
+    next_slab(sums);
     warpgroup_barrier(barrier);
   }
 }
@@ -249,14 +307,21 @@ __device__ __forceinline__ void emit_tile(WgmmaMemory<Shape>& memory, const Wgmm
 //   kLeftAlongDepth, kRightAlongDepth   whether the depth is contiguous in the factors
 //   TileList tiles                      the tiles of all products
 //   int rows(tile), last_step(tile)     rows of the tile's product, and its steps
+//   with_sums<Shape>(tile, row, body)   calls body(tile_sums) for the slab that begins at this row
 //   load<Shape>(tile, step, stage, barrier)   starts the copies of a step, kStageBytes in all
 //   int64_t row_offset(tile, row)       index in the output of a row of C
 //   int column_at(column)               index in a row of the output of a column of C, or -1
+template <class Pass>
+__device__ int steps_of(const Pass& pass, const WgmmaTile& tile) {  // may be negative: none
+  return tile.row < pass.rows(tile) ? min(tile.end, pass.last_step(tile)) - tile.begin : 0;
+}
+
 template <class Shape, class Pass, class T>
 __device__ __forceinline__ void compute_tiles(const Pass& pass, const Output<T>& output) {
   auto& memory = aligned_shared_memory<WgmmaMemory<Shape>>();
   const int count = pass.tiles.count();
   if (threadIdx.x == 0) {
+    if (shared_address(&memory) % alignof(WgmmaMemory<Shape>) != 0) __trap();  // descriptors would name other rows
     for (int i = 0; i < Shape::kStages; i++) {
       mbarrier_init(memory.full[i], 1);
       mbarrier_init(memory.empty[i], kConsumerWarps);
@@ -270,8 +335,7 @@ __device__ __forceinline__ void compute_tiles(const Pass& pass, const Output<T>&
     if (threadIdx.x != kConsumers * kWarpgroup) return;
     for (int index = static_cast<int>(blockIdx.x); index < count; index += static_cast<int>(gridDim.x)) {
       const WgmmaTile tile = pass.tiles.template tile<Shape>(index);
-      if (tile.row >= pass.rows(tile)) continue;
-      const int end = min(tile.end, pass.last_step(tile));
+      const int end = tile.begin + steps_of(pass, tile);
       for (int step = tile.begin; step < end; step++) {
         mbarrier_wait(memory.empty[turn.stage], turn.parity ^ 1);
         mbarrier_expect(memory.full[turn.stage], Shape::kStageBytes);
@@ -284,9 +348,8 @@ __device__ __forceinline__ void compute_tiles(const Pass& pass, const Output<T>&
   increase_registers<kConsumerRegisters>();
   for (int index = static_cast<int>(blockIdx.x); index < count; index += static_cast<int>(gridDim.x)) {
     const WgmmaTile tile = pass.tiles.template tile<Shape>(index);
-    if (tile.row >= pass.rows(tile)) continue;
     WgmmaSums<Shape> sums;
-    multiply_tile<Pass>(memory, min(tile.end, pass.last_step(tile)) - tile.begin, turn, sums);
+    multiply_tile<Pass>(memory, steps_of(pass, tile), turn, sums);
     emit_tile(memory, sums, pass, tile, output);
   }
 }
