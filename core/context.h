@@ -33,8 +33,9 @@ class StreamHandle {
   StreamHandle& operator=(const StreamHandle&) = delete;
   Stream get() const { return stream_; }
   Device device() const { return device_; }
-  // Whether f32's convolutions and products are in TF32 (kernels/memory.inc). To be called before memory is planned.
+  // Whether products of floats are in TF32 (kernels/memory.inc). To be called before memory is planned.
   void set_tf32(bool on);
+  bool can_use_tf32() const;
 
  private:
   Device device_;

@@ -131,7 +131,7 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
   MPANET_CHECK(forward || scale == nullptr, "only forward weights are scaled");
   const int columns = forward ? s.k : s.c, depth = forward ? s.c : s.k;
   const int64_t taps = int64_t{s.kh} * s.kw, panels = divide_up(columns, kTileColumns);
-  const bool rounds = rounds_operands(stream);
+  const bool rounds = rounds_operands<storage>(stream);
   const auto weight = [&](int64_t at) { return rounds ? real(rounded_to_tf32(float(load(w[at])))) : load(w[at]); };
   real* to = static_cast<real*>(prepared);
 #pragma omp parallel for collapse(2) schedule(static)
@@ -149,9 +149,9 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-  if (pass == ConvPass::Forward) return rounded_bytes(stream, s.input_count());
-  if (pass == ConvPass::BackwardData) return rounded_bytes(stream, s.output_count());
-  return rounded_bytes(stream, s.input_count(), s.output_count());
+  if (pass == ConvPass::Forward) return rounded_bytes<storage>(stream, s.input_count());
+  if (pass == ConvPass::BackwardData) return rounded_bytes<storage>(stream, s.output_count());
+  return rounded_bytes<storage>(stream, s.input_count(), s.output_count());
 }
 
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,

@@ -187,7 +187,8 @@ float* behind_scratchpad(const Plan& plan, void* workspace) {
 
 size_t conv_weights_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   if (pass == ConvPass::BackwardWeights) return 0;
-  return aligned(plan_for(library(stream), s, pass).weights.get_size()) + rounded_bytes(stream, s.weight_count());
+  return aligned(plan_for(library(stream), s, pass).weights.get_size()) +
+         rounded_bytes<storage>(stream, s.weight_count());
 }
 
 void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
@@ -219,10 +220,12 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   if (pass == ConvPass::BackwardWeights && is_product(s))
     return gemm_workspace_bytes(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w);
   const Plan& plan = plan_for(library(stream), s, pass);
-  if (pass == ConvPass::Forward) return rounded_bytes(stream, s.input_count()) + plan.scratchpad;
+  if (pass == ConvPass::Forward) return rounded_bytes<storage>(stream, s.input_count()) + plan.scratchpad;
   if (pass == ConvPass::BackwardData)
-    return rounded_bytes(stream, s.output_count()) + scratchpad_end(plan) + input(chunk_of(s, plan.chunk)).get_size();
-  return rounded_bytes(stream, s.input_count(), s.output_count()) + scratchpad_end(plan) + plan.weights.get_size();
+    return rounded_bytes<storage>(stream, s.output_count()) + scratchpad_end(plan) +
+           input(chunk_of(s, plan.chunk)).get_size();
+  return rounded_bytes<storage>(stream, s.input_count(), s.output_count()) + scratchpad_end(plan) +
+         plan.weights.get_size();
 }
 
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,

@@ -23,7 +23,7 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
 }
 
 size_t gemm_workspace_bytes(Stream stream, bool, bool, int64_t m, int64_t n, int64_t k) {
-  return rounded_bytes(stream, m * k, k * n);
+  return rounded_bytes<real>(stream, m * k, k * n);
 }
 
 }  // namespace mpanet::PRECISION::cpu

@@ -2,6 +2,7 @@
 #pragma once
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"
@@ -18,25 +19,28 @@ inline float rounded_to_tf32(float value) {
   return std::bit_cast<float>(finite ? (bits + 0x1000u) & 0xffffe000u : bits);
 }
 
-inline bool rounds_operands(Stream stream) { return kHasTf32 && mpanet::cpu::uses_tf32(stream); }
-
-// Bytes of the copies of operands with these numbers of elements; 0 if the stream does not round. Each copy has a
-// multiple of 64 bytes, so that what follows is as aligned as the first.
-template <class... Count>
-size_t rounded_bytes(Stream stream, Count... count) {
-  return rounds_operands(stream) ? static_cast<size_t>(((divide_up(count, 16) * 64) + ...)) : 0;
+// Whether operands of type T are rounded.
+template <class T>
+bool rounds_operands(Stream stream) {
+  return std::is_same_v<T, float> && mpanet::cpu::uses_tf32(stream);
 }
 
-// The operand as it is multiplied: a rounded copy at `workspace`, which then points behind the copy, or `values`. A
-// template, because T may be another type than float.
+// Bytes of the copies of operands of type T with these numbers of elements; 0 if they are not rounded. Each copy has a
+// multiple of 64 bytes, so that what follows is as aligned as the first.
+template <class T, class... Count>
+size_t rounded_bytes(Stream stream, Count... count) {
+  return rounds_operands<T>(stream) ? static_cast<size_t>(((divide_up(count, 16) * 64) + ...)) : 0;
+}
+
+// The operand as it is multiplied: a rounded copy at `workspace`, which then points behind the copy, or `values`.
 template <class T>
 const T* operand(Stream stream, const T* values, int64_t count, void*& workspace) {
-  if constexpr (kHasTf32) {
-    if (!rounds_operands(stream)) return values;
+  if constexpr (std::is_same_v<T, float>) {
+    if (!rounds_operands<T>(stream)) return values;
     T* const copy = static_cast<T*>(workspace);
 #pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
     for (int64_t i = 0; i < count; i++) copy[i] = rounded_to_tf32(values[i]);
-    workspace = static_cast<char*>(workspace) + rounded_bytes(stream, count);
+    workspace = static_cast<char*>(workspace) + rounded_bytes<T>(stream, count);
     return copy;
   } else {
     return values;

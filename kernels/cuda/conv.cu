@@ -35,7 +35,7 @@ namespace {
 constexpr bool kHalf = sizeof(storage) == 2;
 
 // 16-bit factors are multiplied by tensor cores, floats on a stream that uses TF32, others in ordinary arithmetic.
-bool on_tensor_cores(Stream stream) { return kHalf || (kHasTf32 && ::mpanet::KERNEL_NS::uses_tf32(stream)); }
+bool on_tensor_cores(Stream stream) { return kHalf || (kTf32Convolutions && ::mpanet::KERNEL_NS::uses_tf32(stream)); }
 
 template <class Shape>
 using Memory = std::conditional_t<Shape::kTensor, TensorMemory<Shape>, TileMemory<Shape>>;

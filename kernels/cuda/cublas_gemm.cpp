@@ -1,5 +1,5 @@
 // Matrix products by cuBLAS. It reads row-major matrices as their transposes, so c' = op(b)' op(a)'. Arithmetic is
-// plain float or double, or TF32 for f32 on a stream that uses it. Products with a bias use our kernel.
+// plain float or double, or TF32 on a stream that uses it. Products with a bias use our kernel.
 #include <cublas_v2.h>
 
 #include <algorithm>
@@ -62,7 +62,7 @@ cublasStatus_t multiply(cublasHandle_t handle, cublasOperation_t left, cublasOpe
 }
 
 // How cuBLAS rounds the operands to TF32 is not documented.
-bool in_tf32(Stream stream) { return kHasTf32 && runtime::uses_tf32(stream); }
+bool in_tf32(Stream stream) { return kTf32Products && runtime::uses_tf32(stream); }
 
 bool native_only(Stream stream) { return runtime::vendors_of(stream).product == runtime::Provider::Native; }
 

@@ -84,7 +84,7 @@ Library& library_of(StreamState& state) {
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-bool in_tf32(Stream stream) { return kHasTf32 && runtime::uses_tf32(stream); }
+bool in_tf32(Stream stream) { return kTf32Convolutions && runtime::uses_tf32(stream); }
 
 // CUDNN_FMA_MATH excludes TF32, which cuDNN's default would use for float.
 cudnnMathType_t math_of(Stream stream) { return kHalf || in_tf32(stream) ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH; }

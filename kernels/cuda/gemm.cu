@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
       memory, sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; }, Columns{n});
 }
 
-bool on_tensor_cores(Stream stream) { return kHasTf32 && ::mpanet::KERNEL_NS::uses_tf32(stream); }
+bool on_tensor_cores(Stream stream) { return kTf32Products && ::mpanet::KERNEL_NS::uses_tf32(stream); }
 
 // Calls run<kTransposeA, kTransposeB>().
 template <class Run>

@@ -130,23 +130,25 @@ TEST_CASE("gemm in every transposition") {
             sum += a[static_cast<size_t>(transpose_a ? p * m + i : i * k + p)] *
                    b[static_cast<size_t>(transpose_b ? j * k + p : p * n + j)];
         }
-      on_each_stream([&, m = m, n = n, k = k](Context& context, bool) {
-        const Stream stream = context.stream();
-        const Reals left(context, a), right(context, b), shift(context, bias);
-        const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
-                                      context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k))));
-        Reals c(context, write == Write::Add ? before : std::vector<real>(before.size(), real(55)));
-        RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(),
-                             biased ? shift.data() : nullptr, c.data(), write, work.data()));
-        check_exact(c.values(), expected, fmt::format("{} x {} x {}, {}", m, n, k, flags.text()));
-      });
+      on_each_stream(
+          [&, m = m, n = n, k = k](Context& context, bool) {
+            const Stream stream = context.stream();
+            const Reals left(context, a), right(context, b), shift(context, bias);
+            const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
+                                          context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k))));
+            Reals c(context, write == Write::Add ? before : std::vector<real>(before.size(), real(55)));
+            RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(),
+                                 biased ? shift.data() : nullptr, c.data(), write, work.data()));
+            check_exact(c.values(), expected, fmt::format("{} x {} x {}, {}", m, n, k, flags.text()));
+          },
+          kTf32Products);
     }
   }
 }
 
 // A factor times one is the rounded factor.
 TEST_CASE("products in TF32 round their factors to 10 bits, nearest, ties away from zero, as cvt.rna.tf32.f32") {
-  if (!kHasTf32) return;
+  if (!kTf32Products) return;
   constexpr real inf = std::numeric_limits<real>::infinity();
   const real unit = real(0x1p-10);  // of the last bit that is kept of 1.0 to 2.0
   const std::pair<real, real> cases[] = {
@@ -186,27 +188,29 @@ TEST_CASE("products in TF32 round their factors to 10 bits, nearest, ties away f
   on_each_device([&](Context& context) {
     context.stream_handle()->set_tf32(true);
     const std::vector<real> one = {1};
-    const Stored stored(context, from), stored_one(context, one);
-    // Pixels times a filter, filters times a pixel.
-    const ConvShape pixels{.n = 1, .h = 1, .w = count, .c = 1, .k = 1, .kh = 1, .kw = 1};
-    const ConvShape filters{.n = 1, .h = 1, .w = 1, .c = 1, .k = count, .kh = 1, .kw = 1};
-    Stored y(context, count);
     Reals to(context, count);
-    Convolution of_pixels(context, pixels, one), of_filters(context, filters, from);
-    of_pixels.forward(stored, {}, y.data());
-    check(y.values(), "forward, x");
-    of_filters.forward(stored_one, {}, y.data());
-    check(y.values(), "forward, w");
-    of_pixels.backward_data(stored, y.data(), Write::Set);
-    check(y.values(), "backward data, dy");
-    const ConvShape channels{.n = 1, .h = 1, .w = 1, .c = count, .k = 1, .kh = 1, .kw = 1};
-    Convolution of_channels(context, channels, from);
-    of_channels.backward_data(stored_one, y.data(), Write::Set);
-    check(y.values(), "backward data, w");
-    of_channels.backward_weights(stored, stored_one, to.data(), Write::Set);
-    check(to.values(), "backward weights, x");
-    of_filters.backward_weights(stored_one, stored, to.data(), Write::Set);
-    check(to.values(), "backward weights, dy");
+    if (kTf32Convolutions) {
+      const Stored stored(context, from), stored_one(context, one);
+      // Pixels times a filter, filters times a pixel.
+      const ConvShape pixels{.n = 1, .h = 1, .w = count, .c = 1, .k = 1, .kh = 1, .kw = 1};
+      const ConvShape filters{.n = 1, .h = 1, .w = 1, .c = 1, .k = count, .kh = 1, .kw = 1};
+      Stored y(context, count);
+      Convolution of_pixels(context, pixels, one), of_filters(context, filters, from);
+      of_pixels.forward(stored, {}, y.data());
+      check(y.values(), "forward, x");
+      of_filters.forward(stored_one, {}, y.data());
+      check(y.values(), "forward, w");
+      of_pixels.backward_data(stored, y.data(), Write::Set);
+      check(y.values(), "backward data, dy");
+      const ConvShape channels{.n = 1, .h = 1, .w = 1, .c = count, .k = 1, .kh = 1, .kw = 1};
+      Convolution of_channels(context, channels, from);
+      of_channels.backward_data(stored_one, y.data(), Write::Set);
+      check(y.values(), "backward data, w");
+      of_channels.backward_weights(stored, stored_one, to.data(), Write::Set);
+      check(to.values(), "backward weights, x");
+      of_filters.backward_weights(stored_one, stored, to.data(), Write::Set);
+      check(to.values(), "backward weights, dy");
+    }
     const Reals factor(context, from), ones(context, one);
     for (const bool left : {true, false}) {
       const int64_t m = left ? count : 1, n = left ? 1 : count;

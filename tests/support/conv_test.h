@@ -7,11 +7,11 @@
 
 namespace mpanet::PRECISION {
 
-// Calls body(context, tf32) on each device; in f32 also on a stream that uses TF32.
+// Calls body(context, tf32) on each device; if has_tf32 also on a stream that uses TF32.
 template <class Body>
-void on_each_stream(const Body& body) {
+void on_each_stream(const Body& body, bool has_tf32 = kTf32Convolutions) {
   for (const bool tf32 : {false, true}) {
-    if (tf32 && !kHasTf32) continue;
+    if (tf32 && !has_tf32) continue;
     on_each_device([&](Context& context) {
       CAPTURE(tf32);
       context.stream_handle()->set_tf32(tf32);

@@ -52,8 +52,9 @@ double (*rounding_of(Precision precision))(double) {
   return [](double value) { return value; };
 }
 
+// Numbers of bf16 and f16, which the convolutions of these multiply, are unchanged.
 double (*operand_rounding_of(Precision precision))(double) {
-  if (precision == Precision::tf32) return rounded_to_tf32;
+  if (precision != Precision::f32 && precision != Precision::f64) return rounded_to_tf32;
   return [](double value) { return value; };
 }
 

@@ -1,4 +1,4 @@
-// The f64 network, rounded at the tensors that an engine rounds: those that it stores in 16 bits, or the operands that
+// The f64 network, rounded at the tensors that an engine rounds: those that it stores in 16 bits, and the operands that
 // it multiplies in TF32. Its errors of embeddings, loss terms and gradients are those of rounding only. A check allows
 // the engine errors of about this size.
 #pragma once
