@@ -111,18 +111,15 @@ TEST_CASE("--quick runs the same steps") {
   for (const auto& step : quick.outcomes)
     CHECK_MESSAGE(step.second == (step.first == "peers" ? "skipped" : "passed"), step.first);
   for (const std::string& name : whole.order)  // but for the slowest
-    CHECK_MESSAGE((quick.outcomes.count(name) || name.starts_with("parity-") || name == "training-f16" ||
-                   name == "training-tf32"),
-                  name);
+    CHECK_MESSAGE((quick.outcomes.count(name) || name.starts_with("parity-") || name == "training-f16"), name);
 }
 
 TEST_CASE("under the emulation what needs a GPU is skipped") {
   const Check c = check(Machine(), {}, "emu");
   CHECK(c.code == 0);
   CHECK(c.report["device"] == "emu");
-  for (const char* name :
-       {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32", "parity-tiny-bf16",
-        "opcheck-tf32", "training-f64", "training-bf16", "bench-kernels", "bench-step-f32"})
+  for (const char* name : {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32",
+                           "training-f64", "training-bf16", "bench-kernels", "bench-step-f32"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
   for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "peers", "ncu-conv_forward", "runtime",
                            "sanitizer-racecheck", "training-f32-cudnn"})
