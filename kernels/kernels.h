@@ -73,6 +73,11 @@ struct Terms {
   real weight[8] = {};
   int count = 0;
 };
+// Where their gradients go, in the same order; an address may occur twice.
+struct TermGradients {
+  real* to[8] = {};
+  Write write[8] = {};
+};
 
 namespace cpu {
 #include "kernels/kernels.inc"
