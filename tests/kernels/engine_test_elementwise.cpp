@@ -1,5 +1,6 @@
-// Pooling, elementwise kernels, sums of scalars, optimisers.
+// Pooling, elementwise kernels, sums of scalars and of splits, optimisers.
 #include <bit>
+#include <deque>
 #include <limits>
 #include <utility>
 
@@ -179,6 +180,28 @@ TEST_CASE("sums over rows, casts, fills") {
     check_exact(cast.values(), from, "cast_to_storage");
     RUN_ON(context, cast_images(context.stream(), Array<float>(context, pictures).data(), images.data(), count));
     check_exact(images.values(), from, "cast_images");
+  });
+}
+
+// More products than a launch has, in packs and without.
+TEST_CASE("sums of the splits of many products") {
+  on_each_device([&](Context& context) {
+    std::deque<Reals> partial, to;
+    std::vector<std::vector<real>> expected;
+    std::vector<SplitSums> list;
+    for (uint32_t i = 0; i < 131; i++) {
+      const int splits = 1 + static_cast<int>(i % 5);
+      const int64_t count = i % 17 == 0 ? 5000 + i : 1 + i * i % 97 * 4;
+      const size_t shift = i % 11 == 3 ? 1 : 0;
+      const std::vector<real> parts = integers(splits * count, i);
+      std::vector<real>& sums = expected.emplace_back(static_cast<size_t>(count));
+      for (size_t at = 0; at < parts.size(); at++) sums[at % sums.size()] += parts[at];
+      partial.emplace_back(context, parts);
+      to.emplace_back(context, std::vector<real>(sums.size(), 9), shift);
+      list.push_back({partial.back().data(), splits, to.back().data(), count});
+    }
+    RUN_ON(context, add_split_sums(context.stream(), list.data(), static_cast<int>(list.size())));
+    for (size_t i = 0; i < list.size(); i++) check_exact(to[i].values(), expected[i], "product " + std::to_string(i));
   });
 }
 
