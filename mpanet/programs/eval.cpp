@@ -142,6 +142,7 @@ struct Embedded {
   Embeddings embeddings;
   std::string feature;  // a description
   std::string checkpoint;
+  Device device = Backend::cpu;
 };
 
 Embedded embed(const EvalOptions& options, const Dataset& data, const std::vector<ImageRecord>& images,
@@ -185,7 +186,7 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
     how.pack = pack;
   }
   Embedded made{embed_images(*engine, images, data.root, how), describe(choice, parts),
-                sha256_of_file(options.checkpoint)};
+                sha256_of_file(options.checkpoint), config.device};
   keep_pieces(choice, parts, made.embeddings);
   made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"),
                               std::filesystem::path(options.checkpoint).filename().string());
@@ -267,7 +268,8 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
   const Embedded all = options.chance ? chance(options, images.size()) : embed(options, planned.data, images, threads);
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
   if (options.chance) note(threads.text);
-  Ranked ranked{rank_plans(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  Ranked ranked{
+      rank_plans(planned.plans, images, all.embeddings, all.device), {all.feature, options.flip, all.checkpoint}, {}};
   if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
   return ranked;
 }
