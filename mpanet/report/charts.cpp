@@ -178,6 +178,7 @@ std::string histogram_chart(const std::string& title, const Histogram& histogram
   Range x{histogram.low, histogram.high}, y{0, 0};
   for (const auto* kind : {&histogram.same, &histogram.different})
     for (const double share : *kind) y.add(100 * share);
+  y.high *= 1.12;  // for the note
   const Axes axes(x.widened(), y.widened(), false);
   std::string content = axes.grid("distance; percent of the pairs of each kind");
   const auto edge = [&](size_t bin) {
