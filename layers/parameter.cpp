@@ -69,7 +69,11 @@ void ParameterStore::allocate(Context& context, State state) {
 }
 
 Parameter* ParameterStore::find(const std::string& name) {
-  for (Parameter& p : list_)
+  return const_cast<Parameter*>(std::as_const(*this).find(name));
+}
+
+const Parameter* ParameterStore::find(const std::string& name) const {
+  for (const Parameter& p : list_)
     if (p.name == name) return &p;
   return nullptr;
 }

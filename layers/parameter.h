@@ -3,6 +3,7 @@
 // only what convolutions read. Buffers (running statistics, teachers, the frozen bias) lie in another array.
 // Convolution weights are OHWI here, and OIHW in files and in the engine's interface.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -43,6 +44,7 @@ class ParameterStore {
   std::deque<Parameter>& list() { return list_; }
   const std::deque<Parameter>& list() const { return list_; }
   Parameter* find(const std::string& name);
+  const Parameter* find(const std::string& name) const;
 
   // Copies of weights (reordered, folded) store the version of their source. They are made again when it has changed.
   uint64_t version() const { return version_; }
@@ -59,6 +61,11 @@ class ParameterStore {
   real* second(const Parameter& p) const { return moment(second_, p); }
   size_t value_bytes() const { return values_.bytes() + buffers_.bytes() + working_.bytes() + gradients_.bytes(); }
   size_t state_bytes() const { return first_.bytes() + second_.bytes(); }
+
+  // The flat arrays of everything that a checkpoint holds: trainable values, other values, the optimiser's first and
+  // second moments. Those that the State does not have are empty. A parameter begins at its offset in each of its
+  // arrays.
+  std::array<const Buffer*, 4> saved_arrays() const { return {&values_, &buffers_, &first_, &second_}; }
 
  private:
   void place();  // sets every offset, and the three numbers of elements
