@@ -77,6 +77,11 @@ class EngineTrain {
   virtual StepResult result(int age) const = 0;
 };
 
+// The pattern maps of a picture: `parts` maps of height x width numbers. No maps: 0.
+struct MapShape {
+  int parts = 0, height = 0, width = 0;
+};
+
 class EngineEmbed {
  public:
   virtual ~EngineEmbed() = default;
@@ -85,6 +90,10 @@ class EngineEmbed {
   virtual void embed(const Batch& batch, float* out) = 0;
   // The same in double, without rounding under --precision f64.
   virtual void embed(const Batch& batch, double* out) = 0;
+  // The same, with the pattern maps that the embeddings were pooled by: maps (count, map_shape()), 0..1 (paper section
+  // 3.3). CheckError for a network without pattern maps.
+  virtual void embed(const Batch& batch, float* out, float* maps) = 0;
+  virtual MapShape map_shape() const = 0;
   virtual int feature_size() const = 0;
 };
 
@@ -105,6 +114,21 @@ struct TensorInfo {
 // trainable tensors have Gradient, First and Second.
 enum class Slot { Value, Gradient, First, Second };
 
+// A copy of an engine's values and optimiser state in the host's memory, from which another thread can write a
+// checkpoint while the engine goes on. Must not outlive the engine.
+class StateSnapshot {
+ public:
+  virtual ~StateSnapshot() = default;
+  // Replaces the copy by one of the present state. To be called by the engine's thread while no other one reads. A GPU
+  // copies in the stream's order, so this does not wait, and later steps do not change the copy.
+  virtual void take() = 0;
+  // All elements of one slot in PyTorch's order, real_bytes() each, as the engine stores them. Waits for the copy.
+  // CheckError for an unknown name, for a slot that the tensor lacks, and for gradients. To be called by any thread.
+  virtual void read(const std::string& name, Slot slot, void* out) const = 0;
+  virtual const std::vector<TensorInfo>& tensors() const = 0;  // the engine's
+  virtual int real_bytes() const = 0;                          // the engine's: 4 is float, 8 is double
+};
+
 class EngineState {
  public:
   virtual ~EngineState() = default;
@@ -115,6 +139,8 @@ class EngineState {
   virtual void read(const std::string& name, Slot slot, double* out) const = 0;
   virtual void write(const std::string& name, Slot slot, const double* in) = 0;
   virtual int real_bytes() const = 0;
+  // A snapshot of the present state.
+  virtual std::unique_ptr<StateSnapshot> snapshot() const = 0;
   virtual OptimizerProgress optimizer_progress() const = 0;  // waits for the last step
   virtual void set_optimizer_progress(const OptimizerProgress& progress) = 0;
   // Random initial values from a seed (docs/method.md, section 1). Teachers equal the live classifiers, moments are 0.
@@ -127,6 +153,7 @@ struct MemoryPlan {
   size_t optimizer = 0;    // Adam's two moments, SGD's momentum
   size_t activations = 0;  // the arena: activations, their gradients, workspaces; maximum of training and embedding
   size_t total() const { return parameters + optimizer + activations; }
+  size_t snapshot = 0;  // of a StateSnapshot, which is made on demand in the host's memory; not in total()
 };
 
 struct StepFlops {
