@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -51,6 +52,11 @@ class ParameterStore {
   void changed(Context& context);  // the values changed; makes the working copies again
   void moved() { version_++; }     // the values changed, and the working copies with them
 
+  // p's gradient, whose first writer this is, will be the sum of `splits` parts, which lie at the beginning of
+  // `memory`. The parts of all gradients are added in one launch at the end of the tape's backward pass.
+  void add_splits_later(Context&, const Parameter& p, int splits, const FlagTensor& memory);
+  void add_splits(Context&);  // adds those that wait now: before another writer adds to such a gradient
+
   void begin_step();                                // forgets the gradients
   void finish_gradients(Context&);                  // sets gradients that no backward wrote to zero
   void check_gradients(Context&, int32_t* finite);  // *finite = 0 unless all gradients are finite
@@ -74,6 +80,12 @@ class ParameterStore {
   static real* moment(const Buffer& buffer, const Parameter& p) {
     return p.trainable && buffer.bytes() > 0 ? buffer.as<real>() + p.offset : nullptr;
   }
+  // Parts that are still to be added, and their memory. The tape's closure owns them.
+  struct Splits {
+    std::vector<SplitSums> sums;
+    std::vector<FlagTensor> memory;
+  };
+  std::weak_ptr<Splits> splits_;
   std::deque<Parameter> list_;
   int64_t convolutions_ = 0, others_ = 0, fixed_ = 0;  // elements: trainable, trainable, not trainable
   Buffer values_, buffers_, working_, gradients_, first_, second_;
