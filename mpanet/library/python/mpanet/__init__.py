@@ -252,9 +252,10 @@ class Model:
     def __exit__(self, *error):
         self.close()
 
-    def __del__(self):
+    # The default is kept until the interpreter's end, when the module's names may be gone already.
+    def __del__(self, free=_library.mpanet_free):
         if getattr(self, "_handle", None) is not None:
-            _library.mpanet_free(self._handle)
+            free(self._handle)
 
 
 def _is_path(picture):
