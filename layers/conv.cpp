@@ -49,16 +49,26 @@ EpilogueSums Conv::epilogue_sums(Context& context, const Tensor& x, ConvPass pas
   return ASK_BACKEND(context, conv_epilogue_sums(context.stream(), shape(x), pass));
 }
 
-void Conv::backward(Context& context, const Tensor& x, const storage* dy, bool completes) {
+void Conv::backward_weights(Context& context, const Tensor& x, const storage* dy) {
   const ConvShape s = shape(x);
-  {
-    const Scratch<> workspace(
-        context, static_cast<int64_t>(
-                     ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights))));
-    const auto [dw, write] = weight_.grad_sink();
-    context.add_flops(s.flops());
+  const auto bytes =
+      static_cast<int64_t>(ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights)));
+  const auto [dw, write] = weight_.grad_sink();
+  context.add_flops(s.flops());
+  const int splits = write == Write::Set ? ASK_BACKEND(context, conv_weight_splits(context.stream(), s)) : 0;
+  if (splits > 0) {
+    const FlagTensor sums(context, {bytes});
+    RUN_ON(context, conv_backward_weight_splits(context.stream(), s, x.data(), dy, sums.data()));
+    store_.add_splits_later(context, weight_, splits, sums);
+  } else {
+    if (write == Write::Add) store_.add_splits(context);
+    const Scratch<> workspace(context, bytes);
     RUN_ON(context, conv_backward_weights(context.stream(), s, x.data(), dy, dw, write, workspace.data()));
   }
+}
+
+void Conv::backward(Context& context, const Tensor& x, const storage* dy, bool completes) {
+  backward_weights(context, x, dy);
   if (x.needs_grad()) backward_data(context, x, dy, completes);
 }
 

@@ -216,7 +216,9 @@ ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
   const ForcedPlan& forced = forced_plan();
   const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
   KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
-  const TileChoices tiles = wgmma ? wgmma_tiles(pass) : on_tensor_cores(stream) ? tensor_tiles<storage>() : ordinary_tiles();
+  const TileChoices tiles = wgmma                     ? wgmma_tiles(pass)
+                            : on_tensor_cores(stream) ? tensor_tiles<storage>()
+                                                      : ordinary_tiles();
   const auto size = [&](const ConvShape& shape) {
     const auto whole = [&](int c) {
       return wgmma ? static_cast<int>(divide_up(c, tiles.step)) * tiles.step : channels(c);
@@ -272,10 +274,10 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
 
 // Launches a pass with run<Shape, Lanes>(plan, grid) or run_wgmma(plan), then adds its splits. aligned: whether the
 // factors are. A plan for wgmma runs without it if the addresses are not aligned: its depth is not less. sums: whether
-// the epilogue computes what conv_epilogue_sums() says.
+// the epilogue computes what conv_epilogue_sums() says. add: false leaves the splits' sums in the workspace.
 template <class T, class Run, class RunWgmma>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, bool sums, Output<T>& output,
-                 void* workspace, const Run& run, const RunWgmma& run_wgmma) {
+                 void* workspace, const Run& run, const RunWgmma& run_wgmma, bool add = true) {
   check(s);
   if (!std::is_same_v<storage, float16> && on_tensor_cores(stream))
     ::mpanet::KERNEL_NS::require_tensor_cores(stream, kHalf ? "bf16" : "tf32");
@@ -291,7 +293,26 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
                    "sums of tiles only where conv_epilogue_sums() has them, and aligned addresses");
       run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
     });
-  if (plan.splits > 1) add_splits(stream, output, plan.splits);
+  if (plan.splits > 1 && add) add_splits(stream, output, plan.splits);
+}
+
+// add: false leaves the sums of the splits in the workspace, and dw is not used.
+void backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw, Write write,
+                      void* workspace, bool add) {
+  const int columns = s.kh * s.kw * s.c;
+  Output<real> output{.to = dw,
+                      .columns = columns,
+                      .write = write,
+                      .packed = full_packs_fit(kHalf ? s.c : columns, dw),  // c: packs must not cross taps
+                      .count = s.weight_count()};
+  launch_pass(
+      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), false, output, workspace,
+      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+        LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
+               forward_gather(s, x), dy, plan.splits, plan.chunk,
+               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
+      },
+      [&](const ProductPlan& plan) { wgmma_backward_weights(stream, s, x, dy, plan, output); }, add);
 }
 
 }  // namespace
@@ -366,20 +387,19 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
   if (vendor::conv_backward_weights(stream, s, x, dy, dw, write, workspace)) return;
-  const int columns = s.kh * s.kw * s.c;
-  Output<real> output{.to = dw,
-                      .columns = columns,
-                      .write = write,
-                      .packed = full_packs_fit(kHalf ? s.c : columns, dw),  // c: packs must not cross taps
-                      .count = s.weight_count()};
-  launch_pass(
-      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), false, output, workspace,
-      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-        LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
-               forward_gather(s, x), dy, plan.splits, plan.chunk,
-               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
-      },
-      [&](const ProductPlan& plan) { wgmma_backward_weights(stream, s, x, dy, plan, output); });
+  backward_weights(stream, s, x, dy, dw, write, workspace, true);
+}
+
+int conv_weight_splits(Stream stream, const ConvShape& s) {
+  if (!vendor::conv_is_native(stream, s, ConvPass::BackwardWeights)) return 0;
+  const ProductPlan plan = plan_of(stream, s, ConvPass::BackwardWeights);
+  return plan.splits > 1 ? plan.splits : 0;
+}
+
+void conv_backward_weight_splits(Stream stream, const ConvShape& s, const storage* x, const storage* dy,
+                                 void* workspace) {
+  KERNEL_CHECK(conv_weight_splits(stream, s) > 0, "a product whose depth is split");
+  backward_weights(stream, s, x, dy, nullptr, Write::Set, workspace, false);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

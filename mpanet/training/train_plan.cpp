@@ -148,13 +148,14 @@ std::string memory_text(const TrainMemory& memory, Device device, const FreeMemo
   const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
   const auto are_free = [&](size_t n) { return n > 0 ? fmt::format(", {} are free", bytes(n)) : std::string(); };
   return fmt::format(
-      "memory: parameters and gradients {}, optimiser {}, activations {}{}pictures {}, evaluation {}; {} in all{}\n",
+      "memory: parameters and gradients {}, optimiser {}, activations {}{}pictures {}, evaluation {}, checkpoint {}; "
+      "{} in all{}\n",
       bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
       gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.engine.total()), name_of(device),
                         are_free(free.gpu))
           : std::string(", "),
-      bytes(memory.loader), bytes(memory.evaluation), bytes(gpu ? memory.loader + memory.evaluation : memory.total()),
-      are_free(free.host));
+      bytes(memory.loader), bytes(memory.evaluation), bytes(memory.engine.snapshot),
+      bytes(gpu ? memory.host() : memory.total()), are_free(free.host));
 }
 
 namespace {
@@ -170,7 +171,7 @@ std::string shortage(const TrainMemory& memory, Device device, const FreeMemory&
   };
   if (!gpu) return compare(memory.total(), free.host, "");
   const std::string short_of = compare(memory.engine.total(), free.gpu, " on " + name_of(device));
-  return short_of.empty() ? compare(memory.loader + memory.evaluation, free.host, " of the host") : short_of;
+  return short_of.empty() ? compare(memory.host(), free.host, " of the host") : short_of;
 }
 
 }  // namespace

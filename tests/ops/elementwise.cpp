@@ -1,4 +1,4 @@
-// Casts and sums. Other ops use them; they have no backward pass.
+// Casts. Other ops use them; they have no backward pass.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -38,31 +38,16 @@ OpCase cast_images_case(const Shape& shape) {
       {"cast_images", text(shape), make, {(sizeof(float) + kStorageBytes) * static_cast<double>(count)}});
 }
 
-OpCase accumulate_case(int64_t count) {
-  const auto make = [=](Inputs& in) -> Call {
-    const RealTensor from = in.values("", {count}, {}, false), to = in.values("", {count}, {}, false);
-    return [=, &context = in.context()] {
-      RUN_ON(context, accumulate(context.stream(), from.data(), to.data(), count, Write::Add));
-      return Outputs{{}, {to}};
-    };
-  };
-  return without_backward({"accumulate", std::to_string(count), make, {3 * kRealBytes * static_cast<double>(count)}});
-}
-
 Cases checks() {
   Cases cases;
-  for (const int64_t count : {1, 3, 67, 1003, 5000}) {
-    cases.push_back(cast_to_storage_case(count));
-    cases.push_back(accumulate_case(count));
-  }
+  for (const int64_t count : {1, 3, 67, 1003, 5000}) cases.push_back(cast_to_storage_case(count));
   for (const Shape& shape : {Shape{1, 1, 1, 3}, Shape{2, 7, 5, 3}, Shape{1, 32, 16, 3}})
     cases.push_back(cast_images_case(shape));
   return cases;
 }
 
 Cases benchmarks(const NetworkSizes& z) {
-  return {cast_to_storage_case(z.parameters()), accumulate_case(z.parameters()),
-          cast_images_case({z.batch, z.height, z.width, 3})};
+  return {cast_to_storage_case(z.parameters()), cast_images_case({z.batch, z.height, z.width, 3})};
 }
 
 const OpRegistration registration("elementwise", checks, benchmarks);
