@@ -20,6 +20,9 @@ struct EmbedOptions {
   bool flip = false;                  // the mean of the embeddings of a picture and of its mirror image
   std::shared_ptr<ImageCache> cache;  // optional
   std::shared_ptr<const Pack> pack;   // optional
+  // As the engine takes batches to embed: Floats, or Bytes in this memory (EnginePictures).
+  PictureForm form = PictureForm::Floats;
+  std::function<std::shared_ptr<uint8_t>(size_t)> allocate;
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
 

@@ -161,6 +161,10 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
   note(threads.text);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
+  if (config.device.backend != Backend::cpu) {  // which makes the network's input of bytes itself
+    config.pictures = PictureForm::Bytes;
+    config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
+  }
   check_image_size(config.model);
   const size_t needed = plan_memory(config).total();
   const FreeMemory free = find_free_memory(config.device);
@@ -179,6 +183,8 @@ Embedded embed(const EvalOptions& options, const Dataset& data, const std::vecto
   how.batch = config.embed_batch;
   how.threads = usable_processors();
   how.flip = options.flip;
+  how.form = config.pictures;
+  how.allocate = [&](size_t bytes) { return engine->host_memory(bytes); };
   if (!options.pack.empty()) {
     const auto pack = std::make_shared<const Pack>(options.pack, data.root, how.height, how.width);
     pack->require(images);

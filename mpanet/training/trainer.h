@@ -1,5 +1,6 @@
 // The loop over epochs and batches of a run: steps, log, checkpoints, and the evaluation between epochs.
 #pragma once
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -45,8 +46,10 @@ class Trainer {
   bool at_max_steps() const { return max_steps_ && launched_steps() >= *max_steps_; }
   bool epoch_is_complete() const;
   bool run_batches(const std::vector<std::vector<int>>& batches);
-  void load(Loader& loader, Batch& batch);
-  void run_step(Loader& loader, Batch& batch);
+  // Of bytes two in turn: the device may still copy the pictures of one.
+  using Batches = std::array<Batch, 2>;
+  void load(Loader& loader, Batches& batches);
+  void run_step(Loader& loader, Batches& batches);
   void read_step();
   void finish_steps();
   void finish_epoch();

@@ -60,7 +60,7 @@ TEST_CASE("two uploads in turn bring every batch, though nobody waits for the de
   Context context(*device);
   constexpr int kCount = 10000, kBatches = 7;
   const Buffer seen(context, size_t{kBatches} * kCount * sizeof(int));
-  const Upload uploads[2] = {{context, kCount * sizeof(int)}, {context, kCount * sizeof(int)}};
+  Upload uploads[2] = {{context, kCount * sizeof(int)}, {context, kCount * sizeof(int)}};
   const auto send = [&](uint32_t batch) {
     const std::vector<uint32_t> values = numbers(kCount, batch);
     std::memcpy(uploads[batch % 2].host(), values.data(), bytes_of(values));

@@ -123,7 +123,7 @@ TEST_CASE("loose memory comes from the backend, exactly as large as asked") {
 
 TEST_CASE("an upload on a backend without streams is a copy") {
   Context context(Backend::cpu);
-  const Upload upload(context, 8);
+  Upload upload(context, 8);
   CHECK_THROWS_WITH_AS(context.capture([] {}), doctest::Contains("cpu cannot record work"), CheckError);
   for (int round = 0; round < 2; round++) {
     std::memset(upload.host(), 3 + round, 8);
