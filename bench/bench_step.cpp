@@ -64,7 +64,7 @@ Batch make_batch(const Options& o, Engine& engine) {
     b.pixels = engine.host_memory(values);
     b.pixel_bytes = values;
     std::generate_n(b.pixels.get(), values, [&] { return static_cast<uint8_t>(random.below(256)); });
-    for (int i = 0; i < b.count; i++) b.cuts.push_back({.picture = i});
+    for (int i = 0; i < b.count; i++) b.cuts.emplace_back().picture = i;
   }
   for (int i = 0; i < b.count; i++) {
     b.labels.push_back(i / 4 % o.model.classes);

@@ -4,24 +4,26 @@
 
 namespace mpanet {
 
-Download::Download(Context& context, size_t bytes)
-    : context_(&context),
-      copies_{Copy{HostBuffer(context, bytes), nullptr}, Copy{HostBuffer(context, bytes), nullptr}} {}
-
-void Download::start(const void* from) {
-  Copy& copy = copies_[static_cast<size_t>(started_++ % kKept)];
+void HostCopy::start(const void* from) {
   if (context_->backend() == Backend::cuda)
-    copy.event = cuda::copy_to_pinned(context_->stream(), copy.host.as<void>(), from, copy.host.bytes());
+    event_ = cuda::copy_to_pinned(context_->stream(), host_.as<void>(), from, host_.bytes());
   else
-    context_->to_host(copy.host.as<void>(), from, copy.host.bytes());
+    context_->to_host(host_.as<void>(), from, host_.bytes());
 }
+
+const void* HostCopy::wait() const {
+  if (event_) cuda::wait_for(context_->stream(), event_.get());
+  return host_.as<void>();
+}
+
+Download::Download(Context& context, size_t bytes) : copies_{HostCopy(context, bytes), HostCopy(context, bytes)} {}
+
+void Download::start(const void* from) { copies_[static_cast<size_t>(started_++ % kKept)].start(from); }
 
 const void* Download::wait(int age) const {
   MPANET_CHECK(age >= 0 && age < kept(), "expected one of the last {} copies, got the one {} before the last", kept(),
                age);
-  const Copy& copy = copies_[static_cast<size_t>((started_ - 1 - age) % kKept)];
-  if (copy.event) cuda::wait_for(context_->stream(), copy.event.get());
-  return copy.host.as<void>();
+  return copies_[static_cast<size_t>((started_ - 1 - age) % kKept)].wait();
 }
 
 }  // namespace mpanet

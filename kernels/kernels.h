@@ -38,6 +38,15 @@ struct GradEpilogue {
   real* sums = nullptr;            // (parts, 1 + norms, c): sum dx, sum dx (z - mean). Null: no epilogue
 };
 
+// The sums of a product whose depth was split, and where their sum goes:
+// to (count) = sum over the splits, in order, of partial (splits, count).
+struct SplitSums {
+  const real* partial = nullptr;
+  int splits = 0;
+  real* to = nullptr;
+  int64_t count = 0;
+};
+
 // What a backend's batch norm has. The layers run a separate op for what is missing.
 struct NormFeatures {
   bool signs = false;  // apply writes the signs of its output, and the backward reads them instead of the output
@@ -73,6 +82,11 @@ struct Terms {
   const real* value[8] = {};
   real weight[8] = {};
   int count = 0;
+};
+// Where their gradients go, in the same order; an address may occur twice.
+struct TermGradients {
+  real* to[8] = {};
+  Write write[8] = {};
 };
 
 namespace cpu {

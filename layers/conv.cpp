@@ -74,19 +74,29 @@ EpilogueSums Conv::epilogue_sums(Context& context, const Tensor& x, ConvPass pas
   return ASK_BACKEND(context, conv_epilogue_sums(context.stream(), shape(x), pass));
 }
 
+void Conv::backward_weights(Context& context, const Tensor& x, const storage* dy) {
+  const ConvShape s = shape(x);
+  const Operand input(context, x.data(), x.count());
+  const auto bytes =
+      static_cast<int64_t>(ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights)));
+  const auto [dw, write] = weight_.grad_sink();
+  context.add_flops(s.flops());
+  const int splits = write == Write::Set ? ASK_BACKEND(context, conv_weight_splits(context.stream(), s)) : 0;
+  if (splits > 0) {
+    const FlagTensor sums(context, {bytes});
+    RUN_ON(context, conv_backward_weight_splits(context.stream(), s, input.data(), dy, sums.data()));
+    store_.add_splits_later(context, weight_, splits, sums);
+  } else {
+    if (write == Write::Add) store_.add_splits(context);
+    const Scratch<> workspace(context, bytes);
+    RUN_ON(context, conv_backward_weights(context.stream(), s, input.data(), dy, dw, write, workspace.data()));
+  }
+}
+
 void Conv::backward(Context& context, const Tensor& x, const storage* dy, bool completes) {
   const ConvShape s = shape(x);
   const Operand gradient(context, dy, s.output_count());
-  {
-    const Operand input(context, x.data(), x.count());
-    const Scratch<> workspace(
-        context, static_cast<int64_t>(
-                     ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights))));
-    const auto [dw, write] = weight_.grad_sink();
-    context.add_flops(s.flops());
-    RUN_ON(context,
-           conv_backward_weights(context.stream(), s, input.data(), gradient.data(), dw, write, workspace.data()));
-  }
+  backward_weights(context, x, gradient.data());
   if (x.needs_grad()) backward_data(context, x, gradient.data(), completes);
 }
 

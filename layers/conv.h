@@ -49,6 +49,7 @@ class Conv {
   Parameter* bias() const { return bias_; }
 
  private:
+  void backward_weights(Context& context, const Tensor& x, const storage* dy);
   void backward_data(Context& context, const Tensor& x, const storage* dy, bool completes);
   const void* prepared_forward(Context& context, const ConvShape& shape, const storage* weight, const real* scale);
   ParameterStore& store_;

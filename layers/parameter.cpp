@@ -69,7 +69,11 @@ void ParameterStore::allocate(Context& context, State state) {
 }
 
 Parameter* ParameterStore::find(const std::string& name) {
-  for (Parameter& p : list_)
+  return const_cast<Parameter*>(std::as_const(*this).find(name));
+}
+
+const Parameter* ParameterStore::find(const std::string& name) const {
+  for (const Parameter& p : list_)
     if (p.name == name) return &p;
   return nullptr;
 }
@@ -78,6 +82,24 @@ void ParameterStore::changed(Context& context) {
   version_++;
   if (working_count() > 0)
     RUN_ON(context, cast_to_storage(context.stream(), values_.as<real>(), working_.as<storage>(), working_count()));
+}
+
+void ParameterStore::add_splits_later(Context& context, const Parameter& p, int splits, const FlagTensor& memory) {
+  std::shared_ptr<Splits> waiting = splits_.lock();
+  if (!waiting) {
+    waiting = std::make_shared<Splits>();
+    splits_ = waiting;
+    context.tape().record_end("convolutions", [this, waiting, &context] { add_splits(context); });
+  }
+  waiting->sums.push_back({reinterpret_cast<const real*>(memory.data()), splits, p.gradient, p.count});
+  waiting->memory.push_back(memory);
+}
+
+void ParameterStore::add_splits(Context& context) {
+  const std::shared_ptr<Splits> waiting = splits_.lock();
+  if (!waiting || waiting->sums.empty()) return;
+  RUN_ON(context, add_split_sums(context.stream(), waiting->sums.data(), static_cast<int>(waiting->sums.size())));
+  *waiting = {};
 }
 
 void ParameterStore::begin_step() {

@@ -3,8 +3,10 @@
 // only what convolutions read. Buffers (running statistics, teachers, the frozen bias) lie in another array.
 // Convolution weights are OHWI here, and OIHW in files and in the engine's interface.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -43,11 +45,17 @@ class ParameterStore {
   std::deque<Parameter>& list() { return list_; }
   const std::deque<Parameter>& list() const { return list_; }
   Parameter* find(const std::string& name);
+  const Parameter* find(const std::string& name) const;
 
   // Copies of weights (reordered, folded) store the version of their source. They are made again when it has changed.
   uint64_t version() const { return version_; }
   void changed(Context& context);  // the values changed; makes the working copies again
   void moved() { version_++; }     // the values changed, and the working copies with them
+
+  // p's gradient, whose first writer this is, will be the sum of `splits` parts, which lie at the beginning of
+  // `memory`. The parts of all gradients are added in one launch at the end of the tape's backward pass.
+  void add_splits_later(Context&, const Parameter& p, int splits, const FlagTensor& memory);
+  void add_splits(Context&);  // adds those that wait now: before another writer adds to such a gradient
 
   void begin_step();                                // forgets the gradients
   void finish_gradients(Context&);                  // sets gradients that no backward wrote to zero
@@ -60,6 +68,11 @@ class ParameterStore {
   size_t value_bytes() const { return values_.bytes() + buffers_.bytes() + working_.bytes() + gradients_.bytes(); }
   size_t state_bytes() const { return first_.bytes() + second_.bytes(); }
 
+  // The flat arrays of everything that a checkpoint holds: trainable values, other values, the optimiser's first and
+  // second moments. Those that the State does not have are empty. A parameter begins at its offset in each of its
+  // arrays.
+  std::array<const Buffer*, 4> saved_arrays() const { return {&values_, &buffers_, &first_, &second_}; }
+
  private:
   void place();  // sets every offset, and the three numbers of elements
   int64_t trainable() const { return convolutions_ + others_; }
@@ -67,6 +80,12 @@ class ParameterStore {
   static real* moment(const Buffer& buffer, const Parameter& p) {
     return p.trainable && buffer.bytes() > 0 ? buffer.as<real>() + p.offset : nullptr;
   }
+  // Parts that are still to be added, and their memory. The tape's closure owns them.
+  struct Splits {
+    std::vector<SplitSums> sums;
+    std::vector<FlagTensor> memory;
+  };
+  std::weak_ptr<Splits> splits_;
   std::deque<Parameter> list_;
   int64_t convolutions_ = 0, others_ = 0, fixed_ = 0;  // elements: trainable, trainable, not trainable
   Buffer values_, buffers_, working_, gradients_, first_, second_;

@@ -31,7 +31,8 @@ struct WeightedTerm {
   RealTensor value;
   double weight;
 };
-// Sum of weight * value, added in the order given; at most eight terms.
-RealTensor weighted_sum(Context& context, const std::vector<WeightedTerm>& terms);
+// Sum of weight * value, added in the order given; at most eight terms. record: null, or device memory for the terms'
+// values and, after them, the total.
+RealTensor weighted_sum(Context& context, const std::vector<WeightedTerm>& terms, real* record = nullptr);
 
 }  // namespace mpanet::PRECISION

@@ -19,6 +19,7 @@
 #include "data/pictures/sheet.h"
 #include "data/sets/matfile.h"
 #include "data/sets/sysu.h"
+#include "data/synth/synth_hard.h"
 #include "data/synth/synth_layouts.h"
 #include "data/synth/synth_scene.h"
 
@@ -45,7 +46,12 @@ int total_ids(const SynthConfig& config) { return config.ids + config.test_ids; 
 Image picture(const SynthConfig& config, const synth::Person& person, int camera, int identity, int number) {
   Random random(config.seed, Purpose::Synth, kPictureEpoch + static_cast<uint32_t>(camera),
                 static_cast<uint32_t>(identity * 1000 + number));
-  return synth::draw_picture(person, camera, random);
+  return synth::draw_picture(config.world, person, camera, random);
+}
+
+std::vector<synth::Person> draw_people(const SynthConfig& config) {
+  return config.world == World::Hard ? synth::draw_hard_people(config.seed, total_ids(config))
+                                     : synth::draw_people(config.seed, total_ids(config));
 }
 
 // A new folder next to its final path. The destructor removes it, with the files of add_file(), unless it was renamed.
@@ -90,7 +96,7 @@ void write_picture(const std::string& path, const Image& image) {
 // Draws and writes the pictures with several threads. An exception from one of them is rethrown here.
 bool write_pictures(const SynthConfig& config, const std::vector<synth::Picture>& pictures, TemporaryFolder& folder,
                     const std::function<bool()>& stopped) {
-  const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
+  const std::vector<synth::Person> people = draw_people(config);
   std::mutex mutex;  // guards `progress`
   const int threads = config.threads > 0 ? config.threads : usable_processors();
   Progress progress(fmt::format("drawing, {} thread{}", threads, threads == 1 ? "" : "s"), "images", pictures.size());
@@ -139,7 +145,7 @@ Image draw_synth_sheet(const SynthConfig& config, int rows) {
   check(config);
   constexpr int kOrder[] = {1, 2, 4, 5, 3, 6}, kEach = 2;
   rows = std::min(rows, total_ids(config));
-  const std::vector<synth::Person> people = synth::draw_people(config.seed, total_ids(config));
+  const std::vector<synth::Person> people = draw_people(config);
   const synth::SysuCounts counts(config);
   Sheet sheet(rows, kSysuCameras * kEach, 144, 60, 40, true);
   sheet.title("synthetic people: visible cameras 1, 2, 4, 5 and infrared cameras 3, 6");

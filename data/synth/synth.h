@@ -8,11 +8,13 @@
 
 #include "data/pictures/image.h"
 #include "data/sets/dataset.h"
+#include "data/synth/synth_world.h"
 
 namespace mpanet {
 
 struct SynthConfig {
   DatasetKind layout = DatasetKind::Sysu;
+  World world = World::Plain;
   int ids = 300;        // identities in training, 2..4000; in SYSU-MM01's layout one in five of them is in val_id.txt
   int test_ids = 40;    // identities in the test, 2..4000, none of them in training
   int images = 5;       // at most, of each identity by each camera; at least three quarters of it; 1..999

@@ -6,6 +6,7 @@ namespace mpanet::synth {
 namespace {
 
 constexpr float kShoulder = 0.185f, kSole = 0.985f, kNeck = 0.15f;
+constexpr float kBand = 0.022f;  // width of a narrow band
 
 // Weight of the second tone, 0..1, at (u, v) of a cloth. `sharp`: pixels per body height.
 float pattern_share(Pattern pattern, float u, float v, float sharp) {
@@ -43,10 +44,34 @@ float pattern_share(Pattern pattern, float u, float v, float sharp) {
   return 0;
 }
 
+// A mark in the form of bands across a garment; `start` is its upper end.
+struct Bands {
+  Mark mark = Mark::None;
+  float start = 0;
+  Color color;
+  float share(float v, float sharp) const {
+    const auto band = [&](float from, float to) {
+      return clamp01(0.5f + (v - from) * sharp) * clamp01(0.5f + (to - v) * sharp);
+    };
+    if (mark == Mark::Narrow) return band(start, start + kBand);
+    if (mark == Mark::Wide) return band(start, start + 2.6f * kBand);
+    if (mark == Mark::Double) return band(start, start + kBand) + band(start + 1.9f * kBand, start + 2.9f * kBand);
+    return 0;
+  }
+};
+
 struct Cloth {
   Color base, second;
   Pattern pattern = Pattern::Plain;
-  Color at(float u, float v, float sharp) const { return mix(base, second, pattern_share(pattern, u, v, sharp)); }
+  Bands bands{};
+  Color at(float u, float v, float sharp) const {
+    return mix(mix(base, second, pattern_share(pattern, u, v, sharp)), bands.color, bands.share(v, sharp));
+  }
+  Cloth with(Bands of) const {
+    Cloth cloth = *this;
+    cloth.bands = of;
+    return cloth;
+  }
 };
 
 class Figure {
@@ -142,8 +167,8 @@ class Figure {
     const float sign = side == 0 ? -1.0f : 1.0f;
     const Point toe = ankle_[side] + Point{sign * 0.014f + pose_.turn * 0.04f, 0.016f};
     limb(ankle_[side], toe, foot, 0.02f, {t_.shoes, t_.shoes});
-    limb(knee_[side], ankle_[side], calf, hem, cloth);
-    limb(hip_[side], knee_[side], thigh, calf, cloth);
+    limb(knee_[side], ankle_[side], calf, hem, cloth.with(bands(kCalf, knee_[side].y + 0.02f)));
+    limb(hip_[side], knee_[side], thigh, calf, cloth.with(bands(kThigh, hip_[side].y + 0.11f)));
     if (person_.shoes == Shoes::Boots) {
       limb(knee_[side] + (ankle_[side] - knee_[side]) * 0.25f, ankle_[side], calf * 1.12f, 0.033f,
            {t_.shoes, t_.shoes});
@@ -159,7 +184,7 @@ class Figure {
     if (person_.lower == Lower::Shorts) {
       for (int side = 0; side < 2; side++)
         limb(hip_[side], hip_[side] + (knee_[side] - hip_[side]) * 0.62f, 0.056f * person_.build,
-             0.058f * person_.build, lower_);
+             0.058f * person_.build, lower_.with(bands(kThigh, hip_[side].y + 0.06f)));
     } else if (person_.lower == Lower::Skirt) {
       const float hem = hip_x_ * 1.5f, end = knee_[0].y - 0.02f;
       panel({{-hip_x_, y}, {hip_x_, y}, {hem, end}, {-hem, end}}, 0, lower_, hem);
@@ -179,7 +204,8 @@ class Figure {
     if (person_.top == Top::Hip) end = hip_y_ + 0.045f, flare = h * 1.08f;
     if (person_.top == Top::Thigh) end = hip_y_ + 0.14f, flare = h * 1.22f;
     if (person_.top == Top::Knee) end = hip_y_ + 0.25f, flare = h * 1.38f;
-    if (end > hip_y_) panel({{-h, hip_y_ - 0.04f}, {h, hip_y_ - 0.04f}, {flare, end}, {-flare, end}}, 0, top_, flare);
+    const Cloth top = top_.with(bands(kHem, end - 0.075f));
+    if (end > hip_y_) panel({{-h, hip_y_ - 0.04f}, {h, hip_y_ - 0.04f}, {flare, end}, {-flare, end}}, 0, top, flare);
     const float waist = std::min(end, hip_y_);
     panel({{-0.03f, kNeck + 0.005f},
            {0.03f, kNeck + 0.005f},
@@ -189,7 +215,8 @@ class Figure {
            {-h, waist},
            {-w, kShoulder + 0.03f},
            {-w, kShoulder}},
-          0.006f, top_, w);
+          0.006f, top, w);
+    patches();
     if (person_.belt) box({-h, hip_y_ - 0.045f}, {h, hip_y_ - 0.022f}, 0, mix(t_.lower2, gray(0.05f), 0.3f));
     // A coat's opening.
     if (person_.top == Top::Knee && !pose_.back)
@@ -202,9 +229,31 @@ class Figure {
     const Cloth sleeve = person_.sleeves == Sleeves::Contrast ? Cloth{t_.top2, t_.top2} : top_;
     const bool is_long = person_.sleeves == Sleeves::Long || person_.sleeves == Sleeves::Contrast;
     oval(hand_[side], 0.024f, 0.026f, t_.skin);
-    limb(elbow_[side], hand_[side], fore, fore * 0.8f, is_long ? sleeve : skin);
-    limb(shoulder_[side], elbow_[side], upper, fore, person_.sleeves == Sleeves::None ? skin : sleeve);
+    limb(elbow_[side], hand_[side], fore, fore * 0.8f,
+         (is_long ? sleeve : skin).with(bands(kForearm, elbow_[side].y + 0.06f)));
+    limb(shoulder_[side], elbow_[side], upper, fore,
+         (person_.sleeves == Sleeves::None ? skin : sleeve).with(bands(kUpperArm, shoulder_[side].y + 0.04f)));
     if (person_.sleeves == Sleeves::Short) limb(elbow_[side], elbow_[side], fore * 1.02f, fore * 1.02f, skin);
+  }
+
+  Bands bands(Spot spot, float start) const {
+    return {person_.marks[spot], start, spot == kThigh || spot == kCalf ? t_.lower_mark : t_.top_mark};
+  }
+  void patches() {
+    const Mark collar = person_.marks[kCollar], patch = person_.marks[pose_.back ? kBack : kChest];
+    if (collar != Mark::None) {
+      const float end = kNeck + (collar == Mark::Wide ? 0.05f : 0.024f);
+      for (const float sign : {-1.0f, 1.0f})
+        line({sign * 0.036f, kNeck + 0.012f}, {collar == Mark::Double ? sign * 0.012f : 0, end + 0.02f}, 0.009f,
+             t_.top_mark);
+    }
+    // On the chest at one side, on the back in the middle.
+    const float x = pose_.back ? 0 : 0.4f * shoulder_x_, y = kShoulder + 0.085f, size = pose_.back ? 0.034f : 0.026f;
+    if (patch == Mark::Narrow) oval({x, y}, size, size, t_.top_mark);
+    if (patch == Mark::Wide) box({x - size, y - size}, {x + size, y + size}, 0, t_.top_mark);
+    if (patch == Mark::Double)
+      for (const float sign : {-1.0f, 1.0f})
+        box({x + sign * 0.7f * size - 0.009f, y - size}, {x + sign * 0.7f * size + 0.009f, y + size}, 0, t_.top_mark);
   }
 
   int bag_side() const { return pose_.mirror ? 1 : 0; }

@@ -11,6 +11,7 @@
 #include "data/sets/manifest.h"
 #include "data/sets/regdb.h"
 #include "data/sets/sysu.h"
+#include "data/synth/synth_hard.h"
 
 namespace mpanet::synth {
 namespace {
@@ -33,12 +34,17 @@ struct Parts {
   std::vector<int> train, test;  // identities, in random order
 };
 
-// Draws the identities for training and test; each `split` is another division.
+// Draws the identities for training and test; each `split` is another division. The families of the hard world stay
+// together, but for one if a part's number of identities is no multiple of a family's.
 Parts divide(const SynthConfig& config, int split) {
-  std::vector<int> ids(static_cast<size_t>(total_ids(config)));
-  std::iota(ids.begin(), ids.end(), 1);
+  const int family = config.world == World::Hard ? kFamily : 1, all = total_ids(config);
+  std::vector<int> firsts;
+  for (int id = 1; id <= all; id += family) firsts.push_back(id);
   Random random(config.seed, Purpose::Synth, kListsEpoch, static_cast<uint32_t>(split));
-  random.shuffle(ids);
+  random.shuffle(firsts);
+  std::vector<int> ids;
+  for (const int first : firsts)
+    for (int id = first; id < std::min(first + family, all + 1); id++) ids.push_back(id);
   const auto test = ids.begin() + config.ids;
   return {{ids.begin(), test}, {test, ids.end()}};
 }

@@ -61,8 +61,6 @@ Color cloth(Random& random) {
   return hue(uniform(random, 0, 1), uniform(random, 0.3, 0.9), uniform(random, 0.2, 0.85));
 }
 
-float luma(Color c) { return 0.3f * c.r + 0.59f * c.g + 0.11f * c.b; }
-
 // Draws a colour whose luma differs by at least `gap` from those of all others. Every failed draw shrinks the gap.
 template <class Draw>
 Color apart(Random& random, Draw draw, std::initializer_list<Color> others, float gap) {

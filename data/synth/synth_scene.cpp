@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "data/synth/synth_hard.h"
+
 namespace mpanet::synth {
 namespace {
 
@@ -131,7 +133,7 @@ void blur(Canvas& canvas, int radius) {
 }
 
 // Applies illumination, gamma and the sensor's noise, and rounds to 8 bits.
-Image expose(Canvas& canvas, const Camera& camera, Random& random) {
+Image expose(Canvas& canvas, const Camera& camera, float noise, Random& random) {
   const float gain = uniform(random, camera.gain_low, camera.gain_high), gamma = uniform(random, 0.75, 1.15);
   const float fall = camera.infrared ? uniform(random, 0.2, 0.6) : uniform(random, 0, 0.2);  // towards the corners
   const float spot_x = uniform(random, 0.35, 0.65), spot_y = uniform(random, 0.25, 0.6);
@@ -148,7 +150,7 @@ Image expose(Canvas& canvas, const Camera& camera, Random& random) {
   const auto quantise = [&](float v, float n) {
     const float at = clamp01(v) * 255.99f;
     const size_t i = static_cast<size_t>(at);
-    const float value = curve[i] + (curve[i + 1] - curve[i]) * (at - static_cast<float>(i)) + n * camera.noise * 255;
+    const float value = curve[i] + (curve[i + 1] - curve[i]) * (at - static_cast<float>(i)) + n * noise * 255;
     return static_cast<uint8_t>(std::clamp(value + 0.5f, 0.0f, 255.0f));
   };
   for (int y = 0; y < canvas.height; y++)
@@ -169,9 +171,14 @@ Image expose(Canvas& canvas, const Camera& camera, Random& random) {
   return image;
 }
 
+Tones draw_tones(World world, const Person& person, int number, bool infrared, Random& random) {
+  if (world == World::Hard) return infrared ? hard_infrared_tones(person, number, random) : hard_visible_tones(person);
+  return infrared ? infrared_tones(random) : visible_tones(person);
+}
+
 }  // namespace
 
-Image draw_picture(const Person& person, int number, Random& random) {
+Image draw_picture(World world, const Person& person, int number, Random& random) {
   const Camera& camera = kCameras[number - 1];
   const int height = camera.low + static_cast<int>(random.below(static_cast<uint32_t>(camera.high - camera.low + 1)));
   const int width = static_cast<int>(static_cast<float>(height) * uniform(random, 0.38, 0.48));
@@ -179,14 +186,21 @@ Image draw_picture(const Person& person, int number, Random& random) {
   const float h = static_cast<float>(height), horizon = h * uniform(random, 0.55, 0.85);
   ground(canvas, camera, random, horizon);
   furnish(canvas, camera, random, horizon);
-  const Tones tones = camera.infrared ? infrared_tones(random) : visible_tones(person);
+  const Tones tones = draw_tones(world, person, number, camera.infrared, random);
   const Pose pose = draw_pose(random);
   const float scale = uniform(random, 0.86, 0.94);
   const Point head{static_cast<float>(width) * uniform(random, 0.46, 0.54),
                    h * (1 - scale) * uniform(random, 0.5, 0.95)};
   draw_person(canvas, person, tones, pose, head, h * scale);
-  if (camera.blur > 0) blur(canvas, camera.blur);
-  return expose(canvas, camera, random);
+  int radius = camera.blur;
+  float noise = camera.noise;
+  if (world == World::Hard) {
+    occlude(canvas, camera.infrared, random);
+    radius += spoil(canvas, camera.infrared, random);
+    noise *= 1.5f;
+  }
+  if (radius > 0) blur(canvas, radius);
+  return expose(canvas, camera, noise, random);
 }
 
 }  // namespace mpanet::synth

@@ -4,10 +4,11 @@
 #include "core/base/random.h"
 #include "data/pictures/image.h"
 #include "data/synth/synth_person.h"
+#include "data/synth/synth_world.h"
 
 namespace mpanet::synth {
 
 // A picture of the person by camera 1..6. Background, light, pose, crop and noise are drawn from `random`.
-Image draw_picture(const Person& person, int camera, Random& random);
+Image draw_picture(World world, const Person& person, int camera, Random& random);
 
 }  // namespace mpanet::synth

@@ -1,4 +1,4 @@
-// Casts and sums.
+// Casts.
 #include <bit>
 
 #include "kernels/cpu/convert.h"
@@ -23,11 +23,6 @@ void round_to_tf32(Stream, const float* from, float* to, int64_t count) {
     const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
     to[i] = std::bit_cast<float>(finite ? (bits + 0x1000u) & 0xffffe000u : bits);
   }
-}
-
-void accumulate(Stream, const real* from, real* to, int64_t count, Write write) {
-#pragma omp parallel for simd schedule(static) if (parallel : count > kSerialCount)
-  for (int64_t i = 0; i < count; i++) put(to[i], from[i], write);
 }
 
 }  // namespace mpanet::PRECISION::cpu

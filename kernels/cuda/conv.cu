@@ -269,10 +269,10 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
 
 // Launches a pass with run<Shape, Lanes>(plan, grid) or run_wgmma(plan), then adds its splits. aligned: whether the
 // factors are. A plan for wgmma runs without it if the addresses are not aligned: its depth is not less. sums: whether
-// the epilogue computes what conv_epilogue_sums() says.
+// the epilogue computes what conv_epilogue_sums() says. add: false leaves the splits' sums in the workspace.
 template <class T, class Run, class RunWgmma>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, bool sums, Output<T>& output,
-                 void* workspace, const Run& run, const RunWgmma& run_wgmma) {
+                 void* workspace, const Run& run, const RunWgmma& run_wgmma, bool add = true) {
   check(s);
   if constexpr (std::is_same_v<storage, bfloat16>) ::mpanet::KERNEL_NS::require_bf16_tensor_cores(stream);
   const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
@@ -287,7 +287,26 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
                    "sums of tiles only where conv_epilogue_sums() has them, and aligned addresses");
       run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
     });
-  if (plan.splits > 1) add_splits(stream, output, plan.splits);
+  if (plan.splits > 1 && add) add_splits(stream, output, plan.splits);
+}
+
+// add: false leaves the sums of the splits in the workspace, and dw is not used.
+void backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw, Write write,
+                      void* workspace, bool add) {
+  const int columns = s.kh * s.kw * s.c;
+  Output<real> output{.to = dw,
+                      .columns = columns,
+                      .write = write,
+                      .packed = full_packs_fit(kTensorCores ? s.c : columns, dw),  // c: packs must not cross taps
+                      .count = s.weight_count()};
+  launch_pass(
+      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), false, output, workspace,
+      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
+        LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
+               forward_gather(s, x), dy, plan.splits, plan.chunk,
+               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
+      },
+      [&](const ProductPlan& plan) { wgmma_backward_weights(stream, s, x, dy, plan, output); }, add);
 }
 
 }  // namespace
@@ -362,20 +381,19 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
   if (vendor::conv_backward_weights(stream, s, x, dy, dw, write, workspace)) return;
-  const int columns = s.kh * s.kw * s.c;
-  Output<real> output{.to = dw,
-                      .columns = columns,
-                      .write = write,
-                      .packed = full_packs_fit(kTensorCores ? s.c : columns, dw),  // c: packs must not cross taps
-                      .count = s.weight_count()};
-  launch_pass(
-      stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), false, output, workspace,
-      [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
-        LAUNCH((conv_backward_weights_kernel<Shape, L>), grid, Shape::kThreads, sizeof(Memory<Shape>), stream, s,
-               forward_gather(s, x), dy, plan.splits, plan.chunk,
-               HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
-      },
-      [&](const ProductPlan& plan) { wgmma_backward_weights(stream, s, x, dy, plan, output); });
+  backward_weights(stream, s, x, dy, dw, write, workspace, true);
+}
+
+int conv_weight_splits(Stream stream, const ConvShape& s) {
+  if (!vendor::conv_is_native(stream, s, ConvPass::BackwardWeights)) return 0;
+  const ProductPlan plan = plan_of(stream, s, ConvPass::BackwardWeights);
+  return plan.splits > 1 ? plan.splits : 0;
+}
+
+void conv_backward_weight_splits(Stream stream, const ConvShape& s, const storage* x, const storage* dy,
+                                 void* workspace) {
+  KERNEL_CHECK(conv_weight_splits(stream, s) > 0, "a product whose depth is split");
+  backward_weights(stream, s, x, dy, nullptr, Write::Set, workspace, false);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

@@ -1,7 +1,7 @@
-// Casts and sums (elementwise.cuh: one thread per pack).
-//   cast        real or float to storage;  accumulate: to (+)= from
+// Casts (elementwise.cuh: one thread per pack).
+//   cast        real or float to storage
 //   round       float to TF32, in integers: sm_75 has no instruction for it
-// Every kernel moves its inputs and outputs once, in whole sectors (Write::Add reads its output too).
+// Every kernel moves its inputs and outputs once, in whole sectors.
 #include "kernels/cuda/elementwise.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {
@@ -35,15 +35,6 @@ __global__ void __launch_bounds__(kPackThreads)
   });
 }
 
-__global__ void __launch_bounds__(kPackThreads)
-    accumulate_kernel(const real* from, real* to, int64_t count, bool packed, Write write) {
-  each_pack<kFull<real>>(count, packed, [&]<int N>(int64_t i) {
-    real v[N];
-    load_lanes(from + i, v);
-    put_lanes(to + i, v, write);
-  });
-}
-
 }  // namespace
 
 void cast_to_storage(Stream stream, const real* from, storage* to, int64_t count) {
@@ -63,12 +54,6 @@ void round_to_tf32(Stream stream, const float* from, float* to, int64_t count) {
   const bool packed = reinterpret_cast<uintptr_t>(from) % (N * sizeof(float)) == 0 &&
                       reinterpret_cast<uintptr_t>(to) % (N * sizeof(float)) == 0;
   LAUNCH(round_to_tf32_kernel, pack_blocks<N>(count, packed), kPackThreads, 0, stream, from, to, count, packed);
-}
-
-void accumulate(Stream stream, const real* from, real* to, int64_t count, Write write) {
-  const bool packed = packs_fit(0, from, to);
-  LAUNCH(accumulate_kernel, pack_blocks<kFull<real>>(count, packed), kPackThreads, 0, stream, from, to, count, packed,
-         write);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

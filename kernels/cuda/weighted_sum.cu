@@ -1,5 +1,6 @@
 // The total of a step's losses: total = sum of weight * value, dvalue = weight * dtotal. One thread adds scalars in
-// device memory, so that the host does not wait for them.
+// device memory, so that the host does not wait for them. Loops have a known number of turns: an index that is not
+// known at compile time would copy the arguments to the stack.
 #include <iterator>
 
 #include "kernels/cuda/numeric.cuh"
@@ -7,25 +8,36 @@
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
-__global__ void total_kernel(Terms terms, real* total) {
+constexpr int kMost = static_cast<int>(std::size(Terms{}.value));
+
+__global__ void total_kernel(Terms terms, real* total, real* record) {
   real sum = 0;
-  for (int i = 0; i < static_cast<int>(std::size(terms.value)); i++)
-    if (i < terms.count) sum += terms.weight[i] * *terms.value[i];
+  UNROLL
+  for (int i = 0; i < kMost; i++) {
+    if (i >= terms.count) continue;
+    const real value = *terms.value[i];
+    sum += terms.weight[i] * value;
+    if (record != nullptr) record[i] = value;
+  }
   *total = sum;
+  if (record != nullptr) record[terms.count] = sum;
 }
 
-__global__ void term_gradient_kernel(const real* dtotal, real weight, real* dvalue, Write write) {
-  put(*dvalue, weight * *dtotal, write);
+// In order: two terms may have the same address.
+__global__ void term_gradients_kernel(const real* dtotal, Terms terms, TermGradients gradients) {
+  UNROLL
+  for (int i = 0; i < kMost; i++)
+    if (i < terms.count) put(*gradients.to[i], terms.weight[i] * *dtotal, gradients.write[i]);
 }
 
 }  // namespace
 
-void weighted_sum_forward(Stream stream, const Terms& terms, real* total) {
-  LAUNCH(total_kernel, 1, 1, 0, stream, terms, total);
+void weighted_sum_forward(Stream stream, const Terms& terms, real* total, real* record) {
+  LAUNCH(total_kernel, 1, 1, 0, stream, terms, total, record);
 }
 
-void weighted_sum_backward(Stream stream, const real* dtotal, real weight, real* dvalue, Write write) {
-  LAUNCH(term_gradient_kernel, 1, 1, 0, stream, dtotal, weight, dvalue, write);
+void weighted_sum_backward(Stream stream, const real* dtotal, const Terms& terms, const TermGradients& gradients) {
+  LAUNCH(term_gradients_kernel, 1, 1, 0, stream, dtotal, terms, gradients);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

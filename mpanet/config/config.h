@@ -31,7 +31,8 @@ struct TrainConfig {
   int eval_interval = 5;                 // that eval_interval divides; eval_interval 0: never
   bool rerank = false;                   // evaluations re-rank
   int log_period = 10;                   // steps
-  int checkpoint_every = 200;            // steps; 0: at the end of epochs only
+  // A checkpoint follows so many steps and so many seconds, whichever is first, and every epoch. 0: not by this.
+  int checkpoint_every = 200, checkpoint_seconds = 60;
 
   bool random_flip = true, random_crop = true, random_erase = true;
   int padding = 10;

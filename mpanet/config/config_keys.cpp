@@ -253,7 +253,12 @@ std::vector<ConfigKey> training_keys() {
           "steps from one line of log.jsonl to the next", kChangeable),
       integer(
           "checkpoint_every", [](C& c) -> int& { return c.checkpoint_every; }, 0, 1000000,
-          "steps from one checkpoint to the next; 0: at the end of epochs only", kChangeable),
+          "steps from one checkpoint to the next, unless `checkpoint_seconds` is first; 0: not by steps. One is also "
+          "written at the end of every epoch",
+          kChangeable),
+      integer(
+          "checkpoint_seconds", [](C& c) -> int& { return c.checkpoint_seconds; }, 0, 1000000,
+          "seconds from one checkpoint to the next, unless `checkpoint_every` is first; 0: not by time", kChangeable),
       integer(
           "seed", [](C& c) -> uint64_t& { return c.seed; }, 0, std::numeric_limits<int64_t>::max(),
           "seed of the initial weights, the batches and the augmentation"),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "core/base/error.h"
@@ -21,23 +22,34 @@ constexpr const char* kSecond = "optimizer.second.";
 constexpr const char* kRunningMean = "running_mean";
 constexpr const char* kBatchesTracked = "num_batches_tracked";
 
-void read_checked(const EngineState& engine, const TensorInfo& tensor, Slot slot, const std::string& name,
-                  double* out) {
-  engine.read(tensor.name, slot, out);
-  double* end = out + tensor.count();
-  const double* bad = std::find_if(out, end, [](double v) { return !std::isfinite(v); });
-  if (bad != end) throw NotFinite(fmt::format("tensor {} holds {}", name, *bad));
+Dtype dtype_of(const StateSnapshot& state) { return state.real_bytes() == 8 ? Dtype::F64 : Dtype::F32; }
+
+template <class Real>
+void check_finite(const std::vector<uint8_t>& elements, const std::string& name) {
+  for (size_t at = 0; at < elements.size(); at += sizeof(Real)) {
+    Real value;
+    std::memcpy(&value, elements.data() + at, sizeof value);
+    if (!std::isfinite(value)) throw NotFinite(fmt::format("tensor {} holds {}", name, value));
+  }
+}
+
+// One slot of a tensor, which the file calls `name`.
+TensorSource source_of(const StateSnapshot& state, const TensorInfo& tensor, Slot slot, const std::string& name) {
+  const auto elements = [&state, tensor, slot, name] {
+    std::vector<uint8_t> bytes(static_cast<size_t>(tensor.count()) * static_cast<size_t>(state.real_bytes()));
+    state.read(tensor.name, slot, bytes.data());
+    state.real_bytes() == 8 ? check_finite<double>(bytes, name) : check_finite<float>(bytes, name);
+    return bytes;
+  };
+  return {.name = name, .dtype = dtype_of(state), .shape = tensor.shape, .raw = elements};
 }
 
 // The model's tensors. num_batches_tracked is PyTorch's count of training forwards: one a step, so it equals `steps`.
-std::vector<TensorSource> model_tensors(const EngineState& engine, int64_t steps) {
-  const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
+std::vector<TensorSource> model_tensors(const StateSnapshot& state, int64_t steps) {
   std::vector<TensorSource> sources;
-  for (const TensorInfo& tensor : engine.tensors()) {
+  for (const TensorInfo& tensor : state.tensors()) {
     const std::string& name = tensor.name;
-    sources.push_back({name, dtype, tensor.shape, [&engine, tensor](double* out) {
-                         read_checked(engine, tensor, Slot::Value, tensor.name, out);
-                       }});
+    sources.push_back(source_of(state, tensor, Slot::Value, name));
     if (!name.ends_with(kRunningMean)) continue;
     const std::string norm = name.substr(0, name.size() - std::string_view(kRunningMean).size());
     sources.push_back(
@@ -139,21 +151,16 @@ std::vector<double> read_finite(const TensorFile& file, const std::string& name,
   return values;
 }
 
-void save_model(const std::string& path, const EngineState& engine, const TrainConfig& config, int64_t steps) {
-  write_safetensors(path, model_tensors(engine, steps), {{"format", "pt"}, {kConfigKey, config_line(config)}});
+void save_model(const std::string& path, const StateSnapshot& state, const TrainConfig& config, int64_t steps) {
+  write_safetensors(path, model_tensors(state, steps), {{"format", "pt"}, {kConfigKey, config_line(config)}});
 }
 
-void save_training(const std::string& path, const EngineState& engine, const TrainConfig& config,
+void save_training(const std::string& path, const StateSnapshot& state, const TrainConfig& config,
                    const Progression& progression) {
-  std::vector<TensorSource> sources = model_tensors(engine, progression.step);
-  const Dtype dtype = engine.real_bytes() == 8 ? Dtype::F64 : Dtype::F32;
-  for (const TensorInfo& tensor : engine.tensors())
+  std::vector<TensorSource> sources = model_tensors(state, progression.step);
+  for (const TensorInfo& tensor : state.tensors())
     for (const auto& [prefix, slot] : optimizer_slots(config))
-      if (tensor.trainable)
-        sources.push_back({prefix + tensor.name, dtype, tensor.shape,
-                           [&engine, tensor, slot = slot, name = prefix + tensor.name](double* out) {
-                             read_checked(engine, tensor, slot, name, out);
-                           }});
+      if (tensor.trainable) sources.push_back(source_of(state, tensor, slot, prefix + tensor.name));
   write_safetensors(path, std::move(sources),
                     {{"format", "pt"}, {kConfigKey, config_line(config)}, {kProgressKey, progress_text(progression)}});
 }

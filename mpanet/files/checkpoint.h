@@ -41,8 +41,8 @@ struct NotFinite : UserError {
 
 // Both write atomically. Values are stored as F32, or F64 under --precision f64. NotFinite when a value is infinite or
 // NaN; the file on disk then stays as it was. UserError when the file cannot be written.
-void save_model(const std::string& path, const EngineState& engine, const TrainConfig& config, int64_t steps);
-void save_training(const std::string& path, const EngineState& engine, const TrainConfig& config,
+void save_model(const std::string& path, const StateSnapshot& state, const TrainConfig& config, int64_t steps);
+void save_training(const std::string& path, const StateSnapshot& state, const TrainConfig& config,
                    const Progression& progression);
 
 // The key of the progress in the metadata of last.safetensors.

@@ -111,6 +111,21 @@ struct TensorInfo {
 // trainable tensors have Gradient, First and Second.
 enum class Slot { Value, Gradient, First, Second };
 
+// A copy of an engine's values and optimiser state in the host's memory, from which another thread can write a
+// checkpoint while the engine goes on. Must not outlive the engine.
+class StateSnapshot {
+ public:
+  virtual ~StateSnapshot() = default;
+  // Replaces the copy by one of the present state. To be called by the engine's thread while no other one reads. A GPU
+  // copies in the stream's order, so this does not wait, and later steps do not change the copy.
+  virtual void take() = 0;
+  // All elements of one slot in PyTorch's order, real_bytes() each, as the engine stores them. Waits for the copy.
+  // CheckError for an unknown name, for a slot that the tensor lacks, and for gradients. To be called by any thread.
+  virtual void read(const std::string& name, Slot slot, void* out) const = 0;
+  virtual const std::vector<TensorInfo>& tensors() const = 0;  // the engine's
+  virtual int real_bytes() const = 0;                          // the engine's: 4 is float, 8 is double
+};
+
 class EngineState {
  public:
   virtual ~EngineState() = default;
@@ -121,6 +136,8 @@ class EngineState {
   virtual void read(const std::string& name, Slot slot, double* out) const = 0;
   virtual void write(const std::string& name, Slot slot, const double* in) = 0;
   virtual int real_bytes() const = 0;
+  // A snapshot of the present state.
+  virtual std::unique_ptr<StateSnapshot> snapshot() const = 0;
   virtual OptimizerProgress optimizer_progress() const = 0;  // waits for the last step
   virtual void set_optimizer_progress(const OptimizerProgress& progress) = 0;
   // Random initial values from a seed (docs/method.md, section 1). Teachers equal the live classifiers, moments are 0.
@@ -145,6 +162,7 @@ struct MemoryPlan {
   size_t activations = 0;  // the arena: activations, their gradients, workspaces; maximum of training and embedding
   size_t pictures = 0;     // the set that the device holds
   size_t total() const { return parameters + optimizer + activations + pictures; }
+  size_t snapshot = 0;  // of a StateSnapshot, which is made on demand in the host's memory; not in total()
 };
 
 struct StepFlops {

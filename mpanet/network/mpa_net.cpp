@@ -52,7 +52,7 @@ void MpaNet::add_mutual_terms(Context& context, const RealTensor& g, const Label
 }
 
 MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const LabelTensor& labels,
-                                  const FlagTensor& infrared, const StepRates* rates) {
+                                  const FlagTensor& infrared, const StepRates* rates, real* record) {
   const auto [f, masks] = features(context, images, Mode::Train);
   NamedTerms terms;
   std::vector<WeightedTerm> weighted;
@@ -67,7 +67,7 @@ MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const 
   const RealTensor g = batch_norm_1d(context, f, *neck_, Mode::Train);
   if (config_.classification) add("ce", cross_entropy(context, linear(context, g, *classifier_), labels), 1);
   if (config_.mutual) add_mutual_terms(context, g, labels, infrared, rates, terms, weighted);
-  terms.emplace_back("total", weighted_sum(context, weighted));
+  terms.emplace_back("total", weighted_sum(context, weighted, record));
   return terms;
 }
 

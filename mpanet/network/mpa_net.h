@@ -30,9 +30,9 @@ class MpaNet {
   // Test-time embedding (N, D): the BN neck in eval mode.
   RealTensor embed(Context& context, const Tensor& images);
   // Updates the teachers with the rate in *rates, then returns every loss term (scalars), the total last. images
-  // (N, H, W, 3), labels and infrared (N).
+  // (N, H, W, 3), labels and infrared (N). record: null, or device memory for these terms, in the same order.
   NamedTerms losses(Context& context, const Tensor& images, const LabelTensor& labels, const FlagTensor& infrared,
-                    const StepRates* rates);
+                    const StepRates* rates, real* record = nullptr);
   int feature_size() const { return feature_size_; }
 
  private:

@@ -109,19 +109,15 @@ std::vector<std::string> run_training(Context& context, Network& network, const 
   {
     const LabelTensor labels = LabelTensor::at(context, {n}, network.labels());
     const FlagTensor infrared = FlagTensor::at(context, {n}, network.infrared(n));
-    const MpaNet::NamedTerms terms =
-        network.net.losses(context, pictures_of(context, network, config.model, n), labels, infrared, network.rates());
+    const MpaNet::NamedTerms terms = network.net.losses(context, pictures_of(context, network, config.model, n), labels,
+                                                        infrared, network.rates(), network.terms());
     const auto [gradient, write] = terms.back().second.grad_sink();
     RUN_ON(context, begin_backward(context.stream(), network.state(), gradient));
     context.tape().backward();
     network.store.finish_gradients(context);
     MPANET_CHECK(terms.size() <= Network::kMostTerms, "expected at most {} loss terms, got {}", Network::kMostTerms,
                  terms.size());
-    for (const auto& [name, value] : terms) {
-      real* to = network.terms() + names.size();
-      RUN_ON(context, accumulate(context.stream(), value.data(), to, 1, Write::Set));
-      names.push_back(name);
-    }
+    for (const auto& term : terms) names.push_back(term.first);
   }
   network.store.moved();  // running statistics and teachers have new values
   return names;

@@ -6,8 +6,10 @@
 #include "core/base/threads.h"
 #include "core/download.h"
 #include "kernels/cuda/vendor.h"
+#include "mpanet/network/element_order.h"
 #include "mpanet/network/initial_values.h"
 #include "mpanet/network/network.h"
+#include "mpanet/network/state_copy.h"
 
 namespace mpanet::PRECISION {
 namespace {
@@ -44,6 +46,7 @@ Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle
   const size_t inputs = (network.upload ? network.upload->bytes() : 0) + network.pictures.bytes();
   plan.parameters = context.persistent_bytes() - plan.optimizer - inputs - plan.pictures;
   plan.activations = context.arena().peak() + inputs;
+  plan.snapshot = snapshot_bytes(network.store);
   return {plan, context.arena().peak(), flops};
 }
 
@@ -153,6 +156,8 @@ class NetworkEngine final : public Engine {
   }
 
   int real_bytes() const override { return sizeof(real); }
+
+  std::unique_ptr<StateSnapshot> snapshot() const override { return take_snapshot(context_, network_.store, tensors_); }
 
   void initialize(uint64_t seed) override {
     for (const Parameter& p : network_.store.list()) {
@@ -298,20 +303,6 @@ class NetworkEngine final : public Engine {
     if (slot == Slot::Second) memory = network_.store.second(*p);
     MPANET_CHECK(memory != nullptr, "{} has no such slot", name);
     return {memory, p};
-  }
-
-  // Calls body(index in PyTorch's order, index in memory) for every element. Convolution weights are OIHW in PyTorch's
-  // order and OHWI in memory.
-  template <class Body>
-  static void for_each_element(const Parameter& p, const Body& body) {
-    if (p.shape.size() != 4) {
-      for (int64_t i = 0; i < p.count; i++) body(i, i);
-      return;
-    }
-    const int64_t c = p.shape[1], area = p.shape[2] * p.shape[3];
-    for (int64_t k = 0; k < p.shape[0]; k++)
-      for (int64_t j = 0; j < c; j++)
-        for (int64_t a = 0; a < area; a++) body((k * c + j) * area + a, (k * area + a) * c + j);
   }
 
   EngineConfig config_;

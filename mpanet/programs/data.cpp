@@ -221,7 +221,7 @@ void add_import(CommandLine& app, Commands& commands) {
 void add_synth(CommandLine& app, Commands& commands) {
   struct Given {
     SynthConfig config;
-    std::string out, sheet, layout = "sysu";
+    std::string out, sheet, layout = "sysu", world = "plain";
     std::optional<int> images, test_images;
   };
   const auto given = std::make_shared<Given>();
@@ -231,6 +231,11 @@ void add_synth(CommandLine& app, Commands& commands) {
                                      "modalities show. The same options give the same bytes.");
   command->add_option("--out", given->out, "folder to make; must not exist or be empty")->required();
   command->add_option("--layout", given->layout, "sysu, regdb, llcm or csv: the data set whose layout it gets")
+      ->capture_default_str();
+  command
+      ->add_option("--world", given->world,
+                   "plain: people differ in clothes; hard: in small marks, with a strong change of modality")
+      ->one_of({"plain", "hard"})
       ->capture_default_str();
   add_whole_number(*command, "--ids", config.ids, 2, 4000, "identities for training");
   add_whole_number(*command, "--test-ids", config.test_ids, 2, 4000, "further identities for the test");
@@ -247,6 +252,7 @@ void add_synth(CommandLine& app, Commands& commands) {
   command->add_option("--sheet", given->sheet, "also write a contact sheet (PNG): ten identities by all cameras");
   commands.emplace_back(command, [given] {
     given->config.layout = parse_dataset_kind(given->layout);
+    given->config.world = given->world == "hard" ? World::Hard : World::Plain;
     set_images(given->config, given->images, given->test_images);
     return synth(given->config, given->out, given->sheet);
   });

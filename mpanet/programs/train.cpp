@@ -31,9 +31,10 @@ constexpr const char* kAbout = R"(Trains MPANet on SYSU-MM01, RegDB, LLCM or a C
 constexpr const char* kMore = R"(
 The run folder holds
   lock               empty; locked while a program trains in this folder
-  last.safetensors   the network and all that --resume needs, written every checkpoint_every steps, at the end of every
-                     epoch and on Ctrl-C (exit 130; a second one, a second later, stops at once and keeps the file
-                     before). SIGTERM, SIGHUP and SIGUSR1 do the same; what nohup ignores stays ignored
+  last.safetensors   the network and all that --resume needs, written every checkpoint_seconds seconds and every
+                     checkpoint_every steps, whichever is first, beside the training; at the end of every epoch and
+                     on Ctrl-C (exit 130; a second one, a second later, stops at once and keeps the file before).
+                     SIGTERM, SIGHUP and SIGUSR1 do the same; what nohup ignores stays ignored
   best.safetensors   the network alone, of the evaluation with the highest rank-1 on the test set (SYSU-MM01: all
                      search, single shot; RegDB and LLCM: mean of both directions); loads into the authors' network. An evaluation runs every eval_interval epochs after
                      start_eval and after the last epoch; with eval_interval 0 none runs, and there is no best

@@ -186,14 +186,15 @@ std::string memory_text(const TrainMemory& memory, Device device, const FreeMemo
   const auto are_free = [&](size_t n) { return n > 0 ? fmt::format(", {} are free", bytes(n)) : std::string(); };
   const size_t set = memory.engine.pictures;
   return fmt::format(
-      "memory: parameters and gradients {}, optimiser {}, activations {}{}{}pictures {}, evaluation {}; {} in all{}\n",
+      "memory: parameters and gradients {}, optimiser {}, activations {}{}{}pictures {}, evaluation {}, checkpoint {}; "
+      "{} in all{}\n",
       bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
       set > 0 ? ", training set " + bytes(set) : "",
       gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.engine.total()), name_of(device),
                         are_free(free.gpu))
           : std::string(", "),
-      bytes(memory.loader), bytes(memory.evaluation), bytes(gpu ? memory.loader + memory.evaluation : memory.total()),
-      are_free(free.host));
+      bytes(memory.loader), bytes(memory.evaluation), bytes(memory.engine.snapshot),
+      bytes(gpu ? memory.host() : memory.total()), are_free(free.host));
 }
 
 namespace {
@@ -209,7 +210,7 @@ std::string shortage(const TrainMemory& memory, Device device, const FreeMemory&
   };
   if (!gpu) return compare(memory.total(), free.host, "");
   const std::string short_of = compare(memory.engine.total(), free.gpu, " on " + name_of(device));
-  return short_of.empty() ? compare(memory.loader + memory.evaluation, free.host, " of the host") : short_of;
+  return short_of.empty() ? compare(memory.host(), free.host, " of the host") : short_of;
 }
 
 }  // namespace

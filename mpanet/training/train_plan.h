@@ -52,7 +52,8 @@ struct TrainMemory {
   MemoryPlan engine;
   size_t loader = 0;      // batches prepared ahead, and the picture cache
   size_t evaluation = 0;  // embeddings and their copies, the loader's batches then, re-ranking's distances
-  size_t total() const { return engine.total() + loader + evaluation; }
+  size_t host() const { return loader + evaluation + engine.snapshot; }  // the snapshot that checkpoints are made from
+  size_t total() const { return engine.total() + host(); }
 };
 
 Workload workload_of(Device device, const Dataset& data, const std::vector<EvaluationPlan>& evaluated);

@@ -24,33 +24,30 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& 
       p_(std::move(progression)),
       max_steps_(max_steps),
       reads_late_(reads_late),
-      held_step_(resumed ? p_.step : -1),
       cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
                                   : nullptr),
       pack_(std::move(pack)),
-      report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)) {}
+      report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)),
+      writer_(engine, config, folder, resumed ? p_.step : -1) {}
 
-// The step in last.safetensors, as text for messages.
-std::string Trainer::held() const {
-  return held_step_ < 0 ? fmt::format("there is no {} yet", folder_.last())
-                        : fmt::format("{} still holds step {}", folder_.last(), held_step_);
-}
-
-template <class Save>
-void Trainer::refusing_not_finite(Save save) {
-  try {
-    save();
-  } catch (const NotFinite& e) {
-    fail("step {} (epoch {}): {}; {}; a lower lr may help", p_.step, p_.epoch, e.what(), held());
-  }
+// Writes last.safetensors unless it has this state. A thread does it, and the next step may begin.
+void Trainer::start_save(CheckpointWriter::Files files) {
+  finish_steps();
+  if (saved_) return;
+  writer_.start(p_, files);
+  saved_ = true;
+  save_clock_ = std::chrono::steady_clock::now();
 }
 
 void Trainer::save() {
-  finish_steps();
-  if (saved_) return;
-  refusing_not_finite([&] { save_training(folder_.last(), engine_, config_, p_); });
-  saved_ = true;
-  held_step_ = p_.step;
+  start_save();
+  writer_.finish(p_.step);
+}
+
+bool Trainer::checkpoint_is_due() const {
+  if (config_.checkpoint_every > 0 && launched_steps() % config_.checkpoint_every == 0) return true;
+  return config_.checkpoint_seconds > 0 &&
+         std::chrono::steady_clock::now() - save_clock_ >= std::chrono::seconds(config_.checkpoint_seconds);
 }
 
 bool Trainer::epoch_is_complete() const {
@@ -58,6 +55,16 @@ bool Trainer::epoch_is_complete() const {
 }
 
 void Trainer::run() {
+  try {
+    train();
+  } catch (const Interrupted&) {
+    writer_.finish(p_.step);
+    throw;
+  }
+  writer_.finish(p_.step);
+}
+
+void Trainer::train() {
   while (p_.epoch <= config_.num_epoch) {
     const auto batches = sampler_.epoch(static_cast<uint32_t>(p_.epoch));
     if (static_cast<size_t>(p_.batch) > batches.size())
@@ -67,24 +74,24 @@ void Trainer::run() {
   }
 }
 
-// Trains the rest of the epoch. False: stopped at max_steps, and saved.
+// Trains the rest of the epoch. False: stopped at max_steps.
 bool Trainer::run_batches(const std::vector<std::vector<int>>& batches) {
   LoaderConfig loader_config = train_loader_config(config_, engine_.form());
   loader_config.allocate = [&](size_t bytes) { return engine_.host_memory(bytes); };
   loader_config.epoch = static_cast<uint32_t>(p_.epoch);
   loader_config.cache = cache_;
   loader_config.pack = pack_;
-  if (at_max_steps()) return save(), false;
+  if (at_max_steps()) return start_save(), false;
   Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
   Batches loaded;
   load(loader, loaded);
   batches_ = batches.size();
   while (launched_batches() < batches_) {
+    writer_.check(p_.step);
     stop_if_interrupted();
-    if (at_max_steps()) return save(), false;
+    if (at_max_steps()) return start_save(), false;
     run_step(loader, loaded);
-    const bool last = launched_batches() == batches_;
-    if (!last && config_.checkpoint_every > 0 && launched_steps() % config_.checkpoint_every == 0) save();
+    if (launched_batches() < batches_ && checkpoint_is_due()) start_save();
   }
   finish_steps();
   report_.epoch(p_);
@@ -117,7 +124,7 @@ void Trainer::read_step() {
   for (const auto& [name, value] : losses)
     if (!std::isfinite(value))
       fail("step {} (epoch {}): the loss {} is {}; {}; a lower lr may help", p_.step + 1, p_.epoch, name, value,
-           held());
+           writer_.held());
   if (!updated)
     report_.say(fmt::format("step {}: gradients beyond f16's range, no update; the loss scale is {} from here",
                             p_.step + 1, progress.loss_scale));
@@ -133,20 +140,22 @@ void Trainer::read_step() {
 }
 
 // Evaluates if an evaluation is due, then saves at the beginning of the next epoch. The checkpoint saved before the
-// evaluation says that it is due, so a run killed during it evaluates after resuming.
+// evaluation says that it is due, so a run killed during it evaluates after resuming. It is written meanwhile.
 void Trainer::finish_epoch() {
+  bool best = false;
   if (!evaluated_.empty() && config_.evaluates_after(p_.epoch)) {
-    save();
+    start_save();
     stop_if_interrupted();
-    evaluate();
+    best = evaluate();
   }
   p_.epoch++, p_.batch = 0;
   p_.loss_sums.clear();
   saved_ = false;
-  save();
+  start_save(best ? CheckpointWriter::Files::BestAndLast : CheckpointWriter::Files::Last);
 }
 
-void Trainer::evaluate() {
+// True: this is the best evaluation so far, and the model is to be written.
+bool Trainer::evaluate() {
   EmbedOptions options;
   options.height = config_.model.height;
   options.width = config_.model.width;
@@ -167,16 +176,16 @@ void Trainer::evaluate() {
   const double rank1 = selection_rank1(evaluations);  // NaN without any match, which is never the best
   const bool best = rank1 > p_.best_rank1;
   if (best) {
-    refusing_not_finite([&] { save_model(folder_.best(), engine_, config_, p_.step); });
     p_.best_rank1 = rank1;
     p_.best_epoch = p_.epoch;
   }
   report_.evaluation(p_, evaluations, best);
+  return best;
 }
 
 void Trainer::stop_if_interrupted() {
   if (!interrupted()) return;
-  save();
+  start_save();
   throw Interrupted{};
 }
 

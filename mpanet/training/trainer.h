@@ -14,6 +14,7 @@
 #include "mpanet/evaluation/plan.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/engine.h"
+#include "mpanet/training/checkpoint_writer.h"
 #include "mpanet/training/run_folder.h"
 #include "mpanet/training/train_report.h"
 
@@ -30,21 +31,22 @@ class Trainer {
           bool resumed, std::optional<int64_t> max_steps, bool reads_late, std::shared_ptr<const Pack> pack);
 
   // Trains until the last epoch or max_steps. A signal ends it with the exception Interrupted, after a checkpoint.
-  // UserError for a loss or weights that are not finite; last.safetensors then still has the checkpoint before.
+  // UserError for a loss or weights that are not finite, and for a checkpoint that could not be written;
+  // last.safetensors then still has the one before. Every checkpoint is written when it returns.
   void run();
-  void save();  // writes last.safetensors unless it has this state
+  void save();  // writes last.safetensors unless it has this state, and waits for it
   void say(const std::string& line) { report_.say(line); }
   const TrainConfig& config() const { return config_; }
   const Progression& progression() const { return p_; }
 
  private:
-  std::string held() const;
-  template <class Save>
-  void refusing_not_finite(Save save);
   int64_t launched_steps() const { return p_.step + launched_; }
   size_t launched_batches() const { return static_cast<size_t>(p_.batch + launched_); }
   bool at_max_steps() const { return max_steps_ && launched_steps() >= *max_steps_; }
   bool epoch_is_complete() const;
+  bool checkpoint_is_due() const;
+  void start_save(CheckpointWriter::Files files = CheckpointWriter::Files::Last);
+  void train();
   bool run_batches(const std::vector<std::vector<int>>& batches);
   // Of bytes two in turn: the device may still copy the pictures of one.
   using Batches = std::array<Batch, 2>;
@@ -53,7 +55,7 @@ class Trainer {
   void read_step();
   void finish_steps();
   void finish_epoch();
-  void evaluate();
+  bool evaluate();
   void stop_if_interrupted();
 
   const TrainConfig& config_;
@@ -68,11 +70,12 @@ class Trainer {
   int launched_ = 0;                             // steps whose numbers were not read: 0, or 1 with reads_late_
   size_t batches_ = 0;                           // of the epoch
   std::chrono::steady_clock::time_point clock_;  // when the last step was read, or launched after a pause
-  bool saved_ = false;                           // last.safetensors holds the current state
-  int64_t held_step_;                            // the step of last.safetensors, -1 while there is none
+  bool saved_ = false;                           // last.safetensors holds the current state, or will
+  std::chrono::steady_clock::time_point save_clock_ = std::chrono::steady_clock::now();  // of the last checkpoint
   std::shared_ptr<ImageCache> cache_;
   std::shared_ptr<const Pack> pack_;
   TrainReport report_;
+  CheckpointWriter writer_;
 };
 
 }  // namespace mpanet

@@ -166,9 +166,14 @@ TEST_CASE("conv_backward_weights with every plan") {
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
         const Stored input(context, x), gradient(context, dy);
-        Reals dw(context, s.weight_count()), onto(context, before);
+        Reals dw(context, s.weight_count()), later(context, s.weight_count()), onto(context, before);
         conv.backward_weights(input, gradient, dw.data(), Write::Set);
         check_sums(dw.values(), set, false, text(s, plan, "set"));
+        const bool split = plan.splits > 1 && depth > 128;  // a part is 128 deep at least
+        if (conv.backward_weights_later(input, gradient, later.data()))
+          check_exact(later.values(), dw.values(), text(s, plan, "splits added later"));
+        else
+          CHECK_MESSAGE(!split, text(s, plan, "no splits to add later"));
         check_blocks(context, grids, plan, s.k, s.kh * s.kw * s.c, 1, depth, text(s, plan, "blocks"));
         conv.backward_weights(input, gradient, onto.data(), Write::Add);
         check_sums(onto.values(), sum, false, text(s, plan, "added"));

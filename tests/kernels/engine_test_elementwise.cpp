@@ -1,7 +1,8 @@
-// Pooling, elementwise kernels, pictures, optimisers.
+// Pooling, elementwise kernels, pictures, sums of scalars and of splits, optimisers.
 #include <fmt/format.h>
 
 #include <bit>
+#include <deque>
 #include <limits>
 #include <utility>
 
@@ -174,20 +175,52 @@ TEST_CASE("sums over rows, casts, fills") {
       check_exact(b.values(), sums, "column_sums");
     }
     const int64_t count = 20011;
-    const std::vector<real> from = integers(count, 3), before = integers(count, 4);
+    const std::vector<real> from = integers(count, 3);
     const std::vector<float> pictures(from.begin(), from.end());
-    std::vector<real> sum = before;
-    for (size_t i = 0; i < sum.size(); i++) sum[i] += from[i];
     Stored cast(context, count), images(context, count);
-    Reals total(context, before);
     RUN_ON(context, cast_to_storage(context.stream(), Reals(context, from).data(), cast.data(), count));
     check_exact(cast.values(), from, "cast_to_storage");
     RUN_ON(context, cast_images(context.stream(), Array<float>(context, pictures).data(), images.data(), count));
     check_exact(images.values(), from, "cast_images");
-    RUN_ON(context, accumulate(context.stream(), Reals(context, from).data(), total.data(), count, Write::Add));
-    check_exact(total.values(), sum, "accumulate");
-    RUN_ON(context, accumulate(context.stream(), Reals(context, from).data(), total.data(), count, Write::Set));
-    check_exact(total.values(), from, "accumulate, set");
+  });
+}
+
+// More products than a launch has, in packs and without.
+TEST_CASE("sums of the splits of many products") {
+  on_each_device([&](Context& context) {
+    std::deque<Reals> partial, to;
+    std::vector<std::vector<real>> expected;
+    std::vector<SplitSums> list;
+    for (uint32_t i = 0; i < 131; i++) {
+      const int splits = 1 + static_cast<int>(i % 5);
+      const int64_t count = i % 17 == 0 ? 5000 + i : 1 + i * i % 97 * 4;
+      const size_t shift = i % 11 == 3 ? 1 : 0;
+      const std::vector<real> parts = integers(splits * count, i);
+      std::vector<real>& sums = expected.emplace_back(static_cast<size_t>(count));
+      for (size_t at = 0; at < parts.size(); at++) sums[at % sums.size()] += parts[at];
+      partial.emplace_back(context, parts);
+      to.emplace_back(context, std::vector<real>(sums.size(), 9), shift);
+      list.push_back({partial.back().data(), splits, to.back().data(), count});
+    }
+    RUN_ON(context, add_split_sums(context.stream(), list.data(), static_cast<int>(list.size())));
+    for (size_t i = 0; i < list.size(); i++) check_exact(to[i].values(), expected[i], "product " + std::to_string(i));
+  });
+}
+
+TEST_CASE("weighted sum: the record of its terms, and gradients of which two have one address") {
+  on_each_device([&](Context& context) {
+    const Reals values(context, {3, -2, 5}), upstream(context, {2});
+    Reals total(context, 1), record(context, 5, 9), gradients(context, {10, 20});
+    const Terms terms{{values.data(), values.data() + 1, values.data() + 2}, {2, 4, -1}, 3};
+    RUN_ON(context, weighted_sum_forward(context.stream(), terms, total.data(), record.data()));
+    CHECK(total.value() == -7);
+    check_exact(record.values(), {3, -2, 5, -7, 9}, "record");
+    RUN_ON(context, weighted_sum_forward(context.stream(), terms, total.data(), nullptr));
+    CHECK(total.value() == -7);
+    real* const first = gradients.data();
+    RUN_ON(context, weighted_sum_backward(context.stream(), upstream.data(), terms,
+                                          {{first, first + 1, first}, {Write::Set, Write::Add, Write::Add}}));
+    check_exact(gradients.values(), {2, 28}, "gradients");
   });
 }
 

@@ -59,22 +59,10 @@ OpCase round_to_tf32_case(int64_t count) {
                            {(3 * sizeof(float) + kStorageBytes) * static_cast<double>(count)}});
 }
 
-OpCase accumulate_case(int64_t count) {
-  const auto make = [=](Inputs& in) -> Call {
-    const RealTensor from = in.values("", {count}, {}, false), to = in.values("", {count}, {}, false);
-    return [=, &context = in.context()] {
-      RUN_ON(context, accumulate(context.stream(), from.data(), to.data(), count, Write::Add));
-      return Outputs{{}, {to}};
-    };
-  };
-  return without_backward({"accumulate", std::to_string(count), make, {3 * kRealBytes * static_cast<double>(count)}});
-}
-
 Cases checks() {
   Cases cases;
   for (const int64_t count : {1, 3, 67, 1003, 5000}) {
     cases.push_back(cast_to_storage_case(count));
-    cases.push_back(accumulate_case(count));
     cases.push_back(round_to_tf32_case(count));
   }
   for (const Shape& shape : {Shape{1, 1, 1, 3}, Shape{2, 7, 5, 3}, Shape{1, 32, 16, 3}})
@@ -83,7 +71,7 @@ Cases checks() {
 }
 
 Cases benchmarks(const NetworkSizes& z) {
-  return {cast_to_storage_case(z.parameters()), accumulate_case(z.parameters()), round_to_tf32_case(z.parameters()),
+  return {cast_to_storage_case(z.parameters()), round_to_tf32_case(z.parameters()),
           cast_images_case({z.batch, z.height, z.width, 3})};
 }
 

@@ -207,6 +207,7 @@ TEST_CASE("bad input: one line, exit 2" * doctest::skip(kLacking)) {
   check_refused("synth --out " + (empty / "x") + " --images 0",
                 "--images: expected a whole number in 1..999, got \"0\"");
   check_refused("synth --out " + (empty / "x") + " --ids many", "--ids");
+  check_refused("synth --out " + (empty / "x") + " --world easy", "--world");
   for (const char* seed : {"-1", "0x10", "1e3", "' 7'", "18446744073709551616", "true", "1.0"})
     check_refused("synth --out " + (empty / "x") + " --seed " + seed, "--seed: expected a whole number in 0..");
   check_refused("synth --out " + (empty / "x") + " --frobnicate 1", "--frobnicate");

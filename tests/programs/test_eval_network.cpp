@@ -44,7 +44,7 @@ class Pictures : public EvalFolder {
     engine_config.embed_batch = 1;
     const auto engine = make_engine(engine_config);
     engine->initialize(3);
-    save_model(checkpoint(), *engine, config, 0);
+    save_model(checkpoint(), *engine->snapshot(), config, 0);
   }
   std::string checkpoint() const { return path() + "/best.safetensors"; }
   std::string network() const { return "--checkpoint '" + checkpoint() + "' --data '" + data() + "'"; }
@@ -126,7 +126,7 @@ TEST_CASE("bad networks and pictures") {
         for (const int64_t size : tensor.shape) count *= static_cast<size_t>(size);
         engine->write(tensor.name, Slot::Value, std::vector<double>(count, 3e38).data());
       }
-    save_model(folder.checkpoint(), *engine, *whole.config(), 0);
+    save_model(folder.checkpoint(), *engine->snapshot(), *whole.config(), 0);
     const Result result = run(arguments);
     CHECK(result.code == 2);
     CHECK(result.out.empty());

@@ -63,7 +63,11 @@ void check_same_tensors(const std::string& one, const std::string& other) {
     }
     // New keys are written with their defaults; the old keys keep their values.
     nlohmann::json now = nlohmann::json::parse(a.metadata().at(key));
-    const nlohmann::json added = {{"center_cluster", true}, {"classification", true}, {"rerank", false}, {"split", 1}};
+    const nlohmann::json added = {{"center_cluster", true},
+                                  {"checkpoint_seconds", 60},
+                                  {"classification", true},
+                                  {"rerank", false},
+                                  {"split", 1}};
     for (const auto& key_added : added.items()) {
       const std::string name = key_added.key();
       CHECK_MESSAGE(now.at(name) == key_added.value(), name);

@@ -27,6 +27,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(has(out, "data: 4 identities"));
     CHECK(has(out, "batches of 2 x 2 in epoch 1"));
     CHECK(has(out, "memory: parameters and gradients"));
+    CHECK(has(out, ", checkpoint "));
     CHECK(has(out, "the 3 epochs of the whole run"));
     CHECK(has(out, "chosen on the test set"));
     CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "inputs.json", "last.safetensors",
@@ -406,5 +407,5 @@ TEST_CASE("--version and --help-config answer without any input") {
   Process options({PROGRAMS "/mpanet-train", "--help"});
   CHECK(options.wait() == 0);
   CHECK(has(options.out(), "These keys may change then:\nnum_epoch, start_eval, eval_interval, "));
-  CHECK(has(options.out(), "data.cache_mib,\ndata.pack, data.embed_batch\n\nExit code 0"));
+  CHECK(has(options.out(), "data.threads, data.queue,\ndata.cache_mib, data.pack, data.embed_batch\n\nExit code 0"));
 }

@@ -61,6 +61,16 @@ struct Convolution {
     const Bytes work(context, work_bytes(ConvPass::BackwardWeights));
     RUN_ON(context, conv_backward_weights(context.stream(), s, x.data(), dy.data(), dw, write, work.data()));
   }
+  // The same with the splits added by a kernel of its own. False: they are not to be had.
+  bool backward_weights_later(const Stored& x, const Stored& dy, real* dw) {
+    const int splits = ASK_BACKEND(context, conv_weight_splits(context.stream(), s));
+    if (splits == 0) return false;
+    const Bytes work(context, work_bytes(ConvPass::BackwardWeights));
+    RUN_ON(context, conv_backward_weight_splits(context.stream(), s, x.data(), dy.data(), work.data()));
+    const SplitSums sums{reinterpret_cast<const real*>(work.data()), splits, dw, s.weight_count()};
+    RUN_ON(context, add_split_sums(context.stream(), &sums, 1));
+    return true;
+  }
 
   Context& context;
   ConvShape s;

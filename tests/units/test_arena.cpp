@@ -278,8 +278,30 @@ TEST_CASE("the tape runs backwards and drops each step before the next one runs"
   CHECK(kept[0].expired());
 }
 
+TEST_CASE("work for the end of a backward pass runs once, after every step") {
+  Tape tape;
+  std::vector<int> ran;
+  tape.record("first", [&] {
+    ran.push_back(1);
+    tape.record_end("end", [&] { ran.push_back(9); });
+  });
+  tape.record("second", [&] { ran.push_back(2); });
+  tape.backward();
+  CHECK(ran == std::vector<int>{2, 1, 9});
+  tape.record("third", [&] { ran.push_back(3); });
+  tape.backward();
+  CHECK(ran == std::vector<int>{2, 1, 9, 3});
+  tape.record_end("end", [] { throw CheckError("broken"); });
+  CHECK_THROWS_WITH_AS(tape.backward(), "backward of end: broken", CheckError);
+  tape.record_end("end", [&] { ran.push_back(4); });
+  tape.clear();
+  tape.backward();
+  CHECK(ran.back() == 3);
+}
+
 TEST_CASE("a tape that an error stops holds nothing") {
   Context context(Backend::cpu);
+  context.tape().record_end("end", [x = TensorOf<float>(context, {10})] {});
   for (int i = 0; i < 3; i++) {
     const TensorOf<float> x(context, {10});
     context.tape().record("step", [x, i] {

@@ -100,7 +100,7 @@ TEST_CASE("names, types and shapes are those of the authors' state_dict") {
   TemporaryFolder folder;
   const auto saved = [&](const TrainConfig& config) {
     const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 0, kBatch});
-    save_model(folder / "best", *engine, config, 0);
+    save_model(folder / "best", *engine->snapshot(), config, 0);
     return state_dict_of(TensorFile(folder / "best"));
   };
   CHECK(saved(tiny_config()) == expected_state_dict("tiny"));
@@ -118,7 +118,7 @@ TEST_CASE("a training goes on bit for bit from its file, in either precision and
     const TrainConfig config = tiny_config(settings);
     const auto before = trained(config, 3);
     const Progression progression = {7, 2, 3, 123456789012345678, {{"ce", 0.1}, {"cc", 1.0 / 3}}, 61.25, 5, {3, 1, 0}};
-    save_training(folder / "last", *before, config, progression);
+    save_training(folder / "last", *before->snapshot(), config, progression);
 
     const Checkpoint checkpoint(folder / "last");
     CHECK(*checkpoint.progression() == progression);
@@ -139,10 +139,68 @@ TEST_CASE("a training goes on bit for bit from its file, in either precision and
       CHECK(values(*before, tensor) == values(*after, tensor));
       if (tensor.trainable) CHECK(values(*before, tensor, Slot::First) == values(*after, tensor, Slot::First));
     }
-    save_training(folder / "again", *before, config, progression);
-    save_training(folder / "resumed", *after, config, progression);
+    save_training(folder / "again", *before->snapshot(), config, progression);
+    save_training(folder / "resumed", *after->snapshot(), config, progression);
     CHECK(read_text(folder / "again") == read_text(folder / "resumed"));
   }
+}
+
+// Writes what save_training() writes, number by number through EngineState::read() in double.
+void write_by_number(const std::string& path, const Engine& engine, const TrainConfig& config,
+                     const std::map<std::string, std::string>& metadata) {
+  const Dtype dtype = config.precision == Precision::f64 ? Dtype::F64 : Dtype::F32;
+  std::vector<TensorSource> sources;
+  for (const TensorInfo& tensor : engine.tensors()) {
+    const auto put = [&](const std::string& prefix, Slot slot) {
+      sources.push_back({prefix + tensor.name, dtype, tensor.shape,
+                         [&engine, tensor, slot](double* out) { engine.read(tensor.name, slot, out); }});
+    };
+    put("", Slot::Value);
+    if (tensor.trainable) put("optimizer.first.", Slot::First);
+    if (tensor.trainable && config.optimizer.kind == OptimizerConfig::Kind::Adam)
+      put("optimizer.second.", Slot::Second);
+    const size_t mean = tensor.name.rfind("running_mean");
+    if (mean != std::string::npos)
+      sources.push_back(
+          {tensor.name.substr(0, mean) + "num_batches_tracked", Dtype::I64, {}, [](double* out) { *out = 3; }});
+  }
+  write_safetensors(path, sources, metadata);
+}
+
+TEST_CASE("a file from a snapshot has the bytes of one that is written number by number, whatever steps follow") {
+  std::vector<Device> devices = {Backend::cpu};
+#if defined(MPANET_HAS_EMU)
+  devices.emplace_back(Backend::emu);
+#endif
+  for (const Device device : devices)
+    for (const auto& settings : std::vector<std::vector<std::string>>{
+             {}, {"precision=f64", "optimizer=sgd"}, {"precision=bf16", "triplet=true", "center=true"}}) {
+      CAPTURE(name_of(device));
+      CAPTURE(settings.size());
+      TemporaryFolder folder;
+      const TrainConfig config = tiny_config(settings);
+      const auto engine = make_engine({config.model, config.optimizer, *config.precision, device, kBatch, kBatch});
+      engine->initialize(3);
+      for (uint32_t i = 0; i < 3; i++) engine->step(some_batch(i), 1e-3, 1);
+      const Progression progression = {7, 2, 3, 123456789012345678, {{"ce", 0.1}}, 61.25, 5, {3, 1, 0}};
+      const auto snapshot = engine->snapshot();
+      save_training(folder / "first", *snapshot, config, progression);
+      const auto metadata = TensorFile(folder / "first").metadata();
+      CHECK(metadata.size() == 3);
+      write_by_number(folder / "numbers", *engine, config, metadata);
+      const std::string first = read_text(folder / "first");
+      CHECK(first == read_text(folder / "numbers"));
+
+      engine->step(some_batch(3), 1e-3, 1);
+      save_training(folder / "again", *snapshot, config, progression);
+      CHECK(read_text(folder / "again") == first);
+      snapshot->take();
+      save_training(folder / "next", *snapshot, config, progression);
+      write_by_number(folder / "numbers", *engine, config, metadata);
+      const std::string next = read_text(folder / "next");
+      CHECK(next == read_text(folder / "numbers"));
+      CHECK(next != first);
+    }
 }
 
 TEST_CASE("the file holds the engine's values in PyTorch's order") {
@@ -153,7 +211,7 @@ TEST_CASE("the file holds the engine's values in PyTorch's order") {
   std::vector<double> weights(16 * 3 * 7 * 7);
   for (size_t i = 0; i < weights.size(); i++) weights[i] = static_cast<double>(i);  // exact in F32
   engine->write("backbone.conv1.weight", Slot::Value, weights.data());
-  save_model(folder / "best", *engine, config, 0);
+  save_model(folder / "best", *engine->snapshot(), config, 0);
   CHECK(TensorFile(folder / "best").read("backbone.conv1.weight") == weights);
 }
 
@@ -161,8 +219,8 @@ TEST_CASE("embeddings: the same from last, from best, and without any classifier
   TemporaryFolder folder;
   const TrainConfig config = tiny_config();
   const auto engine = trained(config, 2);
-  save_training(folder / "last", *engine, config, {1, 2, 2, 0, {}, -1, 0});
-  save_model(folder / "best", *engine, config, 2);
+  save_training(folder / "last", *engine->snapshot(), config, {1, 2, 2, 0, {}, -1, 0});
+  save_model(folder / "best", *engine->snapshot(), config, 2);
   Tensors foreign(folder / "best");
   foreign.metadata = {{"format", "pt"}};
   std::erase_if(foreign.sources, [](const auto& entry) {
@@ -201,7 +259,7 @@ TEST_CASE("what a file without metadata is follows from its names") {
   const auto depth_of = [&](const std::string& depth, const char* setting) {
     const TrainConfig config = tiny_config({"depth=" + depth, setting});
     const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 0, 1});
-    save_model(folder / "x", *engine, config, 0);
+    save_model(folder / "x", *engine->snapshot(), config, 0);
     Tensors tensors(folder / "x");
     tensors.metadata.clear();
     tensors.write(folder / "x");
@@ -221,8 +279,8 @@ TEST_CASE("refusals name the tensor, what was expected and what came") {
   TemporaryFolder folder;
   const TrainConfig config = tiny_config();
   const auto engine = trained(config, 1);
-  save_training(folder / "last", *engine, config, {1, 1, 1, 0, {}, -1, 0});
-  save_model(folder / "best", *engine, config, 1);
+  save_training(folder / "last", *engine->snapshot(), config, {1, 1, 1, 0, {}, -1, 0});
+  save_model(folder / "best", *engine->snapshot(), config, 1);
   const std::string path = folder / "changed";
   const auto refusal = [&](auto change, bool training = true) {
     Tensors tensors(folder / "last");
@@ -301,8 +359,8 @@ TEST_CASE("a value that training cannot go on from is refused before it replaces
   const TrainConfig config = tiny_config();
   const auto engine = trained(config, 1);
   const Progression progression = {1, 1, 1, 0, {}, -1, 0};
-  save_training(folder / "last", *engine, config, progression);
-  save_model(folder / "best", *engine, config, 1);
+  save_training(folder / "last", *engine->snapshot(), config, progression);
+  save_model(folder / "best", *engine->snapshot(), config, 1);
   const std::string last = read_text(folder / "last"), best = read_text(folder / "best");
   const auto check_refused = [&](const std::string& name, Slot slot, const std::string& in_file) {
     for (const double bad : {std::nan(""), HUGE_VAL}) {
@@ -313,8 +371,9 @@ TEST_CASE("a value that training cannot go on from is refused before it replaces
       changed.back() = bad;
       engine->write(name, slot, changed.data());
       const std::string words = fmt::format("tensor {} holds {}", in_file, bad);
-      CHECK(error_of([&] { save_training(folder / "last", *engine, config, progression); }) == words);
-      if (slot == Slot::Value) CHECK(error_of([&] { save_model(folder / "best", *engine, config, 1); }) == words);
+      CHECK(error_of([&] { save_training(folder / "last", *engine->snapshot(), config, progression); }) == words);
+      if (slot == Slot::Value)
+        CHECK(error_of([&] { save_model(folder / "best", *engine->snapshot(), config, 1); }) == words);
       engine->write(name, slot, good.data());
     }
     CHECK(read_text(folder / "last") == last);
@@ -325,7 +384,7 @@ TEST_CASE("a value that training cannot go on from is refused before it replaces
   check_refused("visible_classifier_.weight", Slot::Value, "visible_classifier_.weight");
   check_refused("classifier.weight", Slot::First, "optimizer.first.classifier.weight");
   check_refused("classifier.weight", Slot::Second, "optimizer.second.classifier.weight");
-  save_training(folder / "last", *engine, config, progression);
+  save_training(folder / "last", *engine->snapshot(), config, progression);
   CHECK(read_text(folder / "last") == last);
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
 }
@@ -333,7 +392,7 @@ TEST_CASE("a value that training cannot go on from is refused before it replaces
 TEST_CASE("a checkpoint of a version without the precision auto is in f32 where it does not say its precision") {
   TemporaryFolder folder;
   const TrainConfig config = tiny_config();
-  save_model(folder / "best", *engine_of(config), config, 0);
+  save_model(folder / "best", *engine_of(config)->snapshot(), config, 0);
   Tensors old(folder / "best");
   std::string& text = old.metadata.at("mpanet.config");
   const std::string key = "\"precision\":\"f32\",";
@@ -346,7 +405,7 @@ TEST_CASE("a checkpoint of a version without the precision auto is in f32 where 
 TEST_CASE("every truncation of a checkpoint is refused") {
   TemporaryFolder folder;
   const TrainConfig config = tiny_config();
-  save_model(folder / "best", *engine_of(config), config, 0);
+  save_model(folder / "best", *engine_of(config)->snapshot(), config, 0);
   const std::string whole = read_text(folder / "best");
   for (size_t size = 0; size < whole.size(); size += whole.size() / 97) {
     write_file(folder / "cut", std::string_view(whole).substr(0, size));
@@ -360,7 +419,7 @@ TEST_CASE("initial weights: torchvision's names, the authors', other classes") {
   TemporaryFolder folder;
   const TrainConfig config = tiny_config();
   const auto source = trained(config, 1);
-  save_model(folder / "whole", *source, config, 1);
+  save_model(folder / "whole", *source->snapshot(), config, 1);
 
   Tensors vision(folder / "whole");  // the backbone and its classifier, with torchvision's names
   vision.metadata.clear();
@@ -412,7 +471,7 @@ TEST_CASE("initial weights that do not fit are refused") {
   const TrainConfig config = tiny_config();
   const auto engine = engine_of(config);
   engine->initialize(1);
-  save_model(folder / "whole", *engine, config, 0);
+  save_model(folder / "whole", *engine->snapshot(), config, 0);
   const std::string path = folder / "changed";
   const auto refusal = [&](auto change) {
     Tensors tensors(folder / "whole");

@@ -285,8 +285,8 @@ TEST_CASE("resuming: which keys may change") {
   set_config(now, "data.pad_value=127,0,0");
   CHECK(fixed_differences(before, now) == std::vector<std::string>{"lr", "data.pad_value"});
   CHECK(changeable_keys() == std::vector<std::string>{"num_epoch", "start_eval", "eval_interval", "log_period",
-                                                      "checkpoint_every", "data.threads", "data.queue",
-                                                      "data.cache_mib", "data.pack", "data.embed_batch"});
+                                                      "checkpoint_every", "checkpoint_seconds", "data.threads",
+                                                      "data.queue", "data.cache_mib", "data.pack", "data.embed_batch"});
 }
 
 TEST_CASE("every key is in the help once, with its default") {

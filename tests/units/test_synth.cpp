@@ -70,7 +70,7 @@ synth::Person somebody() {
 
 Image picture(const synth::Person& person, int camera, uint32_t index = 0) {
   Random random(1, Purpose::Test, 0, index);
-  return synth::draw_picture(person, camera, random);
+  return synth::draw_picture(World::Plain, person, camera, random);
 }
 
 double mean_difference(const Image& a, const Image& b) {

@@ -50,7 +50,9 @@ TEST_CASE("the training set lies on the device if it is packed and fits") {
   for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=4", "k_size=4", "precision=bf16"})
     set_config(config, setting);
   config.model.classes = 4;
-  const Workload workload{.device = Backend::emu, .train_images = 1000};
+  Workload workload;
+  workload.device = Backend::emu;
+  workload.train_images = 1000;
   Workload held = workload;
   held.pictures = PictureForm::Held;
   const TrainMemory memory = plan_train_memory(config, held);
@@ -69,7 +71,9 @@ TEST_CASE("the training set lies on the device if it is packed and fits") {
   const PictureChoice loose = choose_pictures(config, workload, false, need);
   CHECK(loose.form == PictureForm::Bytes);
   CHECK(has(loose.why, "(1.5 MiB) would fit there if they were packed (mpanet-data pack)"));
-  const PictureChoice cpu = choose_pictures(config, {.train_images = 1000}, true, need);
+  Workload on_cpu = workload;
+  on_cpu.device = Backend::cpu;
+  const PictureChoice cpu = choose_pictures(config, on_cpu, true, need);
   CHECK((cpu.form == PictureForm::Floats && cpu.why.empty()));
   // A batch of bytes is a quarter of one of floats, on the device too.
   Workload bytes = workload;
