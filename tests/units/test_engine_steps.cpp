@@ -20,7 +20,7 @@ std::vector<Device> devices() {
 
 TEST_CASE("pictures as floats, as bytes and in the device's set give the same bits") {
   for (const Device device : devices())
-    for (const Precision precision : {Precision::f32, Precision::bf16, Precision::f16, Precision::f64}) {
+    for (const Precision precision : built_precisions()) {
       CAPTURE(name_of(device));
       CAPTURE(name_of(precision));
       EngineConfig config = tiny(precision);
