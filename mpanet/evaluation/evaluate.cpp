@@ -61,6 +61,11 @@ void check_different(const Embeddings& embeddings, size_t count) {
 
 }  // namespace
 
+void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
+  options.form = engine.form() == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
+  options.allocate = [&engine](size_t bytes) { return engine.host_memory(bytes); };
+}
+
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
                         const EmbedOptions& options) {
   const size_t dimension = engine.feature_size();

@@ -26,6 +26,9 @@ struct EmbedOptions {
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
 
+// Sets form and memory for an engine, which must outlive the options.
+void send_pictures_to(EnginePictures& engine, EmbedOptions& options);
+
 // Embeds the images, pictures below `root`, showing progress; one row per image. UserError for a picture that cannot be
 // read, for a network that gives numbers that are not finite, and for one that gives every picture the same embedding,
 // bit for bit: numbers that overflow inside it end in ReLU, which makes zeros of NaN.

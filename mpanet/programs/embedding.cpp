@@ -83,8 +83,7 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
   network.how.batch = config.embed_batch;
   network.how.threads = usable_processors();
   network.how.flip = options.flip;
-  network.how.form = config.pictures;
-  network.how.allocate = [engine = network.engine.get()](size_t bytes) { return engine->host_memory(bytes); };
+  send_pictures_to(*network.engine, network.how);
   if (!options.pack.empty()) {
     const auto pack = std::make_shared<const Pack>(options.pack, data.root, network.how.height, network.how.width);
     pack->require(images);

@@ -58,14 +58,6 @@ void plan_memory_of(const TrainConfig& config, Workload& workload, bool packed) 
   check_memory(config, workload, free);
 }
 
-void hold_training_set(const Dataset& data, const Pack& pack, Engine& engine) {
-  Progress progress("the pack to the device", "pictures", data.train.size());
-  for (size_t i = 0; i < data.train.size(); i++) {
-    engine.hold(static_cast<int>(i), pack.find(data.root + "/" + data.train[i].path));
-    progress.advance();
-  }
-}
-
 // inputs.json of the run from now on. `before`: what it held.
 RunInputs inputs_of(const TrainOptions& options, const RunInputs& before, bool resumed,
                     const std::vector<EvaluationPlan>& evaluated) {

@@ -180,6 +180,14 @@ PictureChoice choose_pictures(const TrainConfig& config, const Workload& workloa
                              bytes(have))};
 }
 
+void hold_training_set(const Dataset& data, const Pack& pack, EnginePictures& engine) {
+  Progress progress("the pack to the device", "pictures", data.train.size());
+  for (size_t i = 0; i < data.train.size(); i++) {
+    engine.hold(static_cast<int>(i), pack.find(data.root + "/" + data.train[i].path));
+    progress.advance();
+  }
+}
+
 std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free) {
   const bool gpu = device.backend == Backend::cuda;
   const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };

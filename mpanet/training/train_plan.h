@@ -75,6 +75,9 @@ struct PictureChoice {
 };
 PictureChoice choose_pictures(const TrainConfig& config, const Workload& workload, bool packed, const FreeMemory& free);
 
+// PictureForm::Held: gives the engine the training set out of the pack, showing progress.
+void hold_training_set(const Dataset& data, const Pack& pack, EnginePictures& engine);
+
 // The plan and the free memory as lines of text.
 std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free);
 

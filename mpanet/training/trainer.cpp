@@ -35,6 +35,7 @@ void Trainer::start_save(CheckpointWriter::Files files) {
   finish_steps();
   if (saved_) return;
   writer_.start(p_, files);
+  checkpoints_++;
   saved_ = true;
   save_clock_ = std::chrono::steady_clock::now();
 }
@@ -163,8 +164,7 @@ bool Trainer::evaluate() {
   options.threads = config_.loader_threads;
   options.cache = cache_;
   options.pack = pack_;
-  if (engine_.form() != PictureForm::Floats) options.form = PictureForm::Bytes;
-  options.allocate = [&](size_t bytes) { return engine_.host_memory(bytes); };
+  send_pictures_to(engine_, options);
   options.after_batch = [] {
     if (interrupted()) throw Interrupted{};
   };
