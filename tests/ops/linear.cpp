@@ -15,11 +15,13 @@ OpCase linear_case(int n, int d, int k, bool bias) {
     return [=, &weight, &context = in.context()] { return Outputs{{}, {linear(context, x, weight, b)}}; };
   };
   const double x = 1.0 * n * d, w = 1.0 * k * d, y = 1.0 * n * k;
-  return {"linear",
-          fmt::format("{}x{} to {}{}", n, d, k, bias ? " bias" : ""),
-          make,
-          {kRealBytes * (x + w + y), 2 * y * d, {}, {{false, true, n, k, d}}},
-          {kRealBytes * (y + 2 * x + 2 * w), 4 * y * d, {}, {{true, false, k, d, n}, {false, false, n, d, k}}}};
+  return with_products(
+      {"linear",
+       fmt::format("{}x{} to {}{}", n, d, k, bias ? " bias" : ""),
+       make,
+       {kRealBytes * (x + w + y), 2 * y * d, {}, {{false, true, n, k, d}}},
+       {kRealBytes * (y + 2 * x + 2 * w), 4 * y * d, {}, {{true, false, k, d, n}, {false, false, n, d, k}}}},
+      1, 0);
 }
 
 Cases checks() {
