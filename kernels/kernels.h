@@ -39,12 +39,20 @@ struct GradEpilogue {
 };
 
 // The sums of a product whose depth was split, and where their sum goes:
-// to (count) = sum over the splits, in order, of partial (splits, count).
+// to (count) = or += sum over the splits, in order, of partial (splits, count).
 struct SplitSums {
   const real* partial = nullptr;
   int splits = 0;
   real* to = nullptr;
   int64_t count = 0;
+  Write write = Write::Set;
+};
+
+// One of several products of equal sizes: c = or += op(a) op(b).
+struct GemmOperands {
+  const real *a = nullptr, *b = nullptr;
+  real* c = nullptr;
+  Write write = Write::Set;
 };
 
 // What a backend's batch norm has. The layers run a separate op for what is missing.
