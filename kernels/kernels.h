@@ -29,6 +29,16 @@ struct EpilogueSums {
   int height = 0;  // rows of a part (Forward), the last part has the rest
 };
 
+// A batch norm whose statistics a convolution's epilogue left in parts, and where they go (c each).
+struct NormStatistics {
+  const real* moments = nullptr;  // of ConvEpilogue
+  EpilogueSums parts;
+  int64_t rows = 0;
+  int c = 0;
+  real *mean = nullptr, *variance = nullptr;                  // variance: biased
+  real *running_mean = nullptr, *running_variance = nullptr;  // or null
+};
+
 // The epilogue of a data gradient that completes the gradient of x = relu(sum of norms): dx is set to zero where x is
 // not positive, and from dx as it is stored are computed the sums for the backward of one or two norms.
 struct GradEpilogue {
