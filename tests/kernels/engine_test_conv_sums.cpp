@@ -102,9 +102,23 @@ void check_statistics(Context& context, const ConvShape& s, const ForcedPlan& pl
                  what + " running variance");
   };
   check("epilogue", [&](real* mean, real* variance, real* running_mean, real* running_variance) {
-    RUN_ON(context, batch_norm_finish_statistics(context.stream(), moments.data(), sums, rows, s.k, real(0.1), mean,
-                                                 variance, running_mean, running_variance));
+    const NormStatistics own{moments.data(), sums, rows, s.k, mean, variance, running_mean, running_variance};
+    RUN_ON(context, batch_norm_finish_statistics(context.stream(), &own, 1, real(0.1)));
   });
+  // Two norms, of which the other one has more channels: the first and the second in one launch.
+  const int wide = s.k + 19;
+  const std::vector<real> ones(static_cast<size_t>(2 * wide), real(1));
+  for (const bool first : {true, false})
+    check("epilogue, two", [&](real* mean, real* variance, real* running_mean, real* running_variance) {
+      const NormStatistics own{moments.data(), sums, rows, s.k, mean, variance, running_mean, running_variance};
+      const Reals other_moments(context, ones), other_mean(context, wide), other_variance(context, wide);
+      const NormStatistics other{other_moments.data(), {true, 1, 4}, 4, wide, other_mean.data(), other_variance.data()};
+      const NormStatistics list[] = {first ? own : other, first ? other : own};
+      RUN_ON(context, batch_norm_finish_statistics(context.stream(), list, 2, real(0.1)));
+      check_exact(other_mean.values(), std::vector<real>(static_cast<size_t>(wide), real(1)), "the other mean");
+      check_exact(other_variance.values(), std::vector<real>(static_cast<size_t>(wide), real(0.25)),
+                  "the other variance");
+    });
   check("separate", [&](real* mean, real* variance, real* running_mean, real* running_variance) {
     const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, s.k))));
     RUN_ON(context, batch_norm_statistics(context.stream(), y.data(), rows, s.k, real(0.1), mean, variance,
@@ -125,8 +139,9 @@ TEST_CASE("statistics of a convolution's output from its epilogue") {
   for (const ConvShape& s : kShapes) {
     const std::vector<real> x = rounded(normals(s.input_count(), 1, 30)),
                             w = rounded(normals(s.weight_count(), 2, 0.5));
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward)) check_statistics(context, s, plan, x, w);
+    on_each_stream([&](Context& context, bool tf32) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward, tf32))
+        check_statistics(context, s, plan, x, w);
     });
   }
 }
@@ -235,8 +250,8 @@ TEST_CASE("gated sums of a gradient from the epilogue that completes it") {
     Random random(1, Purpose::Test, 2, 0);
     for (int64_t i = 0; i < (s.input_count() + 7) / 8; i++)
       in.signs.push_back(static_cast<unsigned char>(random.below(256)));
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData))
+    on_each_stream([&](Context& context, bool tf32) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData, tf32))
         for (const Write write : {Write::Set, Write::Add})
           check_gradients(context, s, plan, in, write == Write::Set ? 1 : 2, write);
     });

@@ -38,6 +38,7 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
   made.samples = 3;
   made.intermediate_roundings = 40;
   made.tolerance_factor = 200;
+  made.operand_roundings = made.computed_operands = 40;
   return made;
 }
 

@@ -46,6 +46,7 @@ struct OpName {
   bool recording = true;           // whether there is a backward pass
   int intermediate_roundings = 0;  // see OpCase
   double tolerance_factor = 1;
+  int operand_roundings = 0, computed_operands = 0;
 };
 
 using Rounding = double (*)(double);
@@ -63,18 +64,27 @@ class OpInstance {
 // Launch: addresses without memory, for passes whose launches are listed and not run.
 enum class InstanceMode { Run, Launch };
 
-// The functions of one precision. run() applies `rounding` to every drawn number, so that a run in double can have
-// inputs that bf16 represents.
+// How a case is run. `rounding` is applied to every drawn number, so that a run in double can have inputs that bf16
+// represents.
+struct OpSetting {
+  Device device;
+  Rounding rounding;
+  Guards guards = Guards::On;
+  bool tf32 = false;  // f32: convolutions and products are in TF32
+};
+
+// The functions of one precision.
 struct OpPrecision {
   const char* name;
   double storage_unit, real_unit;  // unit roundoff of the storage type and of real
   double storage_smallest;         // smallest normal number of the storage type
   Rounding rounding;               // to the storage type
   std::vector<OpName> (*names)();  // the checks
-  OpResults (*run)(size_t index, Device device, Rounding rounding, Guards guards);
+  OpResults (*run)(size_t index, const OpSetting& setting);
   std::vector<OpName> (*benchmarks)(const NetworkSizes& sizes);
   std::unique_ptr<OpInstance> (*instance)(const NetworkSizes& sizes, size_t index,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
+  double operand_unit = 0;  // unit roundoff of the operands of convolutions and products; 0: they are not rounded
 };
 
 #define DECLARE_OP_PRECISION(precision)  \
@@ -87,7 +97,7 @@ MPANET_EACH_PRECISION(DECLARE_OP_PRECISION)
 // In programs that link op_cases_rounded.
 namespace rounded {
 extern const OpPrecision op_precision;
-void set_rounding(Rounding rounding);
+void set_rounding(Rounding stored, Rounding operand);
 }  // namespace rounded
 
 // UserError when the program was built without it.
