@@ -111,8 +111,8 @@ struct OpCase {
   // Number of intermediate tensors that the op rounds to storage. A ReLU after such a rounding may cross its kink.
   int intermediate_roundings = 0;
   double tolerance_factor = 1;  // of opcheck's bound, for sums that cancel and sequences of ops
-  // Under TF32: the largest number of roundings of products' operands that a result depends on one after another (0:
-  // the op has no product), and how many of these round a value that the op has computed.
+  // Where products are in TF32: the largest number of roundings of operands that a result depends on one after another
+  // (0: the op has no product), and how many of these round a value that the op has computed.
   int operand_roundings = 0, computed_operands = 0;
 };
 
@@ -130,11 +130,16 @@ inline OpCase rounding(OpCase c, int intermediate_roundings) {
   return c;
 }
 
-// Sets OpCase::operand_roundings and computed_operands.
+// Sets OpCase::operand_roundings and computed_operands, for products of parameters.
 inline OpCase with_products(OpCase c, int operand_roundings, int computed_operands) {
   c.operand_roundings = operand_roundings;
   c.computed_operands = computed_operands;
   return c;
+}
+
+// The same for convolutions. Operands of 16 bits are not rounded.
+inline OpCase with_convolutions(OpCase c, int operand_roundings, int computed_operands) {
+  return kTf32Convolutions ? with_products(c, operand_roundings, computed_operands) : c;
 }
 
 // A case with the network's widths, for whole packs and several blocks. It checks few elements one by one. The

@@ -167,6 +167,7 @@ const OpPrecision op_precision{TEXT(PRECISION),
                                names,
                                run,
                                benchmarks,
-                               make_instance};
+                               make_instance,
+                               sizeof(storage) == 2 ? 0x1p-11 : 0};
 
 }  // namespace mpanet::PRECISION

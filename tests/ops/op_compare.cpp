@@ -16,15 +16,11 @@ const char* text_of(Reference reference) {
   return reference == Reference::Same ? "cpu" : reference == Reference::Double ? "double" : "rounded double";
 }
 
-// Roundings between the inputs and a result that the reference does not have: their largest number one after another,
-// and their unit roundoff.
-struct Roundings {
-  int count;
-  double unit;
-};
-Roundings roundings_of(const OpPrecision& p, const OpName& op, Reference reference) {
-  if (p.operand_unit == 0) return {op.intermediate_roundings, p.storage_unit};
-  return {reference == Reference::Double ? op.operand_roundings : op.computed_operands, p.operand_unit};
+// The sum of the unit roundoffs of the roundings, one after another, between the inputs and a result, of those that a
+// run can differ in from the reference.
+double roundings_of(const OpPrecision& p, const OpName& op, Reference reference) {
+  const int operands = reference == Reference::Double ? op.operand_roundings : op.computed_operands;
+  return op.intermediate_roundings * p.storage_unit + operands * p.operand_unit;
 }
 
 bool is_gradient(const OpTensor& t) { return t.name.starts_with("d("); }
@@ -41,11 +37,11 @@ class Allowed {
   Allowed(const OpPrecision& p, const OpName& op, const OpTensor& truth, Reference reference)
       : reference_(reference),
         sums_(op.tolerance_factor * 64 * p.real_unit),
-        roundings_(op.tolerance_factor * 4 * between(p, op, reference)),
+        roundings_(op.tolerance_factor * 4 * roundings_of(p, op, reference)),
         stored_(truth.stored ? p.storage_unit : 0),
         smallest_(p.storage_smallest),
         other_neighbour_(truth.stored || roundings_ > 0
-                             ? op.tolerance_factor * (between(p, op, reference) + stored_unit(p)) / 4
+                             ? op.tolerance_factor * (p.storage_unit + roundings_of(p, op, reference)) / 4
                              : 0),
         norm_(norm(truth.values)),
         rms_(norm_ / std::sqrt(static_cast<double>(truth.values.size()))) {}
@@ -69,13 +65,6 @@ class Allowed {
   }
 
  private:
-  static double between(const OpPrecision& p, const OpName& op, Reference reference) {
-    const Roundings r = roundings_of(p, op, reference);
-    return r.count * r.unit;
-  }
-  // Under TF32 results are not rounded, whatever their type.
-  static double stored_unit(const OpPrecision& p) { return p.operand_unit > 0 ? 0 : p.storage_unit; }
-
   Reference reference_;
   double sums_, roundings_, stored_, smallest_, other_neighbour_, norm_, rms_;
 };
@@ -131,8 +120,7 @@ class Comparer {
 
   // The relative bound of the norm of errors if elements may be on the other side of a kink; 0 if none may.
   double kink() const {
-    const Roundings r = roundings_of(p_, op_, Reference::Double);
-    const double fraction = r.count * r.unit;  // of the elements
+    const double fraction = roundings_of(p_, op_, Reference::Double);  // of the elements
     return fraction > 1e-6 ? 2 * std::sqrt(fraction) : 0;
   }
 

@@ -70,7 +70,7 @@ struct OpSetting {
   Device device;
   Rounding rounding;
   Guards guards = Guards::On;
-  bool tf32 = false;  // f32: convolutions and products are in TF32
+  bool tf32 = false;  // convolutions of f32 and products of floats are in TF32
 };
 
 // The functions of one precision.
@@ -84,7 +84,7 @@ struct OpPrecision {
   std::vector<OpName> (*benchmarks)(const NetworkSizes& sizes);
   std::unique_ptr<OpInstance> (*instance)(const NetworkSizes& sizes, size_t index,
                                           const std::shared_ptr<StreamHandle>& stream, InstanceMode mode);
-  double operand_unit = 0;  // unit roundoff of the operands of convolutions and products; 0: they are not rounded
+  double operand_unit = 0;  // unit roundoff of TF32, if an engine of this precision multiplies in it, else 0
 };
 
 #define DECLARE_OP_PRECISION(precision)  \
