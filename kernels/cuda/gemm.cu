@@ -185,7 +185,7 @@ void multiply(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int6
   const auto fit = [&](int64_t row, const auto& start) {
     return std::all_of(list, list + length, [&](const GemmOperands& p) { return full_packs_fit(row, start(p)); });
   };
-  ProductLaunch own{.products = {.splits = plan.splits, .chunk = plan.chunk},
+  ProductLaunch own{.products = {.at = {}, .splits = plan.splits, .chunk = plan.chunk},
                     .length = length,
                     .m = static_cast<int>(m),
                     .n = static_cast<int>(n),
