@@ -1,5 +1,6 @@
-// Casts of real or float to storage (elementwise.cuh: one thread per pack). Inputs and outputs are moved once, in whole
-// sectors.
+// Casts (elementwise.cuh: one thread per pack).
+//   cast        real or float to storage
+// Every kernel moves its inputs and outputs once, in whole sectors.
 #include "kernels/cuda/elementwise.cuh"
 
 namespace mpanet::PRECISION::KERNEL_NS {

@@ -1,4 +1,4 @@
-// Casts and sums. Other ops use them; they have no backward pass.
+// Casts. Other ops use them; they have no backward pass.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -40,9 +40,7 @@ OpCase cast_images_case(const Shape& shape) {
 
 Cases checks() {
   Cases cases;
-  for (const int64_t count : {1, 3, 67, 1003, 5000}) {
-    cases.push_back(cast_to_storage_case(count));
-  }
+  for (const int64_t count : {1, 3, 67, 1003, 5000}) cases.push_back(cast_to_storage_case(count));
   for (const Shape& shape : {Shape{1, 1, 1, 3}, Shape{2, 7, 5, 3}, Shape{1, 32, 16, 3}})
     cases.push_back(cast_images_case(shape));
   return cases;

@@ -100,13 +100,32 @@ extern const OpPrecision op_precision;
 void set_rounding(Rounding stored, Rounding operand);
 }  // namespace rounded
 
-// UserError when the program was built without it.
-inline const OpPrecision& op_precision_of(const std::string& name) {
+// "tf32" is f32 with the setting for TF32. UserError when the program was built without the precision.
+inline OpPrecision op_precision_of(const std::string& name) {
+  const bool tf32 = name == "tf32";
 #define ADDRESS(precision) &precision::op_precision,
-  for (const OpPrecision* const built : {MPANET_EACH_PRECISION(ADDRESS)})
-    if (built->name == name) return *built;
+  for (const OpPrecision* const built : {MPANET_EACH_PRECISION(ADDRESS)}) {
+    if (built->name != (tf32 ? "f32" : name)) continue;
+    OpPrecision precision = *built;
+    if (tf32) precision.name = "tf32", precision.operand_unit = 0x1p-11;
+    return precision;
+  }
 #undef ADDRESS
   fail("--precision: this program was built without {} (MPANET_PRECISIONS)", name);
+}
+
+// The precision on a device, as the network has it: an old GPU multiplies the floats of 16-bit engines as they are.
+inline OpPrecision op_precision_on(Device device, const std::string& name) {
+  OpPrecision precision = op_precision_of(name);
+  if (name != "tf32" && !StreamHandle(device).can_use_tf32()) precision.operand_unit = 0;
+  return precision;
+}
+
+// A stream for instances of the precision.
+inline std::shared_ptr<StreamHandle> stream_for(Device device, const OpPrecision& precision) {
+  const auto stream = std::make_shared<StreamHandle>(device);
+  stream->set_tf32(precision.operand_unit > 0);
+  return stream;
 }
 
 }  // namespace mpanet

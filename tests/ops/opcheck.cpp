@@ -38,14 +38,6 @@ std::string first_difference(const OpResults& a, const OpResults& b) {
   return {};
 }
 
-// f32 with the setting for TF32. Inputs are floats, so that the op rounds them.
-OpPrecision tf32_precision() {
-  OpPrecision p = op_precision_of("f32");
-  p.name = "tf32";
-  p.operand_unit = 0x1p-11;
-  return p;
-}
-
 // Whether the precision rounds more than sums, so that there is a rounded reference.
 bool rounds(const OpPrecision& p) { return p.storage_unit != p.real_unit || p.operand_unit > 0; }
 
@@ -151,17 +143,14 @@ int opcheck(int argc, char** argv) {
   app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  OpPrecision p = precision == "tf32" ? tf32_precision() : op_precision_of(precision);
-  const std::vector<OpName> names = p.names();
+  const std::vector<OpName> names = op_precision_of(precision).names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
   if (!list) {
     set_up_threads(0);
     o.device = choose_device(device);
     o.guards = bare ? Guards::Off : Guards::On;
-    // As the network's stream: an old GPU multiplies the floats of bf16's and f16's products as they are.
-    if (precision != "tf32" && !StreamHandle(o.device).can_use_tf32()) p.operand_unit = 0;
-    return run_cases(p, chosen, o);
+    return run_cases(op_precision_on(o.device, precision), chosen, o);
   }
   for (const size_t i : chosen) fmt::print("{} {}\n", names[i].op, names[i].shapes);
   return 0;
