@@ -77,6 +77,11 @@ class EngineTrain {
   virtual StepResult result(int age) const = 0;
 };
 
+// The pattern maps of a picture: `parts` maps of height x width numbers. No maps: 0.
+struct MapShape {
+  int parts = 0, height = 0, width = 0;
+};
+
 class EngineEmbed {
  public:
   virtual ~EngineEmbed() = default;
@@ -85,6 +90,10 @@ class EngineEmbed {
   virtual void embed(const Batch& batch, float* out) = 0;
   // The same in double, without rounding under --precision f64.
   virtual void embed(const Batch& batch, double* out) = 0;
+  // The same, with the pattern maps that the embeddings were pooled by: maps (count, map_shape()), 0..1 (paper section
+  // 3.3). CheckError for a network without pattern maps.
+  virtual void embed(const Batch& batch, float* out, float* maps) = 0;
+  virtual MapShape map_shape() const = 0;
   virtual int feature_size() const = 0;
 };
 

@@ -26,11 +26,13 @@ MpaNet::Features MpaNet::features(Context& context, const Tensor& images, Mode m
   const Tensor x = backbone_.forward(context, images, mode);
   RealTensor masks;
   if (config_.parts > 0) masks = pattern_maps(context, x, *spatial_weight_, *spatial_bias_);
-  return {pattern_pool(context, x, masks), masks};
+  return {pattern_pool(context, x, masks), masks, x.dim(1), x.dim(2)};
 }
 
-RealTensor MpaNet::embed(Context& context, const Tensor& images) {
-  return batch_norm_1d(context, features(context, images, Mode::Eval).f, *neck_, Mode::Eval);
+MpaNet::Features MpaNet::embed(Context& context, const Tensor& images) {
+  Features made = features(context, images, Mode::Eval);
+  made.f = batch_norm_1d(context, made.f, *neck_, Mode::Eval);
+  return made;
 }
 
 struct MpaNet::Sum {
@@ -67,7 +69,8 @@ void MpaNet::add_classifier_terms(Context& context, const RealTensor& g, const L
 
 MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const LabelTensor& labels,
                                   const FlagTensor& infrared, const StepRates* rates, real* record) {
-  const auto [f, masks] = features(context, images, Mode::Train);
+  const Features made = features(context, images, Mode::Train);
+  const RealTensor &f = made.f, &masks = made.masks;
   Sum sum;
   if (config_.parts > 1) sum.add("p-reg", separation_loss(context, masks), config_.weight_sep);
   if (config_.triplet) sum.add("tri", triplet_loss(context, f, labels, config_.margin), 1);

@@ -95,7 +95,7 @@ void run_update(Context& context, Network& network, const OptimizerConfig& confi
     network.store.sgd(context, network.rates(), state, {config.momentum, config.weight_decay});
 }
 
-RealTensor run_embedding(Context& context, Network& network, const EngineConfig& config) {
+MpaNet::Features run_embedding(Context& context, Network& network, const EngineConfig& config) {
   context.set_recording(false);
   return network.net.embed(context, pictures_of(context, network, config.model, config.embed_batch));
 }

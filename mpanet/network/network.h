@@ -65,8 +65,8 @@ std::vector<std::string> run_training(Context& context, Network& network, const 
 // loss scale changes if a gradient is not finite.
 void run_update(Context& context, Network& network, const OptimizerConfig& config);
 
-// Embeddings (embed_batch, D) of network.pictures. It always computes the full batch, so that a picture's embedding
-// does not depend on the number of pictures.
-RealTensor run_embedding(Context& context, Network& network, const EngineConfig& config);
+// Embeddings (embed_batch, D) of network.pictures, with their pattern maps. It always computes the full batch, so that
+// a picture's embedding does not depend on the number of pictures.
+MpaNet::Features run_embedding(Context& context, Network& network, const EngineConfig& config);
 
 }  // namespace mpanet::PRECISION

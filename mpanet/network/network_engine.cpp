@@ -28,6 +28,7 @@ struct Planned {
   MemoryPlan plan;
   size_t arena = 0;
   StepFlops flops;
+  MapShape maps;
 };
 
 Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle>& stream) {
@@ -36,7 +37,11 @@ Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle
   StepFlops flops;
   if (config.train_batch > 0) run_training(context, network, config);
   flops.train = context.flops();
-  if (config.embed_batch > 0) run_embedding(context, network, config);
+  MapShape maps;
+  if (config.embed_batch > 0) {
+    const MpaNet::Features made = run_embedding(context, network, config);
+    if (made.masks) maps = {config.model.parts, made.map_height, made.map_width};
+  }
   flops.embed = context.flops() - flops.train;
   MemoryPlan plan;
   plan.optimizer = network.store.state_bytes();
@@ -44,7 +49,7 @@ Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle
   plan.parameters = context.persistent_bytes() - plan.optimizer - inputs;
   plan.activations = context.arena().peak() + inputs;
   plan.snapshot = snapshot_bytes(network.store);
-  return {plan, context.arena().peak(), flops};
+  return {plan, context.arena().peak(), flops, maps};
 }
 
 class NetworkEngine final : public Engine {
@@ -53,6 +58,7 @@ class NetworkEngine final : public Engine {
       : config_(config),
         plan_(planned.plan),
         flops_(planned.flops),
+        maps_(planned.maps),
         context_(config.device, stream, planned.arena),
         network_(context_, config),
         results_(context_, network_.record.bytes()) {
@@ -117,6 +123,11 @@ class NetworkEngine final : public Engine {
 
   void embed(const Batch& batch, float* out) override { embed_into(batch, out); }
   void embed(const Batch& batch, double* out) override { embed_into(batch, out); }
+  void embed(const Batch& batch, float* out, float* maps) override {
+    MPANET_CHECK(maps_.parts > 0, "this network has no pattern maps");
+    embed_into(batch, out, maps);
+  }
+  MapShape map_shape() const override { return maps_; }
   int feature_size() const override { return network_.net.feature_size(); }
 
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
@@ -223,14 +234,25 @@ class NetworkEngine final : public Engine {
   double factor_of(Slot slot) const { return kScalesLoss && slot == Slot::Gradient ? state().gradient_scale : 1; }
 
   template <class T>
-  void embed_into(const Batch& batch, T* out) {
+  void embed_into(const Batch& batch, T* out, float* maps = nullptr) {
     check_team();
     check_batch(batch, 1, config_.embed_batch);
     labels_.clear();  // upload_images() overwrites the pictures of an uploaded batch
     upload_images(context_, network_, batch.images);
     take_images(context_, network_, config_.model, config_.embed_batch, batch.count);
-    const std::vector<real> g = run_embedding(context_, network_, config_).to_host();
+    const MpaNet::Features made = run_embedding(context_, network_, config_);
+    const std::vector<real> g = made.f.to_host();
     std::copy_n(g.begin(), batch.count * feature_size(), out);
+    if (maps != nullptr) copy_maps(made.masks.to_host(), batch.count, maps);
+  }
+
+  // (N, HW, P) -> (count, P, H, W)
+  void copy_maps(const std::vector<real>& masks, int count, float* maps) const {
+    const size_t parts = static_cast<size_t>(maps_.parts), area = static_cast<size_t>(maps_.height) * maps_.width;
+    for (size_t n = 0; n < static_cast<size_t>(count); n++)
+      for (size_t p = 0; p < parts; p++)
+        for (size_t at = 0; at < area; at++)
+          maps[(n * parts + p) * area + at] = static_cast<float>(masks[(n * area + at) * parts + p]);
   }
 
   // write() without making the working copies of weights again.
@@ -258,6 +280,7 @@ class NetworkEngine final : public Engine {
   EngineConfig config_;
   MemoryPlan plan_;
   StepFlops flops_;
+  MapShape maps_;
   mutable Context context_;
   mutable Network network_;
   Download results_;

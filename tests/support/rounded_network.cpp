@@ -92,7 +92,7 @@ std::vector<double> RoundedNetwork::embed(const Batch& batch) {
   MPANET_CHECK(batch.count == config.embed_batch, "expected {} pictures, got {}", config.embed_batch, batch.count);
   rounded::upload_images(body_->context, body_->network, batch.images);
   rounded::take_images(body_->context, body_->network, config.model, batch.count, batch.count);
-  return rounded::run_embedding(body_->context, body_->network, config).to_host();
+  return rounded::run_embedding(body_->context, body_->network, config).f.to_host();
 }
 
 RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double loss_scale) {
