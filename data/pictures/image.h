@@ -48,6 +48,9 @@ class ImageDecoder {
 
 Image decode_image(const std::string& path);
 
+// The bytes of a file. Quality and errors as below.
+std::string encode_jpeg(const Image& image, int quality);
+std::string encode_png(const Image& image);
 // Both write atomically (core/base/file.h). JPEG has libjpeg's quality 1..100, with chroma at half the resolution in
 // both directions (4:2:0). UserError when the file cannot be written or this build lacks the format.
 void write_jpeg(const std::string& path, const Image& image, int quality);

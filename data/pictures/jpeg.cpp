@@ -246,15 +246,15 @@ void JpegDecoder::decode(PictureFile& file, Image& out) {
   run(components == 4 ? State::read_cmyk : State::read_rgb);
 }
 
-void write_jpeg(const std::string& path, const Image& image, int quality) {
+std::string encode_jpeg(const Image& image, int quality) {
   check_pixels(image);
   MPANET_CHECK(quality >= 1 && quality <= 100, "quality {}", quality);
   Compression c;
   c.info.err = quiet_errors(c.errors);
   c.image = &image;
   c.quality = quality;
-  if (!guarded(c, compress)) fail("{}: cannot write: {}", path, c.errors.message);
-  write_file(path, {reinterpret_cast<const char*>(c.bytes), c.size});
+  if (!guarded(c, compress)) fail("cannot write a JPEG: {}", c.errors.message);
+  return {reinterpret_cast<const char*>(c.bytes), c.size};
 }
 
 #else
@@ -269,10 +269,15 @@ void JpegDecoder::decode(PictureFile& file, Image&) {
   fail("{}: expected another format, got a JPEG: this build has no JPEG support (MPANET_JPEG)", file.path());
 }
 
-void write_jpeg(const std::string& path, const Image&, int) {
-  fail("{}: cannot write: this build has no JPEG support (MPANET_JPEG)", path);
+std::string encode_jpeg(const Image&, int) {
+  fail("cannot write a JPEG: this build has no JPEG support (MPANET_JPEG)");
 }
 
 #endif
+
+void write_jpeg(const std::string& path, const Image& image, int quality) {
+  if (!jpeg_supported()) fail("{}: cannot write: this build has no JPEG support (MPANET_JPEG)", path);
+  write_file(path, encode_jpeg(image, quality));
+}
 
 }  // namespace mpanet

@@ -11,6 +11,7 @@
 #  include <cstdint>
 #  include <cstdio>
 #  include <new>
+#  include <utility>
 
 #  include "data/pictures/guarded.h"
 #endif
@@ -149,15 +150,14 @@ void decode_png(PictureFile& file, Image& out) {
   run(read_rows);
 }
 
-void write_png(OutputFile& file, const Image& image) {
+std::string encode_png(const Image& image) {
   check_pixels(image);
-  const std::string& path = file.path();
   Compression c;
   c.image = &image;
   c.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &c.errors, jump_out, ignore_warning);
-  if (c.png == nullptr) fail("{}: cannot write: libpng refuses to start", path);
-  if (!guarded(c, compress)) fail("{}: cannot write: {}", path, c.errors.message);
-  file.write(c.bytes);
+  if (c.png == nullptr) fail("cannot write a PNG: libpng refuses to start");
+  if (!guarded(c, compress)) fail("cannot write a PNG: {}", c.errors.message);
+  return std::move(c.bytes);
 }
 
 #else
@@ -168,11 +168,14 @@ void decode_png(PictureFile& file, Image&) {
   fail("{}: expected another format, got a PNG: this build has no PNG support (MPANET_PNG)", file.path());
 }
 
-void write_png(OutputFile& file, const Image&) {
-  fail("{}: cannot write: this build has no PNG support (MPANET_PNG)", file.path());
-}
+std::string encode_png(const Image&) { fail("cannot write a PNG: this build has no PNG support (MPANET_PNG)"); }
 
 #endif
+
+void write_png(OutputFile& file, const Image& image) {
+  if (!png_supported()) fail("{}: cannot write: this build has no PNG support (MPANET_PNG)", file.path());
+  file.write(encode_png(image));
+}
 
 void write_png(const std::string& path, const Image& image) {
   OutputFile file(path);

@@ -25,6 +25,10 @@ std::vector<std::vector<Sample>> batches_of(const std::vector<ImageRecord>& imag
 
 // Turns the pictures of a batch into their mirror images, left to right.
 void mirror(Batch& batch) {
+  if (batch.form != PictureForm::Floats) {
+    for (PictureCut& cut : batch.cuts) cut.flip = 1 - cut.flip;
+    return;
+  }
   constexpr int kChannels = 3;
   const size_t rows = static_cast<size_t>(batch.count) * batch.height;
   for (size_t row = 0; row < rows; row++) {
@@ -35,12 +39,13 @@ void mirror(Batch& batch) {
   }
 }
 
-void check_finite(const float* rows, size_t count, size_t dimension, const ImageRecord* images) {
+void check_finite(const float* rows, size_t count, size_t dimension,
+                  const std::function<std::string(size_t)>& name_of) {
   const float* end = rows + count * dimension;
   const float* bad = std::find_if(rows, end, [](float value) { return !std::isfinite(value); });
   if (bad != end)
     fail("{}: the network's embedding holds {}, expected finite numbers; its weights have diverged or are damaged",
-         images[(bad - rows) / dimension].path, *bad);
+         name_of((bad - rows) / dimension), *bad);
 }
 
 // An overflow inside the network leaves no trace but this: ReLU makes zeros of NaN, and all that follows is equal.
@@ -57,6 +62,24 @@ void check_different(const Embeddings& embeddings, size_t count) {
 
 }  // namespace
 
+void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
+  options.form = engine.form() == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
+  options.allocate = [&engine](size_t bytes) { return engine.host_memory(bytes); };
+}
+
+void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
+                 const std::function<std::string(size_t)>& name_of) {
+  const size_t dimension = engine.feature_size();
+  engine.embed(batch, rows);
+  if (flip) {
+    mirror(batch);
+    std::vector<float> mirrored(batch.count * dimension);
+    engine.embed(batch, mirrored.data());
+    for (size_t i = 0; i < mirrored.size(); i++) rows[i] = (rows[i] + mirrored[i]) / 2;
+  }
+  check_finite(rows, batch.count, dimension, name_of);
+}
+
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
                         const EmbedOptions& options) {
   const size_t dimension = engine.feature_size();
@@ -69,20 +92,14 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   config.threads = options.threads;
   config.cache = options.cache;
   config.pack = options.pack;
+  config.form = options.form;
+  config.allocate = options.allocate;
   Loader loader(config, batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
   Batch batch;
-  std::vector<float> mirrored;
   for (size_t done = 0; loader.next(batch); done += batch.count) {
-    float* rows = embeddings.values.data() + done * dimension;
-    engine.embed(batch, rows);
-    if (options.flip) {
-      mirror(batch);
-      mirrored.resize(batch.count * dimension);
-      engine.embed(batch, mirrored.data());
-      for (size_t i = 0; i < mirrored.size(); i++) rows[i] = (rows[i] + mirrored[i]) / 2;
-    }
-    check_finite(rows, batch.count, dimension, images.data() + done);
+    embed_batch(engine, batch, options.flip, embeddings.values.data() + done * dimension,
+                [&](size_t i) { return images[done + i].path; });
     progress.advance(batch.count);
     if (options.after_batch) options.after_batch();
   }
@@ -106,12 +123,12 @@ Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageReco
 }
 
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
-                                                   const std::vector<ImageRecord>& images,
-                                                   const Embeddings& embeddings) {
+                                                   const std::vector<ImageRecord>& images, const Embeddings& embeddings,
+                                                   Device device) {
   std::vector<std::vector<SettingResult>> results;
   for (const EvaluationPlan& plan : plans)
-    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
-                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings, device)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings), device));
   return results;
 }
 

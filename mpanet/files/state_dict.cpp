@@ -138,6 +138,8 @@ bool has_network(const TensorFile& file) { return !find_prefixes(file).empty(); 
 StateDict find_state_dict(const TensorFile& file) {
   StateDict state;
   state.prefix = find_prefix(file);
+  for (const std::string& prefix : find_prefixes(file))
+    if (prefix != state.prefix) state.other_prefixes.push_back(prefix);
   for (const auto& [name, entry] : file.tensors()) {
     if (!name.starts_with(state.prefix)) {
       state.outside.push_back(name);
@@ -157,6 +159,7 @@ StateDict find_state_dict(const TensorFile& file) {
 WeightsReport begin_report(const StateDict& state) {
   WeightsReport report;
   report.prefix = state.prefix;
+  report.other_prefixes = state.other_prefixes;
   for (const std::string& name : state.outside) report.left.push_back(quote(name) + " (beside the network)");
   return report;
 }
@@ -166,6 +169,9 @@ std::string report_line(const WeightsReport& report) {
   std::string line = fmt::format("{} taken, {} not used, {} drawn at random", counted(report.taken.size(), "tensor"),
                                  report.left.size(), report.random.size());
   if (!report.prefix.empty()) line += fmt::format("; prefix {} stripped", quote(report.prefix));
+  for (const std::string& other : report.other_prefixes)
+    line +=
+        fmt::format("; another network in the file, {}, is not used", other.empty() ? "without prefix" : quote(other));
   std::vector<std::string> first(
       report.unknown.begin(), report.unknown.begin() + static_cast<ptrdiff_t>(std::min(kShown, report.unknown.size())));
   for (std::string& name : first) name = quote(name);

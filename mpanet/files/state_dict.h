@@ -15,6 +15,7 @@ struct StateDict {
   std::map<std::string, std::string> names;  // the authors' name -> the file's
   std::vector<std::string> outside;          // tensors without the prefix, by the file's names
   std::string prefix;                        // "state_dict.module."; stripped from the names
+  std::vector<std::string> other_prefixes;   // of the file's further networks, such as "ema."
   bool torchvision = false;                  // "backbone." was added to the names of the backbone
 
   // The tensor with the authors' name `name`; null if the file has none.
@@ -37,8 +38,9 @@ ModelConfig infer_model(const TensorFile& file, const StateDict& state);
 // `left`: the file's that are not used, with the reason.
 struct WeightsReport {
   std::vector<std::string> taken, left, random;
-  std::string prefix = {};                // the prefix removed from the file's names
-  std::vector<std::string> unknown = {};  // those of `left` that no part of the method has, without the reason
+  std::string prefix = {};                       // the prefix removed from the file's names
+  std::vector<std::string> unknown = {};         // those of `left` that no part of the method has, without the reason
+  std::vector<std::string> other_prefixes = {};  // of networks in the file that are not used
 };
 
 // "318 tensors taken, 2 left, 9 drawn at random", with the prefix and the first unknown names.

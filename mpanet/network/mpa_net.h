@@ -24,11 +24,12 @@ class MpaNet {
 
   struct Features {
     RealTensor f;      // (N, D), before the BN neck
-    RealTensor masks;  // (N, HW, P), empty for P = 0
+    RealTensor masks;  // the pattern maps (N, HW, P), empty for P = 0
+    int map_height = 0, map_width = 0;
   };
   Features features(Context& context, const Tensor& images, Mode mode);
-  // Test-time embedding (N, D): the BN neck in eval mode.
-  RealTensor embed(Context& context, const Tensor& images);
+  // Test-time features. f is the embedding (N, D): the BN neck's output in eval mode.
+  Features embed(Context& context, const Tensor& images);
   // Updates the teachers with the rate in *rates, then returns every loss term (scalars), the total last. images
   // (N, H, W, 3), labels and infrared (N). record: null, or device memory for these terms, in the same order.
   NamedTerms losses(Context& context, const Tensor& images, const LabelTensor& labels, const FlagTensor& infrared,
@@ -36,8 +37,9 @@ class MpaNet {
   int feature_size() const { return feature_size_; }
 
  private:
-  void add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels, const FlagTensor& infrared,
-                        const StepRates* rates, NamedTerms& terms, std::vector<WeightedTerm>& weighted);
+  struct Sum;  // the terms so far
+  void add_classifier_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
+                            const FlagTensor& infrared, const StepRates* rates, Sum& sum);
   ModelConfig config_;
   Backbone backbone_;
   int feature_size_;

@@ -3,7 +3,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <tuple>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
@@ -13,14 +12,10 @@
 #include "core/base/output.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
-#include "core/base/sha256.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
-#include "data/sets/dataset_inputs.h"
-#include "data/sets/verify.h"
 #include "mpanet/evaluation/compare.h"
 #include "mpanet/evaluation/evaluate.h"
-#include "mpanet/evaluation/feature_choice.h"
 #include "mpanet/evaluation/features.h"
 #include "mpanet/evaluation/match_sheet.h"
 #include "mpanet/evaluation/protocol.h"
@@ -28,25 +23,14 @@
 #include "mpanet/evaluation/rerank.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/evaluation/streamed_ranking.h"
-#include "mpanet/files/checkpoint.h"
-#include "mpanet/network/vendors.h"
 #include "mpanet/programs/eval_options.h"
 #include "mpanet/training/free_memory.h"
 #include "mpanet/training/provenance.h"
-#include "mpanet/training/train_plan.h"
 
 namespace {
 
 using namespace mpanet;
 constexpr const char* kProgram = "mpanet-eval";
-
-// Parses "384x128", height first.
-void set_size(const std::string& text, ModelConfig& model) {
-  const auto size = parse_size(text);
-  if (!size || size->first > 9999 || size->second > 9999)
-    fail("--size: expected HEIGHTxWIDTH such as 384x128, got {}", quote(text));
-  std::tie(model.height, model.width) = *size;
-}
 
 // The protocol: --protocol, or that of the data set's authors.
 void choose_protocol(EvalOptions& options) {
@@ -54,39 +38,13 @@ void choose_protocol(EvalOptions& options) {
   if (protocol.empty()) protocol = name_of(find_dataset_kind(options.data));
 }
 
-// RegDB's split: as given, else that of the model. A model that has seen people of the test is refused.
-int chosen_split(const EvalOptions& options) {
-  const int given = options.protocol.split;
-  if (options.protocol.protocol != "regdb" || options.checkpoint.empty()) return given;
-  const Checkpoint checkpoint(options.checkpoint);
-  const bool known = checkpoint.config() && checkpoint.config()->dataset == DatasetKind::RegDb;
-  const int split = given > 0 ? given : known ? checkpoint.config()->split : 1;
-  if (known) check_unseen(*checkpoint.config(), DatasetKind::RegDb, split, options.checkpoint);
-  note(fmt::format("RegDB's split {}{}", split,
-                   checkpoint.config() ? "" : "; the file does not say on which split it was trained"));
-  return split;
-}
-
-// The picture size: --size, that of the training, or the authors' for the data set (docs/method.md, section 1).
-void choose_size(const EvalOptions& options, const Checkpoint& checkpoint, ModelConfig& model) {
-  if (!options.size.empty()) return set_size(options.size, model);
-  if (checkpoint.config()) return;
-  if (options.protocol.protocol == "regdb") model.height = 256, model.width = 128;
-  note(fmt::format("{}: warning: {} does not say for which pictures it was trained: {}x{} is assumed; --size sets it",
-                   kProgram, options.checkpoint, model.height, model.width));
-}
-
 // No output may replace one of these.
 void register_inputs(const EvalOptions& options, const PlannedEvaluation& planned) {
   register_input(options.checkpoint, "--checkpoint");
   register_input(options.protocol.trial_file, "--trials");
-  for (const DatasetKind kind : kDatasetKinds)
-    for (const std::string& list : dataset_lists(kind, options.data)) register_input(list, "a list of --data");
   for (const std::string& file : feature_files(options.features)) register_input(file, "--features");
-  register_pictures(dataset_of(options.protocol.protocol), options.data, "a picture of --data");
-  if (!options.features.empty() && options.sheet.empty()) return;  // no picture is read
-  for (const ImageRecord& image : images_of(planned.plans))
-    register_input((std::filesystem::path(planned.data.root) / image.path).string(), "a picture of --data");
+  const bool read = options.features.empty() || !options.sheet.empty();
+  register_data_set(options.data, options.protocol.protocol, planned, read);
 }
 
 // The file that a path names, with the links of its folders followed.
@@ -114,7 +72,7 @@ void check_outputs_distinct(const EvalOptions& options) {
 PlannedEvaluation make_plans(const EvalOptions& options) {
   ProtocolOptions wanted = options.protocol;
   wanted.root = options.data;
-  wanted.split = chosen_split(options);
+  wanted.split = chosen_split(wanted.split, wanted.protocol, options.checkpoint);
   if (!options.features.empty()) wanted.listed = [&] { return read_listed_images(options.features).images; };
   PlannedEvaluation planned = plan_evaluations(wanted);
   for (const std::string& line : planned.data.notes) note(line);
@@ -136,60 +94,6 @@ void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
       fail("--rerank: the distances of {} images need {}, free are {}", plan.queries.size() + plan.gallery.size(),
            format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(free)));
   }
-}
-
-struct Embedded {
-  Embeddings embeddings;
-  std::string feature;  // a description
-  std::string checkpoint;
-};
-
-Embedded embed(const EvalOptions& options, const Dataset& data, const std::vector<ImageRecord>& images,
-               const ThreadChoice& threads) {
-  const Checkpoint checkpoint(options.checkpoint);
-  check_pictures(data, images);
-  EngineConfig config;
-  config.model = checkpoint.embedding_model();
-  const int parts = config.model.parts;
-  const FeatureChoice choice = parse_feature(options.feature, options.parts, parts);
-  choose_size(options, checkpoint, config.model);
-  std::string why;
-  config.device = choose_device(options.device, &why);
-  note("device: " + why);
-  config.precision = choose_precision(parse_precision_or_auto(options.precision, "--precision"), config.device, &why);
-  note("precision: " + why);
-  note(threads.text);
-  config.vendors = choose_vendors(options.conv, options.gemm, config.device);
-  config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
-  check_image_size(config.model);
-  const size_t needed = plan_memory(config).total();
-  const FreeMemory free = find_free_memory(config.device);
-  const size_t available = config.device.backend == Backend::cuda ? free.gpu : free.host;
-  note(fmt::format("network of depth {}, pictures {}x{}, {} of memory", config.model.depth, config.model.height,
-                   config.model.width, format_bytes(static_cast<double>(needed))));
-  if (available > 0 && needed > available)
-    fail("the network needs {}, free are {}: take a smaller --batch", format_bytes(static_cast<double>(needed)),
-         format_bytes(static_cast<double>(available)));
-  const auto engine = make_engine(config);
-  note(fmt::format("{}: {}", options.checkpoint, report_line(checkpoint.load_embedding(*engine))));
-  if (choice.before_neck) bypass_neck(*engine);
-  EmbedOptions how;
-  how.height = config.model.height;
-  how.width = config.model.width;
-  how.batch = config.embed_batch;
-  how.threads = usable_processors();
-  how.flip = options.flip;
-  if (!options.pack.empty()) {
-    const auto pack = std::make_shared<const Pack>(options.pack, data.root, how.height, how.width);
-    pack->require(images);
-    how.pack = pack;
-  }
-  Embedded made{embed_images(*engine, images, data.root, how), describe(choice, parts),
-                sha256_of_file(options.checkpoint)};
-  keep_pieces(choice, parts, made.embeddings);
-  made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"),
-                              std::filesystem::path(options.checkpoint).filename().string());
-  return made;
 }
 
 Embedded chance(const EvalOptions& options, size_t images) {
@@ -264,10 +168,17 @@ Ranked rank_features(const EvalOptions& options, const std::vector<EvaluationPla
 
 Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
   const std::vector<ImageRecord> images = images_of(planned.plans);
-  const Embedded all = options.chance ? chance(options, images.size()) : embed(options, planned.data, images, threads);
+  const auto embedded = [&] {
+    if (options.chance) return chance(options, images.size());
+    const OpenedNetwork network =
+        open_network(options, kProgram, options.protocol.protocol, planned.data, images, threads.text);
+    return embed(network, images, planned.data.root);
+  };
+  const Embedded all = embedded();
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
   if (options.chance) note(threads.text);
-  Ranked ranked{rank_plans(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  Ranked ranked{
+      rank_plans(planned.plans, images, all.embeddings, all.device), {all.feature, options.flip, all.checkpoint}, {}};
   if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
   return ranked;
 }

@@ -7,21 +7,20 @@
 
 #include "core/base/command_line.h"
 #include "mpanet/evaluation/protocol.h"
+#include "mpanet/programs/embedding.h"
 
 namespace mpanet {
 
 // What the user typed; an empty text or 0: not given. check_eval_options() says which go together.
-struct EvalOptions {
-  std::string checkpoint, features, data, json, save_features, sheet, size, pack;
+struct EvalOptions : NetworkOptions {
+  std::string features, data, json, save_features, sheet;
   std::optional<uint64_t> chance;
   ProtocolOptions protocol;
-  std::string distance, feature = "bn", parts = "all", cmc;
+  std::string distance, cmc;
   std::vector<int> ranks;
   std::vector<std::string> compared;
   std::string memory;
-  bool per_trial = false, flip = false, rerank = false, list = false;
-  std::string device = "auto", precision = "f32", conv, gemm;
-  int batch = 64, threads = 0;
+  bool per_trial = false, rerank = false, list = false;
 };
 
 extern const char* const kEvalAbout;  // above the options in --help

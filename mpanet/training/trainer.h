@@ -1,5 +1,6 @@
 // The loop over epochs and batches of a run: steps, log, checkpoints, and the evaluation between epochs.
 #pragma once
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -37,6 +38,9 @@ class Trainer {
   void say(const std::string& line) { report_.say(line); }
   const TrainConfig& config() const { return config_; }
   const Progression& progression() const { return p_; }
+  // When the last step was complete, and the number of checkpoints begun so far: for bench-train.
+  std::chrono::steady_clock::time_point last_step_end() const { return clock_; }
+  int64_t checkpoints() const { return checkpoints_; }
 
  private:
   int64_t launched_steps() const { return p_.step + launched_; }
@@ -47,8 +51,10 @@ class Trainer {
   void start_save(CheckpointWriter::Files files = CheckpointWriter::Files::Last);
   void train();
   bool run_batches(const std::vector<std::vector<int>>& batches);
-  void load(Loader& loader, Batch& batch);
-  void run_step(Loader& loader, Batch& batch);
+  // Of bytes two in turn: the device may still copy the pictures of one.
+  using Batches = std::array<Batch, 2>;
+  void load(Loader& loader, Batches& batches);
+  void run_step(Loader& loader, Batches& batches);
   void read_step();
   void finish_steps();
   void finish_epoch();
@@ -71,6 +77,7 @@ class Trainer {
   std::chrono::steady_clock::time_point save_clock_ = std::chrono::steady_clock::now();  // of the last checkpoint
   std::shared_ptr<ImageCache> cache_;
   std::shared_ptr<const Pack> pack_;
+  int64_t checkpoints_ = 0;
   TrainReport report_;
   CheckpointWriter writer_;
 };

@@ -62,6 +62,61 @@ TEST_CASE("the two ways to read an embedding agree") {
   CHECK(engine->feature_size() == 7 * 128);
 }
 
+TEST_CASE("pattern maps come with the embedding: by picture, pattern, row, column") {
+  EngineConfig config = tiny(Precision::f32);
+  config.model.height = 256, config.model.width = 96;
+  config.model.mam = 0;  // instance norms would spread a change over the whole picture
+  const auto engine = make_engine(config);
+  engine->initialize(1);
+  const auto parts = static_cast<size_t>(config.model.parts);
+  Values biases;
+  for (size_t p = 0; p < parts; p++) biases.push_back(0.25 * static_cast<double>(p) - 1);
+  engine->write("spatial_attention.bias", Slot::Value, biases.data());
+  const MapShape shape = engine->map_shape();
+  CHECK(shape.parts == config.model.parts);
+  CHECK(shape.height == 256 / 16);
+  CHECK(shape.width == 96 / 16);
+  const size_t area = static_cast<size_t>(shape.height) * shape.width, width = shape.width;
+  Batch batch = make_batch(config.model, 2, 0);
+  std::vector<float> features(2 * static_cast<size_t>(engine->feature_size())), maps(2 * parts * area);
+  engine->embed(batch, features.data(), maps.data());
+  CHECK(Values(features.begin(), features.end()) == embed(*engine, batch));
+
+  SUBCASE("without weights each map is the sigmoid of its own bias") {
+    engine->write("spatial_attention.weight", Slot::Value, Values(parts * 128).data());
+    engine->embed(batch, features.data(), maps.data());
+    for (size_t n = 0; n < 2; n++)
+      for (size_t p = 0; p < parts; p++)
+        for (size_t at = 0; at < area; at++)
+          CHECK(maps[(n * parts + p) * area + at] == doctest::Approx(1 / (1 + std::exp(-biases[p]))).epsilon(1e-6));
+  }
+  SUBCASE("a change in a corner of the second picture changes its maps most near there") {
+    Batch changed = batch;
+    for (size_t y = 224; y < 256; y++)
+      for (size_t x = 64; x < 96; x++)
+        for (size_t c = 0; c < 3; c++) changed.images[((256 + y) * 96 + x) * 3 + c] += 2;
+    std::vector<float> after(maps.size());
+    engine->embed(changed, features.data(), after.data());
+    for (size_t p = 0; p < parts; p++) {
+      CHECK(std::equal(maps.begin() + p * area, maps.begin() + (p + 1) * area, after.begin() + p * area));
+      size_t most = 0;
+      const auto change = [&](size_t at) {
+        return std::abs(after[(parts + p) * area + at] - maps[(parts + p) * area + at]);
+      };
+      for (size_t at = 1; at < area; at++)
+        if (change(at) > change(most)) most = at;
+      CHECK(most / width >= 11);  // the changed 32 x 32 pixels are rows 14 and 15, columns 4 and 5
+      CHECK(most % width >= 3);
+    }
+  }
+  SUBCASE("a network without patterns has none") {
+    config.model.parts = 0;
+    const auto plain = make_engine(config);
+    CHECK(plain->map_shape().parts == 0);
+    CHECK_THROWS_AS(plain->embed(batch, features.data(), maps.data()), CheckError);
+  }
+}
+
 TEST_CASE("initial values: seeds, distributions, teachers") {
   EngineConfig config = tiny(Precision::f64);
   config.model.classes = 40;

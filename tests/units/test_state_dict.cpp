@@ -152,6 +152,8 @@ TEST_CASE("files that are no network, or several") {
   Weights model;
   model.rename([](const std::string& name) { return "model." + name; }).add(zeros("ema.conv1.weight", {16, 3, 7, 7}));
   CHECK(embedded(model.write()).prefix == "model.");
+  CHECK(report_line(embedded(model.write())).find("; another network in the file, \"ema.\", is not used") !=
+        std::string::npos);
   Weights deeper;
   deeper.add(zeros("backbone.layer3.1.conv1.weight", {64, 64, 3, 3}));
   CHECK(refusal(deeper.write()) ==

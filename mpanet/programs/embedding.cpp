@@ -1,0 +1,126 @@
+#include "mpanet/programs/embedding.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <tuple>
+
+#include "core/base/error.h"
+#include "core/base/inputs.h"
+#include "core/base/number.h"
+#include "core/base/output.h"
+#include "core/base/progress.h"
+#include "core/base/sha256.h"
+#include "core/base/text.h"
+#include "core/base/threads.h"
+#include "data/sets/dataset_inputs.h"
+#include "mpanet/files/checkpoint.h"
+#include "mpanet/network/vendors.h"
+#include "mpanet/training/train_plan.h"
+
+namespace mpanet {
+namespace {
+
+// Parses "384x128", height first.
+void set_size(const std::string& text, ModelConfig& model) {
+  const auto size = parse_size(text);
+  if (!size || size->first > 9999 || size->second > 9999)
+    fail("--size: expected HEIGHTxWIDTH such as 384x128, got {}", quote(text));
+  std::tie(model.height, model.width) = *size;
+}
+
+// The picture size: --size, that of the training, or the authors' for the data set (docs/method.md, section 1).
+void choose_size(const NetworkOptions& options, const std::string& program, const std::string& protocol,
+                 const Checkpoint& checkpoint, ModelConfig& model) {
+  if (!options.size.empty()) return set_size(options.size, model);
+  if (checkpoint.config()) return;
+  if (protocol == "regdb") model.height = 256, model.width = 128;
+  note(fmt::format("{}: warning: {} does not say for which pictures it was trained: {}x{} is assumed; --size sets it",
+                   program, options.checkpoint, model.height, model.width));
+}
+
+void check_engine_memory(const EngineConfig& config) {
+  const size_t needed = plan_memory(config).total();
+  const FreeMemory free = find_free_memory(config.device);
+  const size_t available = config.device.backend == Backend::cuda ? free.gpu : free.host;
+  note(fmt::format("network of depth {}, pictures {}x{}, {} of memory", config.model.depth, config.model.height,
+                   config.model.width, format_bytes(static_cast<double>(needed))));
+  if (available > 0 && needed > available)
+    fail("the network needs {}, free are {}: take a smaller --batch", format_bytes(static_cast<double>(needed)),
+         format_bytes(static_cast<double>(available)));
+}
+
+}  // namespace
+
+OpenedNetwork open_network(const NetworkOptions& options, const std::string& program, const std::string& protocol,
+                           const Dataset& data, const std::vector<ImageRecord>& images, const std::string& threads) {
+  const Checkpoint checkpoint(options.checkpoint);
+  check_pictures(data, images);
+  EngineConfig config;
+  config.model = checkpoint.embedding_model();
+  OpenedNetwork network;
+  network.parts = config.model.parts;
+  network.choice = parse_feature(options.feature, options.parts, network.parts);
+  choose_size(options, program, protocol, checkpoint, config.model);
+  std::string why;
+  config.device = choose_device(options.device, &why);
+  note("device: " + why);
+  config.precision = choose_precision(parse_precision_or_auto(options.precision, "--precision"), config.device, &why);
+  note("precision: " + why);
+  note(threads);
+  config.vendors = choose_vendors(options.conv, options.gemm, config.device);
+  config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
+  if (config.device.backend != Backend::cpu) {  // which makes the network's input of bytes itself
+    config.pictures = PictureForm::Bytes;
+    config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
+  }
+  check_image_size(config.model);
+  check_engine_memory(config);
+  network.engine = make_engine(config);
+  note(fmt::format("{}: {}", options.checkpoint, report_line(checkpoint.load_embedding(*network.engine))));
+  if (network.choice.before_neck) bypass_neck(*network.engine);
+  network.how.height = config.model.height;
+  network.how.width = config.model.width;
+  network.how.batch = config.embed_batch;
+  network.how.threads = usable_processors();
+  network.how.flip = options.flip;
+  send_pictures_to(*network.engine, network.how);
+  if (!options.pack.empty()) {
+    const auto pack = std::make_shared<const Pack>(options.pack, data.root, network.how.height, network.how.width);
+    pack->require(images);
+    network.how.pack = pack;
+  }
+  network.file = std::filesystem::path(options.checkpoint).filename().string();
+  network.checkpoint = sha256_of_file(options.checkpoint);
+  return network;
+}
+
+Embedded embed(const OpenedNetwork& network, const std::vector<ImageRecord>& images, const std::string& root) {
+  Embedded made{embed_images(*network.engine, images, root, network.how), describe(network.choice, network.parts),
+                network.checkpoint, network.engine->device()};
+  keep_pieces(network.choice, network.parts, made.embeddings);
+  made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"), network.file);
+  return made;
+}
+
+int chosen_split(int given, const std::string& protocol, const std::string& file) {
+  if (protocol != "regdb" || file.empty()) return given;
+  const Checkpoint checkpoint(file);
+  const bool known = checkpoint.config() && checkpoint.config()->dataset == DatasetKind::RegDb;
+  const int split = given > 0 ? given : known ? checkpoint.config()->split : 1;
+  if (known) check_unseen(*checkpoint.config(), DatasetKind::RegDb, split, file);
+  note(fmt::format("RegDB's split {}{}", split,
+                   checkpoint.config() ? "" : "; the file does not say on which split it was trained"));
+  return split;
+}
+
+void register_data_set(const std::string& data, const std::string& protocol, const PlannedEvaluation& planned,
+                       bool read) {
+  for (const DatasetKind kind : kDatasetKinds)
+    for (const std::string& list : dataset_lists(kind, data)) register_input(list, "a list of --data");
+  register_pictures(dataset_of(protocol), data, "a picture of --data");
+  if (!read) return;
+  for (const ImageRecord& image : images_of(planned.plans))
+    register_input((std::filesystem::path(planned.data.root) / image.path).string(), "a picture of --data");
+}
+
+}  // namespace mpanet
