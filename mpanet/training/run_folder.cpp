@@ -45,8 +45,7 @@ int try_lock(int descriptor, int kind) {
 
 // UserError when another program trains in the folder.
 void check_not_in_use(const std::string& path) {
-  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK) fail_in_use(path);
+  if (RunFolder::in_use(path)) fail_in_use(path);
 }
 
 // UserError unless the path, which is there, leads to a folder.
@@ -120,6 +119,11 @@ void RunFolder::check_can_be_made(const std::string& path) {
   check_no_experiment(path);
   check_not_in_use(path);
   fail("{}: the run folder exists already; give another one, or --resume to go on with its run", path);
+}
+
+bool RunFolder::in_use(const std::string& path) {
+  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK;
 }
 
 bool RunFolder::is_run(const std::string& path) {

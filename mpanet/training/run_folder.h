@@ -32,6 +32,8 @@ class RunFolder {
   static void check_can_be_opened(const std::string& path);
   // Whether the folder has files of a run.
   static bool is_run(const std::string& path);
+  // Whether a program trains in the folder now. False for a folder without a lock.
+  static bool in_use(const std::string& path);
 
   RunFolder(RunFolder&&) noexcept = default;
   RunFolder& operator=(RunFolder&&) = delete;
