@@ -35,6 +35,7 @@ void Trainer::start_save(CheckpointWriter::Files files) {
   finish_steps();
   if (saved_) return;
   writer_.start(p_, files);
+  checkpoints_++;
   saved_ = true;
   save_clock_ = std::chrono::steady_clock::now();
 }

@@ -37,6 +37,9 @@ class Trainer {
   void say(const std::string& line) { report_.say(line); }
   const TrainConfig& config() const { return config_; }
   const Progression& progression() const { return p_; }
+  // When the last step was complete, and the number of checkpoints begun so far: for bench-train.
+  std::chrono::steady_clock::time_point last_step_end() const { return clock_; }
+  int64_t checkpoints() const { return checkpoints_; }
 
  private:
   int64_t launched_steps() const { return p_.step + launched_; }
@@ -71,6 +74,7 @@ class Trainer {
   std::chrono::steady_clock::time_point save_clock_ = std::chrono::steady_clock::now();  // of the last checkpoint
   std::shared_ptr<ImageCache> cache_;
   std::shared_ptr<const Pack> pack_;
+  int64_t checkpoints_ = 0;
   TrainReport report_;
   CheckpointWriter writer_;
 };

@@ -22,8 +22,9 @@ constexpr const char* kRefusesRepeats =
 // A build's programs in bin/, NVIDIA's tools in tools/.
 struct Machine : StandIns {
   Machine() {
-    for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step",
-                             "bench-ceilings", "test_conv_plans_bf16", "test_conv_plans_f16", "test_cuda_runtime"})
+    for (const char* name :
+         {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step", "bench-train",
+          "bench-ceilings", "test_conv_plans_bf16", "test_conv_plans_f16", "test_cuda_runtime"})
       program(name, fmt::format("{}echo \"{} says \\\\\\\"fine\\\\\\\"\"", kRefusesRepeats, name));
     tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
     tool("compute-sanitizer", "exit 0");
@@ -92,9 +93,9 @@ TEST_CASE("on a card every step runs, the most telling ones first; one report an
   CHECK(c.report["bench-kernels"]["timed"] == true);
   for (const auto& step : c.outcomes)
     CHECK_MESSAGE(step.second == (step.first == "peers" ? "skipped" : "passed"), step.first);
-  const char* order[] = {
-      "ceilings", "opcheck-f32",   "opcheck-bf16",     "bench-step-f32", "bench-step-bf16",   "bench-step-f32-cudnn",
-      "peers",    "bench-kernels", "ncu-conv_forward", "opcheck-f64",    "sanitizer-memcheck"};
+  const char* order[] = {"ceilings",        "opcheck-f32",      "opcheck-bf16",         "bench-step-f32",
+                         "bench-step-bf16", "bench-train-bf16", "bench-step-f32-cudnn", "peers",
+                         "bench-kernels",   "ncu-conv_forward", "opcheck-f64",          "sanitizer-memcheck"};
   for (size_t i = 1; i < std::size(order); i++) {
     CHECK_MESSAGE(at(c, order[i]) < c.order.size(), order[i]);
     CHECK_MESSAGE(at(c, order[i - 1]) < at(c, order[i]), order[i]);
@@ -120,7 +121,7 @@ TEST_CASE("under the emulation what needs a GPU is skipped") {
   CHECK(c.code == 0);
   CHECK(c.report["device"] == "emu");
   for (const char* name : {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32",
-                           "training-f64", "training-bf16", "bench-kernels", "bench-step-f32"})
+                           "training-f64", "training-bf16", "bench-kernels", "bench-step-f32", "bench-train-bf16"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
   for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "peers", "ncu-conv_forward", "runtime",
                            "sanitizer-racecheck", "training-f32-cudnn"})
