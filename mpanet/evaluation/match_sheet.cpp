@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -37,6 +38,11 @@ std::vector<int> chosen_queries(const EvaluationPlan& plan) {
   return chosen;
 }
 
+// At most six characters of a column's nine.
+std::string distance_text(double distance) {
+  return std::abs(distance) < 10 ? fmt::format("{:.3f}", distance) : fmt::format("{:.4g}", distance);
+}
+
 }  // namespace
 
 void write_match_sheet(OutputFile& file, const std::string& root, const EvaluationPlan& plan,
@@ -64,7 +70,7 @@ void write_match_sheet(OutputFile& file, const std::string& root, const Evaluati
     for (size_t i = 0; i < query.list.size(); i++) {
       const RankedImage& found = query.list[i];
       place(row, static_cast<int>(i) + 1, found.image, found.right ? kSheetGreen : kSheetRed,
-            fmt::format("{}:{:.4g}", found.rank, found.distance));
+            fmt::format("{}:{}", found.rank, distance_text(found.distance)));
     }
   }
   write_png(file, sheet.image());

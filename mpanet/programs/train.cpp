@@ -40,6 +40,7 @@ The run folder holds
                      search, single shot; RegDB and LLCM: mean of both directions); loads into the authors' network. An evaluation runs every eval_interval epochs after
                      start_eval and after the last epoch; with eval_interval 0 none runs, and there is no best
   log.jsonl          one JSON object a line: "kind" is step, epoch or evaluation
+  log.csv            the same as a table, and events.out.tfevents.mpanet for TensorBoard
   config.json        the configuration with every default; a valid --config
   inputs.json        where the data set lies, for --resume
   initial.txt        with --init: the tensors taken from that file, not used, and drawn at random
