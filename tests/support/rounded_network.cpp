@@ -28,10 +28,6 @@ void each_element(const rounded::Parameter& p, const Body& body) {
 
 }  // namespace
 
-void rounded::set_rounding(Rounding stored) {
-  set_rounding(stored, [](double value) { return value; });
-}
-
 void rounded::set_rounding(Rounding stored, Rounding operand) {
   storage_format::rounding = stored;
   operand_rounding = operand;
