@@ -84,6 +84,8 @@ std::vector<EmbeddedPicture> embed_pictures(EngineEmbed& engine, const EmbedOpti
   config.height = options.height;
   config.width = options.width;
   config.threads = options.threads;
+  config.form = options.form;
+  config.allocate = options.allocate;
   std::vector<std::vector<Sample>> batches((paths.size() + batch_size - 1) / batch_size);
   for (size_t i = 0; i < paths.size(); i++)
     batches[i / batch_size].push_back({paths[i], 0, false, static_cast<uint32_t>(i)});
