@@ -123,12 +123,12 @@ Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageReco
 }
 
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
-                                                   const std::vector<ImageRecord>& images,
-                                                   const Embeddings& embeddings) {
+                                                   const std::vector<ImageRecord>& images, const Embeddings& embeddings,
+                                                   Device device) {
   std::vector<std::vector<SettingResult>> results;
   for (const EvaluationPlan& plan : plans)
-    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
-                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings, device)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings), device));
   return results;
 }
 

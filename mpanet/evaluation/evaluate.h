@@ -44,10 +44,10 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings);
 
-// The results of each plan, whose images are among `images`, by plan and setting.
+// The results of each plan, whose images are among `images`, by plan and setting; ranked on `device` (ranking.h).
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
-                                                   const std::vector<ImageRecord>& images,
-                                                   const Embeddings& embeddings);
+                                                   const std::vector<ImageRecord>& images, const Embeddings& embeddings,
+                                                   Device device = Backend::cpu);
 
 // Embeddings without any knowledge: `count` rows of standard normal numbers by seed. Their results are chance.
 Embeddings chance_embeddings(size_t count, uint64_t seed);

@@ -189,6 +189,7 @@ class EngineMeasure {
  public:
   virtual ~EngineMeasure() = default;
   virtual const MemoryPlan& plan() const = 0;
+  virtual Device device() const = 0;
   // GPU: bytes of its memory that the engine holds now, and their maximum so far. CPU: 0.
   virtual MemoryUse memory_use() const = 0;
   // GPU: the configured libraries, with Auto replaced by its choices.

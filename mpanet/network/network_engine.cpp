@@ -181,6 +181,7 @@ class NetworkEngine final : public Engine {
     reset_state();
   }
 
+  Device device() const override { return context_.device(); }
   const MemoryPlan& plan() const override { return plan_; }
   MemoryUse memory_use() const override { return context_.memory_use(); }
   Vendors vendors() const override {

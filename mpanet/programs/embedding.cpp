@@ -96,7 +96,7 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
 
 Embedded embed(const OpenedNetwork& network, const std::vector<ImageRecord>& images, const std::string& root) {
   Embedded made{embed_images(*network.engine, images, root, network.how), describe(network.choice, network.parts),
-                network.checkpoint};
+                network.checkpoint, network.engine->device()};
   keep_pieces(network.choice, network.parts, made.embeddings);
   made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"), network.file);
   return made;

@@ -170,7 +170,7 @@ bool Trainer::evaluate() {
   };
   const std::vector<ImageRecord> images = images_of(evaluated_);
   const Embeddings embeddings = embed_images(engine_, images, data_.root, options);
-  const std::vector<std::vector<SettingResult>> results = rank_plans(evaluated_, images, embeddings);
+  const std::vector<std::vector<SettingResult>> results = rank_plans(evaluated_, images, embeddings, engine_.device());
   std::vector<Evaluation> evaluations;
   for (size_t i = 0; i < results.size(); i++) evaluations.push_back({evaluated_[i], results[i]});
   const double rank1 = selection_rank1(evaluations);  // NaN without any match, which is never the best
