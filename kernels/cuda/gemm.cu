@@ -87,10 +87,14 @@ struct TensorMatrix {
 };
 
 // Single floats need more registers for addresses.
-template <int kLeftLanes>
-using TensorTile = TensorShape<64, 64, kLeftLanes == 1 ? 3 : 4>;
+template <int kLeftLanes, int kRightLanes>
+using TensorTile = TensorShape<64, 64,
+                               kRightLanes == 1  ? 2
+                               : kLeftLanes == 1 ? 3
+                                                 : 4>;
 
-template <int kLeftLanes, int kRightLanes, bool kTransposeA, bool kTransposeB, class Shape = TensorTile<kLeftLanes>>
+template <int kLeftLanes, int kRightLanes, bool kTransposeA, bool kTransposeB,
+          class Shape = TensorTile<kLeftLanes, kRightLanes>>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     gemm_tensor_kernel(const __grid_constant__ Products products, int m, int n, int k, Output<real> common) {
   const int split = products.split(), tile = static_cast<int>(blockIdx.x);
@@ -152,7 +156,7 @@ void launch_tensor(Stream stream, const ProductLaunch& own, bool transpose_a, bo
                    const Output<T>& output) {
   if constexpr (std::is_same_v<T, float>) {
     with_lanes(own.packed_a, own.packed_b, [&]<int kLeft, int kRight>() {
-      using Shape = TensorTile<kLeft>;
+      using Shape = TensorTile<kLeft, kRight>;
       with_transpositions(transpose_a, transpose_b, [&]<bool kA, bool kB>() {
         LAUNCH((gemm_tensor_kernel<kLeft, kRight, kA, kB>), own.grid<Shape>(), Shape::kThreads,
                sizeof(TensorMemory<Shape>), stream, own.products, own.m, own.n, own.k, output);
