@@ -2,6 +2,7 @@
 #pragma once
 #include <type_traits>
 
+#include "core/base/picture_cut.h"
 #include "core/base/real.h"
 #include "kernels/types.h"
 
