@@ -30,7 +30,7 @@ StreamHandle::StreamHandle(Device device)
     : device_(device), stream_(ON_BACKEND(device.backend, create_stream(device.index))) {}
 StreamHandle::~StreamHandle() { ON_BACKEND(device_.backend, destroy_stream(stream_)); }
 void StreamHandle::set_tf32(bool on) { ON_BACKEND(device_.backend, set_tf32(stream_, on)); }
-bool StreamHandle::uses_tf32() const { return ON_BACKEND(device_.backend, uses_tf32(stream_)); }
+bool StreamHandle::can_use_tf32() const { return ON_BACKEND(device_.backend, can_use_tf32(stream_)); }
 
 Buffer::Buffer(Context& context, size_t bytes) : context_(&context), bytes_(bytes) {
   context.persistent_ += bytes;

@@ -33,9 +33,9 @@ class StreamHandle {
   StreamHandle& operator=(const StreamHandle&) = delete;
   Stream get() const { return stream_; }
   Device device() const { return device_; }
-  // Whether f32's convolutions and products are in TF32 (kernels/memory.inc). To be set before memory is planned.
+  // Whether products of floats are in TF32 (kernels/memory.inc). To be called before memory is planned.
   void set_tf32(bool on);
-  bool uses_tf32() const;
+  bool can_use_tf32() const;
 
  private:
   Device device_;
@@ -102,7 +102,6 @@ class Context {
   Device device() const { return device_; }
   Backend backend() const { return device_.backend; }
   Stream stream() const { return stream_->get(); }
-  bool uses_tf32() const { return stream_->uses_tf32(); }
   const std::shared_ptr<StreamHandle>& stream_handle() const { return stream_; }
   bool planning() const { return arena_->mode() == Arena::Mode::Plan; }
   // Whether kernels are called. In a plan only after set_launching(true), for listing launches without running them.

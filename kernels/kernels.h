@@ -7,8 +7,9 @@
 
 namespace mpanet::PRECISION {
 
-// Whether convolutions and products of this precision follow the stream's flag for TF32 (memory.inc).
-constexpr bool kHasTf32 = std::is_same_v<storage, float>;
+// Whether the convolutions and the products of this precision follow the stream's flag for TF32 (memory.inc): those of
+// floats. 16-bit numbers are multiplied as they are.
+constexpr bool kTf32Convolutions = std::is_same_v<storage, float>, kTf32Products = std::is_same_v<real, float>;
 
 // The epilogue of a convolution: y = act(scale * conv(x, w) + shift + residual). A backend whose prepared weights
 // contain `scale` (conv_prepare_weights) ignores it here.

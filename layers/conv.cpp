@@ -1,30 +1,6 @@
 #include "layers/conv.h"
 
 namespace mpanet::PRECISION {
-namespace {
-
-// A tensor as convolutions read it: on a stream that uses TF32 a rounded copy, else the tensor itself. S is storage; a
-// template, because it may be another type than float.
-template <class S>
-class Operand {
- public:
-  Operand(Context& context, const S* values, int64_t count)
-      : copy_(context, kHasTf32 && context.uses_tf32() ? count : 0), data_(values) {
-    if constexpr (kHasTf32) {
-      if (copy_.count() == 0) return;
-      RUN_ON(context, round_to_tf32(context.stream(), values, copy_.data(), count));
-      data_ = copy_.data();
-    }
-  }
-  const S* data() const { return data_; }
-
- private:
-  Scratch<S> copy_;
-  const S* data_;
-};
-
-}  // namespace
-
 Conv::Conv(ParameterStore& store, const std::string& name, int c, int k, int size, int stride, int pad, bool bias)
     : store_(store),
       weight_(store.add_convolution(name + ".weight", {k, c, size, size})),
@@ -61,13 +37,12 @@ const void* Conv::prepared_forward(Context& context, const ConvShape& shape, con
 
 void Conv::forward(Context& context, const Tensor& x, const ConvEpilogue& epilogue, const Tensor& y) {
   const ConvShape s = shape(x);
-  const Operand input(context, x.data(), x.count()), weight(context, weight_.working, weight_.count);
-  const void* prepared = prepared_forward(context, s, weight.data(), epilogue.scale);
+  const void* prepared = prepared_forward(context, s, weight_.working, epilogue.scale);
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
                                          context, conv_workspace_bytes(context.stream(), s, ConvPass::Forward))));
   context.add_flops(s.flops());
-  RUN_ON(context, conv_forward(context.stream(), s, input.data(), weight.data(), prepared, epilogue, y.data(),
-                               workspace.data()));
+  RUN_ON(context,
+         conv_forward(context.stream(), s, x.data(), weight_.working, prepared, epilogue, y.data(), workspace.data()));
 }
 
 EpilogueSums Conv::epilogue_sums(Context& context, const Tensor& x, ConvPass pass) const {
@@ -76,7 +51,6 @@ EpilogueSums Conv::epilogue_sums(Context& context, const Tensor& x, ConvPass pas
 
 void Conv::backward_weights(Context& context, const Tensor& x, const storage* dy) {
   const ConvShape s = shape(x);
-  const Operand input(context, x.data(), x.count());
   const auto bytes =
       static_cast<int64_t>(ASK_BACKEND(context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardWeights)));
   const auto [dw, write] = weight_.grad_sink();
@@ -84,20 +58,18 @@ void Conv::backward_weights(Context& context, const Tensor& x, const storage* dy
   const int splits = write == Write::Set ? ASK_BACKEND(context, conv_weight_splits(context.stream(), s)) : 0;
   if (splits > 0) {
     const FlagTensor sums(context, {bytes});
-    RUN_ON(context, conv_backward_weight_splits(context.stream(), s, input.data(), dy, sums.data()));
+    RUN_ON(context, conv_backward_weight_splits(context.stream(), s, x.data(), dy, sums.data()));
     store_.add_splits_later(context, weight_, splits, sums);
   } else {
     if (write == Write::Add) store_.add_splits(context);
     const Scratch<> workspace(context, bytes);
-    RUN_ON(context, conv_backward_weights(context.stream(), s, input.data(), dy, dw, write, workspace.data()));
+    RUN_ON(context, conv_backward_weights(context.stream(), s, x.data(), dy, dw, write, workspace.data()));
   }
 }
 
 void Conv::backward(Context& context, const Tensor& x, const storage* dy, bool completes) {
-  const ConvShape s = shape(x);
-  const Operand gradient(context, dy, s.output_count());
-  backward_weights(context, x, gradient.data());
-  if (x.needs_grad()) backward_data(context, x, gradient.data(), completes);
+  backward_weights(context, x, dy);
+  if (x.needs_grad()) backward_data(context, x, dy, completes);
 }
 
 namespace {
@@ -119,12 +91,11 @@ GradEpilogue serve(Context& context, GradientRequest& request, const EpilogueSum
 
 void Conv::backward_data(Context& context, const Tensor& x, const storage* dy, bool completes) {
   const ConvShape s = shape(x);
-  const Operand weight(context, weight_.working, weight_.count);
   const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, ConvPass::BackwardData));
   const Scratch<> prepared(context, static_cast<int64_t>(bytes));
   if (bytes > 0)
-    RUN_ON(context,
-           conv_prepare_weights(context.stream(), s, ConvPass::BackwardData, weight.data(), nullptr, prepared.data()));
+    RUN_ON(context, conv_prepare_weights(context.stream(), s, ConvPass::BackwardData, weight_.working, nullptr,
+                                         prepared.data()));
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
                                          context, conv_workspace_bytes(context.stream(), s, ConvPass::BackwardData))));
   const auto [dx, write] = x.grad_sink();
@@ -134,7 +105,7 @@ void Conv::backward_data(Context& context, const Tensor& x, const storage* dy, b
     if (parts.available) epilogue = serve(context, *request, parts, s.c);
   }
   context.add_flops(s.flops());
-  RUN_ON(context, conv_backward_data(context.stream(), s, dy, weight.data(), prepared.data(), dx, write,
+  RUN_ON(context, conv_backward_data(context.stream(), s, dy, weight_.working, prepared.data(), dx, write,
                                      workspace.data(), epilogue));
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "core/base/exception_text.h"
 #include "core/base/output.h"
 
 namespace mpanet {
@@ -17,20 +18,15 @@ void throw_check_error(const char* function, const char* condition, fmt::string_
 
 namespace {
 
-struct Report {
-  int code;
-  std::string text;
-};
-
 std::string filesystem_text(const std::filesystem::filesystem_error& e) {
   std::string paths = e.path1().string();
   if (!e.path2().empty()) paths += " and " + e.path2().string();
   return paths + ": " + e.code().message();
 }
 
-// Message and exit code of the current exception. Exceptions of the standard library mean bad input or a failing
-// machine: code 2. CheckError and unknown types are bugs: code 1.
-Report describe() {
+}  // namespace
+
+ExceptionText describe_exception() {
   try {
     throw;
   } catch (const UserError& e) {
@@ -56,10 +52,8 @@ Report describe() {
   }
 }
 
-}  // namespace
-
 int report_exception(const char* program) {
-  const Report report = describe();
+  const ExceptionText report = describe_exception();
   note(fmt::format("{}: {}", program, report.text));
   return report.code;
 }

@@ -6,9 +6,11 @@
 //   backward weights  dw (k, taps * c)    = dy' (k, pixels)                     * x's pixels under each tap
 //
 // The first two read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone
-// determines the order of each sum, so results do not depend on the number of threads.
+// determines the order of each sum, so results do not depend on the number of threads. In TF32 the panels are of
+// rounded weights, and the workspace has rounded activations.
 #include "core/base/error.h"
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/tf32.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -122,13 +124,15 @@ size_t conv_weights_bytes(Stream, const ConvShape& s, ConvPass pass) {
   return static_cast<size_t>(divide_up(columns, kTileColumns) * kTileColumns * s.kh * s.kw * depth) * sizeof(real);
 }
 
-void conv_prepare_weights(Stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
+void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
                           void* prepared) {
   const bool forward = pass == ConvPass::Forward;
   MPANET_CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
   MPANET_CHECK(forward || scale == nullptr, "only forward weights are scaled");
   const int columns = forward ? s.k : s.c, depth = forward ? s.c : s.k;
   const int64_t taps = int64_t{s.kh} * s.kw, panels = divide_up(columns, kTileColumns);
+  const bool rounds = rounds_operands<storage>(stream);
+  const auto weight = [&](int64_t at) { return rounds ? real(rounded_to_tf32(float(load(w[at])))) : load(w[at]); };
   real* to = static_cast<real*>(prepared);
 #pragma omp parallel for collapse(2) schedule(static)
   for (int64_t p = 0; p < panels; p++) {
@@ -137,18 +141,23 @@ void conv_prepare_weights(Stream, const ConvShape& s, ConvPass pass, const stora
       for (int j = 0; j < kTileColumns; j++) {
         const int64_t column = p * kTileColumns + j, k = forward ? column : d, c = forward ? d : column;
         real value = 0;
-        if (column < columns) value = load(w[(k * taps + tap) * s.c + c]) * (scale != nullptr ? scale[k] : real{1});
+        if (column < columns) value = weight((k * taps + tap) * s.c + c) * (scale != nullptr ? scale[k] : real{1});
         to[(p * taps * depth + row) * kTileColumns + j] = value;
       }
     }
   }
 }
 
-size_t conv_workspace_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
+size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
+  if (pass == ConvPass::Forward) return rounded_bytes<storage>(stream, s.input_count());
+  if (pass == ConvPass::BackwardData) return rounded_bytes<storage>(stream, s.output_count());
+  return rounded_bytes<storage>(stream, s.input_count(), s.output_count());
+}
 
-void conv_forward(Stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
-                  const ConvEpilogue& epilogue, storage* y, void*) {
+void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
+                  const ConvEpilogue& epilogue, storage* y, void* workspace) {
   MPANET_CHECK(s.oh() > 0 && s.ow() > 0, "expected an output, got {} x {}", s.oh(), s.ow());
+  x = operand(stream, x, s.input_count(), workspace);
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) {
       real value = tile.at(row, j);
@@ -161,8 +170,9 @@ void conv_forward(Stream, const ConvShape& s, const storage* x, const storage*, 
                       static_cast<const real*>(prepared), finish);
 }
 
-void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
-                        storage* dx, Write write, void*, const GradEpilogue&) {
+void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
+                        storage* dx, Write write, void* workspace, const GradEpilogue&) {
+  dy = operand(stream, dy, s.output_count(), workspace);
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) put(dx[offset + column + j], tile.at(row, j), write);
   };
@@ -170,8 +180,10 @@ void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const sto
                       finish);
 }
 
-void conv_backward_weights(Stream, const ConvShape& s, const storage* x, const storage* dy, real* dw, Write write,
-                           void*) {
+void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
+                           Write write, void* workspace) {
+  x = operand(stream, x, s.input_count(), workspace);
+  dy = operand(stream, dy, s.output_count(), workspace);
   const ForwardGather gather{s, x};
   // Columns of the unfolded input are (tap, c). With few channels a panel covers several taps.
   const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {

@@ -52,5 +52,6 @@ Stream create_stream(int) { return new StreamBody; }
 void destroy_stream(Stream stream) { delete stream; }
 void set_tf32(Stream stream, bool on) { stream->tf32 = on; }
 bool uses_tf32(Stream stream) { return stream != nullptr && stream->tf32; }
+bool can_use_tf32(Stream) { return true; }
 
 }  // namespace mpanet::cpu

@@ -9,7 +9,8 @@ namespace mpanet::PRECISION::cpu {
 void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
           const real* b, const real* bias, real* c, Write write, void* workspace) {
   MPANET_CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
-  round_operands(stream, a, m * k, b, k * n, workspace);
+  a = operand(stream, a, m * k, workspace);
+  b = operand(stream, b, k * n, workspace);
   const int64_t row_step = transpose_b ? 1 : n, column_step = transpose_b ? k : 1;
   const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
     const real* from = b + first * row_step + column * column_step;
@@ -21,7 +22,7 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
 }
 
 size_t gemm_workspace_bytes(Stream stream, bool, bool, int64_t m, int64_t n, int64_t k) {
-  return rounded_operand_bytes(stream, m * k, k * n);
+  return rounded_bytes<real>(stream, m * k, k * n);
 }
 
 }  // namespace mpanet::PRECISION::cpu

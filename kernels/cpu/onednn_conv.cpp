@@ -4,6 +4,8 @@
 //   forward           scratchpad
 //   backward data     scratchpad, then dx of some pictures, for Write::Add
 //   backward weights  scratchpad, then dw in oneDNN's layout; gemm()'s if dw is a matrix product
+// In TF32 it begins with rounded copies of the activations, and prepared weights have a rounded copy of the filter
+// behind them.
 #include <omp.h>
 
 #include <map>
@@ -16,6 +18,7 @@
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/stream.h"
+#include "kernels/cpu/tf32.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -174,9 +177,8 @@ void run(Library& lib, const dnnl::reorder& copy, const Desc& from, const void* 
 bool is_product(const ConvShape& s) { return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.pad == 0; }
 
 // Offset of the workspace's second part.
-size_t scratchpad_end(const Plan& plan) {
-  return static_cast<size_t>(divide_up(static_cast<int64_t>(plan.scratchpad), 64) * 64);
-}
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+size_t scratchpad_end(const Plan& plan) { return aligned(plan.scratchpad); }
 float* behind_scratchpad(const Plan& plan, void* workspace) {
   return reinterpret_cast<float*>(static_cast<char*>(workspace) + scratchpad_end(plan));
 }
@@ -184,7 +186,9 @@ float* behind_scratchpad(const Plan& plan, void* workspace) {
 }  // namespace
 
 size_t conv_weights_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-  return pass == ConvPass::BackwardWeights ? 0 : plan_for(library(stream), s, pass).weights.get_size();
+  if (pass == ConvPass::BackwardWeights) return 0;
+  return aligned(plan_for(library(stream), s, pass).weights.get_size()) +
+         rounded_bytes<storage>(stream, s.weight_count());
 }
 
 void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
@@ -194,6 +198,8 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, pass);
   const Desc from = weights(s, Tag::ohwi);
+  void* copy = static_cast<char*>(prepared) + aligned(plan.weights.get_size());
+  w = operand(stream, w, s.weight_count(), copy);
   if (scale != nullptr) {
     // The scales are an argument. With constant scales every evaluation would add a reorder per convolution to oneDNN's
     // cache.
@@ -214,15 +220,19 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   if (pass == ConvPass::BackwardWeights && is_product(s))
     return gemm_workspace_bytes(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w);
   const Plan& plan = plan_for(library(stream), s, pass);
-  if (pass == ConvPass::Forward) return plan.scratchpad;
-  if (pass == ConvPass::BackwardData) return scratchpad_end(plan) + input(chunk_of(s, plan.chunk)).get_size();
-  return scratchpad_end(plan) + plan.weights.get_size();
+  if (pass == ConvPass::Forward) return rounded_bytes<storage>(stream, s.input_count()) + plan.scratchpad;
+  if (pass == ConvPass::BackwardData)
+    return rounded_bytes<storage>(stream, s.output_count()) + scratchpad_end(plan) +
+           input(chunk_of(s, plan.chunk)).get_size();
+  return rounded_bytes<storage>(stream, s.input_count(), s.output_count()) + scratchpad_end(plan) +
+         plan.weights.get_size();
 }
 
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
                   const ConvEpilogue& epilogue, storage* y, void* workspace) {
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::Forward);
+  x = operand(stream, x, s.input_count(), workspace);
   const Epilogue kind{epilogue.shift != nullptr, epilogue.residual != nullptr, epilogue.relu};
   dnnl::primitive& primitive = plan.forward[kind];
   if (!primitive) primitive = dnnl::convolution_forward(forward(lib, s, kind, plan.weights));
@@ -241,6 +251,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
                         storage* dx, Write write, void* workspace, const GradEpilogue&) {
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardData);
+  dy = operand(stream, dy, s.output_count(), workspace);
   const bool add = write == Write::Add;
   const ConvShape part = add ? chunk_of(s, plan.chunk) : s;
   dnnl::primitive& primitive = add ? plan.part : plan.whole;
@@ -265,6 +276,8 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
     return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, nullptr, dw, write, workspace);
   Library& lib = library(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardWeights);
+  x = operand(stream, x, s.input_count(), workspace);
+  dy = operand(stream, dy, s.output_count(), workspace);
   if (!plan.whole) plan.whole = dnnl::convolution_backward_weights(backward_weights(lib, s));
   float* gradient = behind_scratchpad(plan, workspace);
   run(lib, plan, plan.whole,

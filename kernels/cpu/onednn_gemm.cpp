@@ -12,7 +12,8 @@ namespace mpanet::PRECISION::cpu {
 void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
           const real* b, const real* bias, real* c, Write write, void* workspace) {
   MPANET_CHECK(m > 0 && n > 0 && k > 0, "expected positive sizes, got {} x {} x {}", m, n, k);
-  round_operands(stream, a, m * k, b, k * n, workspace);
+  a = operand(stream, a, m * k, workspace);
+  b = operand(stream, b, k * n, workspace);
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a, transpose_a ? m : k, b,
                  transpose_b ? k : n, write == Write::Add ? 1.0F : 0.0F, c, n);
@@ -22,7 +23,7 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
 }
 
 size_t gemm_workspace_bytes(Stream stream, bool, bool, int64_t m, int64_t n, int64_t k) {
-  return rounded_operand_bytes(stream, m * k, k * n);
+  return rounded_bytes<real>(stream, m * k, k * n);
 }
 
 }  // namespace mpanet::PRECISION::cpu

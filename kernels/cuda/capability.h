@@ -4,10 +4,11 @@
 
 namespace mpanet {
 namespace cuda {
-// UserError unless the stream's device has compute capability 8.0 or more. On older ones mma.sync of bf16 traps.
-void require_bf16_tensor_cores(Stream stream);
+// UserError unless the stream's device has compute capability 8.0 or more. On older ones mma.sync of bf16 and TF32
+// traps. `precision` is for the message.
+void require_tensor_cores(Stream stream, const char* precision);
 }  // namespace cuda
 namespace emu {
-inline void require_bf16_tensor_cores(Stream) {}  // the emulation has them
+inline void require_tensor_cores(Stream, const char*) {}  // the emulation has them
 }  // namespace emu
 }  // namespace mpanet

@@ -1,6 +1,6 @@
-// Convolution, NHWC activations and OHWI weights, as matrix products without unfolding in memory: of bf16 and f16 on
-// tensor cores (tensor_tile.cuh), of f64 and f32 in ordinary arithmetic (tile.cuh). o: output pixels, t = (i, j): taps,
-// x(o, t): the input pixel under the tap:
+// Convolution, NHWC activations and OHWI weights, as matrix products without unfolding in memory: of bf16, f16 and tf32
+// on tensor cores (tensor_tile.cuh), of f64 and f32 in ordinary arithmetic (tile.cuh). o: output pixels, t = (i, j):
+// taps, x(o, t): the input pixel under the tap:
 //
 //   forward           y (o, k)         = sum over (t, c) of x(o, t)(c) w(k, t, c), then the epilogue of ConvEpilogue
 //   backward data     dx (p, c)        = sum over (t, k) of dy(o with p under t)(k) w(k, t, c)
@@ -19,20 +19,23 @@
 //
 // Bytes: each activation must move once per pass. A row of tiles reads its pixels once per tile of columns and once per
 // tap; repeated reads hit the L2 cache, because neighbouring blocks run at the same time. A multiply-add reads from L2
-// 0.09 bytes with 128 x 64 tiles in f32 (21 flop a byte), 0.03 with 128 x 128 tiles in 16 bits (64 flop a byte).
-// Outputs are written once; or each split writes (rows, columns) reals and a second kernel adds them.
+// 0.09 bytes with 128 x 64 tiles in f32 (21 flop a byte), 0.03 with 128 x 128 tiles in 16 bits (64 flop a byte) and
+// 0.06 in TF32. Outputs are written once; or each split writes (rows, columns) reals and a second kernel adds them.
 #include "kernels/cuda/capability.h"
 #include "kernels/cuda/conv_loop.h"
 #include "kernels/cuda/conv_tensor.cuh"
 #include "kernels/cuda/plan.cuh"
 #include "kernels/cuda/vendor_calls.h"
 #include "kernels/cuda/wgmma_calls.h"
+#include "kernels/memory.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
-// 16-bit factors are multiplied by tensor cores, others in ordinary arithmetic.
-constexpr bool kTensorCores = sizeof(storage) == 2;
+constexpr bool kHalf = sizeof(storage) == 2;
+
+// 16-bit factors are multiplied by tensor cores, floats on a stream that uses TF32, others in ordinary arithmetic.
+bool on_tensor_cores(Stream stream) { return kHalf || (kTf32Convolutions && ::mpanet::KERNEL_NS::uses_tf32(stream)); }
 
 template <class Shape>
 using Memory = std::conditional_t<Shape::kTensor, TensorMemory<Shape>, TileMemory<Shape>>;
@@ -197,7 +200,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
 // Channels of a tap in the depth or the columns of a product.
-int channels(int c) { return kTensorCores ? tap_channels(c) : c; }
+int channels(int c) { return kHalf ? tap_channels(c) : c; }
 
 ProductSize size_of(const ConvShape& s, ConvPass pass, int c, int k) {
   const bool packed = s.c % kFull<storage> == 0 && s.k % kFull<storage> == 0;
@@ -213,7 +216,9 @@ ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
   const ForcedPlan& forced = forced_plan();
   const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
   KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
-  const TileChoices tiles = wgmma ? wgmma_tiles(pass) : kTensorCores ? tensor_tiles() : ordinary_tiles();
+  const TileChoices tiles = wgmma                     ? wgmma_tiles(pass)
+                            : on_tensor_cores(stream) ? tensor_tiles<storage>()
+                                                      : ordinary_tiles();
   const auto size = [&](const ConvShape& shape) {
     const auto whole = [&](int c) {
       return wgmma ? static_cast<int>(divide_up(c, tiles.step)) * tiles.step : channels(c);
@@ -228,12 +233,12 @@ ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
   return plan;
 }
 
+// T is storage; a template, because one that tensor cores do not have must not instantiate their tiles.
 template <class T = storage, class Body>
-void with_plan(const ProductPlan& plan, bool packed, const Body& body) {
-  if constexpr (sizeof(T) == 2)
-    with_tensor_tile(plan, packed, body);
-  else
-    with_tile(plan, packed, body);
+void with_plan(Stream stream, const ProductPlan& plan, bool packed, const Body& body) {
+  if constexpr (sizeof(T) <= 4)
+    if (on_tensor_cores(stream)) return with_tensor_tile<T>(plan, packed, body);
+  if constexpr (sizeof(T) >= 4) with_tile(plan, packed, body);
 }
 
 template <class T>
@@ -274,7 +279,8 @@ template <class T, class Run, class RunWgmma>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, bool sums, Output<T>& output,
                  void* workspace, const Run& run, const RunWgmma& run_wgmma, bool add = true) {
   check(s);
-  if constexpr (std::is_same_v<storage, bfloat16>) ::mpanet::KERNEL_NS::require_bf16_tensor_cores(stream);
+  if (!std::is_same_v<storage, float16> && on_tensor_cores(stream))
+    ::mpanet::KERNEL_NS::require_tensor_cores(stream, kHalf ? "bf16" : "tf32");
   const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
   const ProductPlan plan = plan_of(stream, s, pass);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
@@ -282,7 +288,7 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
   if (plan.wgmma && packed)
     run_wgmma(plan);
   else
-    with_plan(plan, packed, [&]<class Shape, int L>() {
+    with_plan(stream, plan, packed, [&]<class Shape, int L>() {
       KERNEL_CHECK(!sums || (!plan.wgmma && plan.splits == 1 && Shape::kM == plan.tile_m),
                    "sums of tiles only where conv_epilogue_sums() has them, and aligned addresses");
       run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
@@ -297,7 +303,7 @@ void backward_weights(Stream stream, const ConvShape& s, const storage* x, const
   Output<real> output{.to = dw,
                       .columns = columns,
                       .write = write,
-                      .packed = full_packs_fit(kTensorCores ? s.c : columns, dw),  // c: packs must not cross taps
+                      .packed = full_packs_fit(kHalf ? s.c : columns, dw),  // c: packs must not cross taps
                       .count = s.weight_count()};
   launch_pass(
       stream, s, ConvPass::BackwardWeights, full_packs_fit(0, x, dy), false, output, workspace,

@@ -1,6 +1,6 @@
 // The factors of a convolution's matrix products on tensor cores (tensor_tile.cuh). A piece never crosses taps: if the
-// channels cannot be read in packs, every tap has tap_channels(c) of them, and those from c on are zero. So the stem's
-// 3 channels are 4, and its depth is 4 times the taps.
+// channels of 16 bits cannot be read in packs, every tap has tap_channels(c) of them, and those from c on are zero. So
+// the stem's 3 channels are 4, and its depth is 4 times the taps. Pieces of one float need no such channels.
 //
 // A step along the depth usually stays within a tap, where an addition advances the depth. It is divided into tap and
 // channel again when its tap ends.
@@ -83,7 +83,7 @@ struct TensorPixelDepths {
   __device__ int left(const Row& row, const Depth&) const { return gather.c - row.at; }
 };
 
-// Weights (k, taps, c): rows are k, the depth is (tap, c) with tap_channels(c) per tap.
+// Weights (k, taps, c): rows are k, the depth is (tap, c) with by_c.divisor per tap.
 template <int Lanes>
 struct TensorWeightRows {
   static constexpr bool kAlongDepth = true;
@@ -145,7 +145,7 @@ struct TensorColumns {
 };
 
 // Weights (k, kh, kw, c) with columns c and depth (i, j, k) over some of their taps in reverse, as ReversedTaps, with
-// tap_channels(k) per tap.
+// taps.by_k.divisor per tap.
 template <int Lanes>
 struct TensorReversedTaps {
   static constexpr bool kAlongDepth = false;

@@ -1,5 +1,5 @@
 // Matrix products by cuBLAS. It reads row-major matrices as their transposes, so c' = op(b)' op(a)'. Arithmetic is
-// plain float or double, or TF32 for f32 on a stream that uses it. Products with a bias use our kernel.
+// plain float or double, or TF32 on a stream that uses it. Products with a bias use our kernel.
 #include <cublas_v2.h>
 
 #include <algorithm>
@@ -61,16 +61,16 @@ cublasStatus_t multiply(cublasHandle_t handle, cublasOperation_t left, cublasOpe
   return cublasDgemm(handle, left, right, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
-// TF32 on this stream; its operands were rounded before (gemm.cu).
-bool in_tf32(Stream stream) { return kHasTf32 && runtime::uses_tf32(stream); }
+// How cuBLAS rounds the operands to TF32 is not documented.
+bool in_tf32(Stream stream) { return kTf32Products && runtime::uses_tf32(stream); }
 
 bool native_only(Stream stream) { return runtime::vendors_of(stream).product == runtime::Provider::Native; }
 
 }  // namespace
 
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                            size_t native, size_t copies) {
-  if (native_only(stream)) return native + copies;
+                            size_t native) {
+  if (native_only(stream)) return native;
   const size_t bytes = std::max(native, kWorkspace);
   on_device(stream, [&](StreamState& state) {
     bool& taken = library_of(state).taken[{transpose_a, transpose_b, m, n, k}];
@@ -85,8 +85,7 @@ size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, i
       const auto size = [](int64_t rows, int64_t columns) {
         return static_cast<size_t>(rows * columns) * sizeof(real);
       };
-      const TrialMemory a(stream, size(m, k)), b(stream, size(k, n)), c(stream, size(m, n)),
-          workspace(stream, bytes + copies);
+      const TrialMemory a(stream, size(m, k)), b(stream, size(k, n)), c(stream, size(m, n)), workspace(stream, bytes);
       taken = runtime::library_is_faster(stream, words, "cublas", [&](bool with_library) {
         taken = with_library;
         cuda::gemm(stream, transpose_a, transpose_b, m, n, k, a.as<real>(), b.as<real>(), nullptr, c.as<real>(),
@@ -94,7 +93,7 @@ size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, i
       });
     }
   });
-  return bytes + copies;
+  return bytes;
 }
 
 bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,

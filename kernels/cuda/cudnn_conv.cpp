@@ -1,6 +1,6 @@
 // Convolution by cuDNN 9, with NHWC activations and OHWI filters. As in our kernels, sums are in float, f32 uses TF32
-// only on a stream that asks for it (the caller has rounded the operands), and only deterministic algorithms are
-// allowed. cuDNN has no f64 in this layout. The workspace is the algorithm's; backward weights in 16 bits has dw in
+// only on a stream that asks for it (how it rounds the operands is not documented), and only deterministic algorithms
+// are allowed. cuDNN has no f64 in this layout. The workspace is the algorithm's; backward weights in 16 bits has dw in
 // storage after it, which widen() converts to real.
 #include <cudnn.h>
 
@@ -84,7 +84,7 @@ Library& library_of(StreamState& state) {
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-bool in_tf32(Stream stream) { return kHasTf32 && runtime::uses_tf32(stream); }
+bool in_tf32(Stream stream) { return kTf32Convolutions && runtime::uses_tf32(stream); }
 
 // CUDNN_FMA_MATH excludes TF32, which cuDNN's default would use for float.
 cudnnMathType_t math_of(Stream stream) { return kHalf || in_tf32(stream) ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH; }

@@ -58,6 +58,7 @@ void destroy_stream(Stream stream) {
 
 void set_tf32(Stream stream, bool on) { state_of(stream).tf32 = on; }
 bool uses_tf32(Stream stream) { return stream != nullptr && state_of(stream).tf32; }
+bool can_use_tf32(Stream stream) { return state_of(stream).capability_major >= 8; }
 
 void* allocate(Stream stream, size_t bytes) {
   return on_device(stream, [=](StreamState& state) {

@@ -25,11 +25,11 @@ cudaStream_t about_to_launch(Stream stream, const char* kernel) {
   return state.handle.get();
 }
 
-void require_bf16_tensor_cores(Stream stream) {
+void require_tensor_cores(Stream stream, const char* precision) {
   const StreamState& state = state_of(stream);
   if (state.capability_major >= 8) return;
-  fail("{}: bf16 needs compute capability 8.0 or newer, this device has {}.{}; f16 runs on it", state.device_name,
-       state.capability_major, state.capability_minor);
+  fail("{}: {} needs compute capability 8.0 or newer, this device has {}.{}; f16 runs on it", state.device_name,
+       precision, state.capability_major, state.capability_minor);
 }
 
 void launch_failed(cudaError_t error, Stream stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,

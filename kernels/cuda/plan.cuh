@@ -74,16 +74,18 @@ inline TileChoices ordinary_tiles() {
   return {kTiles, kDepth};
 }
 
-// The tiles of tensor_tile.cuh. Rates are modelled: mma.sync at 0.63 of a 132-processor card's 2048 multiply-adds per
-// clock, reduced to what 128 bytes of shared memory per clock allow. A step of the 128 x 128 tile takes 406 clocks of
-// tensor cores and 384 of shared memory (fragments 256, copies 128); 128 x 64 takes 203 and 288; 64 x 64, 102 and 192.
-inline TileChoices tensor_tiles() {
-  constexpr double kPeak = 0.63 * 2048;
+// The tiles of tensor_tile.cuh for factors of this type. Rates are modelled: mma.sync at 0.63 of a 132-processor card's
+// 2048 multiply-adds of 16 bits or 1024 of TF32 per clock, reduced to what 128 bytes of shared memory per clock allow.
+// A step of the 128 x 128 tile takes 406 clocks of tensor cores and 384 of shared memory (fragments 256, copies 128);
+// 128 x 64 takes 203 and 288; 64 x 64, 102 and 192.
+template <class Element>
+TileChoices tensor_tiles() {
+  constexpr double kPeak = 0.63 * 4096 / sizeof(Element);
   static constexpr TileChoice kTiles[] = {{128, 128, 128, true, 0.95 * kPeak},
                                           {128, 64, 128, true, 0.70 * kPeak},
                                           {64, 128, 128, true, 0.70 * kPeak},
                                           {64, 64, 128, false, 0.53 * kPeak}};
-  return {kTiles, kStepDepth<storage>};
+  return {kTiles, kStepDepth<Element>};
 }
 
 // The plan with the least estimated time on a card of 132 multiprocessors. It is the same for all cards, because the
@@ -127,10 +129,11 @@ void with_tile(const ProductPlan& plan, bool packed, const Body& body) {
   if (plan.tile_m == 64) return body.template operator()<Tile64x64, kVector>();
   body.template operator()<Tile32x32, kVector>();
 }
-template <class Body>
+template <class Element, class Body>
 void with_tensor_tile(const ProductPlan& plan, bool packed, const Body& body) {
-  constexpr int kFew = kFull<storage> / 2, kAll = kFull<storage>;
-  if (!packed) return body.template operator()<TensorShape<64, 64, 3>, kFew>();  // more registers for addresses
+  constexpr int kAll = kFull<Element>, kFew = sizeof(Element) == 4 ? 1 : kAll / 2;
+  // More registers for addresses, of which single floats have the most.
+  if (!packed) return body.template operator()<TensorShape<64, 64, kFew == 1 ? 2 : 3>, kFew>();
   if (plan.tile_m == 128 && plan.tile_n == 128) return body.template operator()<TensorShape<128, 128>, kAll>();
   if (plan.tile_m == 128) return body.template operator()<TensorShape<128, 64>, kAll>();
   if (plan.tile_n == 128) return body.template operator()<TensorShape<64, 128>, kAll>();

@@ -2,8 +2,8 @@
 //
 // cp.async copies from device to shared memory asynchronously. cp_async_commit() closes a group with the copies since
 // the last commit. cp_async_wait<N>() waits until at most the N newest groups are unfinished. It waits for the thread's
-// own copies; other threads see them after a barrier. Before sm_80 the copy is synchronous. cp_async_16_if() copies
-// zeros if the condition is false, whatever the address is.
+// own copies; other threads see them after a barrier. Before sm_80 the copy is synchronous. cp_async_16_if() and
+// cp_async_4_if() copy zeros if the condition is false, whatever the address is.
 //
 // ldmatrix loads one, two or four 8 x 8 matrices of 16-bit elements from shared memory. Lane 8 m + r provides the
 // address of row r of matrix m (16 bytes, aligned to 16; with fewer matrices the other lanes' addresses are ignored).
@@ -25,7 +25,8 @@
 // mma_f16 needs sm_75, the others sm_80. On older devices they trap, so launchers must not use them there.
 //
 // mma_fragments() is the product of M fragments of A, 16 x 16, and N of B, 16 x 8: d[i][j] += a[i] b[j], by m16n8k16.
-// Two fragments of B are in four registers, as ldmatrix loads them. It exists because the emulation runs it at once.
+// Fragments of float are 16 x 8 and 8 x 8, rounded by to_tf32(), by m16n8k8. Two fragments of B are in four registers,
+// as ldmatrix loads them. It exists because the emulation runs it at once.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -64,6 +65,9 @@ __device__ inline void cp_async(void* to, const void* from, int valid = Bytes) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(to)), "l"(from), "n"(Bytes),
                "r"(valid)
                : "memory");
+}
+__device__ inline void cp_async_4_if(bool condition, void* to, const void* from) {
+  cp_async<4>(to, from, condition ? 4 : 0);
 }
 __device__ inline void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Newest>
@@ -130,6 +134,9 @@ __device__ inline void cp_async_16_if(bool condition, void* to, const void* from
   uint4 value = {};
   if (condition) value = *static_cast<const uint4*>(from);
   *static_cast<uint4*>(to) = value;
+}
+__device__ inline void cp_async_4_if(bool condition, void* to, const void* from) {
+  *static_cast<unsigned*>(to) = condition ? *static_cast<const unsigned*>(from) : 0u;
 }
 __device__ inline void cp_async_commit() {}
 template <int Newest>
@@ -206,6 +213,8 @@ __device__ inline void mma_fragments(float (&d)[M][N][4], const uint32_t (&a)[M]
         mma_bf16_k16(d[i][j], a[i], column);
       else if constexpr (std::is_same_v<Element, float16>)
         mma_f16_k16(d[i][j], a[i], column);
+      else if constexpr (std::is_same_v<Element, float>)
+        mma_tf32_k8(d[i][j], a[i], column);
     }
   }
 }
@@ -217,6 +226,9 @@ inline void cp_async_16(void* to, const void* from, int valid = 16 PTX_WHERE) {
 }
 inline void cp_async_16_if(bool condition, void* to, const void* from PTX_WHERE) {
   simt::async_copy(to, condition ? from : to, 16, condition ? 16 : 0, where);
+}
+inline void cp_async_4_if(bool condition, void* to, const void* from PTX_WHERE) {
+  simt::async_copy(to, condition ? from : to, 4, condition ? 4 : 0, where);
 }
 template <int Bytes>
 void cp_async(void* to, const void* from, int valid = Bytes PTX_WHERE) {
@@ -259,8 +271,11 @@ inline void mma_tf32_k8(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&
 inline void mma_f64(double (&d)[2], double a, double b PTX_WHERE) { simt::multiply(d, a, b, where); }
 template <class Element, int M, int N>
 void mma_fragments(float (&d)[M][N][4], const uint32_t (&a)[M][4], const uint32_t (&b)[N / 2][4] PTX_WHERE) {
-  static_assert(std::is_same_v<Element, bfloat16> || std::is_same_v<Element, float16>);
-  constexpr auto kType = std::is_same_v<Element, bfloat16> ? simt::Operand::BFloat16 : simt::Operand::Float16;
+  static_assert(std::is_same_v<Element, bfloat16> || std::is_same_v<Element, float16> ||
+                std::is_same_v<Element, float>);
+  constexpr auto kType = std::is_same_v<Element, bfloat16>  ? simt::Operand::BFloat16
+                         : std::is_same_v<Element, float16> ? simt::Operand::Float16
+                                                            : simt::Operand::Tf32;
   simt::multiply(kType, M, N, d[0][0], a[0], b[0], where);
 }
 

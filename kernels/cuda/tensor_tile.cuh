@@ -1,7 +1,8 @@
-// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) on tensor cores (mma.sync), with 16-bit factors and
-// float sums. Sources give the addresses of a factor's elements, product.cuh has the output of sums.
+// Tiles of a matrix product C (m, n) = A (m, depth) B (depth, n) on tensor cores (mma.sync), with 16-bit factors, or
+// with float factors that are multiplied in TF32, and float sums. Sources give the addresses of a factor's elements,
+// product.cuh has the output of sums.
 //
-//   block     one tile of kM x kN sums, 4 warps; it loops over the depth in steps of 64 bytes, 32 elements of 16 bits
+//   block     one tile of kM x kN sums, 4 warps; it loops over the depth in steps of 64 bytes: 32 elements, 16 floats
 //   warp      kM / 2 x kN / 2 sums, in registers
 //   step t    wait for the copies of step t, barrier, begin the copies of step t + 3, multiply step t
 //
@@ -17,14 +18,16 @@
 // has it in the order of device memory, in chunks of 16 bytes. It is contiguous either
 //
 //   along the depth    64 bytes a row: chunk c of row w is at chunk c ^ w / 2 % 4 of that row
-//   along the width    depth p is a row: chunk c is at chunk c ^ p % 8
+//   along the width    depth p is a row: chunk c is at chunk c ^ p % 8, of floats at chunk c ^ p % 4 * 2
 //
 // so that the eight rows of a matrix of ldmatrix are in different banks: rows w .. w + 7 of one chunk in the first
-// case, p .. p + 7 in the second. The second needs ldmatrix's transposition.
+// case, p .. p + 7 in the second. The second needs ldmatrix's transposition, which exchanges 16-bit elements. Floats
+// are loaded one by one instead: a load of a warp has 8 adjacent floats of 4 adjacent depths, 32 different banks.
+// Floats are rounded to TF32 in the registers of a fragment (to_tf32()), so that memory holds no rounded copies.
 //
 // A thread copies pieces with one depth and several widths, so that it computes one Depth per step. Its Rows do not
-// change. A piece is 16 bytes (cp.async), or half of that, 4 elements of 16 bits, which pass through registers: for
-// widths that are no multiple of 8 and for unaligned addresses. A Source has
+// change. A piece is 16 bytes (cp.async). For widths that 16 bytes do not divide and for unaligned addresses it is one
+// float (cp.async), or 4 elements of 16 bits, which pass through registers. A Source has
 //
 //   kAlongDepth, kLanes              whether the depth is contiguous in memory; elements of a piece
 //   Row row(int index)               of the piece that begins at this row of A or column of B, also if there is none
@@ -89,7 +92,7 @@ class TensorPanel {
   using Element = typename Source::Element;
   static constexpr bool kAlongDepth = Source::kAlongDepth;
   static constexpr int kLanes = Source::kLanes, kSize = static_cast<int>(sizeof(Element)), kPiece = kLanes * kSize;
-  static constexpr bool kAsync = kPiece == kChunk;
+  static constexpr bool kAsync = kPiece == kChunk || kSize == 4;
   static constexpr int kPitch = kAlongDepth ? kStepBytes : kWidth * kSize;  // bytes from row to row in shared memory
   // Along the depth: threads of one row, and rows between a thread's pieces.
   static constexpr int kRowThreads = kStepBytes / kPiece, kRowStep = kThreads / kRowThreads;
@@ -97,8 +100,10 @@ class TensorPanel {
   static constexpr int kDepthThreads = kThreads / kStepDepth<Element>, kSegment = kDepthThreads * kPiece;
   static constexpr int kSegments = 128 / kSegment;
   static constexpr int kItems = kAlongDepth ? kWidth / kRowStep : kPitch / kSegment;
+  static constexpr bool kFloat = std::is_same_v<Element, float>;
   static_assert(kRowStep % 8 == 0 && kDepthThreads * kStepDepth<Element> == kThreads && kSegments * kSegment == 128);
   static_assert(kItems * kThreads * kPiece == kWidth * kStepBytes && (kAlongDepth || kItems % kSegments == 0));
+  static_assert(kFloat ? kLanes == 4 || kLanes == 1 : kSize == 2);
 
  public:
   __device__ TensorPanel(const Source& source, int first, int begin) : source_(source) {
@@ -110,9 +115,11 @@ class TensorPanel {
       UNROLL
       for (int i = 0; i < kItems; i++) row_[i] = source.row(first + row + i * kRowStep);
     } else {
-      // Neighbouring depths begin at different segments, so that the lanes that write together use all banks.
-      const int p = thread / kDepthThreads, at = thread % kDepthThreads * kPiece + p % kSegments * kSegment;
-      to_ = p * kPitch + (at ^ p % 8 * kChunk);
+      // Neighbouring depths begin at different segments, so that the lanes that write together use all banks. Single
+      // floats have segments of 32 bytes, which the swizzle already moves to different banks.
+      const int p = thread / kDepthThreads, shift = kFloat ? 0 : p % kSegments * kSegment;
+      const int at = thread % kDepthThreads * kPiece + shift;
+      to_ = p * kPitch + (at ^ swizzle(p) * kChunk);
       depth_ = source.depth(begin + p);
       UNROLL
       for (int i = 0; i < kItems; i++) row_[i] = source.row(first + (at ^ i * kSegment) / kSize);
@@ -125,8 +132,10 @@ class TensorPanel {
     for (int i = 0; i < kItems; i++) {
       const bool inside = source_.inside(row_[i], depth_);
       const auto* from = reinterpret_cast<const Element*>(row_[i].address + static_cast<uintptr_t>(depth_.bytes));
-      if constexpr (kAsync)
+      if constexpr (kPiece == kChunk)
         cp_async_16_if(inside, panel + to(i), from);
+      else if constexpr (kFloat)
+        cp_async_4_if(inside, panel + to(i), from);
       else
         piece_[i] = load_piece(inside, from, source_.left(row_[i], depth_));
     }
@@ -140,24 +149,45 @@ class TensorPanel {
     }
   }
 
-  // Fragments are 16 (width) x 16 (depth) elements, four matrices of ldmatrix. Matrix m is the half m % 2 of the rows
-  // and m / 2 of the depth in A, the reverse in B. Byte of a lane's row of a warp's first fragment:
+  // Fragments are 16 elements (width) x 32 bytes (depth), four matrices of ldmatrix. Matrix m is the half m % 2 of the
+  // rows and m / 2 of the depth in A, the reverse in B. Byte of a lane's row of a warp's first fragment; of floats
+  // along the width, of the lane's element of matrix 0:
   static __device__ int fragment(bool left, int warp_width) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp, row = lane % 8, low = lane / 8 % 2, high = lane / 16;
     const int width = warp_width + (left ? low : high) * 8, depth = left ? high : low;
     if constexpr (kAlongDepth) return (width + row) * kPitch + (depth ^ row / 2 % 4) * kChunk;
-    return (depth * 8 + row) * kPitch + (width / 8 ^ row) * kChunk;
+    if constexpr (kFloat) {
+      const int element = warp_width + lane / 4, p = lane % 4;
+      return p * kPitch + (element * kSize ^ swizzle(p) * kChunk);
+    }
+    return (depth * 8 + row) * kPitch + (width / 8 ^ swizzle(row)) * kChunk;
   }
-  // Loads fragment i of the width and k of the depth. The chunks of fragments differ in bits that are 0 in i = k = 0,
-  // so that ^ adds them behind the swizzle.
+  // Loads fragment i of the width and k of the depth of the left or right factor. The chunks of fragments differ in
+  // bits that are 0 in i = k = 0, so that ^ adds them behind the swizzle.
+  template <bool kLeft>
   static __device__ void load_fragment(uint32_t (&to)[4], const unsigned char* panel, int first, int i, int k) {
-    if constexpr (kAlongDepth)
+    if constexpr (kAlongDepth) {
       ldmatrix(to, panel + (first ^ k * 2 * kChunk) + i * 16 * kPitch);
-    else
+    } else if constexpr (kFloat) {
+      UNROLL
+      for (int m = 0; m < 4; m++) {
+        const int width = i * 16 + (kLeft ? m % 2 : m / 2) * 8, depth = k * 8 + (kLeft ? m / 2 : m % 2) * 4;
+        // The swizzle exchanges the lower 128 bytes only.
+        const int low = width * kSize % 128, high = width * kSize - low;
+        to[m] = *reinterpret_cast<const uint32_t*>(panel + (first ^ low) + high + depth * kPitch);
+      }
+    } else {
       ldmatrix_trans(to, panel + (first ^ i * 2 * kChunk) + k * 16 * kPitch);
+    }
+    if constexpr (kFloat) {
+      UNROLL
+      for (int m = 0; m < 4; m++) to[m] = to_tf32(std::bit_cast<float>(to[m]));
+    }
   }
 
  private:
+  // What a panel along the width adds to the chunks of depth p by ^.
+  static constexpr __device__ int swizzle(int p) { return kFloat ? p % 4 * 2 : p % 8; }
   __device__ int to(int i) const { return kAlongDepth ? to_ + i * kRowStep * kPitch : to_ ^ i * kSegment; }
 
   __device__ Pack<Element, kLanes> load_piece(bool inside, const Element* from, int left) const {
@@ -184,9 +214,10 @@ __device__ inline void multiply_stage(const typename TensorMemory<Shape>::Stage&
   for (int k = 0; k < kStepBytes / (2 * kChunk); k++) {
     uint32_t a[Shape::kRowBlocks][4], b[Shape::kColumnBlocks / 2][4];
     UNROLL
-    for (int i = 0; i < Shape::kRowBlocks; i++) Left::load_fragment(a[i], stage.left, left_first, i, k);
+    for (int i = 0; i < Shape::kRowBlocks; i++) Left::template load_fragment<true>(a[i], stage.left, left_first, i, k);
     UNROLL
-    for (int j = 0; j < Shape::kColumnBlocks / 2; j++) Right::load_fragment(b[j], stage.right, right_first, j, k);
+    for (int j = 0; j < Shape::kColumnBlocks / 2; j++)
+      Right::template load_fragment<false>(b[j], stage.right, right_first, j, k);
     mma_fragments<Element>(sums.at, a, b);
   }
 }

@@ -34,15 +34,13 @@ inline bool conv_backward_weights(Stream, const ConvShape&, const storage*, cons
 #endif
 
 #if defined(MPANET_HAS_CUBLAS)
-// The same for a product. `copies`: bytes that gemm() uses before the workspace of either; the result contains them.
+// The same for a product.
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                            size_t native, size_t copies);
+                            size_t native);
 bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
           const real* b, const real* bias, real* c, Write write, void* workspace);
 #else
-inline size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t, size_t native, size_t copies) {
-  return native + copies;
-}
+inline size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t, size_t native) { return native; }
 inline bool gemm(Stream, bool, bool, int64_t, int64_t, int64_t, const real*, const real*, const real*, real*, Write,
                  void*) {
   return false;

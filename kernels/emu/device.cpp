@@ -186,5 +186,6 @@ Stream create_stream(int) { return reinterpret_cast<Stream>(new StreamSettings);
 void destroy_stream(Stream stream) { delete settings_of(stream); }
 void set_tf32(Stream stream, bool on) { settings_of(stream)->tf32 = on; }
 bool uses_tf32(Stream stream) { return stream != nullptr && settings_of(stream)->tf32; }
+bool can_use_tf32(Stream) { return true; }
 
 }  // namespace mpanet::emu

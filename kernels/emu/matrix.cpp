@@ -144,7 +144,7 @@ void multiply(Operand type, int depth, float* d, const uint32_t* a, const uint32
 void multiply(Operand type, int rows, int columns, float* d, const uint32_t* a, const uint32_t* b, Where where) {
   if (columns > kMaxFragments)
     fault(fmt::format("mma: expected at most {} fragments of B, got {}", kMaxFragments, columns), where);
-  MultiplyArgument mine{type, kMaxDepth, rows, columns, d, a, b};
+  MultiplyArgument mine{type, type == Operand::Tf32 ? 8 : kMaxDepth, rows, columns, d, a, b};
   warp_collective("mma", kAll, &mine, finish_multiply, where);
 }
 

@@ -35,12 +35,13 @@ void mirror(Batch& batch) {
   }
 }
 
-void check_finite(const float* rows, size_t count, size_t dimension, const ImageRecord* images) {
+void check_finite(const float* rows, size_t count, size_t dimension,
+                  const std::function<std::string(size_t)>& name_of) {
   const float* end = rows + count * dimension;
   const float* bad = std::find_if(rows, end, [](float value) { return !std::isfinite(value); });
   if (bad != end)
     fail("{}: the network's embedding holds {}, expected finite numbers; its weights have diverged or are damaged",
-         images[(bad - rows) / dimension].path, *bad);
+         name_of((bad - rows) / dimension), *bad);
 }
 
 // An overflow inside the network leaves no trace but this: ReLU makes zeros of NaN, and all that follows is equal.
@@ -57,6 +58,19 @@ void check_different(const Embeddings& embeddings, size_t count) {
 
 }  // namespace
 
+void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
+                 const std::function<std::string(size_t)>& name_of) {
+  const size_t dimension = engine.feature_size();
+  engine.embed(batch, rows);
+  if (flip) {
+    mirror(batch);
+    std::vector<float> mirrored(batch.count * dimension);
+    engine.embed(batch, mirrored.data());
+    for (size_t i = 0; i < mirrored.size(); i++) rows[i] = (rows[i] + mirrored[i]) / 2;
+  }
+  check_finite(rows, batch.count, dimension, name_of);
+}
+
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
                         const EmbedOptions& options) {
   const size_t dimension = engine.feature_size();
@@ -72,17 +86,9 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   Loader loader(config, batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
   Batch batch;
-  std::vector<float> mirrored;
   for (size_t done = 0; loader.next(batch); done += batch.count) {
-    float* rows = embeddings.values.data() + done * dimension;
-    engine.embed(batch, rows);
-    if (options.flip) {
-      mirror(batch);
-      mirrored.resize(batch.count * dimension);
-      engine.embed(batch, mirrored.data());
-      for (size_t i = 0; i < mirrored.size(); i++) rows[i] = (rows[i] + mirrored[i]) / 2;
-    }
-    check_finite(rows, batch.count, dimension, images.data() + done);
+    embed_batch(engine, batch, options.flip, embeddings.values.data() + done * dimension,
+                [&](size_t i) { return images[done + i].path; });
     progress.advance(batch.count);
     if (options.after_batch) options.after_batch();
   }

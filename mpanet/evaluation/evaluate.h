@@ -23,6 +23,11 @@ struct EmbedOptions {
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
 
+// Embeds the batch into rows (batch.count, feature_size()). `flip` as above; it leaves the mirror images in the batch.
+// UserError for numbers that are not finite, with name_of(i) of the picture.
+void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
+                 const std::function<std::string(size_t)>& name_of);
+
 // Embeds the images, pictures below `root`, showing progress; one row per image. UserError for a picture that cannot be
 // read, for a network that gives numbers that are not finite, and for one that gives every picture the same embedding,
 // bit for bit: numbers that overflow inside it end in ReLU, which makes zeros of NaN.

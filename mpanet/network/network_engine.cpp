@@ -294,9 +294,11 @@ class NetworkEngine final : public Engine {
   std::vector<TensorInfo> tensors_;
 };
 
+// In 16 bits the products of parameters, which are floats, are in TF32 where the device has it.
 std::shared_ptr<StreamHandle> make_stream(const EngineConfig& config) {
   const auto stream = std::make_shared<StreamHandle>(config.device);
-  stream->set_tf32(config.precision == Precision::tf32);
+  const bool half = config.precision == Precision::bf16 || config.precision == Precision::f16;
+  stream->set_tf32(config.precision == Precision::tf32 || (half && stream->can_use_tf32()));
   return stream;
 }
 

@@ -10,7 +10,8 @@
 namespace mpanet {
 
 // The type of stored activations. Sums, statistics, losses and parameters are f32, or f64 under --precision f64. tf32
-// is f32, except that the operands of convolutions and products are rounded to TF32 (docs/method.md, section 7).
+// is f32, except that the operands of convolutions and products are rounded to TF32, in bf16 and f16 those of products
+// (docs/method.md, section 7).
 enum class Precision { f32, tf32, bf16, f16, f64 };
 inline constexpr Precision kEveryPrecision[] = {Precision::f32, Precision::tf32, Precision::bf16, Precision::f16,
                                                 Precision::f64};

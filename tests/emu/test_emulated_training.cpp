@@ -1,8 +1,10 @@
-// Training on the emulated GPU against the cpu backend: three steps of the demo's network in double.
+// Training on the emulated GPU against the cpu backend: three steps of the demo's network in double. Which kernels a
+// step's products take.
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "kernels/emu/control.h"
 #include "mpanet/config/config.h"
 #include "tests/support/engine_helpers.h"
 
@@ -59,6 +61,32 @@ TEST_CASE("three steps of the demo's network equal the cpu backend's") {
   for (const auto& [name, values] : expected) check_same(got.at(name), values, name);
   const Batch batch = make_batch(config.model, 8, 3);
   check_same(embed(*emu, batch), embed(*cpu, batch), "embedding");
+}
+
+// Classifiers, teachers and channel attention. Their parameters are floats in every precision but f64.
+TEST_CASE("networks of 16 bits and of tf32 compute their products in TF32, those of f32 do not") {
+  for (const Precision precision : kEveryPrecision) {
+    const Precision engine_of = precision == Precision::tf32 ? Precision::f32 : precision;
+    const std::vector<Precision>& built = built_precisions();
+    if (std::find(built.begin(), built.end(), engine_of) == built.end()) continue;
+    CAPTURE(name_of(precision));
+    EngineConfig config = tiny(precision);
+    config.device = Backend::emu;
+    const auto engine = make_engine(config);
+    engine->initialize(1);
+    int tensor = 0, ordinary = 0;
+    simt::watch_launches([&](const simt::LaunchShape& launch) {
+      const std::string kernel = launch.kernel;
+      if (kernel.find("gemm_tensor_kernel") != std::string::npos) tensor++;
+      if (kernel.find("gemm_kernel") != std::string::npos) ordinary++;
+      return true;
+    });
+    engine->step(make_batch(config.model, 4, 0), 1e-3, 1);
+    simt::watch_launches(nullptr);
+    const bool in_tf32 = precision != Precision::f32 && precision != Precision::f64;
+    CHECK(tensor + ordinary > 0);
+    CHECK((in_tf32 ? ordinary : tensor) == 0);
+  }
 }
 
 #else

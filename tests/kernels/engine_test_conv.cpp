@@ -1,5 +1,9 @@
 // Convolution and GEMM against direct loops over integers. Every factor and sum is an integer that each precision
-// represents, so results are compared exactly: one wrong, missing or doubled term shows.
+// represents, so results are compared exactly: one wrong, missing or doubled term shows. f32's are in TF32 too.
+#include <cmath>
+#include <limits>
+#include <utility>
+
 #include "tests/support/conv_test.h"
 
 namespace mpanet::PRECISION {
@@ -33,7 +37,7 @@ TEST_CASE("conv_forward with every epilogue") {
     const std::vector<real> residual = integers(s.output_count(), 5, 20);
     std::vector<real> product(static_cast<size_t>(s.output_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { product[y] += x[i] * w[j]; });
-    on_each_device([&](Context& context) {
+    on_each_stream([&](Context& context, bool) {
       Convolution conv(context, s, w);
       const Stored input(context, x), rest(context, residual);
       const Reals scales(context, scale), shifts(context, shift);
@@ -75,7 +79,7 @@ TEST_CASE("conv_backward_data") {
     each_product(s, [&](size_t y, size_t i, size_t j) { expected[i] += dy[y] * w[j]; });
     std::vector<real> sum = expected;
     for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
-    on_each_device([&](Context& context) {
+    on_each_stream([&](Context& context, bool) {
       Convolution conv(context, s, w);
       const Stored gradient(context, dy);
       Stored dx(context, s.input_count()), added(context, before);
@@ -95,7 +99,7 @@ TEST_CASE("conv_backward_weights") {
     each_product(s, [&](size_t y, size_t i, size_t j) { expected[j] += x[i] * dy[y]; });
     std::vector<real> sum = expected;
     for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
-    on_each_device([&](Context& context) {
+    on_each_stream([&](Context& context, bool) {
       Convolution conv(context, s, std::vector<real>(expected.size()));
       const Stored input(context, x), gradient(context, dy);
       Reals dw(context, s.weight_count()), added(context, before);
@@ -126,18 +130,97 @@ TEST_CASE("gemm in every transposition") {
             sum += a[static_cast<size_t>(transpose_a ? p * m + i : i * k + p)] *
                    b[static_cast<size_t>(transpose_b ? j * k + p : p * n + j)];
         }
-      on_each_device([&, m = m, n = n, k = k](Context& context) {
-        const Stream stream = context.stream();
-        const Reals left(context, a), right(context, b), shift(context, bias);
-        const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
-                                      context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k))));
-        Reals c(context, write == Write::Add ? before : std::vector<real>(before.size(), real(55)));
-        RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(),
-                             biased ? shift.data() : nullptr, c.data(), write, work.data()));
-        check_exact(c.values(), expected, fmt::format("{} x {} x {}, {}", m, n, k, flags.text()));
-      });
+      on_each_stream(
+          [&, m = m, n = n, k = k](Context& context, bool) {
+            const Stream stream = context.stream();
+            const Reals left(context, a), right(context, b), shift(context, bias);
+            const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
+                                          context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k))));
+            Reals c(context, write == Write::Add ? before : std::vector<real>(before.size(), real(55)));
+            RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(),
+                                 biased ? shift.data() : nullptr, c.data(), write, work.data()));
+            check_exact(c.values(), expected, fmt::format("{} x {} x {}, {}", m, n, k, flags.text()));
+          },
+          kTf32Products);
     }
   }
+}
+
+// A factor times one is the rounded factor.
+TEST_CASE("products in TF32 round their factors to 10 bits, nearest, ties away from zero, as cvt.rna.tf32.f32") {
+  if (!kTf32Products) return;
+  constexpr real inf = std::numeric_limits<real>::infinity();
+  const real unit = real(0x1p-10);  // of the last bit that is kept of 1.0 to 2.0
+  const std::pair<real, real> cases[] = {
+      {0, 0},
+      {1, 1},
+      {1 + unit, 1 + unit},
+      {1 + unit / 2, 1 + unit},                       // a tie, from an even number too
+      {1 + 3 * unit / 2, 1 + 2 * unit},               // a tie
+      {1 + unit / 2 - real(0x1p-23), 1},              // one bit below a tie
+      {1 + unit / 4, 1},                              //
+      {2 - real(0x1p-23), 2},                         // carries into the exponent
+      {real(3.14159274), real(3.140625)},             // 0x40490fdb to 0x40490000
+      {real(0x1p-126), real(0x1p-126)},               // the smallest normal number
+      {real(0x1.ffcp127), real(0x1.ffcp127)},         // the largest
+      {real(std::numeric_limits<float>::max()), inf}  // rounds to 2^128
+  };
+  std::vector<real> from, expected;
+  for (const auto& [value, rounded] : cases)
+    for (const real sign : {real(1), real(-1)}) {
+      from.push_back(sign * value);
+      expected.push_back(sign * rounded);
+    }
+  from.insert(from.end(), {inf, -inf});
+  expected.insert(expected.end(), {inf, -inf});
+  const size_t numbers = from.size();
+  const auto quiet = std::numeric_limits<real>::quiet_NaN();
+  from.insert(from.end(), {quiet, -quiet});
+  const auto check = [&](const std::vector<real>& got, const std::string& what) {
+    REQUIRE(got.size() == from.size());
+    for (size_t i = 0; i < numbers; i++) {
+      INFO(what << ": " << from[i]);
+      CHECK(got[i] == expected[i]);
+    }
+    for (size_t i = numbers; i < got.size(); i++) CHECK_MESSAGE(std::isnan(got[i]), what);
+  };
+  const int count = static_cast<int>(from.size());
+  on_each_device([&](Context& context) {
+    context.stream_handle()->set_tf32(true);
+    const std::vector<real> one = {1};
+    Reals to(context, count);
+    if (kTf32Convolutions) {
+      const Stored stored(context, from), stored_one(context, one);
+      // Pixels times a filter, filters times a pixel.
+      const ConvShape pixels{.n = 1, .h = 1, .w = count, .c = 1, .k = 1, .kh = 1, .kw = 1};
+      const ConvShape filters{.n = 1, .h = 1, .w = 1, .c = 1, .k = count, .kh = 1, .kw = 1};
+      Stored y(context, count);
+      Convolution of_pixels(context, pixels, one), of_filters(context, filters, from);
+      of_pixels.forward(stored, {}, y.data());
+      check(y.values(), "forward, x");
+      of_filters.forward(stored_one, {}, y.data());
+      check(y.values(), "forward, w");
+      of_pixels.backward_data(stored, y.data(), Write::Set);
+      check(y.values(), "backward data, dy");
+      const ConvShape channels{.n = 1, .h = 1, .w = 1, .c = count, .k = 1, .kh = 1, .kw = 1};
+      Convolution of_channels(context, channels, from);
+      of_channels.backward_data(stored_one, y.data(), Write::Set);
+      check(y.values(), "backward data, w");
+      of_channels.backward_weights(stored, stored_one, to.data(), Write::Set);
+      check(to.values(), "backward weights, x");
+      of_filters.backward_weights(stored_one, stored, to.data(), Write::Set);
+      check(to.values(), "backward weights, dy");
+    }
+    const Reals factor(context, from), ones(context, one);
+    for (const bool left : {true, false}) {
+      const int64_t m = left ? count : 1, n = left ? 1 : count;
+      const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(
+                                    context, gemm_workspace_bytes(context.stream(), false, false, m, n, 1))));
+      RUN_ON(context, gemm(context.stream(), false, false, m, n, 1, (left ? factor : ones).data(),
+                           (left ? ones : factor).data(), nullptr, to.data(), Write::Set, work.data()));
+      check(to.values(), left ? "gemm, a" : "gemm, b");
+    }
+  });
 }
 
 }  // namespace

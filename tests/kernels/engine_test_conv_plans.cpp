@@ -2,7 +2,7 @@
 // fewer steps than a pipeline has stages. Small shapes would choose few of these plans, so they are forced.
 //
 // Factors are normal numbers, rounded to storage. The reference t is the definition, in double, of exactly these
-// numbers. The bound of an element is
+// numbers, in TF32 of these numbers rounded. The bound of an element is
 //
 //   2 (d + 4) u_real s   d terms are added in real in any order, then up to four operations of the epilogue; s is the
 //                        sum of the terms' magnitudes. 2, because a tensor core may truncate where others round.
@@ -13,6 +13,13 @@
 
 namespace mpanet::PRECISION {
 namespace {
+
+// The numbers as they are multiplied.
+std::vector<real> operands(std::vector<real> values, bool tf32) {
+  if (tf32)
+    for (real& value : values) value = static_cast<real>(rounded_to_tf32(static_cast<double>(value)));
+  return values;
+}
 
 // Under the emulation: the grids of all launches within its lifetime.
 class Grids {
@@ -89,7 +96,7 @@ void check_blocks([[maybe_unused]] Context& context, const Grids& grids, const F
                   int classes, int64_t depth, const std::string& what) {
   if (context.backend() != Backend::emu || plan.tile_m == 0) return;
   const auto up = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
-  const int64_t step = kTensorCores ? 32 : sizeof(real) == 8 ? 8 : 16;
+  const int64_t step = kHalf ? 32 : sizeof(real) == 8 ? 8 : 16;
   const int64_t chunk = up(up(depth, plan.splits), step) * step;
   const int64_t blocks = up(m, plan.tile_m) * up(n, plan.tile_n) * classes * up(depth, chunk);
   CHECK_MESSAGE(grids.first() == static_cast<uint64_t>(blocks), what);
@@ -101,12 +108,13 @@ TEST_CASE("conv_forward with every plan") {
     const std::vector<real> scale = normals(s.k, 3), shift = normals(s.k, 4, 0, 3);
     const std::vector<real> residual = rounded(normals(s.output_count(), 5, 0, 5));
     const int depth = s.kh * s.kw * s.c;
-    const Definition plain = define(s, s.output_count(), depth, x, w, [](size_t y, size_t i, size_t j) {
-      return std::array{y, i, j};
-    });
-    const Definition all = finished(plain, scale, shift, residual);
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward)) {
+    on_each_stream([&](Context& context, bool tf32) {
+      const Definition plain =
+          define(s, s.output_count(), depth, operands(x, tf32), operands(w, tf32), [](size_t y, size_t i, size_t j) {
+            return std::array{y, i, j};
+          });
+      const Definition all = finished(plain, scale, shift, residual);
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward, tf32)) {
         const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -129,12 +137,13 @@ TEST_CASE("conv_backward_data with every plan") {
     const std::vector<real> before = rounded(normals(s.input_count(), 7, 0, 5));
     const auto up = [&](int size) { return (size + s.stride - 1) / s.stride; };
     const int depth = up(s.kh) * up(s.kw) * s.k;
-    const Definition set = define(s, s.input_count(), depth, dy, w, [](size_t y, size_t i, size_t j) {
-      return std::array{i, y, j};
-    });
-    const Definition sum = added(set, before);
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData)) {
+    on_each_stream([&](Context& context, bool tf32) {
+      const Definition set =
+          define(s, s.input_count(), depth, operands(dy, tf32), operands(w, tf32), [](size_t y, size_t i, size_t j) {
+            return std::array{i, y, j};
+          });
+      const Definition sum = added(set, before);
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData, tf32)) {
         const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -156,12 +165,13 @@ TEST_CASE("conv_backward_weights with every plan") {
     const std::vector<real> x = rounded(normals(s.input_count(), 1)), dy = rounded(normals(s.output_count(), 6));
     const std::vector<real> before = normals(s.weight_count(), 7, 0, 5);
     const int depth = s.n * s.oh() * s.ow();
-    const Definition set = define(s, s.weight_count(), depth, dy, x, [](size_t y, size_t i, size_t j) {
-      return std::array{j, y, i};
-    });
-    const Definition sum = added(set, before);
-    on_each_device([&](Context& context) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights)) {
+    on_each_stream([&](Context& context, bool tf32) {
+      const Definition set =
+          define(s, s.weight_count(), depth, operands(dy, tf32), operands(x, tf32), [](size_t y, size_t i, size_t j) {
+            return std::array{j, y, i};
+          });
+      const Definition sum = added(set, before);
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights, tf32)) {
         const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));
@@ -188,15 +198,17 @@ TEST_CASE("convolution with the plan of a larger batch") {
   const ConvShape s{.n = 8, .h = 8, .w = 4, .c = 256, .k = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
   const std::vector<real> x = rounded(normals(s.input_count(), 1)), w = rounded(normals(s.weight_count(), 2));
   const std::vector<real> dy = rounded(normals(s.output_count(), 6));
-  const Definition y_defined = define(s, s.output_count(), s.kh * s.kw * s.c, x, w, [](size_t y, size_t i, size_t j) {
-    return std::array{y, i, j};
-  });
-  const Definition dw_defined =
-      define(s, s.weight_count(), s.n * s.oh() * s.ow(), dy, x, [](size_t y, size_t i, size_t j) {
-        return std::array{j, y, i};
-      });
-  on_each_device([&](Context& context) {
+  on_each_stream([&](Context& context, bool tf32) {
     if (context.backend() == Backend::cpu) return;
+    const std::vector<real> xs = operands(x, tf32), ws = operands(w, tf32), dys = operands(dy, tf32);
+    const Definition y_defined =
+        define(s, s.output_count(), s.kh * s.kw * s.c, xs, ws, [](size_t y, size_t i, size_t j) {
+          return std::array{y, i, j};
+        });
+    const Definition dw_defined =
+        define(s, s.weight_count(), s.n * s.oh() * s.ow(), dys, xs, [](size_t y, size_t i, size_t j) {
+          return std::array{j, y, i};
+        });
     const auto workspace = [&](ConvPass pass) {
       return ON_BACKEND(context.backend(), conv_workspace_bytes(context.stream(), s, pass));
     };
@@ -227,7 +239,7 @@ void check_unaligned(const ConvShape& s) {
     dx[i] += dy[o] * w[j];
     dw[j] += dy[o] * x[i];
   });
-  on_each_device([&](Context& context) {
+  on_each_stream([&](Context& context, bool) {
     for (const size_t shift : {1, 2, 4}) {
       Convolution conv(context, s, w, shift);
       const Stored input(context, x, shift), gradient(context, dy, shift);

@@ -1,5 +1,4 @@
 // Pooling, elementwise kernels, sums of scalars and of splits, optimisers.
-#include <bit>
 #include <deque>
 #include <limits>
 #include <utility>
@@ -219,52 +218,6 @@ TEST_CASE("weighted sum: the record of its terms, and gradients of which two hav
     RUN_ON(context, weighted_sum_backward(context.stream(), upstream.data(), terms,
                                           {{first, first + 1, first}, {Write::Set, Write::Add, Write::Add}}));
     check_exact(gradients.values(), {2, 28}, "gradients");
-  });
-}
-
-TEST_CASE("round_to_tf32: 10 bits, nearest, ties away from zero, as cvt.rna.tf32.f32") {
-  constexpr float inf = std::numeric_limits<float>::infinity();
-  const float unit = 0x1p-10f;  // of the last bit that is kept of 1.0 to 2.0
-  const std::pair<float, float> cases[] = {
-      {0, 0},
-      {1, 1},
-      {1 + unit, 1 + unit},
-      {1 + unit / 2, 1 + unit},          // a tie, from an even number too
-      {1 + 3 * unit / 2, 1 + 2 * unit},  // a tie
-      {1 + unit / 2 - 0x1p-23f, 1},      // one bit below a tie
-      {1 + unit / 4, 1},                 //
-      {2 - 0x1p-23f, 2},                 // carries into the exponent
-      {3.14159274f, 3.140625f},          // 0x40490fdb to 0x40490000
-      {0x1p-126f, 0x1p-126f},            // the smallest normal number
-      {0x1.ffep-127f, 0x1p-126f},        // a subnormal one rounds at the same bit, 2^-136: here up to a normal one
-      {0x1p-137f, 0x1p-136f},            // a tie
-      {0x1p-138f, 0},                    //
-      {0x1.ffcp127f, 0x1.ffcp127f},      // the largest
-      {std::numeric_limits<float>::max(), inf}  // rounds to 2^128
-  };
-  std::vector<float> from, expected;
-  for (const auto& [value, rounded] : cases)
-    for (const float sign : {1.0f, -1.0f}) {
-      from.push_back(sign * value);
-      expected.push_back(sign * rounded);
-    }
-  from.insert(from.end(), {inf, -inf});
-  expected.insert(expected.end(), {inf, -inf});
-  const size_t numbers = from.size();
-  const float nan = std::bit_cast<float>(0x7f800001u);  // adding a half would make it finite or infinite
-  from.insert(from.end(), {nan, -nan, std::bit_cast<float>(0x7fffffffu)});
-  on_each_device([&](Context& context) {
-    for (const size_t shift : {size_t{0}, size_t{1}}) {
-      const Array<float> source(context, from, shift);
-      Array<float> to(context, static_cast<int64_t>(from.size()));
-      RUN_ON(context, round_to_tf32(context.stream(), source.data(), to.data(), to.count()));
-      const std::vector<float> got = to.values();
-      for (size_t i = 0; i < numbers; i++) {
-        CAPTURE(from[i]);
-        CHECK(std::bit_cast<uint32_t>(got[i]) == std::bit_cast<uint32_t>(expected[i]));
-      }
-      for (size_t i = numbers; i < got.size(); i++) CHECK(std::isnan(got[i]));
-    }
   });
 }
 

@@ -1,4 +1,4 @@
-// Casts and sums. Other ops use them; they have no backward pass.
+// Casts. Other ops use them; they have no backward pass.
 #include <fmt/format.h>
 
 #include "kernels/kernels.h"
@@ -38,41 +38,16 @@ OpCase cast_images_case(const Shape& shape) {
       {"cast_images", text(shape), make, {(sizeof(float) + kStorageBytes) * static_cast<double>(count)}});
 }
 
-// float to float in every precision; the result is cast to storage.
-OpCase round_to_tf32_case(int64_t count) {
-  const auto make = [=](Inputs& in) -> Call {
-    const RealTensor drawn = in.values("", {count}, {}, false);
-    const auto from = std::make_shared<TensorOf<float>>(in.context(), Shape{count});
-    const std::vector<real> values = drawn.to_host();
-    from->from_host({values.begin(), values.end()});
-    return [=, &context = in.context()] {
-      const TensorOf<float> rounded(context, {count});
-      const Tensor to(context, {count});
-      RUN_ON(context, round_to_tf32(context.stream(), from->data(), rounded.data(), count));
-      RUN_ON(context, cast_images(context.stream(), rounded.data(), to.data(), count));
-      return Outputs{{to}, {}};
-    };
-  };
-  return without_backward({"round_to_tf32",
-                           std::to_string(count),
-                           make,
-                           {(3 * sizeof(float) + kStorageBytes) * static_cast<double>(count)}});
-}
-
 Cases checks() {
   Cases cases;
-  for (const int64_t count : {1, 3, 67, 1003, 5000}) {
-    cases.push_back(cast_to_storage_case(count));
-    cases.push_back(round_to_tf32_case(count));
-  }
+  for (const int64_t count : {1, 3, 67, 1003, 5000}) cases.push_back(cast_to_storage_case(count));
   for (const Shape& shape : {Shape{1, 1, 1, 3}, Shape{2, 7, 5, 3}, Shape{1, 32, 16, 3}})
     cases.push_back(cast_images_case(shape));
   return cases;
 }
 
 Cases benchmarks(const NetworkSizes& z) {
-  return {cast_to_storage_case(z.parameters()), round_to_tf32_case(z.parameters()),
-          cast_images_case({z.batch, z.height, z.width, 3})};
+  return {cast_to_storage_case(z.parameters()), cast_images_case({z.batch, z.height, z.width, 3})};
 }
 
 const OpRegistration registration("elementwise", checks, benchmarks);

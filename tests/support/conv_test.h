@@ -3,8 +3,22 @@
 #include <fmt/format.h>
 
 #include "tests/support/kernel_test.h"
+#include "tests/support/tf32.h"
 
 namespace mpanet::PRECISION {
+
+// Calls body(context, tf32) on each device; if has_tf32 also on a stream that uses TF32.
+template <class Body>
+void on_each_stream(const Body& body, bool has_tf32 = kTf32Convolutions) {
+  for (const bool tf32 : {false, true}) {
+    if (tf32 && !has_tf32) continue;
+    on_each_device([&](Context& context) {
+      CAPTURE(tf32);
+      context.stream_handle()->set_tf32(tf32);
+      body(context, tf32);
+    });
+  }
+}
 
 inline std::string name(const ConvShape& s) {
   return fmt::format("{}x{}x{}x{} * {}x{}x{} stride {} pad {}", s.n, s.h, s.w, s.c, s.k, s.kh, s.kw, s.stride, s.pad);

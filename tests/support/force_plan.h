@@ -19,13 +19,14 @@ inline const ConvShape kShapes[] = {
     {.n = 2, .h = 6, .w = 5, .c = 17, .k = 13, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
 };
 
-constexpr bool kTensorCores = sizeof(storage) == 2;
+constexpr bool kHalf = sizeof(storage) == 2;
 
-// The plans of a pass on a backend. The cpu backend has none.
-inline std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, [[maybe_unused]] ConvPass pass) {
+// The plans of a pass on a backend, also of a stream that uses TF32. The cpu backend has none.
+inline std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, [[maybe_unused]] ConvPass pass,
+                                     bool tf32) {
   if (context.backend() == Backend::cpu) return {{}};
   std::vector<ForcedPlan> tiles = {{128, 64, 0}, {64, 64, 0}};
-  if (kTensorCores)
+  if (kHalf || tf32)
     tiles.insert(tiles.end(), {{128, 128, 0}, {64, 128, 0}});
   else
     tiles.push_back({32, 32, 0});

@@ -5,6 +5,7 @@
 
 #include "core/base/real.h"
 #include "mpanet/network/network.h"
+#include "tests/support/tf32.h"
 
 namespace mpanet {
 namespace {
@@ -36,15 +37,6 @@ void rounded::set_rounding(Rounding stored, Rounding operand) {
   operand_rounding = operand;
 }
 
-// By the definition, in other arithmetic than the kernels' (round_to_tf32). Below 2^-126 float's spacing is constant.
-double rounded_to_tf32(double value) {
-  if (value == 0 || !std::isfinite(value)) return value;
-  int exponent = 0;  // value = fraction 2^exponent, 1/2 <= |fraction| < 1
-  std::frexp(value, &exponent);
-  exponent = std::max(exponent, -125);
-  return std::ldexp(std::round(std::ldexp(value, 11 - exponent)), exponent - 11);
-}
-
 double (*rounding_of(Precision precision))(double) {
   switch (precision) {
     case Precision::bf16:
@@ -60,8 +52,9 @@ double (*rounding_of(Precision precision))(double) {
   return [](double value) { return value; };
 }
 
+// Numbers of bf16 and f16, which the convolutions of these multiply, are unchanged.
 double (*operand_rounding_of(Precision precision))(double) {
-  if (precision == Precision::tf32) return rounded_to_tf32;
+  if (precision != Precision::f32 && precision != Precision::f64) return rounded_to_tf32;
   return [](double value) { return value; };
 }
 

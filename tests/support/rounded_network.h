@@ -1,4 +1,4 @@
-// The f64 network, rounded at the tensors that an engine rounds: those that it stores in 16 bits, or the operands that
+// The f64 network, rounded at the tensors that an engine rounds: those that it stores in 16 bits, and the operands that
 // it multiplies in TF32. Its errors of embeddings, loss terms and gradients are those of rounding only. A check allows
 // the engine errors of about this size.
 #pragma once
@@ -14,8 +14,6 @@ namespace mpanet {
 // Functions that round to the precision's storage type, and to the type of the operands of convolutions and products.
 double (*rounding_of(Precision precision))(double);
 double (*operand_rounding_of(Precision precision))(double);
-// Rounds to TF32: 11 significant bits, to nearest, ties away from zero.
-double rounded_to_tf32(double value);
 
 class RoundedNetwork {
  public:

@@ -1,6 +1,6 @@
 // Convolutions and products of the rounded precision: f64's, on operands that are rounded to the format of
 // set_rounding(). Results are rounded when they are stored, as everywhere in this precision. The engines under test
-// round operands in other code: layers/conv.cpp, and gemm() of each backend.
+// round operands in the kernels of each backend.
 #include <vector>
 
 #include "kernels/kernels.h"

@@ -1,0 +1,70 @@
+// A network that embeds pictures, as the library's callers hold it. Thread-safe: calls take turns.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/loading/augment.h"
+#include "data/loading/batch.h"
+#include "data/pictures/image.h"
+#include "data/pictures/resize.h"
+#include "mpanet/library/worker.h"
+#include "mpanet/network/engine.h"
+
+namespace mpanet {
+
+// 0 and an empty text: the default (mpanet.h).
+struct ModelOptions {
+  std::string device, precision;
+  int height = 0, width = 0, batch = 0, threads = 0;
+  bool flip = false;
+};
+
+// Pictures to embed. Both functions are called from several threads.
+struct Pictures {
+  size_t count = 0;
+  std::function<void(size_t index, ImageDecoder& decoder, Image& out)> read;  // replaces `out`
+  std::function<std::string(size_t index)> name;                              // for messages
+};
+
+class Model {
+ public:
+  // UserError: see Checkpoint, choose_device(), choose_precision(), choose_threads() and make_engine(); also options
+  // out of range, a number of threads that differs from an earlier model's, and too little memory.
+  Model(const std::string& path, const ModelOptions& options);
+  ~Model();
+  // Whether this process loaded the model. After fork() the child can only leak it: its thread does not exist there.
+  bool here() const { return worker_.here(); }
+
+  size_t dimension() const { return dimension_; }
+  int height() const { return height_; }
+  int width() const { return width_; }
+
+  // Embeddings (pictures.count, dimension()). UserError for a picture that cannot be read, of several the first one,
+  // for numbers that are not finite, and when pictures that differ all get the same embedding, bit for bit: numbers
+  // that overflow inside the network end in ReLU, which makes zeros of NaN.
+  void embed(const Pictures& pictures, float* out);
+
+ private:
+  struct Scratch {  // one per thread
+    ImageDecoder decoder;
+    Resizer resizer;
+    Image decoded, resized;
+  };
+  void load(const std::string& path, const ModelOptions& options);
+  void read_batch(const Pictures& pictures, size_t first, int count);
+  void embed_all(const Pictures& pictures, float* out);
+
+  std::unique_ptr<Engine> engine_;
+  size_t dimension_ = 0;
+  int height_ = 0, width_ = 0, batch_size_ = 0;
+  bool flip_ = false;
+  const PixelTable table_;
+  std::vector<Scratch> scratch_;
+  Batch batch_;
+  Worker worker_;  // makes, uses and destroys the engine
+};
+
+}  // namespace mpanet
