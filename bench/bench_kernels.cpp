@@ -45,7 +45,7 @@ std::vector<size_t> chosen(const Options& o, const std::vector<OpName>& all) {
 }
 
 ordered_json measure(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = op_precision_of(precision);
+  const OpPrecision p = op_precision_on(device, precision);
   PassTimer timer(device, p, sizes, o.seconds, o.kernels);
   print_heading(precision, timer.rates(), device.backend == Backend::cpu ? "oneDNN" : "vendor");
   ordered_json json = {{"precision", precision}, {"rates", to_json(timer.rates())}};
@@ -60,9 +60,9 @@ ordered_json measure(Device device, const std::string& precision, const Options&
 
 // Runs each pass once, at sizes that are small enough for the emulation, and reports which kernels it calls.
 ordered_json rehearse(Device device, const std::string& precision, const Options& o, const NetworkSizes& sizes) {
-  const OpPrecision& p = op_precision_of(precision);
+  const OpPrecision p = op_precision_on(device, precision);
   ordered_json json = {{"precision", precision}};
-  const auto stream = std::make_shared<StreamHandle>(device);
+  const auto stream = stream_for(device, p);
   const std::vector<OpName> all = p.benchmarks(sizes);
   const std::vector<size_t> indices = chosen(o, all);
   for (const size_t index : indices) {
@@ -91,8 +91,8 @@ void list_launches(const Options& o) {
   std::vector<LaunchedOps> lists;
   for (const std::string& precision : o.precisions)
     for (const NetworkSizes& sizes : {network, kRehearsal, odd}) {
-      const OpPrecision& p = op_precision_of(precision);
-      lists.push_back({&p, sizes, chosen(o, p.benchmarks(sizes))});
+      const OpPrecision p = op_precision_of(precision);
+      lists.push_back({p, sizes, chosen(o, p.benchmarks(sizes))});
     }
   write_launches(o.launches_path, lists);
 }
@@ -131,7 +131,8 @@ int bench_kernels(int argc, char** argv) {
   Options o;
   CommandLine app("Times every op's passes at the sizes of MPANet's training step", "bench-kernels");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
-  app.add_list("--precision", o.precisions, "f64, f32, bf16, f16, or several: f32,bf16", {"f64", "f32", "bf16", "f16"})
+  app.add_list("--precision", o.precisions, "f64, f32, tf32, bf16, f16, or several: f32,bf16",
+               {"f64", "f32", "tf32", "bf16", "f16"})
       ->default_str(fmt::format("{}", fmt::join(o.precisions, ",")));
   app.add_option("--filter", o.filter, "only ops whose name or shape holds this");
   add_whole_number(app, "--batch", o.batch, 1, 4096, "pictures (128; 2 on a CPU and under the emulation)")

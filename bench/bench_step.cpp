@@ -18,6 +18,7 @@
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "data/loading/augment.h"
 #include "kernels/conv_plan.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
@@ -47,14 +48,24 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-Batch make_batch(const Options& o) {
+// Pictures in the engine's form, as training and evaluation send them: floats to a CPU, else bytes.
+Batch make_batch(const Options& o, Engine& engine) {
   Batch b;
   b.count = o.batch;
   b.height = o.model.height;
   b.width = o.model.width;
-  b.images.resize(size_t{3} * b.count * b.height * b.width);
+  b.form = engine.form();
+  const size_t values = size_t{3} * b.count * b.height * b.width;
   Random random(1, Purpose::Test, 0, 0);
-  for (float& v : b.images) v = static_cast<float>(random.uniform(-2, 2));
+  if (b.form == PictureForm::Floats) {
+    b.images.resize(values);
+    for (float& v : b.images) v = static_cast<float>(random.uniform(-2, 2));
+  } else {
+    b.pixels = engine.host_memory(values);
+    b.pixel_bytes = values;
+    std::generate_n(b.pixels.get(), values, [&] { return static_cast<uint8_t>(random.below(256)); });
+    for (int i = 0; i < b.count; i++) b.cuts.emplace_back().picture = i;
+  }
   for (int i = 0; i < b.count; i++) {
     b.labels.push_back(i / 4 % o.model.classes);
     b.infrared.push_back(i % 2 == 0);
@@ -86,10 +97,14 @@ Result measure(const Options& o) {
   config.precision = parse_precision(o.precision, "--precision");
   (train ? config.train_batch : config.embed_batch) = o.batch;
   config.vendors = choose_vendors(o.conv, o.gemm, o.device);
+  if (o.device.backend != Backend::cpu) {
+    config.pictures = PictureForm::Bytes;
+    config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
+  }
   force_plan({.batch = o.plan_batch});
   const std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(1);
-  const Batch batch = make_batch(o);
+  const Batch batch = make_batch(o, *engine);
   std::vector<float> features(static_cast<size_t>(o.batch) * engine->feature_size());
   if (train) engine->upload(batch);
   run_steps(*engine, o, batch, features, warm_up(o));

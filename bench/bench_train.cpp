@@ -129,6 +129,7 @@ Evaluating time_evaluation(const TrainConfig& config, const Dataset& data, Engin
   options.batch = config.embed_batch;
   options.threads = config.loader_threads;
   options.pack = pack;
+  send_pictures_to(engine, options);
   evaluating.seconds = seconds_of([&] { rank_plans(plans, images, embed_images(engine, images, data.root, options)); });
   return evaluating;
 }
@@ -154,7 +155,8 @@ Result measure(const TrainConfig& config, const Options& o, Dataset& data, Engin
   result.batches = batches.size();
   Batch batch;
   {
-    LoaderConfig loader = train_loader_config(config);
+    LoaderConfig loader = train_loader_config(config, engine.form());
+    loader.allocate = [&](size_t bytes) { return engine.host_memory(bytes); };
     loader.pack = pack;
     Loader(loader, loader_batches(data, {batches.front()})).next(batch);
   }
@@ -276,11 +278,15 @@ void run(Options& o) {
   const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
   const auto plans = evaluates ? plan_between_epochs(config, data, o.data, "", "") : std::vector<EvaluationPlan>();
   const auto pack = open_pack(config, data, plans);
-  check_memory(config, workload_of(o.device, data, plans), find_free_memory(o.device));
-  EngineConfig made = engine_config(config, o.device);
+  const FreeMemory free = find_free_memory(o.device);
+  Workload workload = workload_of(o.device, data, plans);
+  workload.pictures = choose_pictures(config, workload, pack != nullptr, free).form;
+  check_memory(config, workload, free);
+  EngineConfig made = engine_config(config, workload);
   made.vendors = choose_vendors(o.conv, o.gemm, o.device);
   const auto engine = make_engine(made);
   engine->initialize(config.seed);
+  if (engine->form() == PictureForm::Held) hold_training_set(data, *pack, *engine);
   report(config, o, measure(config, o, data, *engine, sampler, plans, pack, scratch / "run"), json_file.get());
 }
 

@@ -8,7 +8,8 @@ namespace mpanet {
 namespace {
 
 // Multiply-adds per clock and multiprocessor, by compute capability. Source: CUDA Programming Guide, arithmetic
-// instructions; for tensor cores (16-bit products, float sums, dense) the published peaks of the first cards.
+// instructions; for tensor cores (16-bit products, float sums, dense) the published peaks of the first cards. Theirs of
+// TF32 are half of that, from 8.0 on.
 struct Throughput {
   int capability;
   int f32, f64, tensor16;
@@ -41,11 +42,15 @@ DeviceRates gpu_rates(int device, const std::string& precision) {
   const double clocks = attribute(cudaDevAttrClockRate, device) * 1e3 * properties.multiProcessorCount;
   for (const Throughput& t : kThroughputs) {
     if (t.capability != properties.major * 10 + properties.minor) continue;
-    const int real = precision == "f64" ? t.f64 : t.f32;
     const bool half = precision == "f16" || (precision == "bf16" && t.capability >= 80);
+    const bool tf32 = (half || precision == "tf32") && t.capability >= 80;
+    const int real = precision == "f64" ? t.f64 : tf32 ? t.tensor16 / 2 : t.f32;
     rates.real_flops = 2 * clocks * real;
     rates.storage_flops = 2 * clocks * (half ? t.tensor16 : real);
-    rates.arithmetic_source = half ? "clock, SMs, tensor cores (16 bit)" : "clock, SMs, cores";
+    rates.arithmetic_source =
+        half ? tf32 ? "clock, SMs, tensor cores (16 bit; gemm in TF32)" : "clock, SMs, tensor cores (16 bit) and cores"
+        : tf32 ? "clock, SMs, tensor cores (TF32)"
+               : "clock, SMs, cores";
   }
   return rates;
 }

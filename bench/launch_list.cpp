@@ -40,11 +40,11 @@ void write_launches(const std::string& path, const std::vector<LaunchedOps>& lis
                              l.shared_bytes));
     return false;
   });
-  const auto stream = std::make_shared<StreamHandle>(Backend::emu);
   for (const LaunchedOps& list : lists) {
-    const std::vector<OpName> names = list.precision->benchmarks(list.sizes);
+    const auto stream = stream_for(Backend::emu, list.precision);
+    const std::vector<OpName> names = list.precision.benchmarks(list.sizes);
     for (const size_t index : list.indices) {
-      const auto instance = list.precision->instance(list.sizes, index, stream, InstanceMode::Launch);
+      const auto instance = list.precision.instance(list.sizes, index, stream, InstanceMode::Launch);
       instance->forward();
       if (!names[index].recording) continue;
       instance->prepare_backward();

@@ -10,7 +10,7 @@ namespace mpanet {
 
 // Benchmarks of one precision at some sizes; `indices` are those in its list of benchmarks.
 struct LaunchedOps {
-  const OpPrecision* precision;
+  OpPrecision precision;
   NetworkSizes sizes;
   std::vector<size_t> indices;
 };

@@ -54,7 +54,7 @@ PassTimer::PassTimer(Device device, const OpPrecision& precision, const NetworkS
       sizes_(sizes),
       seconds_(seconds),
       with_kernels_(with_kernels),
-      stream_(std::make_shared<StreamHandle>(device)),
+      stream_(stream_for(device, precision)),
       context_(device, stream_, Arena::Mode::Loose),
       rates_(device_rates(context_, precision.name)) {}
 

@@ -33,7 +33,7 @@ class PassTimer {
   double onednn_seconds(const OpCost& cost);
   void note_kernels(OpInstance& instance, Pass pass, PassResult& result) const;
 
-  const OpPrecision& precision_;
+  OpPrecision precision_;
   NetworkSizes sizes_;
   double seconds_;
   bool with_kernels_;

@@ -1,5 +1,7 @@
 #include "core/upload.h"
 
+#include <utility>
+
 #include "core/base/error.h"
 
 namespace mpanet {
@@ -22,20 +24,33 @@ void HostBuffer::send(Context& context, void* to, size_t bytes) const {
 
 Upload::Upload(Context& context, size_t bytes)
     : context_(&context),
-      host_(context, bytes),
       device_(context, bytes),
-      state_(context.backend() == Backend::cuda ? cuda::create_upload(context.stream()) : nullptr) {}
+      state_(context.backend() == Backend::cuda && !context.planning() ? cuda::create_upload(context.stream())
+                                                                       : nullptr) {}
 
-void* Upload::host() const {
+void* Upload::host() {
   if (state_) cuda::finish_upload(context_->stream(), *state_);
-  return host_.as<void>();
+  if (!host_) host_ = std::make_unique<HostBuffer>(*context_, device_.bytes());
+  return host_->as<void>();
 }
 
-void Upload::start() const {
+void Upload::start() {
+  MPANET_CHECK(host_ != nullptr, "expected a buffer that was filled");
+  copy(host_->as<void>(), host_->bytes());
+}
+
+void Upload::start(std::shared_ptr<const void> from, size_t bytes) {
+  MPANET_CHECK(bytes <= device_.bytes(), "expected at most {} bytes, got {}", device_.bytes(), bytes);
+  if (state_) cuda::finish_upload(context_->stream(), *state_);
+  from_ = std::move(from);
+  copy(from_.get(), bytes);
+}
+
+void Upload::copy(const void* from, size_t bytes) const {
   if (state_)
-    cuda::start_upload(context_->stream(), *state_, device_.as<void>(), host_.as<void>(), host_.bytes());
+    cuda::start_upload(context_->stream(), *state_, device_.as<void>(), from, bytes);
   else
-    context_->to_device(device_.as<void>(), host_.as<void>(), host_.bytes());
+    context_->to_device(device_.as<void>(), from, bytes);
 }
 
 void* Upload::device() const {

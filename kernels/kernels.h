@@ -2,6 +2,7 @@
 #pragma once
 #include <type_traits>
 
+#include "core/base/picture_cut.h"
 #include "core/base/real.h"
 #include "kernels/types.h"
 
@@ -29,6 +30,16 @@ struct EpilogueSums {
   int height = 0;  // rows of a part (Forward), the last part has the rest
 };
 
+// A batch norm whose statistics a convolution's epilogue left in parts, and where they go (c each).
+struct NormStatistics {
+  const real* moments = nullptr;  // of ConvEpilogue
+  EpilogueSums parts;
+  int64_t rows = 0;
+  int c = 0;
+  real *mean = nullptr, *variance = nullptr;                  // variance: biased
+  real *running_mean = nullptr, *running_variance = nullptr;  // or null
+};
+
 // The epilogue of a data gradient that completes the gradient of x = relu(sum of norms): dx is set to zero where x is
 // not positive, and from dx as it is stored are computed the sums for the backward of one or two norms.
 struct GradEpilogue {
@@ -39,12 +50,20 @@ struct GradEpilogue {
 };
 
 // The sums of a product whose depth was split, and where their sum goes:
-// to (count) = sum over the splits, in order, of partial (splits, count).
+// to (count) = or += sum over the splits, in order, of partial (splits, count).
 struct SplitSums {
   const real* partial = nullptr;
   int splits = 0;
   real* to = nullptr;
   int64_t count = 0;
+  Write write = Write::Set;
+};
+
+// One of several products of equal sizes: c = or += op(a) op(b).
+struct GemmOperands {
+  const real *a = nullptr, *b = nullptr;
+  real* c = nullptr;
+  Write write = Write::Set;
 };
 
 // What a backend's batch norm has. The layers run a separate op for what is missing.

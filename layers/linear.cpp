@@ -18,6 +18,18 @@ void product(Context& context, bool transpose_a, bool transpose_b, int64_t m, in
   RUN_ON(context, gemm(context.stream(), transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace.data()));
 }
 
+// gemm_batch() with its workspace.
+void products(Context& context, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+              const std::vector<GemmOperands>& list) {
+  const int length = static_cast<int>(list.size());
+  const Scratch<> workspace(
+      context, static_cast<int64_t>(ASK_BACKEND(
+                   context, gemm_batch_workspace_bytes(context.stream(), transpose_a, transpose_b, m, n, k, length))));
+  context.add_flops(2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) * length);
+  RUN_ON(context,
+         gemm_batch(context.stream(), transpose_a, transpose_b, m, n, k, list.data(), length, workspace.data()));
+}
+
 }  // namespace
 
 RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Parameter* bias) {
@@ -45,12 +57,42 @@ RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Para
   return y;
 }
 
-RealTensor linear_frozen(Context& context, const RealTensor& x, const Parameter& weight) {
-  check_linear(x, weight);
-  const int64_t n = x.dim(0), d = x.dim(1), k = weight.shape[0];
-  const RealTensor y(context, {n, k});
-  product(context, false, true, n, k, d, x.data(), weight.value, nullptr, y.data(), Write::Set);
-  return y;
+std::vector<RealTensor> linear_several(Context& context, const RealTensor& x, const std::vector<Parameter*>& weights,
+                                       const std::vector<const Parameter*>& frozen) {
+  std::vector<const Parameter*> all(weights.begin(), weights.end());
+  all.insert(all.end(), frozen.begin(), frozen.end());
+  MPANET_CHECK(!all.empty(), "expected a weight");
+  for (const Parameter* weight : all) {
+    check_linear(x, *weight);
+    MPANET_CHECK(weight->shape[0] == all[0]->shape[0], "{}: expected {} outputs as of {}, got {}", weight->name,
+                 all[0]->shape[0], all[0]->name, weight->shape[0]);
+  }
+  const int64_t n = x.dim(0), d = x.dim(1), k = all[0]->shape[0];
+  std::vector<RealTensor> outputs;
+  std::vector<GemmOperands> list;
+  for (const Parameter* weight : all) {
+    const RealTensor& y = outputs.emplace_back(context, Shape{n, k}, context.recording() && weight->trainable);
+    list.push_back({x.data(), weight->value, y.data()});
+  }
+  products(context, false, true, n, k, d, list);
+  if (context.recording())
+    context.tape().record("linear", [=, &context] {
+      std::vector<GemmOperands> gradients;
+      for (size_t i = 0; i < weights.size(); i++) {
+        if (!outputs[i].has_grad()) continue;
+        const auto [dw, write] = weights[i]->grad_sink();
+        gradients.push_back({outputs[i].grad(), x.data(), dw, write});
+      }
+      if (gradients.empty()) return;
+      products(context, true, false, k, d, n, gradients);
+      if (!x.needs_grad()) return;
+      for (size_t i = weights.size(); i-- > 0;) {
+        if (!outputs[i].has_grad()) continue;
+        const auto [dx, write] = x.grad_sink();
+        product(context, false, false, n, d, k, outputs[i].grad(), weights[i]->value, nullptr, dx, write);
+      }
+    });
+  return outputs;
 }
 
 }  // namespace mpanet::PRECISION

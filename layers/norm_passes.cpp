@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <tuple>
+#include <vector>
 
 namespace mpanet::PRECISION {
 
@@ -43,21 +44,56 @@ NormedTensor find_statistics(Context& context, const Tensor& z, BatchNorm& norm,
   });
 }
 
-NormedTensor conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode) {
+namespace {
+
+// z = conv(x). The epilogue's parts of its statistics are still to be merged.
+struct Convolved {
+  NormedTensor z;
+  RealTensor moments;
+  NormStatistics merge;
+};
+
+// False: the epilogue has no sums, and z has its statistics.
+bool convolve(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode, Convolved& result) {
   const ConvShape s = conv.shape(x);
   const Tensor z(context, {s.n, s.oh(), s.ow(), s.k});
   const EpilogueSums sums = conv.epilogue_sums(context, x, ConvPass::Forward);
   if (mode == Mode::Eval || !sums.available) {
     conv.forward(context, x, {}, z);
-    return find_statistics(context, z, norm, mode);
+    result.z = find_statistics(context, z, norm, mode);
+    return false;
   }
-  const Scratch<real> moments(context, int64_t{sums.parts} * 2 * s.k);
-  conv.forward(context, x, {.moments = moments.data()}, z);
-  return with_statistics(context, z, norm, mode, [&](int64_t rows, real* mean, real* variance) {
-    RUN_ON(context,
-           batch_norm_finish_statistics(context.stream(), moments.data(), sums, rows, s.k, BatchNorm::kMomentum, mean,
-                                        variance, norm.running_mean.value, norm.running_var.value));
+  result.moments = RealTensor(context, {sums.parts, 2, s.k});
+  conv.forward(context, x, {.moments = result.moments.data()}, z);
+  result.z = with_statistics(context, z, norm, mode, [&](int64_t rows, real* mean, real* variance) {
+    result.merge = {result.moments.data(), sums, rows, s.k, mean, variance, norm.running_mean.value,
+                    norm.running_var.value};
   });
+  return true;
+}
+
+void merge_statistics(Context& context, const std::vector<NormStatistics>& list) {
+  if (list.empty()) return;
+  RUN_ON(context, batch_norm_finish_statistics(context.stream(), list.data(), static_cast<int>(list.size()),
+                                               BatchNorm::kMomentum));
+}
+
+}  // namespace
+
+NormedTensor conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode) {
+  Convolved result;
+  if (convolve(context, x, conv, norm, mode, result)) merge_statistics(context, {result.merge});
+  return result.z;
+}
+
+std::pair<NormedTensor, NormedTensor> conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm,
+                                                      Conv& second, BatchNorm& second_norm, Mode mode) {
+  Convolved a, b;
+  std::vector<NormStatistics> list;
+  if (convolve(context, x, conv, norm, mode, a)) list.push_back(a.merge);
+  if (convolve(context, x, second, second_norm, mode, b)) list.push_back(b.merge);
+  merge_statistics(context, list);
+  return {a.z, b.z};
 }
 
 NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTensor& joined, const Tensor& residual,

@@ -1,6 +1,8 @@
 // The passes of batch norm over activations, of which batch_norm_2d, conv_bn_act and residual_block are made. None
 // records anything.
 #pragma once
+#include <utility>
+
 #include "layers/batch_norm.h"
 
 namespace mpanet::PRECISION {
@@ -19,6 +21,9 @@ NormedTensor find_statistics(Context& context, const Tensor& z, BatchNorm& norm,
 
 // z = conv(x), with its statistics.
 NormedTensor conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm, Mode mode);
+// The same for two convolutions of x.
+std::pair<NormedTensor, NormedTensor> conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm,
+                                                      Conv& second, BatchNorm& second_norm, Mode mode);
 
 // y = [relu](sum of norms and residual), and what the backward needs to know of it.
 struct NormOutput {

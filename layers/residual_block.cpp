@@ -72,8 +72,12 @@ Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, M
   const auto saved = std::make_shared<SavedBlock>();
   Saved& downsample = saved->downsample;
   saved->shortcut = x;
+  Saved first;  // of the body, if its statistics are merged with the downsample's
   if (block.downsample) {
-    downsample = run_conv(context, x, *block.downsample, mode);
+    ConvNorm &down = *block.downsample, &front = block.body.front();
+    const auto z = conv_statistics(context, x, down.conv, down.norm, front.conv, front.norm, mode);
+    downsample = {&down, x, z.first, {}};
+    first = {&front, x, z.second, {}};
     if (ASK_BACKEND(context, batch_norm_features()).join) {
       saved->shortcut = {};
     } else {
@@ -83,7 +87,8 @@ Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, M
   }
   Tensor y = x;
   for (ConvNorm& layer : block.body) {
-    Saved& s = saved->body.emplace_back(run_conv(context, y, layer, mode));
+    Saved& s = saved->body.emplace_back(first.layer == &layer ? first : run_conv(context, y, layer, mode));
+    first = {};
     const bool last = &layer == &block.body.back(), join = last && !saved->shortcut;
     s.output = apply_norms(context, s.z, join ? downsample.z : NormedTensor{}, last ? saved->shortcut : Tensor(), true);
     y = s.output.y;

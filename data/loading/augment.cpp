@@ -91,4 +91,28 @@ void augment_image(const uint8_t* image, int height, int width, const AugmentCon
                 static_cast<size_t>(augmentation.erase_width) * 3, 0.0f);
 }
 
+PictureCut cut_of(const AugmentConfig& config, const Augmentation& augmentation, int picture) {
+  PictureCut cut;
+  cut.picture = picture;
+  cut.flip = augmentation.flip ? 1 : 0;
+  cut.top = augmentation.top - config.padding;
+  cut.left = augmentation.left - config.padding;
+  if (!augmentation.erase) return cut;
+  cut.erase_top = augmentation.erase_top;
+  cut.erase_left = augmentation.erase_left;
+  cut.erase_height = augmentation.erase_height;
+  cut.erase_width = augmentation.erase_width;
+  return cut;
+}
+
+std::vector<float> picture_values(const PixelTable& table, const std::array<int, 3>& pad_value) {
+  std::vector<float> values;
+  for (size_t c = 0; c < 3; c++) {
+    values.insert(values.end(), table.value[c].begin(), table.value[c].end());
+    values.push_back(table.value[c][static_cast<size_t>(pad_value[c])]);  // kPaddingCode
+    values.push_back(0);                                                  // kErasedCode
+  }
+  return values;
+}
+
 }  // namespace mpanet

@@ -3,7 +3,9 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <vector>
 
+#include "core/base/picture_cut.h"
 #include "core/base/random.h"
 
 namespace mpanet {
@@ -56,5 +58,10 @@ void normalize_image(const uint8_t* image, int height, int width, const PixelTab
 // Training: the same with the augmentation.
 void augment_image(const uint8_t* image, int height, int width, const AugmentConfig& config,
                    const Augmentation& augmentation, const PixelTable& table, float* out);
+
+// The same for the kernel augment_pictures(), whose results have the same bits: the decisions for the picture with
+// index `picture`, and the table (3, kPictureCodes) of values.
+PictureCut cut_of(const AugmentConfig& config, const Augmentation& augmentation, int picture);
+std::vector<float> picture_values(const PixelTable& table, const std::array<int, 3>& pad_value);
 
 }  // namespace mpanet

@@ -1,6 +1,7 @@
 #include "data/loading/loader.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -18,14 +19,21 @@ size_t largest(const std::vector<std::vector<Sample>>& batches) {
   return most;
 }
 
-size_t picture_floats(const LoaderConfig& config) {
+size_t values_of_picture(const LoaderConfig& config) {
   return static_cast<size_t>(config.height) * static_cast<size_t>(config.width) * 3;
 }
 
-void reserve(Batch& batch, size_t pictures, const LoaderConfig& config) {
-  batch.images.reserve(pictures * picture_floats(config));
-  batch.labels.reserve(pictures);
-  batch.infrared.reserve(pictures);
+// Bytes of a picture in a batch, without its label and modality.
+size_t picture_bytes(const LoaderConfig& config) {
+  switch (config.form) {
+    case PictureForm::Floats:
+      return values_of_picture(config) * sizeof(float);
+    case PictureForm::Bytes:
+      return values_of_picture(config) + sizeof(PictureCut);
+    case PictureForm::Held:
+      return sizeof(PictureCut);
+  }
+  throw CheckError("picture_bytes: no such form");
 }
 
 }  // namespace
@@ -55,8 +63,10 @@ size_t ImageCache::bytes() const {
 }
 
 size_t loader_bytes(const LoaderConfig& config, int largest_batch) {
-  const size_t picture = picture_floats(config) * sizeof(float) + sizeof(int32_t) + sizeof(uint8_t);
-  return static_cast<size_t>(config.queue + 1) * static_cast<size_t>(largest_batch) * picture +
+  const size_t picture = picture_bytes(config) + sizeof(int32_t) + sizeof(uint8_t);
+  // The consumer alternates between two batches of bytes: the device may still copy from one.
+  const int batches = config.queue + (config.form == PictureForm::Bytes ? 2 : 1);
+  return static_cast<size_t>(batches) * static_cast<size_t>(largest_batch) * picture +
          (config.cache ? config.cache->capacity() : 0);
 }
 
@@ -74,7 +84,7 @@ Loader::Loader(LoaderConfig config, std::vector<std::vector<Sample>> batches, si
   // All memory of the batches is allocated here, so that the threads do not run out of it.
   for (Slot& slot : slots_) {
     slot.missing = kNotBegun;
-    reserve(slot.batch, largest_, config_);
+    reserve(slot.batch);
   }
   try {
     for (int i = 0; i < config_.threads; i++) threads_.push_back(start_thread([this] { work(); }));
@@ -95,13 +105,32 @@ void Loader::stop() {
   threads_.clear();
 }
 
+void Loader::reserve(Batch& batch) const {
+  batch.labels.reserve(largest_);
+  batch.infrared.reserve(largest_);
+  if (config_.form == PictureForm::Floats) {
+    batch.images.reserve(largest_ * values_of_picture(config_));
+    return;
+  }
+  batch.cuts.reserve(largest_);
+  const size_t bytes = largest_ * values_of_picture(config_);
+  if (config_.form != PictureForm::Bytes || (batch.pixels && batch.pixel_bytes >= bytes)) return;
+  batch.pixels = config_.allocate ? config_.allocate(bytes)
+                                  : std::shared_ptr<uint8_t>(new uint8_t[bytes], [](auto* p) { delete[] p; });
+  batch.pixel_bytes = bytes;
+}
+
 // Resizes a free slot's vectors for its next batch. Their capacity suffices.
 void Loader::prepare(Slot& slot, const std::vector<Sample>& samples) {
   Batch& batch = slot.batch;
   batch.count = static_cast<int>(samples.size());
   batch.height = config_.height;
   batch.width = config_.width;
-  batch.images.resize(samples.size() * picture_floats(config_));
+  batch.form = config_.form;
+  if (config_.form == PictureForm::Floats)
+    batch.images.resize(samples.size() * values_of_picture(config_));
+  else
+    batch.cuts.resize(samples.size());
   batch.labels.resize(samples.size());
   batch.infrared.resize(samples.size());
   for (size_t i = 0; i < samples.size(); i++) {
@@ -128,7 +157,7 @@ void Loader::work() {
     lock.unlock();
     std::exception_ptr error;
     try {
-      load(samples[i], scratch, slot.batch.images.data() + i * picture_floats(config_));
+      load(samples[i], i, scratch, slot.batch);
     } catch (...) {
       error = std::current_exception();
     }
@@ -139,28 +168,39 @@ void Loader::work() {
   }
 }
 
-void Loader::load(const Sample& sample, Scratch& scratch, float* out) const {
+const uint8_t* Loader::find_pixels(const Sample& sample, Scratch& scratch, std::shared_ptr<const Image>& held) const {
+  if (const uint8_t* packed = config_.pack ? config_.pack->find(sample.path) : nullptr) return packed;
+  if (config_.cache) held = config_.cache->find(sample.path, config_.height, config_.width);
+  if (held) return held->pixels.data();
+  scratch.decoder.decode(sample.path, scratch.decoded);
+  scratch.resizer.resize(scratch.decoded, config_.height, config_.width, scratch.resized);
+  if (config_.cache) config_.cache->insert(sample.path, scratch.resized);
+  return scratch.resized.pixels.data();
+}
+
+void Loader::load(const Sample& sample, size_t i, Scratch& scratch, Batch& to) const {
+  Augmentation augmentation;
+  if (config_.train)
+    augmentation = draw_augmentation(config_.augment, config_.height, config_.width,
+                                     Random(config_.seed, Purpose::Augment, config_.epoch, sample.index));
+  const int picture = config_.form == PictureForm::Held ? sample.picture : static_cast<int>(i);
+  if (config_.form != PictureForm::Floats)
+    to.cuts[i] = config_.train ? cut_of(config_.augment, augmentation, picture) : PictureCut{.picture = picture};
+  if (config_.form == PictureForm::Held) return;
   std::shared_ptr<const Image> held;
-  const uint8_t* pixels = config_.pack ? config_.pack->find(sample.path) : nullptr;
-  if (!pixels && config_.cache) {
-    held = config_.cache->find(sample.path, config_.height, config_.width);
-    if (held) pixels = held->pixels.data();
-  }
-  if (!pixels) {
-    scratch.decoder.decode(sample.path, scratch.decoded);
-    scratch.resizer.resize(scratch.decoded, config_.height, config_.width, scratch.resized);
-    if (config_.cache) config_.cache->insert(sample.path, scratch.resized);
-    pixels = scratch.resized.pixels.data();
-  }
-  if (!config_.train) return normalize_image(pixels, config_.height, config_.width, table_, out);
-  const Augmentation augmentation =
-      draw_augmentation(config_.augment, config_.height, config_.width,
-                        Random(config_.seed, Purpose::Augment, config_.epoch, sample.index));
-  augment_image(pixels, config_.height, config_.width, config_.augment, augmentation, table_, out);
+  const uint8_t* pixels = find_pixels(sample, scratch, held);
+  const size_t values = values_of_picture(config_);
+  if (config_.form == PictureForm::Bytes)
+    std::memcpy(to.pixels.get() + i * values, pixels, values);
+  else if (config_.train)
+    augment_image(pixels, config_.height, config_.width, config_.augment, augmentation, table_,
+                  to.images.data() + i * values);
+  else
+    normalize_image(pixels, config_.height, config_.width, table_, to.images.data() + i * values);
 }
 
 bool Loader::next(Batch& batch) {
-  reserve(batch, largest_, config_);  // a slot of the queue gets this memory below
+  reserve(batch);  // a slot of the queue gets this memory below
   std::unique_lock lock(mutex_);
   if (consumed_ >= batches_.size()) return false;
   Slot& slot = slots_[consumed_ % slots_.size()];

@@ -1,9 +1,10 @@
-// Threads decode, resize and augment batches of pictures ahead of the consumer. The order of batches and their bits
-// do not depend on the number of threads, on the cache or on a pack.
+// Threads decode, resize and augment batches of pictures ahead of the consumer, or leave the augmentation to a device.
+// The order of batches and their bits do not depend on the number of threads, on the cache or on a pack.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -26,6 +27,7 @@ struct Sample {
   int32_t label = 0;
   bool infrared = false;
   uint32_t index = 0;
+  int32_t picture = 0;  // PictureForm::Held: index in the set that the device holds
 };
 
 // Keeps decoded and resized pictures by path, up to `capacity_bytes` of pixels; later pictures are not kept. Several
@@ -50,6 +52,10 @@ struct LoaderConfig {
   int threads = 1;     // >= 1
   int queue = 2;       // batches that are ready or being made, >= 1
   bool train = false;  // true: augment_image(), false: normalize_image()
+  PictureForm form = PictureForm::Floats;
+  // Bytes: memory of a size for a batch's pixels, from which the device copies; empty: ordinary memory. Called in the
+  // constructor and in next().
+  std::function<std::shared_ptr<uint8_t>(size_t)> allocate;
   AugmentConfig augment;
   Normalization normalization;
   uint64_t seed = 0;  // the augmentation draws from Random(seed, Purpose::Augment, epoch, sample.index)
@@ -89,7 +95,10 @@ class Loader {
   };
   void work();
   void prepare(Slot& slot, const std::vector<Sample>& samples);
-  void load(const Sample& sample, Scratch& scratch, float* out) const;
+  void reserve(Batch& batch) const;
+  // The resized picture, in the pack, in the cache (then `held` owns it) or in `scratch`.
+  const uint8_t* find_pixels(const Sample& sample, Scratch& scratch, std::shared_ptr<const Image>& held) const;
+  void load(const Sample& sample, size_t i, Scratch& scratch, Batch& to) const;
   void stop();
 
   const LoaderConfig config_;

@@ -17,7 +17,7 @@ void add_split_sums(Stream, const SplitSums* list, int length) {
     for (int64_t i = 0; i < own.count; i++) {
       real sum = 0;
       for (int split = 0; split < own.splits; split++) sum += own.partial[split * own.count + i];
-      own.to[i] = sum;
+      put(own.to[i], sum, own.write);
     }
   }
 }

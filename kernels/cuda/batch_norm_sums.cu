@@ -55,8 +55,8 @@ struct MergeMemory {
 struct MergeThread {
   int channel, group;
   static constexpr int kGroups = kMergeThreads / kMergeColumns;
-  __device__ MergeThread()
-      : channel(static_cast<int>(blockIdx.x * kMergeColumns + threadIdx.x % kMergeColumns)),
+  __device__ explicit MergeThread(int block)
+      : channel(block * kMergeColumns + static_cast<int>(threadIdx.x) % kMergeColumns),
         group(static_cast<int>(threadIdx.x) / kMergeColumns) {}
 };
 
@@ -65,19 +65,30 @@ __device__ void update_running(real* running, double value, real momentum) {
                                static_cast<double>(momentum) * value);
 }
 
-// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts. Means are minus row 0 of x;
-// without x they are whole, and the first part's is subtracted.
+// The parts of one or two norms: blocks from first_block on merge the second one's.
+struct MomentMerges {
+  NormStatistics at[2];
+  int first_block;
+  const storage* x;  // of the first one: its means are minus row 0 of x. Null: they are whole
+};
+
+// mean = sum n_i mean_i / rows and M2 = sum M2_i + n_i (mean_i - mean)^2 over the parts. From whole means the first
+// part's is subtracted.
 __global__ void __launch_bounds__(kMergeThreads)
-    batch_norm_merge_moments_kernel(const real* partial, int parts, int height, const storage* x, int64_t rows, int c,
-                                    real momentum, real* mean, real* variance, real* running_mean,
-                                    real* running_variance) {
+    batch_norm_merge_moments_kernel(const __grid_constant__ MomentMerges merges, real momentum) {
   auto& shared = shared_memory<MergeMemory>();
-  const MergeThread own;
+  const int block = static_cast<int>(blockIdx.x);
+  const bool second = block >= merges.first_block;
+  const NormStatistics& norm = merges.at[second ? 1 : 0];
+  const storage* const x = merges.x;
+  const MergeThread own(second ? block - merges.first_block : block);
+  const int c = norm.c, parts = norm.parts.parts, height = norm.parts.height;
+  const int64_t rows = norm.rows;
   const auto rows_of = [&](int part) {
     const int64_t left = rows - int64_t{part} * height;
     return static_cast<real>(left < height ? left : height);
   };
-  const real* from = partial + own.channel;
+  const real* from = norm.moments + own.channel;
   const int64_t pitch = 2 * int64_t{c};
   const int end = own.channel < c ? parts : 0;
   const real pivot = x == nullptr && own.channel < c ? from[0] : real{0};
@@ -95,11 +106,12 @@ __global__ void __launch_bounds__(kMergeThreads)
   if (own.group != 0 || own.channel >= c) return;
   const real origin = x != nullptr ? static_cast<real>(load(x[own.channel])) : pivot;
   const double exact_mean = static_cast<double>(origin) + static_cast<double>(center);
-  mean[own.channel] = static_cast<real>(exact_mean);
-  variance[own.channel] = m2 / static_cast<real>(rows);
-  if (running_mean != nullptr) update_running(running_mean + own.channel, exact_mean, momentum);
-  if (running_variance != nullptr)
-    update_running(running_variance + own.channel, static_cast<double>(m2) / static_cast<double>(rows - 1), momentum);
+  norm.mean[own.channel] = static_cast<real>(exact_mean);
+  norm.variance[own.channel] = m2 / static_cast<real>(rows);
+  if (norm.running_mean != nullptr) update_running(norm.running_mean + own.channel, exact_mean, momentum);
+  if (norm.running_variance != nullptr)
+    update_running(norm.running_variance + own.channel, static_cast<double>(m2) / static_cast<double>(rows - 1),
+                   momentum);
 }
 
 template <int N, int K>
@@ -127,7 +139,7 @@ __global__ void __launch_bounds__(kMergeThreads)
     batch_norm_merge_gradients_kernel(const real* partial, int parts, int c, ChannelResults<K> results, real eps,
                                       real* sum_g) {
   auto& shared = shared_memory<MergeMemory>();
-  const MergeThread own;
+  const MergeThread own(static_cast<int>(blockIdx.x));
   const int end = own.channel < c ? parts : 0;
   real total[1 + K] = {};
   for (int part = own.group; part < end; part += MergeThread::kGroups) {
@@ -151,6 +163,12 @@ __global__ void __launch_bounds__(kMergeThreads)
 
 unsigned merge_blocks(int c) { return static_cast<unsigned>(divide_up(c, kMergeColumns)); }
 
+void merge_moments(Stream stream, MomentMerges merges, int length, real momentum) {
+  const unsigned first = merge_blocks(merges.at[0].c), second = length > 1 ? merge_blocks(merges.at[1].c) : 0;
+  merges.first_block = static_cast<int>(first);
+  LAUNCH(batch_norm_merge_moments_kernel, first + second, kMergeThreads, sizeof(MergeMemory), stream, merges, momentum);
+}
+
 }  // namespace
 
 // The tiling depends on whether packs fit c and the addresses. The workspace is large enough for both, and for the
@@ -169,16 +187,17 @@ void batch_norm_statistics(Stream stream, const storage* x, int64_t rows, int c,
     const Tiling tiling = sum_tiling(rows, c, N);
     LAUNCH(batch_norm_moments_kernel<N>, tile_grid(tiling), kTileThreads, sizeof(SumMemory<N>), stream, tiling, x,
            partial);
-    LAUNCH(batch_norm_merge_moments_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, partial,
-           tiling.parts, tiling.height, x, rows, c, momentum, mean, variance, running_mean, running_variance);
+    const EpilogueSums parts{true, tiling.parts, tiling.height};
+    merge_moments(stream, {{{partial, parts, rows, c, mean, variance, running_mean, running_variance}}, 0, x}, 1,
+                  momentum);
   });
 }
 
-void batch_norm_finish_statistics(Stream stream, const real* moments, const EpilogueSums& sums, int64_t rows, int c,
-                                  real momentum, real* mean, real* variance, real* running_mean,
-                                  real* running_variance) {
-  LAUNCH(batch_norm_merge_moments_kernel, merge_blocks(c), kMergeThreads, sizeof(MergeMemory), stream, moments,
-         sums.parts, sums.height, nullptr, rows, c, momentum, mean, variance, running_mean, running_variance);
+void batch_norm_finish_statistics(Stream stream, const NormStatistics* list, int length, real momentum) {
+  KERNEL_CHECK(length == 1 || length == 2, "one norm or two");
+  MomentMerges merges{};
+  std::copy_n(list, length, merges.at);
+  merge_moments(stream, merges, length, momentum);
 }
 
 void batch_norm_finish_gradients(Stream stream, const real* sums, const EpilogueSums& parts, int c, real eps,

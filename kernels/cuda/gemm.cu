@@ -2,12 +2,15 @@
 // or along its width, in the direction that is contiguous, so that all four transpositions read whole sectors. Blocks:
 // one per tile and split of k; the classifier (128 x 395 from 14336) has 14 tiles of 64 x 64 and 32 splits. Bytes: a is
 // read once per 64 columns of c and b once per 128 rows, and repeated reads hit the L2 cache. c is written once, or its
-// splits are written to the workspace and added.
+// splits are written to the workspace and added. Several products of equal sizes are one launch, so that together they
+// need fewer splits to fill a card.
 //
 // On a stream that uses TF32 the factors are multiplied on tensor cores (tensor_tile.cuh), in tiles of 64 x 64. The
 // left factor is copied by single floats if packs of 16 bytes do not fit its rows, the right one by 16 bytes. Of the
 // classifier's three products two have such a factor, the gradient of the logits (128 x 395): a hundredth of their
 // bytes.
+#include <algorithm>
+
 #include "kernels/cuda/capability.h"
 #include "kernels/cuda/plan.cuh"
 #include "kernels/cuda/vendor_calls.h"
@@ -16,15 +19,36 @@
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
+constexpr int kMostProducts = 8;  // of a launch
+
+// The products of a launch, with the depth of a split. blockIdx.z is the index of (product, split).
+struct Products {
+  GemmOperands at[kMostProducts];
+  int splits, chunk;
+
+  __device__ int split() const { return static_cast<int>(blockIdx.z) % splits; }
+  __device__ const GemmOperands& own() const { return at[static_cast<int>(blockIdx.z) / splits]; }
+  // Where the block's product goes. c: what all outputs have in common.
+  __device__ Output<real> output(Output<real> c) const {
+    c.to = own().c;
+    c.write = own().write;
+    if (c.partial != nullptr) c.partial += (static_cast<int>(blockIdx.z) - split()) * c.count;
+    return c;
+  }
+};
+
+// __grid_constant__: otherwise an index that is not known at compile time would copy the products to the stack.
 template <class Shape, int L, bool kTransposeA, bool kTransposeB>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
-    gemm_kernel(const real* a, const real* b, int m, int n, int k, int chunk, Output<real> c) {
-  const int split = static_cast<int>(blockIdx.z), tile = static_cast<int>(blockIdx.x);
+    gemm_kernel(const __grid_constant__ Products products, int m, int n, int k, Output<real> common) {
+  const int split = products.split(), tile = static_cast<int>(blockIdx.x);
   const int column_tiles = (n - 1) / Shape::kN + 1;
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
-  const int begin = split * chunk, end = min(k, begin + chunk);
-  const MatrixSource<real, !kTransposeA, L> left{a, m, end, kTransposeA ? m : k};
-  const MatrixSource<real, kTransposeB, L> right{b, n, end, kTransposeB ? k : n};
+  const int begin = split * products.chunk, end = min(k, begin + products.chunk);
+  const GemmOperands& own = products.own();
+  const Output<real> c = products.output(common);
+  const MatrixSource<real, !kTransposeA, L> left{own.a, m, end, kTransposeA ? m : k};
+  const MatrixSource<real, kTransposeB, L> right{own.b, n, end, kTransposeB ? k : n};
   TileSums<Shape> sums;
   multiply_tile(shared_memory<TileMemory<Shape>>(), left, right, row, column, begin, end, sums);
   emit_tile<L>(sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; });
@@ -68,13 +92,15 @@ using TensorTile = TensorShape<64, 64, kLeftLanes == 1 ? 3 : 4>;
 
 template <int kLeftLanes, int kRightLanes, bool kTransposeA, bool kTransposeB, class Shape = TensorTile<kLeftLanes>>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
-    gemm_tensor_kernel(const float* a, const float* b, int m, int n, int k, int chunk, Output<float> c) {
-  const int split = static_cast<int>(blockIdx.z), tile = static_cast<int>(blockIdx.x);
+    gemm_tensor_kernel(const __grid_constant__ Products products, int m, int n, int k, Output<real> common) {
+  const int split = products.split(), tile = static_cast<int>(blockIdx.x);
   const int column_tiles = (n - 1) / Shape::kN + 1;
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
-  const int begin = split * chunk, end = min(k, begin + chunk);
-  const TensorMatrix<!kTransposeA, kLeftLanes> left{a, m, end, kTransposeA ? m : k};
-  const TensorMatrix<kTransposeB, kRightLanes> right{b, n, end, kTransposeB ? k : n};
+  const int begin = split * products.chunk, end = min(k, begin + products.chunk);
+  const GemmOperands& own = products.own();
+  const Output<real> c = products.output(common);
+  const TensorMatrix<!kTransposeA, kLeftLanes> left{own.a, m, end, kTransposeA ? m : k};
+  const TensorMatrix<kTransposeB, kRightLanes> right{own.b, n, end, kTransposeB ? k : n};
   auto& memory = shared_memory<TensorMemory<Shape>>();
   TensorSums<Shape> sums;
   multiply_tile(memory, left, right, row, column, begin, end, sums);
@@ -108,17 +134,28 @@ void with_lanes(bool left, bool right, const Run& run) {
     run.template operator()<1, 1>();
 }
 
+// A launch of `length` products.
+struct ProductLaunch {
+  Products products;
+  int length, m, n, k;
+  bool packed_a, packed_b;
+
+  template <class Shape>
+  dim3 grid() const {
+    return product_grid<Shape>(m, n, int64_t{products.splits} * length);
+  }
+};
+
 // T is real; a template, because double has no such kernel.
 template <class T>
-void launch_tensor(Stream stream, const ProductPlan& plan, bool transpose_a, bool transpose_b, int m, int n, int k,
-                   const T* a, bool packed_a, const T* b, bool packed_b, const Output<T>& output) {
+void launch_tensor(Stream stream, const ProductLaunch& own, bool transpose_a, bool transpose_b,
+                   const Output<T>& output) {
   if constexpr (std::is_same_v<T, float>) {
-    with_lanes(packed_a, packed_b, [&]<int kLeft, int kRight>() {
+    with_lanes(own.packed_a, own.packed_b, [&]<int kLeft, int kRight>() {
       using Shape = TensorTile<kLeft>;
-      const dim3 grid = product_grid<Shape>(m, n, plan.splits);
       with_transpositions(transpose_a, transpose_b, [&]<bool kA, bool kB>() {
-        LAUNCH((gemm_tensor_kernel<kLeft, kRight, kA, kB>), grid, Shape::kThreads, sizeof(TensorMemory<Shape>), stream,
-               a, b, m, n, k, plan.chunk, output);
+        LAUNCH((gemm_tensor_kernel<kLeft, kRight, kA, kB>), own.grid<Shape>(), Shape::kThreads,
+               sizeof(TensorMemory<Shape>), stream, own.products, own.m, own.n, own.k, output);
       });
     });
   }
@@ -132,48 +169,99 @@ Widths widths(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t 
   return {transpose_a ? m : k, transpose_b ? k : n};
 }
 
-ProductPlan plan_of(Stream stream, const Widths& width, int64_t m, int64_t n, int64_t k) {
+ProductPlan plan_of(Stream stream, const Widths& width, int64_t m, int64_t n, int64_t k, int length) {
   const bool packed = width.a % kVector == 0 && width.b % kVector == 0 && n % kVector == 0;
-  if (!on_tensor_cores(stream)) return plan_product({m, n, k, 1, packed}, ordinary_tiles());
+  if (!on_tensor_cores(stream)) return plan_product({m, n, k, length, packed}, ordinary_tiles());
   TileChoices choices = tensor_tiles<float>();
   choices.tiles = choices.tiles.last(1);
-  return plan_product({m, n, k, 1, packed}, choices);
+  return plan_product({m, n, k, length, packed}, choices);
+}
+
+// At most kMostProducts. bias: of the only one, or null.
+void multiply(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+              const GemmOperands* list, int length, const real* bias, void* workspace) {
+  const Widths width = widths(transpose_a, transpose_b, m, n, k);
+  const ProductPlan plan = plan_of(stream, width, m, n, k, length);
+  const auto fit = [&](int64_t row, const auto& start) {
+    return std::all_of(list, list + length, [&](const GemmOperands& p) { return full_packs_fit(row, start(p)); });
+  };
+  ProductLaunch own{.products = {.at = {}, .splits = plan.splits, .chunk = plan.chunk},
+                    .length = length,
+                    .m = static_cast<int>(m),
+                    .n = static_cast<int>(n),
+                    .k = static_cast<int>(k),
+                    .packed_a = fit(width.a, [](const GemmOperands& p) { return p.a; }),
+                    .packed_b = fit(width.b, [](const GemmOperands& p) { return p.b; })};
+  std::copy_n(list, length, own.products.at);
+  Output<real> output{.to = list[0].c, .columns = own.n, .shift = bias, .write = list[0].write};
+  output.packed = fit(n, [](const GemmOperands& p) -> const real* { return p.c; });
+  output.count = m * n;
+  if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
+  if (on_tensor_cores(stream)) {
+    ::mpanet::KERNEL_NS::require_tensor_cores(stream, "tf32");
+    launch_tensor(stream, own, transpose_a, transpose_b, output);
+  } else {
+    with_tile(plan, own.packed_a && own.packed_b && output.packed, [&]<class Shape, int L>() {
+      with_transpositions(transpose_a, transpose_b, [&]<bool kA, bool kB>() {
+        LAUNCH((gemm_kernel<Shape, L, kA, kB>), own.grid<Shape>(), Shape::kThreads, sizeof(TileMemory<Shape>), stream,
+               own.products, own.m, own.n, own.k, output);
+      });
+    });
+  }
+  if (plan.splits == 1) return;
+  if (length == 1) return add_splits(stream, output, plan.splits);
+  SplitSums sums[kMostProducts];
+  for (int i = 0; i < length; i++)
+    sums[i] = {output.partial + i * plan.splits * output.count, plan.splits, list[i].c, output.count, list[i].write};
+  add_split_sums(stream, sums, length);
+}
+
+void check(int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t kLimit = (int64_t{1} << 31) - 1024;
+  KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
+  KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
+}
+
+size_t native_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, int length) {
+  return plan_of(stream, widths(transpose_a, transpose_b, m, n, k), m, n, k, length).workspace_bytes(m * n) *
+         static_cast<size_t>(length);
 }
 
 }  // namespace
 
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  const ProductPlan plan = plan_of(stream, widths(transpose_a, transpose_b, m, n, k), m, n, k);
-  return vendor::gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, plan.workspace_bytes(m * n));
+  return vendor::gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k,
+                                      native_bytes(stream, transpose_a, transpose_b, m, n, k, 1));
 }
 
 void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
           const real* b, const real* bias, real* c, Write write, void* workspace) {
-  constexpr int64_t kLimit = (int64_t{1} << 31) - 1024;
-  KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
-  KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
+  check(m, n, k);
   if (vendor::gemm(stream, transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace)) return;
-  const Widths width = widths(transpose_a, transpose_b, m, n, k);
-  const ProductPlan plan = plan_of(stream, width, m, n, k);
-  const int rows = static_cast<int>(m), columns = static_cast<int>(n), depth = static_cast<int>(k);
-  Output<real> output{.to = c, .columns = columns, .shift = bias, .write = write};
-  output.packed = full_packs_fit(n, c);
-  output.count = m * n;
-  if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
-  const bool packed_a = full_packs_fit(width.a, a), packed_b = full_packs_fit(width.b, b);
-  if (on_tensor_cores(stream)) {
-    ::mpanet::KERNEL_NS::require_tensor_cores(stream, "tf32");
-    launch_tensor(stream, plan, transpose_a, transpose_b, rows, columns, depth, a, packed_a, b, packed_b, output);
-  } else {
-    with_tile(plan, packed_a && packed_b && output.packed, [&]<class Shape, int L>() {
-      const dim3 grid = product_grid<Shape>(m, n, plan.splits);
-      with_transpositions(transpose_a, transpose_b, [&]<bool kA, bool kB>() {
-        LAUNCH((gemm_kernel<Shape, L, kA, kB>), grid, Shape::kThreads, sizeof(TileMemory<Shape>), stream, a, b, rows,
-               columns, depth, plan.chunk, output);
-      });
-    });
-  }
-  if (plan.splits > 1) add_splits(stream, output, plan.splits);
+  const GemmOperands own{a, b, c, write};
+  multiply(stream, transpose_a, transpose_b, m, n, k, &own, 1, bias, workspace);
+}
+
+// A library takes all of them or none, because it decides by the sizes.
+size_t gemm_batch_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                                  int length) {
+  size_t bytes = gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k);
+  for (int first = 0; first < length; first += kMostProducts)
+    bytes = std::max(bytes,
+                     native_bytes(stream, transpose_a, transpose_b, m, n, k, std::min(kMostProducts, length - first)));
+  return bytes;
+}
+
+void gemm_batch(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                const GemmOperands* list, int length, void* workspace) {
+  check(m, n, k);
+  int done = 0;
+  while (done < length && vendor::gemm(stream, transpose_a, transpose_b, m, n, k, list[done].a, list[done].b, nullptr,
+                                       list[done].c, list[done].write, workspace))
+    done++;
+  for (; done < length; done += kMostProducts)
+    multiply(stream, transpose_a, transpose_b, m, n, k, list + done, std::min(kMostProducts, length - done), nullptr,
+             workspace);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

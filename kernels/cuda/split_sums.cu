@@ -1,5 +1,5 @@
-// Adds the splits of several products, of weight gradients at the end of a backward pass, in one launch:
-//   to (count) = sum over the splits, in order, of partial (splits, count)
+// Adds the splits of several products, as of all weight gradients at the end of a backward pass, in one launch:
+//   to (count) = or += sum over the splits, in order, of partial (splits, count)
 // A thread has a pack of elements. Blocks are numbered through all products, a block finds its own by the number.
 // Bytes: the partial sums are read once, and their sums written.
 #include <algorithm>
@@ -24,13 +24,13 @@ struct Products {
 template <int N>
 __device__ void add_splits_of(const SplitSums& sums, int64_t at) {
   if (at >= sums.count) return;
-  Pack<real, N> total = {};
+  real total[N] = {};
   for (int split = 0; split < sums.splits; split++) {
     const Pack<real, N> part = load_pack<N>(sums.partial + split * sums.count + at);
     UNROLL
-    for (int j = 0; j < N; j++) total.lane[j] += part.lane[j];
+    for (int j = 0; j < N; j++) total[j] += part.lane[j];
   }
-  store_pack(sums.to + at, total);
+  put_lanes(sums.to + at, total, sums.write);
 }
 
 // __grid_constant__: otherwise an index that is not known at compile time would copy the products to the stack.

@@ -25,6 +25,10 @@ std::vector<std::vector<Sample>> batches_of(const std::vector<ImageRecord>& imag
 
 // Turns the pictures of a batch into their mirror images, left to right.
 void mirror(Batch& batch) {
+  if (batch.form != PictureForm::Floats) {
+    for (PictureCut& cut : batch.cuts) cut.flip = 1 - cut.flip;
+    return;
+  }
   constexpr int kChannels = 3;
   const size_t rows = static_cast<size_t>(batch.count) * batch.height;
   for (size_t row = 0; row < rows; row++) {
@@ -58,6 +62,11 @@ void check_different(const Embeddings& embeddings, size_t count) {
 
 }  // namespace
 
+void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
+  options.form = engine.form() == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
+  options.allocate = [&engine](size_t bytes) { return engine.host_memory(bytes); };
+}
+
 void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
                  const std::function<std::string(size_t)>& name_of) {
   const size_t dimension = engine.feature_size();
@@ -83,6 +92,8 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   config.threads = options.threads;
   config.cache = options.cache;
   config.pack = options.pack;
+  config.form = options.form;
+  config.allocate = options.allocate;
   Loader loader(config, batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
   Batch batch;
@@ -112,12 +123,12 @@ Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageReco
 }
 
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
-                                                   const std::vector<ImageRecord>& images,
-                                                   const Embeddings& embeddings) {
+                                                   const std::vector<ImageRecord>& images, const Embeddings& embeddings,
+                                                   Device device) {
   std::vector<std::vector<SettingResult>> results;
   for (const EvaluationPlan& plan : plans)
-    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings)
-                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings)));
+    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings, device)
+                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings), device));
   return results;
 }
 

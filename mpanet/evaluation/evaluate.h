@@ -20,8 +20,14 @@ struct EmbedOptions {
   bool flip = false;                  // the mean of the embeddings of a picture and of its mirror image
   std::shared_ptr<ImageCache> cache;  // optional
   std::shared_ptr<const Pack> pack;   // optional
+  // As the engine takes batches to embed: Floats, or Bytes in this memory (EnginePictures).
+  PictureForm form = PictureForm::Floats;
+  std::function<std::shared_ptr<uint8_t>(size_t)> allocate;
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
+
+// Sets form and memory for an engine, which must outlive the options.
+void send_pictures_to(EnginePictures& engine, EmbedOptions& options);
 
 // Embeds the batch into rows (batch.count, feature_size()). `flip` as above; it leaves the mirror images in the batch.
 // UserError for numbers that are not finite, with name_of(i) of the picture.
@@ -38,10 +44,10 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings);
 
-// The results of each plan, whose images are among `images`, by plan and setting.
+// The results of each plan, whose images are among `images`, by plan and setting; ranked on `device` (ranking.h).
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
-                                                   const std::vector<ImageRecord>& images,
-                                                   const Embeddings& embeddings);
+                                                   const std::vector<ImageRecord>& images, const Embeddings& embeddings,
+                                                   Device device = Backend::cpu);
 
 // Embeddings without any knowledge: `count` rows of standard normal numbers by seed. Their results are chance.
 Embeddings chance_embeddings(size_t count, uint64_t seed);

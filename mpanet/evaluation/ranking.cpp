@@ -5,9 +5,12 @@
 #include <span>
 
 #include "core/base/error.h"
+#include "core/base/output.h"
+#include "core/base/progress.h"
 #include "mpanet/evaluation/descending_sort.h"
 #include "mpanet/evaluation/list_scorer.h"
 #include "mpanet/evaluation/rerank.h"
+#include "mpanet/network/ranker.h"
 
 namespace mpanet {
 namespace {
@@ -51,6 +54,40 @@ class BlockSimilarities {
   std::vector<float> values_;
 };
 
+// The order of a block of queries' galleries, computed on a GPU.
+class DeviceOrders {
+ public:
+  DeviceOrders(const EvaluationPlan& plan, const Embeddings& embeddings, Device device, int max_queries)
+      : plan_(plan), dimension_(embeddings.dimension), largest_(largest_square(plan, embeddings)) {
+    const int count = static_cast<int>(plan.gallery.size());
+    const ScaledRows gallery(plan.distance, largest_, embeddings.row(plan.queries.size()), count, dimension_);
+    size_t needed = 0;
+    ranker_ =
+        make_ranker(device, {gallery.rows.data(), gallery.offsets.data(), count, dimension_}, max_queries, &needed);
+    if (ranker_ == nullptr)
+      note(fmt::format("{}: ranking takes {} of memory, which are not free; it is done on the CPU", name_of(device),
+                       format_bytes(static_cast<double>(needed))));
+    order_.resize(static_cast<size_t>(max_queries) * count);
+  }
+  bool available() const { return ranker_ != nullptr; }
+
+  void compute(const float* queries, int count) {
+    const ScaledRows scaled(plan_.distance, largest_, queries, count, dimension_);
+    ranker_->rank(scaled.rows.data(), count, order_.data());
+  }
+  std::span<const int32_t> of(int query) const {
+    const size_t gallery = plan_.gallery.size();
+    return {order_.data() + query * gallery, gallery};
+  }
+
+ private:
+  const EvaluationPlan& plan_;
+  const int dimension_;
+  const double largest_;
+  std::unique_ptr<Ranker> ranker_;
+  std::vector<int32_t> order_;
+};
+
 void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
   const size_t columns = plan.columns(), dimension = embeddings.dimension;
   MPANET_CHECK(columns >= 1 && columns <= kMaxColumns, "expected 1 to {} settings x trials, got {}", kMaxColumns,
@@ -62,6 +99,32 @@ void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
   const size_t images = plan.queries.size() + plan.gallery.size();
   MPANET_CHECK(dimension >= 1 && embeddings.values.size() == images * dimension,
                "{} images of {} numbers need another size than {}", images, dimension, embeddings.values.size());
+}
+
+// As score_queries() on a GPU; empty if its memory is too small.
+std::vector<Score> score_on_device(const EvaluationPlan& plan, const Embeddings& embeddings, Device device) {
+  const int queries = static_cast<int>(plan.queries.size()), largest_block = std::min(queries, kQueryBlock);
+  const auto columns = static_cast<size_t>(plan.columns());
+  DeviceOrders block(plan, embeddings, device, largest_block);
+  if (!block.available()) return {};
+  const Candidates candidates(plan);
+  std::vector<Score> scores(queries * columns);
+  for (int first = 0; first < queries; first += largest_block) {
+    const int count = std::min(largest_block, queries - first);
+    block.compute(embeddings.row(first), count);
+#pragma omp parallel
+    {
+      std::vector<uint64_t> ranked;
+      ListScorer scorer(plan, candidates);
+#pragma omp for schedule(dynamic, 8)
+      for (int q = 0; q < count; q++) {
+        const std::span<const int32_t> order = block.of(q);
+        ranked.assign(order.begin(), order.end());
+        scorer.run(ranked, plan.queries[first + q], {scores.data() + (first + q) * columns, columns});
+      }
+    }
+  }
+  return scores;
 }
 
 // Every query's score in every column: (queries, columns).
@@ -100,9 +163,12 @@ size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension) {
   return plans.size() < 2 ? most : most + images_of(plans).size() * dimension * sizeof(float);
 }
 
-std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings) {
+std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings, Device device) {
   check_shapes(plan, embeddings);
-  return summarise(plan, plan.rerank ? score_reranked(plan, embeddings) : score_queries(plan, embeddings));
+  if (plan.rerank) return summarise(plan, score_reranked(plan, embeddings));
+  if (device.backend != Backend::cpu && !plan.queries.empty() && !plan.gallery.empty())
+    if (const auto scores = score_on_device(plan, embeddings, device); !scores.empty()) return summarise(plan, scores);
+  return summarise(plan, score_queries(plan, embeddings));
 }
 
 std::vector<std::vector<int>> top_matches(const EvaluationPlan& plan, const Embeddings& embeddings,

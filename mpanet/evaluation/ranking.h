@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/device.h"
 #include "mpanet/evaluation/scores.h"
 #include "mpanet/evaluation/similarity.h"
 
@@ -17,7 +18,13 @@ namespace mpanet {
 size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension);
 
 // One result per setting of the plan, in its order; re-ranked if plan.rerank is set.
-std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings);
+//
+// `device`: where similarities are computed and sorted; scores and re-ranking are the CPU's always. A GPU adds up
+// products in another order, so images may change places whose similarities differ by rounding; images with equal
+// embeddings stay in gallery order. A gallery that does not fit in the GPU's free memory is ranked on the CPU, with one
+// line on stderr.
+std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings,
+                                           Device device = Backend::cpu);
 
 // For each of `queries` (indices into plan.queries) the first `count` gallery images (indices into plan.gallery) that
 // it does not ignore in one trial of a setting; fewer if the gallery is smaller. Never re-ranked.

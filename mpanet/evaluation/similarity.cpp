@@ -49,6 +49,19 @@ std::vector<double> row_factors(Distance distance, const std::vector<double>& sq
   return factors;
 }
 
+ScaledRows::ScaledRows(Distance distance, double largest, const float* from, int count, int dimension)
+    : rows(static_cast<size_t>(count) * dimension), offsets(count) {
+  const std::vector<double> squares = squared_lengths(from, count, dimension);
+  const std::vector<double> factors = row_factors(distance, squares, largest);
+#pragma omp parallel for schedule(static)
+  for (int r = 0; r < count; r++) {
+    const size_t start = static_cast<size_t>(r) * dimension;
+    for (int i = 0; i < dimension; i++) rows[start + i] = static_cast<float>(from[start + i] * factors[r]);
+    if (distance == Distance::Euclidean) offsets[r] = static_cast<float>(squares[r] * factors[r] * factors[r]);
+    if (distance == Distance::UnitEuclidean && squares[r] == 0) offsets[r] = -2 * kZeroProduct;
+  }
+}
+
 void SimilarityRows::assign(const float* rows, int count) {
   const std::vector<double> squares = squared_lengths(rows, count, dimension_);
   const std::vector<double> factors = row_factors(distance_, squares, largest_);

@@ -33,6 +33,13 @@ std::vector<double> squared_lengths(const float* rows, size_t count, int dimensi
 // sides; it determines s.
 std::vector<double> row_factors(Distance distance, const std::vector<double>& squares, double largest);
 
+// `count` rows times their factors, as the product takes them, and the product's offset: a similarity is
+// product - offset / 2, but for the rounding. Zeros in UnitEuclidean have the offset that stands for a product of 1/2.
+struct ScaledRows {
+  ScaledRows(Distance distance, double largest, const float* rows, int count, int dimension);
+  std::vector<float> rows, offsets;
+};
+
 // Rows that are multiplied with many blocks of other rows.
 class SimilarityRows {
  public:

@@ -1,7 +1,11 @@
 #include "mpanet/network/engine.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "core/base/error.h"
 #include "core/base/precisions.h"
+#include "mpanet/network/ranker.h"
 
 // The factories of each precision that this build has. network_engine.h cannot be included here: it needs PRECISION.
 namespace mpanet {
@@ -9,6 +13,7 @@ namespace mpanet {
   namespace precision {                                     \
   std::unique_ptr<Engine> make_engine(const EngineConfig&); \
   MemoryPlan plan_memory(const EngineConfig&);              \
+  decltype(mpanet::make_ranker) make_ranker;                \
   }
 MPANET_EACH_PRECISION(DECLARE_FACTORIES)
 
@@ -18,9 +23,11 @@ struct Factories {
   Precision precision;
   std::unique_ptr<Engine> (*make)(const EngineConfig&);
   MemoryPlan (*plan)(const EngineConfig&);
+  decltype(mpanet::make_ranker)* ranker;
 };
 
-#define FACTORIES(precision) {Precision::precision, precision::make_engine, precision::plan_memory},
+#define FACTORIES(precision) \
+  {Precision::precision, precision::make_engine, precision::plan_memory, precision::make_ranker},
 constexpr Factories kBuilt[] = {MPANET_EACH_PRECISION(FACTORIES)};
 
 // TF32 is a setting of f32's engine.
@@ -50,5 +57,13 @@ const std::vector<Precision>& built_precisions() {
 std::unique_ptr<Engine> make_engine(const EngineConfig& config) { return factories_of(config.precision).make(config); }
 
 MemoryPlan plan_memory(const EngineConfig& config) { return factories_of(config.precision).plan(config); }
+
+std::unique_ptr<Ranker> make_ranker(Device device, const RankerGallery& gallery, int max_queries, size_t* needed) {
+  // Those with storage of 16 bits compute in float too.
+  const auto computes_in_float = [](const Factories& built) { return built.precision != Precision::f64; };
+  const auto* chosen = std::find_if(std::begin(kBuilt), std::end(kBuilt), computes_in_float);
+  if (chosen == std::end(kBuilt)) chosen = kBuilt;
+  return chosen->ranker(device, gallery, max_queries, needed);
+}
 
 }  // namespace mpanet

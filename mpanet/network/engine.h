@@ -1,9 +1,10 @@
 // The engine: a network with its losses and optimiser. Precision and device are chosen in make_engine() and do not show
-// in the four interfaces. Not thread-safe.
+// in the five interfaces. Not thread-safe.
 //
 //   EngineTrain    training steps
 //   EngineEmbed    pictures to features
 //   EngineState    every number that a checkpoint holds
+//   EnginePictures memory for pictures
 //   EngineMeasure  memory, times, and the two halves of a step
 //
 // A function takes only the interface that it needs: embed_images() an EngineEmbed, load_weights() an EngineState.
@@ -39,6 +40,10 @@ struct EngineConfig {
   int embed_batch = 0;       // largest embedding batch; 0: never embeds
   Vendors vendors = {};      // GPU: which library computes convolutions and matrix products
   bool record_steps = true;  // GPU: record a training step once and replay it; false: launch its kernels every time
+  // The form of training batches. Batches to embed are Floats if this is Floats, else Bytes.
+  PictureForm pictures = PictureForm::Floats;
+  std::vector<float> picture_values = {};  // Bytes, Held: the table of data/loading/augment.h, (3, kPictureCodes)
+  int held_pictures = 0;                   // Held: pictures in the set that the device holds
 };
 
 // Loss terms of one step in the authors' order: p-reg, tri, cen, cc, ce, ce-v, ce-i, KL, total. Terms that the
@@ -62,7 +67,8 @@ struct StepResult {
 class EngineTrain {
  public:
   virtual ~EngineTrain() = default;
-  // Starts copying the next step's batch to the device. The copy overlaps the step that the device computes now.
+  // Starts copying the next step's batch to the device. The copy overlaps the step that the device computes now. With
+  // pictures in Bytes the batch's pixels must not change before the next upload(), or the result of its step.
   virtual void upload(const Batch& batch) = 0;
   // One step on the uploaded batch: teachers, forward, losses, backward, update of parameters and running statistics.
   // The teachers' rate is update_rate * min(100 / (epoch + 1), 1), epoch from 1. Does not wait for the device.
@@ -147,12 +153,24 @@ class EngineState {
   virtual void initialize(uint64_t seed) = 0;
 };
 
+class EnginePictures {
+ public:
+  virtual ~EnginePictures() = default;
+  virtual PictureForm form() const = 0;  // EngineConfig::pictures
+  // PictureForm::Held: copies a picture (height, width, 3) to the device's set, at 0..held_pictures - 1.
+  virtual void hold(int index, const uint8_t* pixels) = 0;
+  // Memory of at least this size for Batch::pixels, from which the device copies while it computes. Memory that nobody
+  // has any more is given again. Must not outlive the engine.
+  virtual std::shared_ptr<uint8_t> host_memory(size_t bytes) = 0;
+};
+
 // Bytes of memory, known before the first step.
 struct MemoryPlan {
   size_t parameters = 0;   // parameters, their gradients, buffers (running statistics, teachers)
   size_t optimizer = 0;    // Adam's two moments, SGD's momentum
   size_t activations = 0;  // the arena: activations, their gradients, workspaces; maximum of training and embedding
-  size_t total() const { return parameters + optimizer + activations; }
+  size_t pictures = 0;     // the set that the device holds
+  size_t total() const { return parameters + optimizer + activations + pictures; }
   size_t snapshot = 0;  // of a StateSnapshot, which is made on demand in the host's memory; not in total()
 };
 
@@ -171,6 +189,7 @@ class EngineMeasure {
  public:
   virtual ~EngineMeasure() = default;
   virtual const MemoryPlan& plan() const = 0;
+  virtual Device device() const = 0;
   // GPU: bytes of its memory that the engine holds now, and their maximum so far. CPU: 0.
   virtual MemoryUse memory_use() const = 0;
   // GPU: the configured libraries, with Auto replaced by its choices.
@@ -193,7 +212,11 @@ class EngineMeasure {
   virtual bool update(double learning_rate) = 0;
 };
 
-class Engine : public EngineTrain, public EngineEmbed, public EngineState, public EngineMeasure {};
+class Engine : public EngineTrain,
+               public EngineEmbed,
+               public EngineState,
+               public EnginePictures,
+               public EngineMeasure {};
 
 // Allocates the memory that plan_memory() returns. UserError when the network cannot process the configured sizes.
 std::unique_ptr<Engine> make_engine(const EngineConfig& config);

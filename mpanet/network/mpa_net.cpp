@@ -35,43 +35,51 @@ MpaNet::Features MpaNet::embed(Context& context, const Tensor& images) {
   return made;
 }
 
+struct MpaNet::Sum {
+  NamedTerms terms;
+  std::vector<WeightedTerm> weighted;
+  void add(const char* name, const RealTensor& value, double weight) {
+    terms.emplace_back(name, value);
+    weighted.push_back({value, weight});
+  }
+};
+
 // Both modalities' classifiers take every row, and a flag per row tells the losses which rows count. So no shape
-// depends on the labels.
-void MpaNet::add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
-                              const FlagTensor& infrared, const StepRates* rates, NamedTerms& terms,
-                              std::vector<WeightedTerm>& weighted) {
-  for (const ModalityClassifier* c : {&*visible_, &*infrared_})
-    RUN_ON(context, teacher_update(context.stream(), rates, c->live.value, c->teacher.value, c->live.count));
-  const RealTensor logits_v = linear(context, g, visible_->live), logits_i = linear(context, g, infrared_->live);
-  const RealTensor teacher_v = linear_frozen(context, g, visible_->teacher),
-                   teacher_i = linear_frozen(context, g, infrared_->teacher);
-  const RealTensor ce_v = cross_entropy_of(context, logits_v, labels, infrared, 0);
-  const RealTensor ce_i = cross_entropy_of(context, logits_i, labels, infrared, 1);
-  const RealTensor kl = mutual_kl(context, logits_v, logits_i, teacher_v, teacher_i, infrared);
-  terms.insert(terms.end(), {{"ce-v", ce_v}, {"ce-i", ce_i}, {"KL", kl}});
-  weighted.insert(weighted.end(),
-                  {{ce_v, 2 * config_.weight_sid}, {ce_i, 2 * config_.weight_sid}, {kl, config_.weight_kl}});
+// depends on the labels. All classifiers and teachers have the same input and are one launch.
+void MpaNet::add_classifier_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
+                                  const FlagTensor& infrared, const StepRates* rates, Sum& sum) {
+  std::vector<Parameter*> live;
+  std::vector<const Parameter*> teachers;
+  if (config_.classification) live.push_back(classifier_);
+  if (config_.mutual)
+    for (const ModalityClassifier* c : {&*visible_, &*infrared_}) {
+      RUN_ON(context, teacher_update(context.stream(), rates, c->live.value, c->teacher.value, c->live.count));
+      live.push_back(&c->live);
+      teachers.push_back(&c->teacher);
+    }
+  if (live.empty()) return;
+  const std::vector<RealTensor> logits = linear_several(context, g, live, teachers);
+  if (config_.classification) sum.add("ce", cross_entropy(context, logits[0], labels), 1);
+  if (!config_.mutual) return;
+  const RealTensor* const own = logits.data() + (config_.classification ? 1 : 0);  // visible, infrared, their teachers
+  sum.add("ce-v", cross_entropy_of(context, own[0], labels, infrared, 0), 2 * config_.weight_sid);
+  sum.add("ce-i", cross_entropy_of(context, own[1], labels, infrared, 1), 2 * config_.weight_sid);
+  sum.add("KL", mutual_kl(context, own[0], own[1], own[2], own[3], infrared), config_.weight_kl);
 }
 
 MpaNet::NamedTerms MpaNet::losses(Context& context, const Tensor& images, const LabelTensor& labels,
                                   const FlagTensor& infrared, const StepRates* rates, real* record) {
   const Features made = features(context, images, Mode::Train);
   const RealTensor &f = made.f, &masks = made.masks;
-  NamedTerms terms;
-  std::vector<WeightedTerm> weighted;
-  const auto add = [&](const char* name, const RealTensor& value, double weight) {
-    terms.emplace_back(name, value);
-    weighted.push_back({value, weight});
-  };
-  if (config_.parts > 1) add("p-reg", separation_loss(context, masks), config_.weight_sep);
-  if (config_.triplet) add("tri", triplet_loss(context, f, labels, config_.margin), 1);
-  if (config_.center) add("cen", center_loss(context, f, labels, *centers_), 1);
-  if (config_.center_cluster) add("cc", center_cluster_loss(context, f, labels, config_.margin), 1);
+  Sum sum;
+  if (config_.parts > 1) sum.add("p-reg", separation_loss(context, masks), config_.weight_sep);
+  if (config_.triplet) sum.add("tri", triplet_loss(context, f, labels, config_.margin), 1);
+  if (config_.center) sum.add("cen", center_loss(context, f, labels, *centers_), 1);
+  if (config_.center_cluster) sum.add("cc", center_cluster_loss(context, f, labels, config_.margin), 1);
   const RealTensor g = batch_norm_1d(context, f, *neck_, Mode::Train);
-  if (config_.classification) add("ce", cross_entropy(context, linear(context, g, *classifier_), labels), 1);
-  if (config_.mutual) add_mutual_terms(context, g, labels, infrared, rates, terms, weighted);
-  terms.emplace_back("total", weighted_sum(context, weighted, record));
-  return terms;
+  add_classifier_terms(context, g, labels, infrared, rates, sum);
+  sum.terms.emplace_back("total", weighted_sum(context, sum.weighted, record));
+  return sum.terms;
 }
 
 }  // namespace mpanet::PRECISION

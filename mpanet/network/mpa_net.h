@@ -37,8 +37,9 @@ class MpaNet {
   int feature_size() const { return feature_size_; }
 
  private:
-  void add_mutual_terms(Context& context, const RealTensor& g, const LabelTensor& labels, const FlagTensor& infrared,
-                        const StepRates* rates, NamedTerms& terms, std::vector<WeightedTerm>& weighted);
+  struct Sum;  // the terms so far
+  void add_classifier_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
+                            const FlagTensor& infrared, const StepRates* rates, Sum& sum);
   ModelConfig config_;
   Backbone backbone_;
   int feature_size_;

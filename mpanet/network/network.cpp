@@ -14,6 +14,17 @@ ParameterStore::State state_of(const EngineConfig& config) {
 
 int64_t picture_values(const ModelConfig& model) { return int64_t{3} * model.height * model.width; }
 
+// Pictures that a batch may bring, and bytes of one.
+size_t pictures_sent(const EngineConfig& config) {
+  const int training = config.pictures == PictureForm::Held ? 0 : config.train_batch;
+  return static_cast<size_t>(std::max(training, config.embed_batch));
+}
+
+size_t picture_bytes(const EngineConfig& config) {
+  return static_cast<size_t>(picture_values(config.model)) *
+         (config.pictures == PictureForm::Floats ? sizeof(float) : 1);
+}
+
 Tensor pictures_of(Context& context, const Network& network, const ModelConfig& model, int count) {
   return Tensor::at(context, {count, model.height, model.width, 3}, network.pictures.as<storage>());
 }
@@ -22,44 +33,71 @@ Tensor pictures_of(Context& context, const Network& network, const ModelConfig& 
 
 Network::Network(Context& context, const EngineConfig& config)
     : net(store, config.model), record(context, sizeof(StepState) + kMostTerms * sizeof(real)) {
-  const auto values = static_cast<size_t>(std::max(config.train_batch, config.embed_batch)) *
-                      static_cast<size_t>(picture_values(config.model));
-  if (context.backend() == Backend::cuda && !context.planning())
-    upload = std::make_unique<Upload>(context, values * sizeof(float));
-  else
-    images = Buffer(context, values * sizeof(float));
-  pictures = Buffer(context, values * sizeof(storage));
+  const auto batch = static_cast<size_t>(std::max(config.train_batch, config.embed_batch));
+  if (const size_t sent = pictures_sent(config); sent > 0)
+    upload = std::make_unique<Upload>(context, sent * picture_bytes(config));
+  pictures = Buffer(context, batch * static_cast<size_t>(picture_values(config.model)) * sizeof(storage));
   store.allocate(context, state_of(config));
-  if (config.train_batch == 0) return;
-  input = Buffer(context, sizeof(StepRates) + static_cast<size_t>(config.train_batch) * (sizeof(int32_t) + 1));
+  const bool bytes = config.pictures != PictureForm::Floats;
+  if (config.train_batch > 0 || bytes)
+    input = Buffer(context, Network::cuts_offset(config.train_batch) + (bytes ? batch * sizeof(PictureCut) : 0));
+  if (!bytes) return;
+  if (config.held_pictures > 0)
+    held = Buffer(context, static_cast<size_t>(config.held_pictures) * picture_bytes(config));
+  set_values(context, config.picture_values);
+}
+
+// The table is rounded by the kernel that rounds floats' pictures, so that both forms give the same bits.
+void Network::set_values(Context& context, const std::vector<float>& table) {
+  MPANET_CHECK(table.size() == 3 * kPictureCodes, "expected 3 x {} values, got {}", kPictureCodes, table.size());
+  values = Buffer(context, table.size() * sizeof(storage));
+  if (context.planning()) return;
+  const Buffer from(context, table.size() * sizeof(float));
+  context.to_device(from.as<void>(), table.data(), from.bytes());
+  RUN_ON(context, cast_images(context.stream(), from.as<float>(), values.as<storage>(), 3 * kPictureCodes));
 }
 
 void send_input(Context& context, Network& network, const StepRates& rates, const std::vector<int32_t>& labels,
-                const std::vector<uint8_t>& infrared) {
-  std::vector<char> bytes(network.input.bytes());
-  const size_t labels_bytes = labels.size() * sizeof(int32_t);
-  MPANET_CHECK(bytes.size() == sizeof rates + labels_bytes + infrared.size(), "expected {} bytes of input, got {}",
-               bytes.size(), sizeof rates + labels_bytes + infrared.size());
+                const std::vector<uint8_t>& infrared, const std::vector<PictureCut>& cuts) {
+  const size_t labels_bytes = labels.size() * sizeof(int32_t), cuts_bytes = cuts.size() * sizeof(PictureCut);
+  const size_t cuts_at = Network::cuts_offset(static_cast<int>(labels.size()));
+  MPANET_CHECK(infrared.size() == labels.size() && cuts_at + cuts_bytes <= network.input.bytes(),
+               "expected {} flags and at most {} bytes, got {} and {}", labels.size(), network.input.bytes(),
+               infrared.size(), cuts_at + cuts_bytes);
+  std::vector<char> bytes(cuts_at + cuts_bytes);
   char* const to = bytes.data();
   std::memcpy(to, &rates, sizeof rates);
   std::memcpy(to + sizeof rates, labels.data(), labels_bytes);
   std::memcpy(to + sizeof rates + labels_bytes, infrared.data(), infrared.size());
+  if (!cuts.empty()) std::memcpy(to + cuts_at, cuts.data(), cuts_bytes);
   context.to_device(network.input.as<char>(), bytes.data(), bytes.size());
 }
 
-void upload_images(Context& context, Network& network, const std::vector<float>& images) {
-  if (network.upload == nullptr)
-    return context.to_device(network.images.as<float>(), images.data(), images.size() * sizeof(float));
-  std::copy(images.begin(), images.end(), static_cast<float*>(network.upload->host()));
-  network.upload->start();
+void upload_images(Context& context, Network& network, const Batch& batch) {
+  if (batch.form == PictureForm::Held) return;
+  Upload& upload = *network.upload;
+  if (batch.form == PictureForm::Bytes)
+    return upload.start(batch.pixels, static_cast<size_t>(batch.count) * static_cast<size_t>(batch.height) *
+                                          static_cast<size_t>(batch.width) * 3);
+  if (context.backend() != Backend::cuda)  // copies immediately
+    return upload.start({std::shared_ptr<void>(), batch.images.data()}, batch.images.size() * sizeof(float));
+  std::copy(batch.images.begin(), batch.images.end(), static_cast<float*>(upload.host()));
+  upload.start();
 }
 
-void take_images(Context& context, Network& network, const ModelConfig& model, int count, int given) {
+void take_images(Context& context, Network& network, const EngineConfig& config, PictureForm form, int count,
+                 int given) {
+  const ModelConfig& model = config.model;
   const int64_t values = picture_values(model) * given, all = picture_values(model) * count;
   storage* to = network.pictures.as<storage>();
-  const float* from = network.upload ? static_cast<const float*>(network.upload->device()) : network.images.as<float>();
-  RUN_ON(context, cast_images(context.stream(), from, to, values));
-  if (network.upload) network.upload->done();
+  const void* from = form == PictureForm::Held ? network.held.as<void>() : network.upload->device();
+  if (form == PictureForm::Floats)
+    RUN_ON(context, cast_images(context.stream(), static_cast<const float*>(from), to, values));
+  else
+    RUN_ON(context,
+           augment_pictures(context.stream(), static_cast<const uint8_t*>(from), network.cuts(config.train_batch),
+                            network.values.as<storage>(), given, model.height, model.width, to));
+  if (form != PictureForm::Held) network.upload->done();
   if (given < count) context.zero(to + values, static_cast<size_t>(all - values) * sizeof(storage));
 }
 

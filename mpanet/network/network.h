@@ -24,10 +24,12 @@ struct Network {
   ParameterStore store;
   MpaNet net;
   // Pictures (batch, height, width, 3), where batch is the larger of train_batch and embed_batch.
-  Buffer images;                   // float, from the loader; a CPU only
-  std::unique_ptr<Upload> upload;  // float, from the loader; a GPU only
+  std::unique_ptr<Upload> upload;  // from the loader: float or, with EngineConfig::pictures, bytes; null: nothing comes
+  Buffer held;                     // bytes: the set of held_pictures
+  Buffer values;                   // storage (3, kPictureCodes): what bytes become
   Buffer pictures;                 // storage: the network's input
-  Buffer input;   // what the host sends for a step: StepRates, then the labels and the modalities' flags
+  // What the host sends for a step: StepRates, the labels and the modalities' flags, and the cuts of bytes.
+  Buffer input;
   Buffer record;  // what the host reads after a step: StepState, then the loss terms
 
   static constexpr int kMostTerms = 16;
@@ -36,10 +38,17 @@ struct Network {
   uint8_t* infrared(int train_batch) const {
     return part<uint8_t>(input, sizeof(StepRates) + static_cast<size_t>(train_batch) * sizeof(int32_t));
   }
+  PictureCut* cuts(int train_batch) const { return part<PictureCut>(input, cuts_offset(train_batch)); }  // (batch)
+  static size_t cuts_offset(int train_batch) {
+    constexpr size_t kAlignment = 16;
+    const size_t end = sizeof(StepRates) + static_cast<size_t>(train_batch) * (sizeof(int32_t) + 1);
+    return (end + kAlignment - 1) / kAlignment * kAlignment;
+  }
   StepState* state() const { return record.as<StepState>(); }
   real* terms() const { return part<real>(record, sizeof(StepState)); }  // (kMostTerms)
 
  private:
+  void set_values(Context& context, const std::vector<float>& table);
   // A planning context has no memory to add an offset to.
   template <class T>
   static T* part(const Buffer& buffer, size_t offset) {
@@ -48,15 +57,17 @@ struct Network {
   }
 };
 
-// Sends rates, labels and flags of train_batch pictures in one copy, in the stream's order: a step that the device
-// still computes reads its own. The arguments may change when this returns.
+// Sends rates, and labels, flags and cuts of train_batch pictures in one copy, in the stream's order: a step that the
+// device still computes reads its own. The arguments may change when this returns. PictureForm::Floats: no cuts.
 void send_input(Context& context, Network& network, const StepRates& rates, const std::vector<int32_t>& labels,
-                const std::vector<uint8_t>& infrared);
+                const std::vector<uint8_t>& infrared, const std::vector<PictureCut>& cuts);
 
-// Starts copying pictures to the device. The copy overlaps the work that the device does now.
-void upload_images(Context& context, Network& network, const std::vector<float>& images);
-// network.pictures = the first `given` pictures of the last upload_images(), then zeros up to `count` pictures.
-void take_images(Context& context, Network& network, const ModelConfig& model, int count, int given);
+// Starts copying a batch's pictures to the device. The copy overlaps the work that the device does now.
+void upload_images(Context& context, Network& network, const Batch& batch);
+// network.pictures = the first `given` pictures of the last upload_images(), then zeros up to `count` pictures. The
+// pictures have the form of that batch, and their cuts were sent.
+void take_images(Context& context, Network& network, const EngineConfig& config, PictureForm form, int count,
+                 int given);
 
 // Forward, losses and backward of the batch in the network's buffers. The store holds the gradients afterwards,
 // multiplied by state()->gradient_scale; terms() holds the loss terms. Returns the terms' names, the total last.

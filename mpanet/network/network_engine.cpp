@@ -22,6 +22,8 @@ void check_config(const EngineConfig& config) {
   MPANET_CHECK(config.train_batch == 0 || config.model.has_loss(), "expected a loss term, got none");
   MPANET_CHECK(config.train_batch == 0 || config.train_batch >= 2, "train_batch: expected 2 or more, got {}",
                config.train_batch);
+  MPANET_CHECK((config.pictures == PictureForm::Held) == (config.held_pictures > 0),
+               "held_pictures: expected some for PictureForm::Held and else none, got {}", config.held_pictures);
 }
 
 struct Planned {
@@ -45,8 +47,9 @@ Planned plan_with(const EngineConfig& config, const std::shared_ptr<StreamHandle
   flops.embed = context.flops() - flops.train;
   MemoryPlan plan;
   plan.optimizer = network.store.state_bytes();
-  const size_t inputs = network.images.bytes() + network.pictures.bytes();
-  plan.parameters = context.persistent_bytes() - plan.optimizer - inputs;
+  plan.pictures = network.held.bytes();
+  const size_t inputs = (network.upload ? network.upload->bytes() : 0) + network.pictures.bytes();
+  plan.parameters = context.persistent_bytes() - plan.optimizer - inputs - plan.pictures;
   plan.activations = context.arena().peak() + inputs;
   plan.snapshot = snapshot_bytes(network.store);
   return {plan, context.arena().peak(), flops, maps};
@@ -69,7 +72,7 @@ class NetworkEngine final : public Engine {
   void upload(const Batch& batch) override {
     const int n = config_.train_batch;
     MPANET_CHECK(n > 0, "this engine was made for embeddings only");
-    check_batch(batch, n, n);
+    check_batch(batch, n, n, config_.pictures);
     MPANET_CHECK(batch.labels.size() == static_cast<size_t>(n) && batch.infrared.size() == batch.labels.size(),
                  "expected {} labels and modalities, got {} and {}", n, batch.labels.size(), batch.infrared.size());
     for (const int32_t label : batch.labels)
@@ -77,7 +80,8 @@ class NetworkEngine final : public Engine {
                    config_.model.classes - 1, label);
     labels_ = batch.labels;
     infrared_ = batch.infrared;
-    upload_images(context_, network_, batch.images);
+    cuts_ = batch.cuts;
+    upload_images(context_, network_, batch);
   }
 
   void step(double learning_rate, int epoch) override {
@@ -130,6 +134,21 @@ class NetworkEngine final : public Engine {
   MapShape map_shape() const override { return maps_; }
   int feature_size() const override { return network_.net.feature_size(); }
 
+  PictureForm form() const override { return config_.pictures; }
+
+  void hold(int index, const uint8_t* pixels) override {
+    MPANET_CHECK(index >= 0 && index < config_.held_pictures, "expected a picture of 0..{}, got {}",
+                 config_.held_pictures - 1, index);
+    const size_t bytes = network_.held.bytes() / static_cast<size_t>(config_.held_pictures);
+    context_.to_device(network_.held.as<uint8_t>() + static_cast<size_t>(index) * bytes, pixels, bytes);
+  }
+
+  std::shared_ptr<uint8_t> host_memory(size_t bytes) override {
+    for (const HostBuffer& buffer : host_memory_)
+      if (buffer.memory().use_count() == 1 && buffer.bytes() >= bytes) return shared(buffer);
+    return shared(host_memory_.emplace_back(context_, bytes));
+  }
+
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
 
   void read(const std::string& name, Slot slot, double* out) const override {
@@ -162,6 +181,7 @@ class NetworkEngine final : public Engine {
     reset_state();
   }
 
+  Device device() const override { return context_.device(); }
   const MemoryPlan& plan() const override { return plan_; }
   MemoryUse memory_use() const override { return context_.memory_use(); }
   Vendors vendors() const override {
@@ -180,15 +200,43 @@ class NetworkEngine final : public Engine {
   }
 
  private:
-  void check_batch(const Batch& batch, int least, int most) const {
+  static std::shared_ptr<uint8_t> shared(const HostBuffer& buffer) {
+    return std::static_pointer_cast<uint8_t>(buffer.memory());
+  }
+
+  void check_batch(const Batch& batch, int least, int most, PictureForm form) const {
     const ModelConfig& m = config_.model;
     MPANET_CHECK(batch.count >= least && batch.count <= most, "expected {}..{} pictures, got {}", least, most,
                  batch.count);
     MPANET_CHECK(batch.height == m.height && batch.width == m.width, "expected pictures of {}x{}, got {}x{}", m.height,
                  m.width, batch.height, batch.width);
-    MPANET_CHECK(batch.images.size() == size_t{3} * static_cast<size_t>(batch.count) * static_cast<size_t>(m.height) *
-                                            static_cast<size_t>(m.width),
-                 "expected {} pictures' values, got {}", batch.count, batch.images.size());
+    MPANET_CHECK(batch.form == form, "expected pictures in form {}, got {}", static_cast<int>(form),
+                 static_cast<int>(batch.form));
+    const size_t values =
+        size_t{3} * static_cast<size_t>(batch.count) * static_cast<size_t>(m.height) * static_cast<size_t>(m.width);
+    if (form == PictureForm::Floats) {
+      MPANET_CHECK(batch.images.size() == values, "expected {} pictures' values, got {}", batch.count,
+                   batch.images.size());
+      return;
+    }
+    MPANET_CHECK(form == PictureForm::Held || (batch.pixels && batch.pixel_bytes >= values),
+                 "expected {} bytes of pixels, got {}", values, batch.pixel_bytes);
+    MPANET_CHECK(batch.cuts.size() == static_cast<size_t>(batch.count), "expected {} cuts, got {}", batch.count,
+                 batch.cuts.size());
+    const int pictures = form == PictureForm::Held ? config_.held_pictures : batch.count;
+    for (const PictureCut& cut : batch.cuts) check_cut(cut, pictures);
+  }
+
+  void check_cut(const PictureCut& cut, int pictures) const {
+    const auto inside = [](int begin, int count, int size) {
+      return begin >= 0 && count >= 0 && begin <= size && count <= size - begin;
+    };
+    MPANET_CHECK(cut.picture >= 0 && cut.picture < pictures, "expected a picture of 0..{}, got {}", pictures - 1,
+                 cut.picture);
+    MPANET_CHECK(inside(cut.erase_top, cut.erase_height, config_.model.height) &&
+                     inside(cut.erase_left, cut.erase_width, config_.model.width),
+                 "expected a rectangle in {}x{}, got {}x{} at {}, {}", config_.model.height, config_.model.width,
+                 cut.erase_height, cut.erase_width, cut.erase_top, cut.erase_left);
   }
 
   // The part of a step that depends on the host: the numbers of the uploaded batch, and its pictures.
@@ -196,9 +244,9 @@ class NetworkEngine final : public Engine {
     check_team();
     MPANET_CHECK(!labels_.empty(), "expected a batch that was uploaded");
     const StepRates rates{learning_rate, config_.model.update_rate * std::min(100.0 / (epoch + 1), 1.0)};
-    send_input(context_, network_, rates, labels_, infrared_);
+    send_input(context_, network_, rates, labels_, infrared_, cuts_);
     labels_.clear();
-    take_images(context_, network_, config_.model, config_.train_batch, config_.train_batch);
+    take_images(context_, network_, config_, config_.pictures, config_.train_batch, config_.train_batch);
   }
 
   // Launches the kernels one by one in the first step. On a GPU the second step is recorded, and later ones replay it.
@@ -236,10 +284,13 @@ class NetworkEngine final : public Engine {
   template <class T>
   void embed_into(const Batch& batch, T* out, float* maps = nullptr) {
     check_team();
-    check_batch(batch, 1, config_.embed_batch);
+    const bool floats = config_.pictures == PictureForm::Floats;
+    check_batch(batch, 1, config_.embed_batch, floats ? PictureForm::Floats : PictureForm::Bytes);
     labels_.clear();  // upload_images() overwrites the pictures of an uploaded batch
-    upload_images(context_, network_, batch.images);
-    take_images(context_, network_, config_.model, config_.embed_batch, batch.count);
+    upload_images(context_, network_, batch);
+    if (!floats)
+      context_.to_device(network_.cuts(config_.train_batch), batch.cuts.data(), batch.cuts.size() * sizeof(PictureCut));
+    take_images(context_, network_, config_, batch.form, config_.embed_batch, batch.count);
     const MpaNet::Features made = run_embedding(context_, network_, config_);
     const std::vector<real> g = made.f.to_host();
     std::copy_n(g.begin(), batch.count * feature_size(), out);
@@ -284,8 +335,10 @@ class NetworkEngine final : public Engine {
   mutable Context context_;
   mutable Network network_;
   Download results_;
+  std::vector<HostBuffer> host_memory_;
   std::vector<int32_t> labels_;  // of the uploaded batch; empty when no batch is uploaded
   std::vector<uint8_t> infrared_;
+  std::vector<PictureCut> cuts_;
   CapturedWork step_;
   uint64_t recorded_for_ = 0;
   bool warm_ = false;

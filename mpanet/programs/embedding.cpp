@@ -69,6 +69,10 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
   note(threads);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
+  if (config.device.backend != Backend::cpu) {  // which makes the network's input of bytes itself
+    config.pictures = PictureForm::Bytes;
+    config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
+  }
   check_image_size(config.model);
   check_engine_memory(config);
   network.engine = make_engine(config);
@@ -79,6 +83,7 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
   network.how.batch = config.embed_batch;
   network.how.threads = usable_processors();
   network.how.flip = options.flip;
+  send_pictures_to(*network.engine, network.how);
   if (!options.pack.empty()) {
     const auto pack = std::make_shared<const Pack>(options.pack, data.root, network.how.height, network.how.width);
     pack->require(images);
@@ -91,7 +96,7 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
 
 Embedded embed(const OpenedNetwork& network, const std::vector<ImageRecord>& images, const std::string& root) {
   Embedded made{embed_images(*network.engine, images, root, network.how), describe(network.choice, network.parts),
-                network.checkpoint};
+                network.checkpoint, network.engine->device()};
   keep_pieces(network.choice, network.parts, made.embeddings);
   made.feature += fmt::format(", {}, {}", counted(made.embeddings.dimension, "number"), network.file);
   return made;

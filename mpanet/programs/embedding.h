@@ -36,8 +36,9 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
 
 struct Embedded {
   Embeddings embeddings;
-  std::string feature;     // a description
-  std::string checkpoint;  // SHA-256 of the file; empty if there is none
+  std::string feature;           // a description
+  std::string checkpoint;        // SHA-256 of the file; empty if there is none
+  Device device = Backend::cpu;  // that computed them
 };
 // The images, pictures below `root`, with the chosen pieces of the feature.
 Embedded embed(const OpenedNetwork& network, const std::vector<ImageRecord>& images, const std::string& root);

@@ -177,7 +177,8 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
   const Embedded all = embedded();
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
   if (options.chance) note(threads.text);
-  Ranked ranked{rank_plans(planned.plans, images, all.embeddings), {all.feature, options.flip, all.checkpoint}, {}};
+  Ranked ranked{
+      rank_plans(planned.plans, images, all.embeddings, all.device), {all.feature, options.flip, all.checkpoint}, {}};
   if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
   return ranked;
 }

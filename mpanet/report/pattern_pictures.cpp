@@ -85,6 +85,8 @@ std::vector<MappedPerson> map_persons(EngineEmbed& engine, const EmbedOptions& o
   config.height = options.height;
   config.width = options.width;
   config.threads = options.threads;
+  config.form = options.form;
+  config.allocate = options.allocate;
   const auto sample = [&](const ImageRecord& image) {
     return Sample{root + "/" + image.path, 0, image.infrared, image.infrared ? 1u : 0u};
   };

@@ -48,9 +48,12 @@ void settle_precision(TrainConfig& config, Device device, bool resumed) {
   say(stdout, fmt::format("precision: {}{}\n", why, resumed ? ", as the run began" : ""));
 }
 
-// Prints the memory plan. UserError if memory is too small.
-void check_memory_of(const TrainConfig& config, const Workload& workload) {
+// Chooses how pictures come to the device, and prints this and the memory plan. UserError if memory is too small.
+void plan_memory_of(const TrainConfig& config, Workload& workload, bool packed) {
   const FreeMemory free = find_free_memory(workload.device);
+  const PictureChoice choice = choose_pictures(config, workload, packed, free);
+  workload.pictures = choice.form;
+  if (!choice.why.empty()) say(stdout, choice.why + "\n");
   say(stdout, memory_text(plan_train_memory(config, workload), workload.device, free));
   check_memory(config, workload, free);
 }
@@ -143,14 +146,16 @@ int train(const TrainOptions& given) {
   say(stdout, threads.text + "\n");
   print_data(data, sampler, config);
   if (pack) say(stdout, fmt::format("data: pictures are read from the pack {}\n", printable(config.pack)));
-  check_memory_of(config, workload_of(options.device, data, evaluated));
+  Workload workload = workload_of(options.device, data, evaluated);
+  plan_memory_of(config, workload, pack != nullptr);
 
-  EngineConfig made = engine_config(config, options.device);
+  EngineConfig made = engine_config(config, workload);
   made.vendors = vendors;
   made.record_steps = options.graph;
   const auto engine = make_engine(made);
   std::optional<WeightsReport> initial;
   const Progression progression = start_state(options, run.checkpoint, config, data, *engine, initial);
+  if (engine->form() == PictureForm::Held) hold_training_set(data, *pack, *engine);
 
   const RunInputs inputs = inputs_of(options, run.inputs, resumed, evaluated);
 

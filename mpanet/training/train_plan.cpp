@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/progress.h"
+#include "core/base/text.h"
 #include "core/context.h"
 #include "data/sets/matfile.h"
 #include "mpanet/evaluation/protocol.h"
@@ -13,21 +14,32 @@
 #include "mpanet/training/free_memory.h"
 
 namespace mpanet {
+namespace {
 
-EngineConfig engine_config(const TrainConfig& config, Device device) {
+// Memory that stays free beside a training set on the device: for the program itself, which the plan does not count.
+constexpr size_t kSpare = size_t{256} << 20;
+
+}  // namespace
+
+EngineConfig engine_config(const TrainConfig& config, const Workload& workload) {
   MPANET_CHECK(config.precision, "precision: expected one that was chosen, got auto");
   EngineConfig engine;
   engine.model = config.model;
   engine.optimizer = config.optimizer;
   engine.precision = *config.precision;
-  engine.device = device;
+  engine.device = workload.device;
   engine.train_batch = config.p_size * config.k_size;
   engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;
+  engine.pictures = workload.pictures;
+  if (workload.pictures == PictureForm::Held) engine.held_pictures = static_cast<int>(workload.train_images);
+  if (workload.pictures != PictureForm::Floats)
+    engine.picture_values = picture_values(PixelTable(), config.augment().pad_value);
   return engine;
 }
 
-LoaderConfig train_loader_config(const TrainConfig& config) {
+LoaderConfig train_loader_config(const TrainConfig& config, PictureForm form) {
   LoaderConfig loader;
+  loader.form = form;
   loader.height = config.model.height;
   loader.width = config.model.width;
   loader.threads = config.loader_threads;
@@ -44,7 +56,7 @@ std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::
   for (size_t b = 0; b < batches.size(); b++)
     for (int i : batches[b]) {
       const ImageRecord& image = data.train[static_cast<size_t>(i)];
-      samples[b].push_back({data.root + "/" + image.path, image.label, image.infrared, position++});
+      samples[b].push_back({data.root + "/" + image.path, image.label, image.infrared, position++, i});
     }
   return samples;
 }
@@ -127,14 +139,17 @@ Workload workload_of(Device device, const Dataset& data, const std::vector<Evalu
 
 TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workload) {
   TrainMemory memory;
-  memory.engine = plan_memory(engine_config(config, workload.device));
+  memory.engine = plan_memory(engine_config(config, workload));
   const size_t evaluated = workload.evaluated;
   const size_t picture = static_cast<size_t>(config.model.height) * config.model.width * 3;
-  memory.loader = loader_bytes(train_loader_config(config), config.p_size * config.k_size) +
-                  std::min(static_cast<size_t>(config.cache_mib) << 20, (workload.train_images + evaluated) * picture);
+  const LoaderConfig training = train_loader_config(config, workload.pictures);
+  const size_t cached = (workload.pictures == PictureForm::Held ? 0 : workload.train_images) + evaluated;
+  memory.loader = loader_bytes(training, config.p_size * config.k_size) +
+                  std::min(static_cast<size_t>(config.cache_mib) << 20, cached * picture);
   if (evaluated == 0) return memory;
   const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
-  LoaderConfig loader = train_loader_config(config);
+  const bool floats = workload.pictures == PictureForm::Floats;
+  LoaderConfig loader = train_loader_config(config, floats ? PictureForm::Floats : PictureForm::Bytes);
   loader.queue = LoaderConfig{}.queue;
   memory.evaluation = (evaluated + workload.copied) * dimension * sizeof(float) +
                       loader_bytes(loader, config.embed_batch) + workload.rerank_bytes;
@@ -147,14 +162,46 @@ FreeMemory find_free_memory(Device device) {
   return free;
 }
 
+PictureChoice choose_pictures(const TrainConfig& config, const Workload& workload, bool packed,
+                              const FreeMemory& free) {
+  if (workload.device.backend == Backend::cpu) return {};
+  const bool gpu = workload.device.backend == Backend::cuda;
+  const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
+  Workload held = workload;
+  held.pictures = PictureForm::Held;
+  const TrainMemory memory = plan_train_memory(config, held);
+  const size_t have = gpu ? free.gpu : free.host, set = memory.engine.pictures;
+  const size_t need = (gpu ? memory.engine.total() : memory.total()) + kSpare;
+  const bool fits = have == 0 || need <= have;
+  const std::string where = name_of(workload.device);
+  const std::string all = fmt::format("the training set's {}", counted(workload.train_images, "picture"));
+  if (packed && fits)
+    return {PictureForm::Held, fmt::format("pictures: {} lie on {} ({}), which augments them", all, where, bytes(set))};
+  const std::string sent = fmt::format("pictures: sent to {} as bytes, which it augments; {} ", where, all);
+  return {PictureForm::Bytes,
+          fits ? fmt::format("{}({}) would fit there if they were packed (mpanet-data pack)", sent, bytes(set))
+               : fmt::format("{}take {}, {} with the training, and {} are free", sent, bytes(set), bytes(need),
+                             bytes(have))};
+}
+
+void hold_training_set(const Dataset& data, const Pack& pack, EnginePictures& engine) {
+  Progress progress("the pack to the device", "pictures", data.train.size());
+  for (size_t i = 0; i < data.train.size(); i++) {
+    engine.hold(static_cast<int>(i), pack.find(data.root + "/" + data.train[i].path));
+    progress.advance();
+  }
+}
+
 std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free) {
   const bool gpu = device.backend == Backend::cuda;
   const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
   const auto are_free = [&](size_t n) { return n > 0 ? fmt::format(", {} are free", bytes(n)) : std::string(); };
+  const size_t set = memory.engine.pictures;
   return fmt::format(
-      "memory: parameters and gradients {}, optimiser {}, activations {}{}pictures {}, evaluation {}, checkpoint {}; "
+      "memory: parameters and gradients {}, optimiser {}, activations {}{}{}pictures {}, evaluation {}, checkpoint {}; "
       "{} in all{}\n",
       bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
+      set > 0 ? ", training set " + bytes(set) : "",
       gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.engine.total()), name_of(device),
                         are_free(free.gpu))
           : std::string(", "),

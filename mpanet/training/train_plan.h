@@ -14,10 +14,20 @@
 
 namespace mpanet {
 
+// What a run computes on and with, besides its configuration.
+struct Workload {
+  Device device;
+  size_t train_images = 0;
+  size_t evaluated = 0;                        // images of the evaluation; 0: the run never evaluates
+  size_t copied = 0;                           // images whose embeddings the ranking copies
+  size_t rerank_bytes = 0;                     // of its re-ranking's distances
+  PictureForm pictures = PictureForm::Floats;  // of choose_pictures()
+};
+
 // config.precision must not be auto any more.
-EngineConfig engine_config(const TrainConfig& config, Device device);
+EngineConfig engine_config(const TrainConfig& config, const Workload& workload);
 // The loader's configuration for training, without cache and epoch.
-LoaderConfig train_loader_config(const TrainConfig& config);
+LoaderConfig train_loader_config(const TrainConfig& config, PictureForm form);
 
 // Turns an epoch's batches of indices into data.train into samples. Sample::index is the position in the epoch.
 std::vector<std::vector<Sample>> loader_batches(const Dataset& data, const std::vector<std::vector<int>>& batches);
@@ -40,15 +50,6 @@ std::shared_ptr<ImageCache> make_cache(const TrainConfig& config);
 // Identifies the list of training images: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
 
-// The inputs of plan_train_memory() besides the configuration.
-struct Workload {
-  Device device;
-  size_t train_images = 0;
-  size_t evaluated = 0;     // images of the evaluation; 0: the run never evaluates
-  size_t copied = 0;        // images whose embeddings the ranking copies
-  size_t rerank_bytes = 0;  // of its re-ranking's distances
-};
-
 // Bytes. A GPU holds `engine`, the host the rest; without a GPU the host holds all.
 struct TrainMemory {
   MemoryPlan engine;
@@ -67,6 +68,18 @@ struct FreeMemory {
   size_t host, gpu;
 };
 FreeMemory find_free_memory(Device device);
+
+// How pictures come to the device, and why: a line of text, empty for a CPU, which has no choice. A CPU's loader
+// threads make floats while the step computes. Another device augments bytes itself: of the whole set, if it is
+// `packed` and fits into the free memory beside the training, else of batches that are sent.
+struct PictureChoice {
+  PictureForm form = PictureForm::Floats;
+  std::string why;
+};
+PictureChoice choose_pictures(const TrainConfig& config, const Workload& workload, bool packed, const FreeMemory& free);
+
+// PictureForm::Held: gives the engine the training set out of the pack, showing progress.
+void hold_training_set(const Dataset& data, const Pack& pack, EnginePictures& engine);
 
 // The plan and the free memory as lines of text.
 std::string memory_text(const TrainMemory& memory, Device device, const FreeMemory& free);

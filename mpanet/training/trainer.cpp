@@ -76,20 +76,21 @@ void Trainer::train() {
 
 // Trains the rest of the epoch. False: stopped at max_steps.
 bool Trainer::run_batches(const std::vector<std::vector<int>>& batches) {
-  LoaderConfig loader_config = train_loader_config(config_);
+  LoaderConfig loader_config = train_loader_config(config_, engine_.form());
+  loader_config.allocate = [&](size_t bytes) { return engine_.host_memory(bytes); };
   loader_config.epoch = static_cast<uint32_t>(p_.epoch);
   loader_config.cache = cache_;
   loader_config.pack = pack_;
   if (at_max_steps()) return start_save(), false;
   Loader loader(loader_config, loader_batches(data_, batches), static_cast<size_t>(p_.batch));
-  Batch batch;
-  load(loader, batch);
+  Batches loaded;
+  load(loader, loaded);
   batches_ = batches.size();
   while (launched_batches() < batches_) {
     writer_.check(p_.step);
     stop_if_interrupted();
     if (at_max_steps()) return start_save(), false;
-    run_step(loader, batch);
+    run_step(loader, loaded);
     if (launched_batches() < batches_ && checkpoint_is_due()) start_save();
   }
   finish_steps();
@@ -97,17 +98,18 @@ bool Trainer::run_batches(const std::vector<std::vector<int>>& batches) {
   return true;
 }
 
-void Trainer::load(Loader& loader, Batch& batch) {
-  MPANET_CHECK(loader.next(batch), "the loader has fewer batches than the epoch");
-  engine_.upload(batch);
+void Trainer::load(Loader& loader, Batches& batches) {
+  if (engine_.form() == PictureForm::Bytes) std::swap(batches[0], batches[1]);
+  MPANET_CHECK(loader.next(batches[0]), "the loader has fewer batches than the epoch");
+  engine_.upload(batches[0]);
 }
 
 // Launches a step, and uploads the next batch while the device computes.
-void Trainer::run_step(Loader& loader, Batch& batch) {
+void Trainer::run_step(Loader& loader, Batches& batches) {
   if (launched_ == 0) clock_ = std::chrono::steady_clock::now();
   engine_.step(config_.learning_rate(p_.epoch), p_.epoch);
   launched_++;
-  if (launched_batches() < batches_) load(loader, batch);
+  if (launched_batches() < batches_) load(loader, batches);
   if (launched_ > (reads_late_ ? 1 : 0)) read_step();
 }
 
@@ -161,12 +163,13 @@ bool Trainer::evaluate() {
   options.threads = config_.loader_threads;
   options.cache = cache_;
   options.pack = pack_;
+  send_pictures_to(engine_, options);
   options.after_batch = [] {
     if (interrupted()) throw Interrupted{};
   };
   const std::vector<ImageRecord> images = images_of(evaluated_);
   const Embeddings embeddings = embed_images(engine_, images, data_.root, options);
-  const std::vector<std::vector<SettingResult>> results = rank_plans(evaluated_, images, embeddings);
+  const std::vector<std::vector<SettingResult>> results = rank_plans(evaluated_, images, embeddings, engine_.device());
   std::vector<Evaluation> evaluations;
   for (size_t i = 0; i < results.size(); i++) evaluations.push_back({evaluated_[i], results[i]});
   const double rank1 = selection_rank1(evaluations);  // NaN without any match, which is never the best

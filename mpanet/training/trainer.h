@@ -1,5 +1,6 @@
 // The loop over epochs and batches of a run: steps, log, checkpoints, and the evaluation between epochs.
 #pragma once
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -51,8 +52,10 @@ class Trainer {
   void start_save(CheckpointWriter::Files files = CheckpointWriter::Files::Last);
   void train();
   bool run_batches(const std::vector<std::vector<int>>& batches);
-  void load(Loader& loader, Batch& batch);
-  void run_step(Loader& loader, Batch& batch);
+  // Of bytes two in turn: the device may still copy the pictures of one.
+  using Batches = std::array<Batch, 2>;
+  void load(Loader& loader, Batches& batches);
+  void run_step(Loader& loader, Batches& batches);
   void read_step();
   void finish_steps();
   void finish_epoch();

@@ -60,7 +60,7 @@ TEST_CASE("two uploads in turn bring every batch, though nobody waits for the de
   Context context(*device);
   constexpr int kCount = 10000, kBatches = 7;
   const Buffer seen(context, size_t{kBatches} * kCount * sizeof(int));
-  const Upload uploads[2] = {{context, kCount * sizeof(int)}, {context, kCount * sizeof(int)}};
+  Upload uploads[2] = {{context, kCount * sizeof(int)}, {context, kCount * sizeof(int)}};
   const auto send = [&](uint32_t batch) {
     const std::vector<uint32_t> values = numbers(kCount, batch);
     std::memcpy(uploads[batch % 2].host(), values.data(), bytes_of(values));
@@ -70,6 +70,27 @@ TEST_CASE("two uploads in turn bring every batch, though nobody waits for the de
   for (int batch = 0; batch < kBatches; batch++) {
     if (batch + 1 < kBatches) send(static_cast<uint32_t>(batch + 1));
     const Upload& upload = uploads[batch % 2];
+    launch_copy(context.stream(), seen.as<int>() + batch * kCount, static_cast<int*>(upload.device()), kCount);
+    upload.done();
+  }
+  for (int batch = 0; batch < kBatches; batch++)
+    CHECK(on_device(context, seen.as<int>() + batch * kCount, kCount) == numbers(kCount, static_cast<uint32_t>(batch)));
+}
+
+TEST_CASE("an upload from two of the caller's buffers in turn brings every batch") {
+  const auto device = gpu();
+  if (!device) return;
+  Context context(*device);
+  constexpr int kCount = 10000, kBatches = 7;
+  const Buffer seen(context, size_t{kBatches} * kCount * sizeof(int));
+  Upload upload(context, kCount * sizeof(int));
+  const HostBuffer buffers[2] = {{context, kCount * sizeof(int)}, {context, kCount * sizeof(int)}};
+  for (int batch = 0; batch < kBatches; batch++) {
+    // The copy before the last one is done: start() waited for it.
+    const HostBuffer& buffer = buffers[batch % 2];
+    const std::vector<uint32_t> values = numbers(kCount, static_cast<uint32_t>(batch));
+    std::memcpy(buffer.as<void>(), values.data(), bytes_of(values));
+    upload.start(buffer.memory(), buffer.bytes());
     launch_copy(context.stream(), seen.as<int>() + batch * kCount, static_cast<int*>(upload.device()), kCount);
     upload.done();
   }

@@ -1,6 +1,7 @@
 // Convolution and GEMM against direct loops over integers. Every factor and sum is an integer that each precision
 // represents, so results are compared exactly: one wrong, missing or doubled term shows. f32's are in TF32 too.
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <utility>
 
@@ -108,6 +109,49 @@ TEST_CASE("conv_backward_weights") {
       conv.backward_weights(input, gradient, added.data(), Write::Add);
       check_exact(added.values(), sum, name(s) + ", added");
     });
+  }
+}
+
+// Products of which some are set and some added, more than a launch has.
+TEST_CASE("several products of equal sizes") {
+  const int64_t sizes[][3] = {{3, 5, 7}, {8, 16, 2048}, {67, 36, 520}};
+  constexpr int kProducts = 11;
+  for (const auto& [m, n, k] : sizes) {
+    for (const Flags& flags : combinations({"a transposed", "b transposed"})) {
+      const bool transpose_a = flags["a transposed"], transpose_b = flags["b transposed"];
+      on_each_stream(
+          [&, m = m, n = n, k = k](Context& context, bool) {
+            const Stream stream = context.stream();
+            std::deque<Reals> memory;
+            std::vector<GemmOperands> list;
+            std::vector<std::vector<real>> expected;
+            const Reals left(context, integers(m * k, 1));  // of all of them
+            for (uint32_t i = 0; i < kProducts; i++) {
+              const std::vector<real> a = left.values(), b = integers(k * n, 10 + i),
+                                      before = integers(m * n, 30 + i, 100);
+              const bool add = i % 3 == 1;
+              const Reals& right = memory.emplace_back(context, b);
+              const Reals& c = memory.emplace_back(context, before);
+              list.push_back({left.data(), right.data(), c.data(), add ? Write::Add : Write::Set});
+              std::vector<real>& sums = expected.emplace_back(add ? before : std::vector<real>(before.size()));
+              for (int64_t r = 0; r < m; r++)
+                for (int64_t j = 0; j < n; j++)
+                  for (int64_t p = 0; p < k; p++)
+                    sums[static_cast<size_t>(r * n + j)] +=
+                        a[static_cast<size_t>(transpose_a ? p * m + r : r * k + p)] *
+                        b[static_cast<size_t>(transpose_b ? j * k + p : p * n + j)];
+            }
+            const Bytes work(
+                context,
+                static_cast<int64_t>(ASK_BACKEND(
+                    context, gemm_batch_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, kProducts))));
+            RUN_ON(context, gemm_batch(stream, transpose_a, transpose_b, m, n, k, list.data(), kProducts, work.data()));
+            for (size_t i = 0; i < kProducts; i++)
+              check_exact(memory[2 * i + 1].values(), expected[i],
+                          fmt::format("{} x {} x {}, product {}, {}", m, n, k, i, flags.text()));
+          },
+          kTf32Products);
+    }
   }
 }
 

@@ -102,9 +102,23 @@ void check_statistics(Context& context, const ConvShape& s, const ForcedPlan& pl
                  what + " running variance");
   };
   check("epilogue", [&](real* mean, real* variance, real* running_mean, real* running_variance) {
-    RUN_ON(context, batch_norm_finish_statistics(context.stream(), moments.data(), sums, rows, s.k, real(0.1), mean,
-                                                 variance, running_mean, running_variance));
+    const NormStatistics own{moments.data(), sums, rows, s.k, mean, variance, running_mean, running_variance};
+    RUN_ON(context, batch_norm_finish_statistics(context.stream(), &own, 1, real(0.1)));
   });
+  // Two norms, of which the other one has more channels: the first and the second in one launch.
+  const int wide = s.k + 19;
+  const std::vector<real> ones(static_cast<size_t>(2 * wide), real(1));
+  for (const bool first : {true, false})
+    check("epilogue, two", [&](real* mean, real* variance, real* running_mean, real* running_variance) {
+      const NormStatistics own{moments.data(), sums, rows, s.k, mean, variance, running_mean, running_variance};
+      const Reals other_moments(context, ones), other_mean(context, wide), other_variance(context, wide);
+      const NormStatistics other{other_moments.data(), {true, 1, 4}, 4, wide, other_mean.data(), other_variance.data()};
+      const NormStatistics list[] = {first ? own : other, first ? other : own};
+      RUN_ON(context, batch_norm_finish_statistics(context.stream(), list, 2, real(0.1)));
+      check_exact(other_mean.values(), std::vector<real>(static_cast<size_t>(wide), real(1)), "the other mean");
+      check_exact(other_variance.values(), std::vector<real>(static_cast<size_t>(wide), real(0.25)),
+                  "the other variance");
+    });
   check("separate", [&](real* mean, real* variance, real* running_mean, real* running_variance) {
     const Bytes work(context, static_cast<int64_t>(ASK_BACKEND(context, batch_norm_workspace_bytes(rows, s.k))));
     RUN_ON(context, batch_norm_statistics(context.stream(), y.data(), rows, s.k, real(0.1), mean, variance,

@@ -192,12 +192,13 @@ TEST_CASE("sums of the splits of many products") {
       const int splits = 1 + static_cast<int>(i % 5);
       const int64_t count = i % 17 == 0 ? 5000 + i : 1 + i * i % 97 * 4;
       const size_t shift = i % 11 == 3 ? 1 : 0;
+      const bool add = i % 7 == 2;
       const std::vector<real> parts = integers(splits * count, i);
-      std::vector<real>& sums = expected.emplace_back(static_cast<size_t>(count));
+      std::vector<real>& sums = expected.emplace_back(static_cast<size_t>(count), add ? 9 : 0);
       for (size_t at = 0; at < parts.size(); at++) sums[at % sums.size()] += parts[at];
       partial.emplace_back(context, parts);
       to.emplace_back(context, std::vector<real>(sums.size(), 9), shift);
-      list.push_back({partial.back().data(), splits, to.back().data(), count});
+      list.push_back({partial.back().data(), splits, to.back().data(), count, add ? Write::Add : Write::Set});
     }
     RUN_ON(context, add_split_sums(context.stream(), list.data(), static_cast<int>(list.size())));
     for (size_t i = 0; i < list.size(); i++) check_exact(to[i].values(), expected[i], "product " + std::to_string(i));

@@ -98,19 +98,37 @@ TEST_CASE("training mode moves the running statistics, eval mode does not") {
   CHECK(static_cast<double>(get(context, norm.running_var.value, 1)[0]) == doctest::Approx(1.19).epsilon(1e-6));
 }
 
-TEST_CASE("a frozen linear layer computes the same and passes no gradient") {
+TEST_CASE("several linear layers on one input equal single ones; frozen ones pass no gradient") {
   Context context(Backend::cpu, Guards::On);
   ParameterStore store;
-  Parameter& weight = store.add("weight", {3, 4}, false);
+  Parameter &a = store.add("a", {3, 4}, true), &b = store.add("b", {3, 4}, true);
+  const Parameter& teacher = store.add("teacher", {3, 4}, false);
   store.allocate(context, ParameterStore::State::Gradients);
-  set(context, weight, normals(12, 0));
-  const RealTensor x(context, {2, 4}, true);
-  x.from_host(normals(8, 1));
-  const RealTensor frozen = linear_frozen(context, x, weight);
-  CHECK(!frozen.needs_grad());
-  CHECK(context.tape().size() == 0);
-  context.set_recording(false);
-  CHECK(frozen.to_host() == linear(context, x, weight).to_host());
+  set(context, a, normals(12, 0));
+  set(context, b, normals(12, 1));
+  set(context, *store.find("teacher"), normals(12, 2));
+  const auto run = [&](bool together) {
+    store.begin_step();
+    const RealTensor x(context, {2, 4}, true);
+    x.from_host(normals(8, 3));
+    std::vector<RealTensor> y;
+    if (together)
+      y = linear_several(context, x, {&a, &b}, {&teacher});
+    else
+      y = {linear(context, x, a), linear(context, x, b)};
+    for (int i = 0; i < 2; i++) {
+      const std::vector<real> upstream = normals(6, static_cast<uint32_t>(4 + i));
+      context.to_device(y[static_cast<size_t>(i)].grad_sink().first, upstream.data(), 6 * sizeof(real));
+    }
+    if (together) {
+      CHECK(!y[2].needs_grad());
+      CHECK(y[2].to_host() == linear(context, x, *store.find("teacher")).to_host());
+    }
+    context.tape().backward();
+    return std::vector{y[0].to_host(), y[1].to_host(), get(context, a.gradient, 12), get(context, b.gradient, 12),
+                       get(context, x.grad(), 8)};
+  };
+  CHECK(run(true) == run(false));
 }
 
 TEST_CASE("a frozen bias has no gradient; a parameter that no backward reached has zeros") {

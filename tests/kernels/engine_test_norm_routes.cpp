@@ -174,17 +174,18 @@ void check_routes(Mode mode, Reader reader, int64_t saved) {
   }
 }
 
-// The statistics of 8 convolutions are saved, and the gradients' sums of each norm whose output is read by a
-// convolution of the same block or of the next op: two in each block, the first block's last and the stem's. The last
-// output's gradient comes from elsewhere. Eval mode needs no statistics, but the gradients of weight and bias.
+// The statistics of 8 convolutions are saved, a merge of those of the first block's two on x, and the gradients' sums
+// of each norm whose output is read by a convolution of the same block or of the next op: two in each block, the first
+// block's last and the stem's. The last output's gradient comes from elsewhere. Eval mode needs no statistics, but the
+// gradients of weight and bias.
 TEST_CASE("blocks give the same results with sums from epilogues and from kernels of their own") {
-  check_routes(Mode::Train, Reader::None, 8 + 6);
+  check_routes(Mode::Train, Reader::None, 9 + 6);
   check_routes(Mode::Eval, Reader::None, 6);
 }
 
 // The other reader adds to the gradient after the second block, which therefore must not mask and sum what it has.
 TEST_CASE("a tensor that an op between two blocks reads too keeps the separate route") {
-  check_routes(Mode::Train, Reader::Between, 8 + 5);
+  check_routes(Mode::Train, Reader::Between, 9 + 5);
 }
 
 }  // namespace

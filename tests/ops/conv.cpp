@@ -12,8 +12,9 @@ OpCase conv_case(const ConvShape& s, bool bias, bool picture = false) {
     const Tensor x = in.activation("x", {s.n, s.h, s.w, s.c}, {}, !picture);
     return [x, &conv, &context = in.context()] { return Outputs{{conv2d(context, x, conv)}, {}}; };
   };
-  return {"conv2d", name(s) + (bias ? " bias" : "") + (picture ? " x without gradient" : ""), make,
-          conv_forward_cost(s), conv_backward_cost(s, !picture)};
+  return with_convolutions({"conv2d", name(s) + (bias ? " bias" : "") + (picture ? " x without gradient" : ""), make,
+                            conv_forward_cost(s), conv_backward_cost(s, !picture)},
+                           1, 0);
 }
 
 // One convolution used twice in a step, so that its weight's gradient is added the second time.
@@ -28,7 +29,7 @@ OpCase shared_conv_case() {
       return Outputs{{y, conv2d(context, y, conv)}, {}};
     };
   };
-  return rounding({"conv2d", name(s) + " bias used twice", make}, 2);
+  return with_convolutions(rounding({"conv2d", name(s) + " bias used twice", make}, 2), 3, 2);
 }
 
 Cases checks() {

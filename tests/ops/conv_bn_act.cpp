@@ -41,9 +41,12 @@ OpCase conv_bn_act_case(const ConvShape& s, Mode mode, bool relu, Residual resid
       return out;
     };
   };
-  return rounding(
-      {"conv_bn_act", fmt::format("{} {}{}{}", name(s), name(mode), relu ? " relu" : "", text_of(residual)), make},
-      2);  // the convolution's output and its gradient
+  // Rounded: the convolution's output and its gradient. Under TF32: operands of the forward pass, and that gradient.
+  return with_convolutions(
+      rounding(
+          {"conv_bn_act", fmt::format("{} {}{}{}", name(s), name(mode), relu ? " relu" : "", text_of(residual)), make},
+          2),
+      2, 1);
 }
 
 // Two identity blocks in a row, as in a ResNet: the first one's output is the second's input and residual.
@@ -60,7 +63,7 @@ OpCase blocks_case() {
       return Outputs{{conv_bn_act(context, y, second, second_norm, Mode::Train, true, y)}, {}};
     };
   };
-  return rounding({"conv_bn_act", name(s) + " two identity blocks", make}, 6);
+  return with_convolutions(rounding({"conv_bn_act", name(s) + " two identity blocks", make}, 6), 4, 3);
 }
 
 Cases checks() {

@@ -38,6 +38,8 @@ OpCase network_case(const std::string& name, const ModelConfig& config, const st
   made.samples = 3;
   made.intermediate_roundings = 40;
   made.tolerance_factor = 200;
+  // In 16 bits: the attention's two products and a classifier, forward and backward.
+  made.operand_roundings = made.computed_operands = kTf32Convolutions ? 40 : 6;
   return made;
 }
 

@@ -111,6 +111,9 @@ struct OpCase {
   // Number of intermediate tensors that the op rounds to storage. A ReLU after such a rounding may cross its kink.
   int intermediate_roundings = 0;
   double tolerance_factor = 1;  // of opcheck's bound, for sums that cancel and sequences of ops
+  // Where products are in TF32: the largest number of roundings of operands that a result depends on one after another
+  // (0: the op has no product), and how many of these round a value that the op has computed.
+  int operand_roundings = 0, computed_operands = 0;
 };
 
 std::string text(const Shape& shape);  // "2x3x5x7"
@@ -125,6 +128,18 @@ inline OpCase without_backward(OpCase c) {
 inline OpCase rounding(OpCase c, int intermediate_roundings) {
   c.intermediate_roundings = intermediate_roundings;
   return c;
+}
+
+// Sets OpCase::operand_roundings and computed_operands, for products of parameters.
+inline OpCase with_products(OpCase c, int operand_roundings, int computed_operands) {
+  c.operand_roundings = operand_roundings;
+  c.computed_operands = computed_operands;
+  return c;
+}
+
+// The same for convolutions. Operands of 16 bits are not rounded.
+inline OpCase with_convolutions(OpCase c, int operand_roundings, int computed_operands) {
+  return kTf32Convolutions ? with_products(c, operand_roundings, computed_operands) : c;
 }
 
 // A case with the network's widths, for whole packs and several blocks. It checks few elements one by one. The

@@ -40,7 +40,15 @@ const std::vector<OpCase>& all_cases() {
 }
 
 OpName name_of(const OpCase& c) {
-  return {c.op, c.shapes, c.forward, c.backward, c.recording, c.intermediate_roundings, c.tolerance_factor};
+  return {c.op,
+          c.shapes,
+          c.forward,
+          c.backward,
+          c.recording,
+          c.intermediate_roundings,
+          c.tolerance_factor,
+          c.operand_roundings,
+          c.computed_operands};
 }
 
 std::vector<OpName> names() {
@@ -64,10 +72,10 @@ std::vector<double> wide(const std::vector<T>& values) {
 
 class Run {
  public:
-  Run(const OpCase& c, Device device, Rounding rounding, Guards guards)
-      : context_(device, guards),
-        in_(context_, kSeed, rounding),
-        rounding_(rounding),
+  Run(const OpCase& c, const OpSetting& setting)
+      : context_(setting.device, setting.guards),
+        in_(context_in(setting), kSeed, setting.rounding),
+        rounding_(setting.rounding),
         recording_(c.recording),
         call_(c.make(in_)) {}
 
@@ -85,6 +93,11 @@ class Run {
   }
 
  private:
+  Context& context_in(const OpSetting& setting) {
+    context_.stream_handle()->set_tf32(setting.tf32);
+    return context_;
+  }
+
   std::vector<double> normals(int64_t count, uint32_t index) const {
     Random random(kSeed, Purpose::Test, 8, index);
     std::vector<double> values(static_cast<size_t>(count));
@@ -139,9 +152,7 @@ class Run {
   uint32_t outputs_ = 0;
 };
 
-OpResults run(size_t index, Device device, Rounding rounding, Guards guards) {
-  return Run(all_cases().at(index), device, rounding, guards).results();
-}
+OpResults run(size_t index, const OpSetting& setting) { return Run(all_cases().at(index), setting).results(); }
 
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
@@ -156,6 +167,7 @@ const OpPrecision op_precision{TEXT(PRECISION),
                                names,
                                run,
                                benchmarks,
-                               make_instance};
+                               make_instance,
+                               sizeof(storage) == 2 ? 0x1p-11 : 0};
 
 }  // namespace mpanet::PRECISION

@@ -16,6 +16,13 @@ const char* text_of(Reference reference) {
   return reference == Reference::Same ? "cpu" : reference == Reference::Double ? "double" : "rounded double";
 }
 
+// The sum of the unit roundoffs of the roundings, one after another, between the inputs and a result, of those that a
+// run can differ in from the reference.
+double roundings_of(const OpPrecision& p, const OpName& op, Reference reference) {
+  const int operands = reference == Reference::Double ? op.operand_roundings : op.computed_operands;
+  return op.intermediate_roundings * p.storage_unit + operands * p.operand_unit;
+}
+
 bool is_gradient(const OpTensor& t) { return t.name.starts_with("d("); }
 
 double norm(const std::vector<double>& values) {
@@ -30,11 +37,11 @@ class Allowed {
   Allowed(const OpPrecision& p, const OpName& op, const OpTensor& truth, Reference reference)
       : reference_(reference),
         sums_(op.tolerance_factor * 64 * p.real_unit),
-        roundings_(op.tolerance_factor * 4 * op.intermediate_roundings * p.storage_unit),
+        roundings_(op.tolerance_factor * 4 * roundings_of(p, op, reference)),
         stored_(truth.stored ? p.storage_unit : 0),
         smallest_(p.storage_smallest),
-        other_neighbour_(truth.stored || op.intermediate_roundings > 0
-                             ? op.tolerance_factor * (1 + op.intermediate_roundings) / 4 * p.storage_unit
+        other_neighbour_(truth.stored || roundings_ > 0
+                             ? op.tolerance_factor * (p.storage_unit + roundings_of(p, op, reference)) / 4
                              : 0),
         norm_(norm(truth.values)),
         rms_(norm_ / std::sqrt(static_cast<double>(truth.values.size()))) {}
@@ -113,7 +120,7 @@ class Comparer {
 
   // The relative bound of the norm of errors if elements may be on the other side of a kink; 0 if none may.
   double kink() const {
-    const double fraction = op_.intermediate_roundings * p_.storage_unit;  // of the elements
+    const double fraction = roundings_of(p_, op_, Reference::Double);  // of the elements
     return fraction > 1e-6 ? 2 * std::sqrt(fraction) : 0;
   }
 

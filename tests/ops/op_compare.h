@@ -17,6 +17,12 @@
 // 64 u_real (|t| + rms), plus (1 + b) / 4 u_storage times the tensor's norm: few values are rounded to the other
 // neighbour. At most 0.19 u_storage was measured; one rounding too many is 0.4 u_storage.
 //
+// Where operands are rounded to TF32 (convolutions of tf32; products of tf32, bf16 and f16), inputs are floats, so the
+// op rounds them, and b u_storage is b u_storage + n 2^-11 everywhere. Against double n = OpCase::operand_roundings;
+// against rounded double, whose operands are rounded too, and the same precision, n = OpCase::computed_operands. So
+// where all operands are inputs, only the sums may differ from rounded double: in tf32 an operand that is not rounded
+// is 2^13 times as wrong as the bound's unit.
+//
 // A ReLU after a rounding is on the other side of its kink for about b u_storage of all elements, and each of these is
 // wrong by up to t. If b u_storage > 1e-6, only the norm is compared with double's; its bound is 2 sqrt(b u_storage).
 //

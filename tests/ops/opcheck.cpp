@@ -2,9 +2,9 @@
 //
 // Each case runs forward and backward, with gradients once set and once added to existing numbers. Inputs are rounded
 // to the storage type. Every result is compared with the cpu backend on the same inputs: in the same precision, in
-// double, and for bf16 and f16 in rounded double. Every tensor, parameter and workspace lies between guard zones of
-// NaN: a read out of range shows in the result, and a write out of range is found. Then the case runs again, under the
-// emulation with another order of warps and blocks each time. Every run must give the same bits.
+// double, and for bf16, f16 and tf32 in rounded double. Every tensor, parameter and workspace lies between guard zones
+// of NaN: a read out of range shows in the result, and a write out of range is found. Then the case runs again, under
+// the emulation with another order of warps and blocks each time. Every run must give the same bits.
 //
 // op_compare.h has the bounds.
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"
 #include "tests/ops/op_compare.h"
+#include "tests/support/rounded_network.h"
 
 namespace {
 
@@ -37,11 +38,14 @@ std::string first_difference(const OpResults& a, const OpResults& b) {
   return {};
 }
 
+// Whether the precision rounds more than sums, so that there is a rounded reference.
+bool rounds(const OpPrecision& p) { return p.storage_unit != p.real_unit || p.operand_unit > 0; }
+
 // Runs the case on the device and as its references, and compares them.
 Comparison check(const OpPrecision& p, size_t index, const OpName& op, const Options& o) {
   Comparison comparison;
   const auto run = [&](const OpPrecision& precision, Device device) {
-    return precision.run(index, device, p.rounding, o.guards);
+    return precision.run(index, {device, p.rounding, o.guards, precision.operand_unit > 0});
   };
   try {
     simt::set_seed(0);
@@ -49,8 +53,10 @@ Comparison check(const OpPrecision& p, size_t index, const OpName& op, const Opt
     References references;
     if (o.device != Device(Backend::cpu)) references.same = run(p, Backend::cpu);
     references.exact = run(f64::op_precision, Backend::cpu);
-    if (p.storage_unit != p.real_unit) {
-      rounded::set_rounding(p.rounding);
+    if (rounds(p)) {
+      const Precision precision = parse_precision(p.name, "precision");
+      rounded::set_rounding(rounding_of(precision),
+                            operand_rounding_of(p.operand_unit > 0 ? precision : Precision::f32));
       references.rounded = run(rounded::op_precision, Backend::cpu);
     }
     comparison = compare(p, op, got, references);
@@ -69,14 +75,14 @@ Comparison check(const OpPrecision& p, size_t index, const OpName& op, const Opt
 
 int run_cases(const OpPrecision& p, const std::vector<size_t>& chosen, const Options& o) {
   const std::vector<OpName> all = p.names();
-  const bool on_cpu = o.device == Device(Backend::cpu), rounds = p.storage_unit != p.real_unit;
+  const bool on_cpu = o.device == Device(Backend::cpu);
   int failed = 0, tensors = 0, gradients = 0;
   fmt::print("{} on {}, {} run{} of each case: worst fraction of the tolerance against {}double{}\n", p.name,
              name_of(o.device), o.seeds, o.seeds == 1 ? "" : "s",
-             on_cpu   ? ""
-             : rounds ? "the cpu, "
-                      : "the cpu and ",
-             rounds ? " and rounded double" : "");
+             on_cpu      ? ""
+             : rounds(p) ? "the cpu, "
+                         : "the cpu and ",
+             rounds(p) ? " and rounded double" : "");
   for (size_t i = 0; i < chosen.size();) {
     const std::string& op = all[chosen[i]].op;
     Worst same, exact, rounded;
@@ -128,8 +134,8 @@ int opcheck(int argc, char** argv) {
   Options o;
   bool list = false, bare = false;
   app.add_option("--device", device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", precision, "f64, f32, bf16 or f16")
-      ->one_of({"f64", "f32", "bf16", "f16"})
+  app.add_option("--precision", precision, "f64, f32, tf32, bf16 or f16")
+      ->one_of({"f64", "f32", "tf32", "bf16", "f16"})
       ->capture_default_str();
   add_whole_number(app, "--seeds", o.seeds, 1, 1000,
                    "runs of each case, on emu each under a schedule of its own; all bits must agree");
@@ -137,15 +143,14 @@ int opcheck(int argc, char** argv) {
   app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  const OpPrecision& p = op_precision_of(precision);
-  const std::vector<OpName> names = p.names();
+  const std::vector<OpName> names = op_precision_of(precision).names();
   const std::vector<size_t> chosen = choose(names, filter);
   if (chosen.empty()) fail("--filter: expected text that occurs in --list, got {}", quote(filter));
   if (!list) {
     set_up_threads(0);
     o.device = choose_device(device);
     o.guards = bare ? Guards::Off : Guards::On;
-    return run_cases(p, chosen, o);
+    return run_cases(op_precision_on(o.device, precision), chosen, o);
   }
   for (const size_t i : chosen) fmt::print("{} {}\n", names[i].op, names[i].shapes);
   return 0;

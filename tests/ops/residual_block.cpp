@@ -29,6 +29,13 @@ std::vector<Layer> body_of(const BlockShape& s) {
 // At most: of each convolution its output, the norm's, and the gradient of either. Below 10, because ten are a network.
 int roundings(const BlockShape& s) { return std::min(9, 4 * (static_cast<int>(body_of(s).size()) + s.downsample())); }
 
+// Under TF32 each convolution of a path rounds its operands forward, and a gradient backward. Of the first, x is an
+// input.
+OpCase with_block(const OpCase& made, const BlockShape& s, int blocks = 1) {
+  const int products = 2 * blocks * static_cast<int>(body_of(s).size());
+  return with_convolutions(rounding(made, std::min(9, blocks * roundings(s))), products, products - 1);
+}
+
 ResidualBlock& make_block(Inputs& in, const std::string& name, const BlockShape& s) {
   ResidualBlock& block = in.keep<ResidualBlock>();
   for (const Layer& layer : body_of(s)) {
@@ -56,7 +63,7 @@ OpCase block_case(const BlockShape& s, Mode mode, Input input = Input::Leaf) {
     };
   };
   const char* const how = input == Input::ReadAgain ? " x read again" : input == Input::Frozen ? " x frozen" : "";
-  return rounding({"residual_block", fmt::format("{} {}{}", s.text(), name(mode), how), make}, roundings(s));
+  return with_block({"residual_block", fmt::format("{} {}{}", s.text(), name(mode), how), make}, s);
 }
 
 // Two blocks in a row: the second one's input is the first one's output.
@@ -70,7 +77,7 @@ OpCase two_blocks_case(const BlockShape& first, const BlockShape& second) {
       return Outputs{{residual_block(context, y, b, Mode::Train)}, {}};
     };
   };
-  return rounding({"residual_block", first.text() + ", then to " + std::to_string(second.k), make}, 9);
+  return with_block({"residual_block", first.text() + ", then to " + std::to_string(second.k), make}, first, 2);
 }
 
 Cases checks() {

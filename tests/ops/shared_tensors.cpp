@@ -31,7 +31,8 @@ OpCase shared_values_case() {
       return Outputs{{}, {linear(context, z, weight, bias), linear(context, y, weight), sigmoid(context, y), z}};
     };
   };
-  return {"shared tensor", "3x5 read by linear (one weight, three times) and sigmoid", make};
+  // Two layers, forward and backward. Computed: y, and the gradients of z and y.
+  return with_products({"shared tensor", "3x5 read by linear (one weight, three times) and sigmoid", make}, 4, 3);
 }
 
 Cases checks() { return {shared_activation_case(), shared_values_case()}; }

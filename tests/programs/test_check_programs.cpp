@@ -57,7 +57,7 @@ TEST_CASE("opcheck lists, filters and checks in every precision") {
   CHECK(list.out == run({"opcheck", "--list", "--precision", "bf16"}).out);
   CHECK(has(list.out, "conv_bn_act "));
   CHECK(has(list.out, "residual_block "));
-  for (const char* precision : {"f64", "f32", "bf16", "f16"}) {
+  for (const char* precision : {"f64", "f32", "tf32", "bf16", "f16"}) {
     const Result checked = run({"opcheck", "--precision", precision, "--filter", "sigmoid", "--seeds", "2"});
     CHECK(checked.code == 0);
     CHECK(has(checked.out, std::string(precision) + " on cpu, 2 runs"));
@@ -67,7 +67,7 @@ TEST_CASE("opcheck lists, filters and checks in every precision") {
 
 TEST_CASE("opcheck compares every gradient of a network in every precision, and says how many") {
   std::string counts;
-  for (const char* precision : {"f32", "bf16", "f16"}) {
+  for (const char* precision : {"f32", "tf32", "bf16", "f16"}) {
     const Result checked = run({"opcheck", "--precision", precision, "--filter", "network"});
     CHECK(checked.code == 0);
     const size_t at = checked.out.find(" tensors compared, ");

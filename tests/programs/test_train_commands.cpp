@@ -117,24 +117,36 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
     const std::string data = folder / "data", pack = folder / "x.pack";
     fs::copy(data_set(), data, fs::copy_options::recursive);
     check_works({PROGRAMS "/mpanet-data", "pack", data, "--size", "32x16", "--out", pack});
-    check_works(command(folder, "decoded", {"--data", data, "--set", "num_epoch=2"}));
-    Process packed(command(folder, "packed", {"--data", data, "--set", "num_epoch=2", "data.pack=" + pack}));
-    REQUIRE(packed.wait() == 0);
-    CHECK(has(packed.out(), "data: pictures are read from the pack " + pack + "\n"));
-    for (const char* name : {"last", "best"}) {
-      // The tensors' bytes. The header before them holds the configuration, where data.pack differs.
-      const auto bytes = [&](const std::string& run) {
-        const std::string file = read_text(folder / (run + "/" + name + ".safetensors"));
-        uint64_t header = 0;
-        std::memcpy(&header, file.data(), sizeof(header));
-        return file.substr(8 + header);
-      };
-      CHECK(bytes("decoded").size() > 1000000);
-      CHECK(bytes("decoded") == bytes("packed"));
+    std::vector<std::string> devices = {"cpu"};
+#if defined(MPANET_HAS_EMU)
+    devices.emplace_back("emu");  // which is sent bytes, or holds the pack
+#endif
+    for (const std::string& device : devices) {
+      const Arguments more = {"--data", data, "--device", device, "--set", "num_epoch=2"};
+      Process decoded(command(folder, "decoded-" + device, more));
+      REQUIRE_MESSAGE(decoded.wait() == 0, decoded.err());
+      Arguments with_pack = more;
+      with_pack.push_back("data.pack=" + pack);
+      Process packed(command(folder, "packed-" + device, with_pack));
+      REQUIRE_MESSAGE(packed.wait() == 0, packed.err());
+      CHECK(has(packed.out(), "data: pictures are read from the pack " + pack + "\n"));
+      CHECK(has(decoded.out(), "pictures: sent to emu as bytes") == (device == "emu"));
+      CHECK(has(packed.out(), " lie on emu (") == (device == "emu"));
+      for (const char* name : {"last", "best"}) {
+        // The tensors' bytes. The header before them holds the configuration, where data.pack differs.
+        const auto bytes = [&](const std::string& run) {
+          const std::string file = read_text(folder / (run + device + "/" + name + ".safetensors"));
+          uint64_t header = 0;
+          std::memcpy(&header, file.data(), sizeof(header));
+          return file.substr(8 + header);
+        };
+        CHECK(bytes("decoded-").size() > 1000000);
+        CHECK(bytes("decoded-") == bytes("packed-"));
+      }
+      CHECK(timeless(folder / ("decoded-" + device)) == timeless(folder / ("packed-" + device)));
     }
-    CHECK(timeless(folder / "decoded") == timeless(folder / "packed"));
     const Arguments eval = {PROGRAMS "/mpanet-eval", "--data", data, "--checkpoint",
-                            folder / "packed/best.safetensors"};
+                            folder / "packed-cpu/best.safetensors"};
     const auto results = [&](const Arguments& more) {
       Arguments all = eval;
       all.insert(all.end(), more.begin(), more.end());

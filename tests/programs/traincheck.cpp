@@ -3,7 +3,8 @@
 //                                     other precisions, each step with the device's values: loss terms, every gradient
 //                                     and every buffer, with bounds from the error of rounding
 //                                     (tests/support/step_check.h); the optimiser's update
-//   of the same device, unrecorded    all of these and the optimiser's state, bit for bit (--against unrecorded)
+//   of the same device, unrecorded    all of these and the optimiser's state, bit for bit (--against unrecorded). With
+//                                     --pictures the recorded steps get their pictures as bytes, the others as floats
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
+#include "tests/support/picture_set.h"
 #include "tests/support/step_check.h"
 
 using namespace mpanet;
@@ -26,6 +28,7 @@ namespace {
 
 struct Options {
   std::string device = "auto", precision = "f64", depth = "tiny", against = "cpu", conv, gemm;
+  std::string pictures = "floats";
   int steps = 3, batch = 8, height = 96, width = 48;
   int loss_scale = 0;  // 0: the usual one
 };
@@ -49,6 +52,13 @@ Batch make_batch(const Options& o, int step) {
   return batch;
 }
 
+PictureForm form_of(const Options& o) {
+  if (o.pictures == "floats") return PictureForm::Floats;
+  return o.pictures == "bytes" ? PictureForm::Bytes : PictureForm::Held;
+}
+
+PictureSet picture_set(const Options& o) { return {o.batch + 3, o.height, o.width}; }
+
 EngineConfig config_on(Device device, Precision precision, const Options& o, bool record = true) {
   EngineConfig config;
   config.model.depth = o.depth;
@@ -59,6 +69,7 @@ EngineConfig config_on(Device device, Precision precision, const Options& o, boo
   config.device = device;
   config.train_batch = o.batch;
   config.record_steps = record;
+  if (record) picture_set(o).configure(config, form_of(o));
   if (device.backend == Backend::cuda) config.vendors = choose_vendors(o.conv, o.gemm, device);
   return config;
 }
@@ -66,6 +77,7 @@ EngineConfig config_on(Device device, Precision precision, const Options& o, boo
 std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o, bool record = true) {
   std::unique_ptr<Engine> engine = make_engine(config_on(device, precision, o, record));
   engine->initialize(1);
+  picture_set(o).give(*engine);
   if (o.loss_scale > 0) engine->set_optimizer_progress({.loss_scale = static_cast<double>(o.loss_scale)});
   return engine;
 }
@@ -199,13 +211,15 @@ std::string first_difference(const Engine& a, const Engine& b) {
 
 int check_against_unrecorded(const Options& o, Device device, Precision precision) {
   if (device.backend != Backend::cuda) fail("--against unrecorded: expected a GPU, got {}", name_of(device));
+  const PictureSet set = picture_set(o);
   const std::unique_ptr<Engine> recorded = engine_on(device, precision, o),
                                 plain = engine_on(device, precision, o, false);
   std::string different;
   int step = 0, left_out = 0;
   for (; step < o.steps && different.empty(); step++) {
-    const Batch batch = make_batch(o, step);
-    for (Engine* engine : {recorded.get(), plain.get()}) engine->step(batch, kRate / (1 + step), 1 + step);
+    for (Engine* engine : {recorded.get(), plain.get()})
+      engine->step(set.batch(*engine, engine->form(), o.batch, kClasses, static_cast<uint32_t>(step)),
+                   kRate / (1 + step), 1 + step);
     const StepResult result = recorded->result();
     const Losses got = result.losses, expected = plain->result().losses;
     left_out += result.updated ? 0 : 1;
@@ -232,6 +246,7 @@ int traincheck(const Options& o) {
   const Device device = choose_device(o.device, &why);
   const Precision precision = parse_precision(o.precision, "--precision");
   choose_vendors(o.conv, o.gemm, device);  // throws for invalid options
+  if (o.pictures != "floats" && o.against != "unrecorded") fail("--pictures: only with --against unrecorded");
   fmt::print("device: {}\n", why);
   return (o.against == "cpu" ? check_against_cpu : check_against_unrecorded)(o, device, precision);
 }
@@ -247,6 +262,9 @@ int run(int argc, char** argv) {
   app.add_option("--depth", o.depth, "tiny, 18, 34, 50, 101 or 152")->capture_default_str();
   app.add_option("--against", o.against, "cpu, in double, or unrecorded: the same device, bit for bit")
       ->one_of({"cpu", "unrecorded"})
+      ->capture_default_str();
+  app.add_option("--pictures", o.pictures, "floats, bytes or held, for --against unrecorded")
+      ->one_of({"floats", "bytes", "held"})
       ->capture_default_str();
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);

@@ -15,9 +15,7 @@ inline Rounding rounding = [](double value) { return value; };
 }
 inline Rounding operand_rounding = [](double value) { return value; };
 
-// To be called before any computation; a process has one pair of formats at a time. set_rounding() leaves operands as
-// they are.
-void set_rounding(Rounding stored);
+// To be called before any computation; a process has one pair of formats at a time.
 void set_rounding(Rounding stored, Rounding operand);
 
 class storage {

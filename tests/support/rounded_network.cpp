@@ -28,10 +28,6 @@ void each_element(const rounded::Parameter& p, const Body& body) {
 
 }  // namespace
 
-void rounded::set_rounding(Rounding stored) {
-  set_rounding(stored, [](double value) { return value; });
-}
-
 void rounded::set_rounding(Rounding stored, Rounding operand) {
   storage_format::rounding = stored;
   operand_rounding = operand;
@@ -94,8 +90,8 @@ void RoundedNetwork::copy_values(const EngineState& from) {
 std::vector<double> RoundedNetwork::embed(const Batch& batch) {
   const EngineConfig& config = body_->config;
   MPANET_CHECK(batch.count == config.embed_batch, "expected {} pictures, got {}", config.embed_batch, batch.count);
-  rounded::upload_images(body_->context, body_->network, batch.images);
-  rounded::take_images(body_->context, body_->network, config.model, batch.count, batch.count);
+  rounded::upload_images(body_->context, body_->network, batch);
+  rounded::take_images(body_->context, body_->network, config, batch.form, batch.count, batch.count);
   return rounded::run_embedding(body_->context, body_->network, config).f.to_host();
 }
 
@@ -107,9 +103,9 @@ RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double l
   const StepState state{.loss_scale = loss_scale};
   context.to_device(network.state(), &state, sizeof state);
   const StepRates rates{0, body_->config.model.update_rate * std::min(100.0 / (epoch + 1), 1.0)};
-  rounded::send_input(context, network, rates, batch.labels, batch.infrared);
-  rounded::upload_images(context, network, batch.images);
-  rounded::take_images(context, network, body_->config.model, n, n);
+  rounded::send_input(context, network, rates, batch.labels, batch.infrared, {});
+  rounded::upload_images(context, network, batch);
+  rounded::take_images(context, network, body_->config, batch.form, n, n);
   const std::vector<std::string> terms = rounded::run_training(context, network, body_->config);
   std::vector<double> values(terms.size());
   context.to_host(values.data(), network.terms(), values.size() * sizeof(double));

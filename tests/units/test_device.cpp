@@ -1,6 +1,7 @@
 // Devices by name, and messages for other machines.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
@@ -123,7 +124,7 @@ TEST_CASE("loose memory comes from the backend, exactly as large as asked") {
 
 TEST_CASE("an upload on a backend without streams is a copy") {
   Context context(Backend::cpu);
-  const Upload upload(context, 8);
+  Upload upload(context, 8);
   CHECK_THROWS_WITH_AS(context.capture([] {}), doctest::Contains("cpu cannot record work"), CheckError);
   for (int round = 0; round < 2; round++) {
     std::memset(upload.host(), 3 + round, 8);
@@ -132,4 +133,15 @@ TEST_CASE("an upload on a backend without streams is a copy") {
     CHECK(static_cast<char*>(upload.device())[7] == 3 + round);
     upload.done();
   }
+  // From the caller's memory: a part of the buffer, and what is kept of the memory is let go by the next copy.
+  const auto mine = std::make_shared<std::array<char, 6>>();
+  mine->fill(7);
+  upload.start(mine, mine->size());
+  CHECK(mine.use_count() == 2);
+  mine->fill(99);
+  CHECK(static_cast<char*>(upload.device())[5] == 7);
+  CHECK(static_cast<char*>(upload.device())[6] == 4);
+  upload.start(nullptr, 0);
+  CHECK(mine.use_count() == 1);
+  CHECK_THROWS_WITH_AS(upload.start(mine, 9), doctest::Contains("expected at most 8 bytes, got 9"), CheckError);
 }

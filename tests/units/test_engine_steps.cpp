@@ -4,9 +4,80 @@
 
 #include "core/base/error.h"
 #include "tests/support/engine_helpers.h"
+#include "tests/support/picture_set.h"
 
 namespace mpanet {
 namespace {
+
+// The cpu backend, and the emulated GPU if the build has it.
+std::vector<Device> devices() {
+#if defined(MPANET_HAS_EMU)
+  return {Backend::cpu, Backend::emu};
+#else
+  return {Backend::cpu};
+#endif
+}
+
+TEST_CASE("pictures as floats, as bytes and in the device's set give the same bits") {
+  for (const Device device : devices())
+    for (const Precision precision : built_precisions()) {
+      CAPTURE(name_of(device));
+      CAPTURE(name_of(precision));
+      EngineConfig config = tiny(precision);
+      config.device = device;
+      const PictureSet set(7, config.model.height, config.model.width);
+      std::map<std::string, Values> expected;
+      Values features;
+      for (const PictureForm form : {PictureForm::Floats, PictureForm::Bytes, PictureForm::Held}) {
+        set.configure(config, form);
+        config.held_pictures = form == PictureForm::Held ? 7 : 0;
+        const auto engine = make_engine(config);
+        engine->initialize(1);
+        // At which no gradient overflows: NaN would equal nothing, and a step would be left out.
+        if (precision == Precision::f16) engine->set_optimizer_progress({.loss_scale = 64});
+        set.give(*engine);
+        // A step's batch is sent while the step before is computed, and between two steps pictures are embedded.
+        const PictureForm sent = form == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
+        Values embedded;
+        for (uint32_t step = 0; step < 3; step++) {
+          engine->step(set.batch(*engine, form, 4, 5, step), 1e-3, 1);
+          CHECK(engine->result().updated);
+          embedded = embed(*engine, set.batch(*engine, sent, 3, 5, 10 + step));
+        }
+        const auto state = snapshot(*engine);
+        if (form == PictureForm::Floats) expected = state, features = embedded;
+        CHECK(state == expected);
+        CHECK(embedded == features);
+      }
+    }
+}
+
+TEST_CASE("batches in another form than the engine's, and cuts outside of the pictures, are refused") {
+  EngineConfig config = tiny(Precision::f32);
+  const PictureSet set(7, config.model.height, config.model.width);
+  set.configure(config, PictureForm::Held);
+  const auto engine = make_engine(config);
+  const auto refused = [&](const Batch& batch, const char* words) {
+    CHECK_THROWS_WITH_AS(engine->upload(batch), doctest::Contains(words), CheckError);
+  };
+  const Batch good = set.batch(*engine, PictureForm::Held, 4, 5, 0);
+  engine->upload(good);
+  for (const PictureForm form : {PictureForm::Floats, PictureForm::Bytes})
+    refused(set.batch(*engine, form, 4, 5, 0), "expected pictures in form 2");
+  Batch bad = good;
+  bad.cuts[2].picture = 7;
+  refused(bad, "expected a picture of 0..6, got 7");
+  bad = good;
+  bad.cuts[2].erase_left = config.model.width, bad.cuts[2].erase_width = 1;
+  refused(bad, "expected a rectangle in 48x24");
+  bad = good;
+  bad.cuts.pop_back();
+  refused(bad, "expected 4 cuts, got 3");
+  CHECK_THROWS_WITH_AS(engine->hold(7, set.picture(0)), doctest::Contains("expected a picture of 0..6, got 7"),
+                       CheckError);
+  config.held_pictures = 0;
+  CHECK_THROWS_WITH_AS(make_engine(config), doctest::Contains("held_pictures: expected some"), CheckError);
+}
 
 TEST_CASE("Adam: two steps on known gradients") {
   for (const Precision precision : kPrecisions) {

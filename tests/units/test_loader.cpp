@@ -212,6 +212,69 @@ TEST_CASE("memory: buffers go round and their size is known before") {
   CHECK(loader_bytes(cached, 7) == loader_bytes(config, 7) + 1000);
 }
 
+// What cuts and the table make of bytes, value by value.
+std::vector<float> made_of(const uint8_t* pixels, const std::vector<PictureCut>& cuts, int height, int width,
+                           const std::vector<float>& values) {
+  std::vector<float> made;
+  for (const PictureCut& cut : cuts)
+    for (int y = 0; y < height; y++)
+      for (int x = 0; x < width; x++)
+        for (int c = 0; c < 3; c++) {
+          const int row = y + cut.top, column = x + cut.left;
+          const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+          const int source = ((cut.picture * height + row) * width + (cut.flip ? width - 1 - column : column)) * 3 + c;
+          int code = inside ? pixels[source] : kPaddingCode;
+          if (y >= cut.erase_top && y < cut.erase_top + cut.erase_height && x >= cut.erase_left &&
+              x < cut.erase_left + cut.erase_width)
+            code = kErasedCode;
+          made.push_back(values[static_cast<size_t>(c * kPictureCodes + code)]);
+        }
+  return made;
+}
+
+TEST_CASE("bytes with their cuts are the floats, and the cuts do not depend on who has the bytes") {
+  const Pictures pictures(11);
+  auto batches = uneven_batches(pictures, 23);
+  for (auto& batch : batches)
+    for (Sample& sample : batch) sample.picture = static_cast<int32_t>(sample.index % pictures.paths.size());
+  LoaderConfig config = small_config(3, 2);
+  config.augment.pad_value = {127, 0, 3};
+  const std::vector<float> values = picture_values(PixelTable(), config.augment.pad_value);
+  for (const bool train : {true, false}) {
+    config.train = train;
+    LoaderConfig bytes = config, held = config;
+    bytes.form = PictureForm::Bytes;
+    held.form = PictureForm::Held;
+    int allocated = 0;
+    bytes.allocate = [&](size_t size) {
+      CHECK(size == 7 * 24 * 12 * 3);
+      allocated++;
+      return std::shared_ptr<uint8_t>(new uint8_t[size], std::default_delete<uint8_t[]>());
+    };
+    Loader of_floats(config, batches), of_bytes(bytes, batches), of_held(held, batches);
+    Batch expected, in_turn[2], without;
+    for (size_t b = 0; b < batches.size(); b++) {
+      Batch& batch = in_turn[b % 2];
+      const uint8_t* const before = in_turn[(b + 1) % 2].pixels.get();
+      REQUIRE((of_floats.next(expected) && of_bytes.next(batch) && of_held.next(without)));
+      CHECK(batch.pixels.get() != before);  // a device may still copy them
+      CHECK(made_of(batch.pixels.get(), batch.cuts, 24, 12, values) == expected.images);
+      CHECK(batch.labels == expected.labels);
+      CHECK(batch.infrared == expected.infrared);
+      CHECK((batch.form == PictureForm::Bytes && batch.images.empty()));
+      for (size_t i = 0; i < batches[b].size(); i++) {
+        CHECK(batch.cuts[i].picture == static_cast<int>(i));
+        batch.cuts[i].picture = batches[b][i].picture;
+      }
+      CHECK(without.cuts == batch.cuts);
+      CHECK((without.form == PictureForm::Held && without.images.empty() && !without.pixels));
+    }
+    CHECK(allocated == 4);
+    CHECK(loader_bytes(bytes, 7) == 4 * 7 * (24 * 12 * 3 + 32 + 4 + 1));
+    CHECK(loader_bytes(held, 7) == 3 * 7 * (32 + 4 + 1));
+  }
+}
+
 TEST_CASE("broken promises are caught") {
   CHECK_THROWS_AS(Loader(small_config(0, 1), {}), CheckError);
   CHECK_THROWS_AS(Loader(small_config(1, 0), {}), CheckError);

@@ -44,6 +44,46 @@ TEST_CASE("the largest batch that fits, by the plan itself") {
   check_memory(config, workload, 0);  // free memory is unknown
 }
 
+#if defined(MPANET_HAS_EMU)
+TEST_CASE("the training set lies on the device if it is packed and fits") {
+  TrainConfig config;
+  for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=4", "k_size=4", "precision=f32"})
+    set_config(config, setting);
+  config.model.classes = 4;
+  Workload workload;
+  workload.device = Backend::emu;
+  workload.train_images = 1000;
+  Workload held = workload;
+  held.pictures = PictureForm::Held;
+  const TrainMemory memory = plan_train_memory(config, held);
+  CHECK(memory.engine.pictures == 1000 * 32 * 16 * 3);
+  const size_t need = memory.total() + (size_t{256} << 20);
+  for (const size_t free : {need, size_t{0}}) {  // 0: unknown
+    const PictureChoice choice = choose_pictures(config, workload, true, free);
+    CHECK(choice.form == PictureForm::Held);
+    CHECK(choice.why == "pictures: the training set's 1000 pictures lie on emu (1.5 MiB), which augments them");
+  }
+  const PictureChoice large = choose_pictures(config, workload, true, need - 1);
+  CHECK(large.form == PictureForm::Bytes);
+  CHECK(
+      has(large.why, "pictures: sent to emu as bytes, which it augments; the training set's 1000 pictures take 1.5 "));
+  CHECK(large.why.ends_with(" are free"));
+  const PictureChoice loose = choose_pictures(config, workload, false, need);
+  CHECK(loose.form == PictureForm::Bytes);
+  CHECK(has(loose.why, "(1.5 MiB) would fit there if they were packed (mpanet-data pack)"));
+  Workload on_cpu = workload;
+  on_cpu.device = Backend::cpu;
+  const PictureChoice cpu = choose_pictures(config, on_cpu, true, need);
+  CHECK((cpu.form == PictureForm::Floats && cpu.why.empty()));
+  // A batch of bytes is a quarter of one of floats, on the device too.
+  Workload bytes = workload;
+  bytes.pictures = PictureForm::Bytes;
+  const size_t batch = 16 * 32 * 16 * 3;
+  CHECK(plan_train_memory(config, workload).engine.activations - plan_train_memory(config, bytes).engine.activations >=
+        3 * batch);
+}
+#endif
+
 TEST_CASE("free memory: the machine's, or what the control groups leave") {
   TemporaryFolder root;
   const auto put = [&](const std::string& path, const std::string& text) {

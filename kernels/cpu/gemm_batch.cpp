@@ -1,0 +1,17 @@
+// Several products of equal sizes, one after the other: of each implementation of gemm().
+#include "kernels/kernels.h"
+
+namespace mpanet::PRECISION::cpu {
+
+size_t gemm_batch_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                                  int) {
+  return gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k);
+}
+
+void gemm_batch(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                const GemmOperands* list, int length, void* workspace) {
+  for (int i = 0; i < length; i++)
+    gemm(stream, transpose_a, transpose_b, m, n, k, list[i].a, list[i].b, nullptr, list[i].c, list[i].write, workspace);
+}
+
+}  // namespace mpanet::PRECISION::cpu
