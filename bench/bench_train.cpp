@@ -100,7 +100,7 @@ double processor_seconds() {
 std::shared_ptr<ImageCache> filled_cache(const TrainConfig& config, const Dataset& data) {
   auto cache = make_cache(config);
   if (!cache) return cache;
-  LoaderConfig loader_config = train_loader_config(config);
+  LoaderConfig loader_config = train_loader_config(config, PictureForm::Floats);
   loader_config.train = false;
   loader_config.cache = cache;
   std::vector<std::vector<Sample>> batches;
