@@ -62,13 +62,13 @@ void draw_text(Image& image, int x, int y, std::string_view text, Rgb color) {
   }
 }
 
-Sheet::Sheet(int rows, int columns, int thumb_height, int thumb_width, int label_width, bool captions)
+Sheet::Sheet(int rows, int columns, int thumb_height, int thumb_width, int label_width, int caption_lines)
     : rows_(rows),
       columns_(columns),
       thumb_height_(thumb_height),
       thumb_width_(thumb_width),
       label_width_(label_width),
-      captions_(captions) {
+      caption_lines_(caption_lines) {
   MPANET_CHECK(rows > 0 && columns > 0 && thumb_height > 0 && thumb_width > 0, "{} x {} thumbnails of {} x {}", rows,
                columns, thumb_height, thumb_width);
   image_.height = cell_y(rows) + kGap;
@@ -78,17 +78,20 @@ Sheet::Sheet(int rows, int columns, int thumb_height, int thumb_width, int label
 
 int Sheet::cell_x(int column) const { return kGap + label_width_ + column * (thumb_width_ + 2 * kFrame + kGap); }
 int Sheet::cell_y(int row) const {
-  return kGap + kTitle + row * (thumb_height_ + 2 * kFrame + kGap + (captions_ ? kTextLine : 0));
+  return kGap + kTitle + row * (thumb_height_ + 2 * kFrame + kGap + caption_lines_ * kTextLine);
 }
 
 void Sheet::title(std::string_view text) { draw_text(image_, kGap, kGap, text, kSheetInk); }
 
 void Sheet::label(int row, std::string_view text) {
   MPANET_CHECK(row >= 0 && row < rows_, "row {} of {}", row, rows_);
-  int y = cell_y(row) + kFrame;
+  draw_lines(kGap, cell_y(row) + kFrame, text);
+}
+
+void Sheet::draw_lines(int x, int y, std::string_view text) {
   while (!text.empty()) {
     const size_t end = text.find('\n');
-    draw_text(image_, kGap, y, text.substr(0, end), kSheetInk);
+    draw_text(image_, x, y, text.substr(0, end), kSheetInk);
     text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
     y += kTextLine;
   }
@@ -109,7 +112,7 @@ void Sheet::set(int row, int column, const Image& picture, Rgb frame, std::strin
       }
       put(image_, x0 + x, y0 + y, color);
     }
-  if (captions_) draw_text(image_, x0, y0 + thumb_height_ + 2 * kFrame + 2, caption, kSheetInk);
+  if (caption_lines_ > 0) draw_lines(x0, y0 + thumb_height_ + 2 * kFrame + 2, caption);
 }
 
 }  // namespace mpanet

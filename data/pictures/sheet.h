@@ -16,14 +16,14 @@ constexpr Rgb kSheetGreen{30, 160, 60}, kSheetRed{205, 45, 40}, kSheetGray{150, 
 class Sheet {
  public:
   // A sheet of `rows` x `columns` thumbnails of the given size in pixels. A row has a label of `label_width` pixels on
-  // its left. With `captions` every thumbnail has a caption line below it.
-  Sheet(int rows, int columns, int thumb_height, int thumb_width, int label_width = 0, bool captions = false);
+  // its left. Every thumbnail has `caption_lines` lines of text below it.
+  Sheet(int rows, int columns, int thumb_height, int thumb_width, int label_width = 0, int caption_lines = 0);
 
   // One line above the grid.
   void title(std::string_view text);
   // The row's label. '\n' separates lines.
   void label(int row, std::string_view text);
-  // Draws the resized picture into a cell, with a frame of the given colour.
+  // Draws the resized picture into a cell, with a frame of the given colour. '\n' separates the lines of the caption.
   void set(int row, int column, const Image& picture, Rgb frame = kSheetGray, std::string_view caption = {});
 
   const Image& image() const { return image_; }
@@ -31,9 +31,9 @@ class Sheet {
  private:
   int cell_x(int column) const;
   int cell_y(int row) const;
+  void draw_lines(int x, int y, std::string_view text);
 
-  int rows_, columns_, thumb_height_, thumb_width_, label_width_;
-  bool captions_;
+  int rows_, columns_, thumb_height_, thumb_width_, label_width_, caption_lines_;
   Image image_;
 };
 

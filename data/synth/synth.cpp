@@ -147,7 +147,7 @@ Image draw_synth_sheet(const SynthConfig& config, int rows) {
   rows = std::min(rows, total_ids(config));
   const std::vector<synth::Person> people = draw_people(config);
   const synth::SysuCounts counts(config);
-  Sheet sheet(rows, kSysuCameras * kEach, 144, 60, 40, true);
+  Sheet sheet(rows, kSysuCameras * kEach, 144, 60, 40, 1);
   sheet.title("synthetic people: visible cameras 1, 2, 4, 5 and infrared cameras 3, 6");
   for (int row = 0; row < rows; row++) {
     sheet.label(row, fmt::format("ID {}", row + 1));

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
 #include "data/pictures/image.h"
 #include "data/pictures/sheet.h"
+#include "mpanet/evaluation/ranked_queries.h"
 
 namespace mpanet {
 namespace {
@@ -35,29 +38,39 @@ std::vector<int> chosen_queries(const EvaluationPlan& plan) {
   return chosen;
 }
 
+// At most six characters of a column's nine.
+std::string distance_text(double distance) {
+  return std::abs(distance) < 10 ? fmt::format("{:.3f}", distance) : fmt::format("{:.4g}", distance);
+}
+
 }  // namespace
 
 void write_match_sheet(OutputFile& file, const std::string& root, const EvaluationPlan& plan,
-                       const Embeddings& embeddings) {
-  const std::vector<int> queries = chosen_queries(plan);
-  const auto matches = top_matches(plan, embeddings, queries, 0, 0, kMatches);
-  Sheet sheet(static_cast<int>(queries.size()), 1 + kMatches, kHeight, kWidth, 60, true);
-  sheet.title(fmt::format("query, then its first {}: {} search, {} shot, trial 0", kMatches, plan.settings[0].mode,
-                          plan.settings[0].shots));
+                       const Embeddings& embeddings, bool worst) {
+  const std::vector<RankedQuery> queries = worst ? worst_queries(plan, embeddings, kQueries, kMatches)
+                                                 : ranked_queries(plan, embeddings, chosen_queries(plan), kMatches);
+  size_t longest = kMatches;
+  for (const RankedQuery& query : queries) longest = std::max(longest, query.list.size());
+  Sheet sheet(std::max(1, static_cast<int>(queries.size())), 1 + static_cast<int>(longest), kHeight, kWidth, 66, 2);
+  sheet.title(fmt::format("{}, then the first {}: {} search, {} shot, trial 0; identity/camera, rank: distance",
+                          worst ? "worst queries" : "query", kMatches, plan.settings[0].mode, plan.settings[0].shots));
   ImageDecoder decoder;
   Image picture;
-  const auto place = [&](int row, int column, const ImageRecord& image, Rgb frame) {
+  const auto place = [&](int row, int column, const ImageRecord& image, Rgb frame, const std::string& more) {
     decoder.decode(root + "/" + image.path, picture);
-    sheet.set(row, column, picture, frame, fmt::format("{}/{}", image.identity, image.camera));
+    sheet.set(row, column, picture, frame, fmt::format("{}/{}\n{}", image.identity, image.camera, more));
   };
-  for (size_t row = 0; row < queries.size(); row++) {
-    const ImageRecord& query = plan.queries[queries[row]];
-    sheet.label(static_cast<int>(row), fmt::format("id {}\ncamera {}", query.identity, query.camera));
-    place(static_cast<int>(row), 0, query, kSheetGray);
-    for (size_t i = 0; i < matches[row].size(); i++) {
-      const ImageRecord& found = plan.gallery[matches[row][i]];
-      place(static_cast<int>(row), static_cast<int>(i) + 1, found,
-            found.identity == query.identity ? kSheetGreen : kSheetRed);
+  for (size_t q = 0; q < queries.size(); q++) {
+    const RankedQuery& query = queries[q];
+    const int row = static_cast<int>(q);
+    sheet.label(row, fmt::format("id {}\ncamera {}\nAP {:.1f}\nright {}\nfirst {}\nlast {}\nof {}",
+                                 query.query.identity, query.query.camera, query.average_precision, query.right,
+                                 query.first_right, query.last_right, query.gallery));
+    place(row, 0, query.query, kSheetGray, "");
+    for (size_t i = 0; i < query.list.size(); i++) {
+      const RankedImage& found = query.list[i];
+      place(row, static_cast<int>(i) + 1, found.image, found.right ? kSheetGreen : kSheetRed,
+            fmt::format("{}:{}", found.rank, distance_text(found.distance)));
     }
   }
   write_png(file, sheet.image());

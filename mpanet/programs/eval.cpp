@@ -170,8 +170,9 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
   const std::vector<ImageRecord> images = images_of(planned.plans);
   const auto embedded = [&] {
     if (options.chance) return chance(options, images.size());
+    check_pictures(planned.data, images);
     const OpenedNetwork network =
-        open_network(options, kProgram, options.protocol.protocol, planned.data, images, threads.text);
+        open_network(options, kProgram, options.protocol.protocol, planned.data.root, images, threads.text);
     return embed(network, images, planned.data.root);
   };
   const Embedded all = embedded();
@@ -205,7 +206,7 @@ void evaluate(EvalOptions options, const ThreadChoice& threads) {
     fmt::print("{}", results_table(evaluations.back(), printed, options.per_trial));
   }
   if (json) write_file(*json, json_text(results_json(evaluations, ranked.facts)));
-  if (sheet) write_match_sheet(*sheet, planned.data.root, plans.front(), ranked.sheet);
+  if (sheet) write_match_sheet(*sheet, planned.data.root, plans.front(), ranked.sheet, options.worst);
 }
 
 int run(int argc, char** argv) {

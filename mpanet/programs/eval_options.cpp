@@ -115,7 +115,9 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
   app.add_option("--json", options.json, "write the results to this file");
   app.add_option("--save-features", options.save_features, "write the embeddings to this folder");
-  app.add_option("--sheet", options.sheet, "PNG: some queries with their first ten, right ones green, wrong ones red");
+  app.add_option("--sheet", options.sheet,
+                 "PNG: some queries with their first ten, right ones green, wrong ones red, ranks and distances");
+  app.add_flag("--worst", options.worst, "of --sheet: the queries with the lowest average precision");
   app.add_option("--size", options.size,
                  "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
                  "256x128 for regdb");
@@ -162,6 +164,7 @@ void check_eval_options(const CommandLine& app, const EvalOptions& options) {
     if (std::count(options.ranks.begin(), options.ranks.end(), rank) > 1) fail("--ranks: {} stands twice", rank);
   }
   if (options.data.empty()) fail("--data is needed (see --help)");
+  if (options.worst && options.sheet.empty()) fail("--worst: only with --sheet");
   check_network_options(options);
   if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
   if (!options.memory.empty()) parse_bytes(options.memory);

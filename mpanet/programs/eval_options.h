@@ -20,7 +20,7 @@ struct EvalOptions : NetworkOptions {
   std::vector<int> ranks;
   std::vector<std::string> compared;
   std::string memory;
-  bool per_trial = false, rerank = false, list = false;
+  bool per_trial = false, worst = false, rerank = false, list = false;
 };
 
 extern const char* const kEvalAbout;  // above the options in --help

@@ -14,6 +14,7 @@
 #include "mpanet/config/config_keys.h"
 #include "mpanet/config/shipped_configs.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/report/run_list.h"
 #include "mpanet/training/experiment.h"
 #include "mpanet/training/provenance.h"
 
@@ -39,6 +40,7 @@ The run folder holds
                      search, single shot; RegDB and LLCM: mean of both directions); loads into the authors' network. An evaluation runs every eval_interval epochs after
                      start_eval and after the last epoch; with eval_interval 0 none runs, and there is no best
   log.jsonl          one JSON object a line: "kind" is step, epoch or evaluation
+  log.csv            the same as a table, and events.out.tfevents.mpanet for TensorBoard
   config.json        the configuration with every default; a valid --config
   inputs.json        where the data set lies, for --resume
   initial.txt        with --init: the tensors taken from that file, not used, and drawn at random
@@ -132,11 +134,18 @@ int run(int argc, char** argv) {
   app.add_option("--precision", precision, std::string(kPrecisionHelp) + "; the same as --set precision=...");
   app.add_option("--seed", seed, "the same as --set seed=...");
   add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+  std::string list;
+  app.add_option("--list", list, "print a line for each run in this folder and exit")->type_name("DIR");
   const auto* help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
   app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
   if (const auto code = parse_command_line(app, argc, argv, about_key)) return *code;
   if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  if (!list.empty()) {
+    if (const std::string other = app.given_besides({"--list"}); !other.empty())
+      fail("--list: takes a folder alone, got {} too", other);
+    return fmt::print("{}", list_runs(list)), 0;
+  }
   if (help_config) return fmt::print("{}", markdown ? config_table() : config_help()), 0;
   if (options.data.empty() && !options.resume) fail("--data is needed (see --help)");
   if (options.out.empty()) fail("--out is needed (see --help)");

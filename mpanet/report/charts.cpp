@@ -66,8 +66,12 @@ class Axes {
   std::vector<double> y_ticks() const {
     if (!log_) return round_ticks(y_.low, y_.high, 5);
     std::vector<double> ticks;
-    for (double power = std::ceil(y_.low - 1e-9); power <= y_.high + 1e-9; power++)
-      ticks.push_back(std::pow(10, power));
+    const bool few = y_.high - y_.low < 1.5;  // of powers of ten alone
+    for (double power = std::floor(y_.low); power <= y_.high + 1e-9; power++)
+      for (const double factor : {1.0, 2.0, 5.0}) {
+        const double tick = factor * std::pow(10, power), at = std::log10(tick);
+        if ((factor == 1 || few) && at >= y_.low - 1e-9 && at <= y_.high + 1e-9) ticks.push_back(tick);
+      }
     return ticks;
   }
 

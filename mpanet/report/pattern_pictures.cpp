@@ -8,7 +8,6 @@
 #include "data/loading/loader.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
-#include "mpanet/report/pictures.h"
 
 namespace mpanet {
 namespace {
@@ -76,54 +75,72 @@ std::vector<std::pair<ImageRecord, ImageRecord>> chosen_persons(const std::vecto
   return chosen;
 }
 
-std::vector<MappedPerson> map_persons(EngineEmbed& engine, const EmbedOptions& options,
-                                      const std::vector<std::pair<ImageRecord, ImageRecord>>& persons,
-                                      const std::string& root) {
+std::vector<EmbeddedPicture> embed_pictures(EngineEmbed& engine, const EmbedOptions& options,
+                                            const std::vector<std::string>& paths) {
   const MapShape shape = engine.map_shape();
-  const auto parts = static_cast<size_t>(shape.parts), area = static_cast<size_t>(shape.height) * shape.width;
+  const auto maps = static_cast<size_t>(shape.parts) * shape.height * shape.width;
+  const auto dimension = static_cast<size_t>(engine.feature_size()), batch_size = static_cast<size_t>(options.batch);
   LoaderConfig config;
   config.height = options.height;
   config.width = options.width;
   config.threads = options.threads;
   config.form = options.form;
   config.allocate = options.allocate;
-  const auto sample = [&](const ImageRecord& image) {
-    return Sample{root + "/" + image.path, 0, image.infrared, image.infrared ? 1u : 0u};
-  };
-  std::vector<std::vector<Sample>> batches;  // of one picture: an engine embeds at least one at a time
-  for (const auto& [visible, infrared] : persons) {
-    batches.push_back({sample(visible)});
-    batches.push_back({sample(infrared)});
-  }
+  std::vector<std::vector<Sample>> batches((paths.size() + batch_size - 1) / batch_size);
+  for (size_t i = 0; i < paths.size(); i++)
+    batches[i / batch_size].push_back({paths[i], 0, false, static_cast<uint32_t>(i)});
   Loader loader(config, batches);
   Batch batch;
-  std::vector<MappedPerson> mapped;
-  std::vector<float> features(static_cast<size_t>(engine.feature_size())), maps(2 * parts * area);
+  std::vector<float> features(batch_size * dimension), values(batch_size * maps);
+  std::vector<EmbeddedPicture> made;
+  while (loader.next(batch)) {
+    if (maps > 0)
+      engine.embed(batch, features.data(), values.data());
+    else
+      engine.embed(batch, features.data());
+    for (size_t i = 0; i < static_cast<size_t>(batch.count); i++) {
+      const auto first = features.begin() + static_cast<ptrdiff_t>(i * dimension);
+      const auto map = values.begin() + static_cast<ptrdiff_t>(i * maps);
+      made.push_back({shown_picture(paths[made.size()], options.height, options.width),
+                      {first, first + static_cast<ptrdiff_t>(dimension)},
+                      {map, map + static_cast<ptrdiff_t>(maps)}});
+    }
+  }
+  return made;
+}
+
+MappedPair map_pair(const EmbeddedPicture& a, const EmbeddedPicture& b, const MapShape& shape) {
+  const auto area = static_cast<size_t>(shape.height) * shape.width;
+  MappedPair pair;
+  for (size_t p = 0; p < static_cast<size_t>(shape.parts); p++) {
+    const std::array<const float*, 2> maps = {a.maps.data() + p * area, b.maps.data() + p * area};
+    float least = *maps[0], most = *maps[0];
+    for (const float* map : maps) {
+      least = std::min(least, *std::min_element(map, map + area));
+      most = std::max(most, *std::max_element(map, map + area));
+    }
+    pair.ranges.emplace_back(least, most);
+    pair.overlays[0].push_back(overlay(a.picture, maps[0], shape, pair.ranges.back()));
+    pair.overlays[1].push_back(overlay(b.picture, maps[1], shape, pair.ranges.back()));
+  }
+  return pair;
+}
+
+std::vector<MappedPerson> map_persons(EngineEmbed& engine, const EmbedOptions& options,
+                                      const std::vector<std::pair<ImageRecord, ImageRecord>>& persons,
+                                      const std::string& root) {
+  std::vector<std::string> paths;
   for (const auto& [visible, infrared] : persons) {
-    for (size_t i = 0; i < 2; i++) {
-      loader.next(batch);
-      engine.embed(batch, features.data(), maps.data() + i * parts * area);
-    }
-    MappedPerson person;
-    person.identity = visible.identity;
-    person.visible.image = visible;
-    person.infrared.image = infrared;
-    for (size_t p = 0; p < parts; p++) {
-      std::vector<float> values(maps.begin() + static_cast<ptrdiff_t>(p * area),
-                                maps.begin() + static_cast<ptrdiff_t>((p + 1) * area));
-      values.insert(values.end(), maps.begin() + static_cast<ptrdiff_t>((parts + p) * area),
-                    maps.begin() + static_cast<ptrdiff_t>((parts + p + 1) * area));
-      const auto [least, most] = std::minmax_element(values.begin(), values.end());
-      person.ranges.emplace_back(*least, *most);
-    }
-    for (MappedPicture* one : {&person.visible, &person.infrared}) {
-      const Image picture = shown_picture(root + "/" + one->image.path, options.height, options.width);
-      const float* own = maps.data() + (one == &person.infrared ? parts * area : 0);
-      one->uri = picture_uri(picture);
-      for (size_t p = 0; p < parts; p++)
-        one->maps.push_back(picture_uri(overlay(picture, own + p * area, shape, person.ranges[p])));
-    }
-    mapped.push_back(std::move(person));
+    paths.push_back(root + "/" + visible.path);
+    paths.push_back(root + "/" + infrared.path);
+  }
+  std::vector<EmbeddedPicture> pictures = embed_pictures(engine, options, paths);
+  std::vector<MappedPerson> mapped;
+  for (size_t i = 0; i < persons.size(); i++) {
+    EmbeddedPicture &a = pictures[2 * i], &b = pictures[2 * i + 1];
+    MappedPair maps = map_pair(a, b, engine.map_shape());
+    mapped.push_back(
+        {{persons[i].first, persons[i].second}, {std::move(a.picture), std::move(b.picture)}, std::move(maps)});
   }
   return mapped;
 }

@@ -77,21 +77,24 @@ std::string map_legend(const std::vector<int>& identities) {
 }
 
 std::string person_table(const MappedPerson& person) {
-  std::vector<std::string> head = {fmt::format("id {}", person.identity), "picture"};
-  for (size_t p = 0; p < person.ranges.size(); p++)
-    head.push_back(fmt::format("pattern {}<br><span class=\"range\">{:.2f}–{:.2f}</span>", p + 1,
-                               person.ranges[p].first, person.ranges[p].second));
+  const int identity = person.images[0].identity;
+  const auto& ranges = person.maps.ranges;
+  std::vector<std::string> head = {fmt::format("id {}", identity), "picture"};
+  for (size_t p = 0; p < ranges.size(); p++)
+    head.push_back(fmt::format("pattern {}<br><span class=\"range\">{:.2f}–{:.2f}</span>", p + 1, ranges[p].first,
+                               ranges[p].second));
   std::vector<TableRow> rows;
-  for (const MappedPicture* picture : {&person.visible, &person.infrared}) {
-    const char* const modality = picture->image.infrared ? "infrared" : "visible";
-    TableRow row{{fmt::format("{}<br>{}", modality, camera_name(picture->image.camera))}, ""};
-    row.cells.push_back(fmt::format("<img src=\"{}\" alt=\"{}\">", picture->uri, escape(words_of(picture->image))));
-    for (size_t p = 0; p < picture->maps.size(); p++)
+  for (size_t i = 0; i < 2; i++) {
+    const ImageRecord& image = person.images[i];
+    const char* const modality = image.infrared ? "infrared" : "visible";
+    TableRow row{{fmt::format("{}<br>{}", modality, camera_name(image.camera))}, ""};
+    row.cells.push_back(fmt::format("<img src=\"{}\" alt=\"{}\">", picture_uri(person.pictures[i]), words_of(image)));
+    for (size_t p = 0; p < ranges.size(); p++)
       row.cells.push_back(fmt::format("<img src=\"{}\" alt=\"pattern {} of the {} picture of id {}\">",
-                                      picture->maps[p], p + 1, modality, person.identity));
+                                      picture_uri(person.maps.overlays[i][p]), p + 1, modality, identity));
     rows.push_back(row);
   }
-  return table(fmt::format("pattern maps of id {}", person.identity), head, rows, false);
+  return table(fmt::format("pattern maps of id {}", identity), head, rows, false);
 }
 
 }  // namespace

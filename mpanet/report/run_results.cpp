@@ -8,7 +8,7 @@
 #include "core/base/progress.h"
 #include "core/base/random.h"
 #include "mpanet/evaluation/distance_matrix.h"
-#include "mpanet/report/pair_distances.h"
+#include "mpanet/evaluation/pair_distances.h"
 #include "mpanet/report/tsne.h"
 
 namespace mpanet {

@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "mpanet/evaluation/evaluate.h"
+#include "mpanet/evaluation/ranked_queries.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/report/camera_matrix.h"
 #include "mpanet/report/charts.h"
 #include "mpanet/report/pair_histogram.h"
 #include "mpanet/report/pattern_pictures.h"
 #include "mpanet/report/run_files.h"
-#include "mpanet/report/worst_queries.h"
 
 namespace mpanet {
 

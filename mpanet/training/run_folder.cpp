@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "core/base/json.h"
 #include "core/base/temporary.h"
 #include "core/base/text.h"
+#include "mpanet/training/log_views.h"
 
 namespace mpanet {
 namespace fs = std::filesystem;
@@ -45,8 +47,7 @@ int try_lock(int descriptor, int kind) {
 
 // UserError when another program trains in the folder.
 void check_not_in_use(const std::string& path) {
-  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK) fail_in_use(path);
+  if (RunFolder::in_use(path)) fail_in_use(path);
 }
 
 // UserError unless the path, which is there, leads to a folder.
@@ -122,6 +123,11 @@ void RunFolder::check_can_be_made(const std::string& path) {
   fail("{}: the run folder exists already; give another one, or --resume to go on with its run", path);
 }
 
+bool RunFolder::in_use(const std::string& path) {
+  const Descriptor lock(::open((path + "/lock").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return lock && try_lock(lock.get(), LOCK_SH) == EWOULDBLOCK;
+}
+
 bool RunFolder::is_run(const std::string& path) {
   std::error_code error;
   return fs::exists(path + "/lock", error) || fs::exists(path + "/last.safetensors", error);
@@ -172,24 +178,64 @@ bool is_kept(const std::string& line, int64_t step, bool evaluation_due) {
 
 namespace {
 
-// Drops the lines that is_kept() does not keep.
-const std::string& shorten_log(const std::string& path, int64_t step, bool evaluation_due) {
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Drops the lines that is_kept() does not keep, and returns the others.
+std::vector<nlohmann::ordered_json> shorten_log(const std::string& path, int64_t step, bool evaluation_due) {
+  std::vector<nlohmann::ordered_json> lines;
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) return path;
+  if (!fs::is_regular_file(path, error)) return lines;
   const std::string text = read_text(path);
   std::string kept;
   for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1)
-    if (const std::string line = text.substr(start, end - start); is_kept(line, step, evaluation_due))
+    if (const std::string line = text.substr(start, end - start); is_kept(line, step, evaluation_due)) {
       kept += line + "\n";
+      lines.emplace_back(*try_parse_json(line));
+    }
   write_file(path, kept);
+  return lines;
+}
+
+// Writes the file and returns its path.
+std::string write_table(const std::string& path, const std::vector<nlohmann::ordered_json>& lines) {
+  std::string text = csv_head();
+  for (const nlohmann::ordered_json& line : lines) text += csv_row(line);
+  write_file(path, text);
+  return path;
+}
+
+// Events keep the times that they have in the older file.
+std::string write_events(const std::string& path, const std::vector<nlohmann::ordered_json>& lines) {
+  std::error_code error;
+  std::map<int64_t, double> times;
+  if (fs::is_regular_file(path, error)) times = event_times(read_text(path));
+  const double now = seconds_now();
+  std::string file = event_head(times.empty() ? now : times.begin()->second);
+  for (const nlohmann::ordered_json& line : lines) {
+    const int64_t step = line["step"];
+    const auto time = times.find(step);
+    file += event_record(time == times.end() ? now : time->second, step, event_scalars(line));
+  }
+  write_file(path, file);
   return path;
 }
 
 }  // namespace
 
 RunLog::RunLog(const std::string& path, int64_t step, bool evaluation_due)
-    : file_(shorten_log(path, step, evaluation_due)) {}
+    : RunLog(path, shorten_log(path, step, evaluation_due)) {}
 
-void RunLog::append(const nlohmann::ordered_json& line) { file_.append(line.dump() + "\n"); }
+RunLog::RunLog(const std::string& path, const std::vector<nlohmann::ordered_json>& kept)
+    : file_(path),
+      table_(write_table(folder_of(path) + "/log.csv", kept)),
+      events_(write_events(folder_of(path) + "/events.out.tfevents.mpanet", kept)) {}
+
+void RunLog::append(const nlohmann::ordered_json& line) {
+  file_.append(line.dump() + "\n");
+  table_.append(csv_row(line));
+  events_.append(event_record(seconds_now(), line["step"].get<int64_t>(), event_scalars(line)));
+}
 
 }  // namespace mpanet

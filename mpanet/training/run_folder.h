@@ -32,6 +32,8 @@ class RunFolder {
   static void check_can_be_opened(const std::string& path);
   // Whether the folder has files of a run.
   static bool is_run(const std::string& path);
+  // Whether a program trains in the folder now. False for a folder without a lock.
+  static bool in_use(const std::string& path);
 
   RunFolder(RunFolder&&) noexcept = default;
   RunFolder& operator=(RunFolder&&) = delete;
@@ -43,6 +45,8 @@ class RunFolder {
   std::string last() const { return path_ + "/last.safetensors"; }
   std::string best() const { return path_ + "/best.safetensors"; }
   std::string log() const { return path_ + "/log.jsonl"; }
+  std::string table() const { return path_ + "/log.csv"; }
+  std::string events() const { return path_ + "/events.out.tfevents.mpanet"; }
   std::string config() const { return config_of(path_); }
   static std::string config_of(const std::string& path) { return path + "/config.json"; }
   std::string inputs() const { return path_ + "/inputs.json"; }
@@ -54,7 +58,7 @@ class RunFolder {
   explicit RunFolder(std::string path);
   // All files that a run writes, without the lock.
   std::vector<std::string> files() const {
-    return {last(), best(), log(), config(), vendors(), provenance(), inputs(), initial()};
+    return {last(), best(), log(), table(), events(), config(), vendors(), provenance(), inputs(), initial()};
   }
   std::string lock_file() const { return path_ + "/lock"; }
   void lock();
@@ -64,16 +68,19 @@ class RunFolder {
   MadeFiles made_;  // declared after lock_: files are removed while the lock is held
 };
 
-// log.jsonl: one object a line, each with "kind" (step, epoch, evaluation) and "step".
+// log.jsonl: one object a line, each with "kind" (step, epoch, evaluation) and "step". The same lines go to log.csv and
+// to TensorBoard's event file beside it (log_views.h).
 class RunLog {
  public:
   // Opens the file for appending. First removes the lines written after the checkpoint that is resumed: those with a
   // step above `step`, an evaluation of `step` if `evaluation_due`, and an incomplete last line.
+  // Makes the other two files again from the remaining lines.
   RunLog(const std::string& path, int64_t step, bool evaluation_due);
   void append(const nlohmann::ordered_json& line);  // UserError when it fails
 
  private:
-  AppendFile file_;
+  RunLog(const std::string& path, const std::vector<nlohmann::ordered_json>& kept);
+  AppendFile file_, table_, events_;
 };
 
 }  // namespace mpanet

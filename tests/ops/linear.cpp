@@ -34,11 +34,12 @@ OpCase linear_several_case(int n, int d, int k, int weights) {
     return [=, &context = in.context()] { return Outputs{{}, linear_several(context, x, all, {})}; };
   };
   const double x = 1.0 * n * d, w = 1.0 * weights * k * d, y = 1.0 * weights * n * k;
-  return {"linear",
-          fmt::format("{}x{} to {} times {}", n, d, weights, k),
-          make,
-          {kRealBytes * (x + w + y), 2 * y * d},
-          {kRealBytes * (y + 2 * x + 2 * w), 4 * y * d}};
+  return with_products({"linear",
+                        fmt::format("{}x{} to {} times {}", n, d, weights, k),
+                        make,
+                        {kRealBytes * (x + w + y), 2 * y * d},
+                        {kRealBytes * (y + 2 * x + 2 * w), 4 * y * d}},
+                       1, 0);
 }
 
 Cases checks() {

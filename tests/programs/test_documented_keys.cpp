@@ -86,6 +86,17 @@ TEST_CASE("docs/files.md has every key of log, summary, results, provenance and 
   }
   REQUIRE(log.size() == 3);
   for (const auto& [kind, keys] : log) check_keys(keys, "### kind " + kind);
+  const std::string table = read_text(run + "/log.csv");
+  std::istringstream head(table.substr(0, table.find('\n')));
+  const Keys& terms = log["step"];
+  Keys columns;
+  for (std::string column; std::getline(head, column, ',');) {
+    const bool term = column == "total" || column == "tri" || column == "cen" || column == "KL" ||
+                      column.starts_with("c") || column == "p-reg";
+    columns.insert(is_metric(column) ? "METRIC" : term ? "TERM" : column);
+  }
+  CHECK(terms.contains("losses.TERM"));
+  check_keys(columns, "## log.csv");
   check_keys(keys_of(json::parse(read_text(out + "/summary.json"))), "## summary.json");
   check_keys(keys_of(json::parse(read_text(run + "/provenance.json"))), "## provenance.json");
   check_keys(keys_of(json::parse(read_text(run + "/inputs.json"))), "## inputs.json");

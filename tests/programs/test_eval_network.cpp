@@ -92,6 +92,13 @@ TEST_CASE("a network, its features and its sheet") {
     CHECK(to_double < 1e-3);
     CHECK(to_double > 0);
   }
+  SUBCASE("the sheet of the worst queries") {
+    const std::string worst = folder / "worst.png";
+    REQUIRE(run(folder.network() + " --sheet '" + worst + "' --worst").code == 0);
+    CHECK(decode_image(worst).height == decode_image(sheet).height);  // all four queries, in another order
+    CHECK(read_text(worst) != read_text(sheet));
+    check_refused(folder.network() + " --worst", "--worst: only with --sheet");
+  }
   SUBCASE("another size of pictures gives other embeddings") {
     CHECK(largest_difference(features, saved_features(folder, "--size 64x32")) > 1e-2);
     check_refused(folder.network() + " --size 48", "--size: expected HEIGHTxWIDTH");

@@ -147,6 +147,73 @@ TEST_CASE("runs side by side" * doctest::skip(kLacking)) {
     CHECK_MESSAGE(has(html + result.err, words), words);
 }
 
+TEST_CASE("a line for each run" * doctest::skip(kLacking)) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "several");
+  fs::copy(trained("1"), folder / "b");
+  fs::copy(trained("2"), folder / "several/seed-2");
+  fs::copy(trained("1"), folder / "short");
+  const auto list = [](const std::string& path) { return run_program("mpanet-train", "--list " + quoted(path)); };
+  std::string log = read_text(folder / "short/log.jsonl");
+  log.resize(log.find(R"({"kind":"epoch","step")"));
+  write_file(folder / "short/log.jsonl", log);
+  fs::copy(trained("1"), folder / "wrong");
+  write_file(folder / "wrong/config.json", "{");
+  const Result result = list(folder.path());
+  REQUIRE_MESSAGE(result.code == 0, result.err);
+  std::vector<std::string> lines;
+  std::istringstream text(result.out);
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0].starts_with(folder / "b"));
+  for (const char* words : {"done", "epoch 3/3", "rank-1 ", "sysu, depth tiny, seed 1"}) CHECK(has(lines[0], words));
+  CHECK(has(lines[1], "several/seed-2"));
+  CHECK(has(lines[1], "seed 2"));
+  for (const char* words : {"stopped", "epoch 0/3", "not evaluated"}) CHECK_MESSAGE(has(lines[2], words), lines[2]);
+  CHECK(has(lines[3], "wrong/config.json"));
+  const std::string alone = list(folder / "b").out;
+  CHECK(alone.starts_with(folder / "b  done  epoch 3/3  rank-1 "));
+  CHECK(std::count(alone.begin(), alone.end(), '\n') == 1);
+  CHECK(not_refused("mpanet-train", "--list " + quoted(folder / "several/seed-2/none"), "got no folder") == "");
+  fs::create_directory(folder / "empty");
+  CHECK(not_refused("mpanet-train", "--list " + quoted(folder / "empty"), "got one without") == "");
+  CHECK(not_refused("mpanet-train", "--list x --data y", "--list: takes a folder alone") == "");
+}
+
+TEST_CASE("two pictures compared" * doctest::skip(kLacking || !png_supported())) {
+  const TemporaryFolder folder;
+  const std::string a = folder / "a.jpg", b = folder / "b.jpg", sheet = folder / "ab.png";
+  const auto picture = [](const std::string& camera) {
+    return fs::directory_iterator(data_set() + camera)->path().string() + "/0001.jpg";
+  };
+  fs::copy_file(picture("/cam1"), a);
+  fs::copy_file(picture("/cam3"), b);
+  const std::string network = "--checkpoint " + quoted(trained() + "/best.safetensors");
+  const auto distance = [&](const std::string& pictures) {
+    const Result result = run_program("mpanet-compare", network + " " + pictures);
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+    CHECK(has(result.err, "no calibration"));
+    return std::stod(result.out.substr(std::string("distance ").size()));
+  };
+  CHECK(distance(quoted(a) + " " + quoted(a)) < 1e-6);
+  const double apart = distance(quoted(a) + " " + quoted(b) + " --sheet " + quoted(sheet));
+  CHECK(apart > 1e-3);
+  CHECK(apart <= 4);
+  CHECK(distance(quoted(b) + " " + quoted(a)) == apart);
+  const Image made = decode_image(sheet);
+  CHECK(made.width > 3 * 72);  // the picture and two maps
+  CHECK(made.height > 2 * 144);
+  const auto refused = [&](const std::string& arguments, const std::string& words) {
+    CHECK(not_refused("mpanet-compare", arguments, words) == "");
+  };
+  refused(quoted(a) + " " + quoted(b), "--checkpoint is needed");
+  refused(network + " " + quoted(a), "expected two pictures, got 1");
+  refused(network + " " + quoted(a) + " " + quoted(b) + " --distance l1", "distance: expected");
+  const std::string before = read_text(a);
+  refused(network + " " + quoted(a) + " " + quoted(b) + " --sheet " + quoted(a), "a picture");
+  CHECK(read_text(a) == before);
+}
+
 TEST_CASE("names and values are escaped" * doctest::skip(kLacking)) {
   const TemporaryFolder folder;
   const std::string name = "<script>alert(1)<b>&\"", run = folder / name, page = folder / "page.html";

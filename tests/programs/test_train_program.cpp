@@ -30,8 +30,11 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(has(out, ", checkpoint "));
     CHECK(has(out, "the 3 epochs of the whole run"));
     CHECK(has(out, "chosen on the test set"));
-    CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "inputs.json", "last.safetensors",
-                                                 "lock", "log.jsonl", "provenance.json"});
+    CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "events.out.tfevents.mpanet",
+                                                 "inputs.json", "last.safetensors", "lock", "log.csv", "log.jsonl",
+                                                 "provenance.json"});
+    const std::string table = read_text(run + "/log.csv");
+    CHECK(std::count(table.begin(), table.end(), '\n') == static_cast<ptrdiff_t>(log_lines(run).size()) + 1);
 
     const Checkpoint last(run + "/last.safetensors"), best(run + "/best.safetensors");
     CHECK(last.progression()->epoch == 4);  // the one after the last

@@ -8,18 +8,18 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "mpanet/evaluation/pair_distances.h"
 #include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/ranked_queries.h"
 #include "mpanet/report/camera_matrix.h"
 #include "mpanet/report/charts.h"
 #include "mpanet/report/html.h"
-#include "mpanet/report/pair_distances.h"
 #include "mpanet/report/pair_histogram.h"
 #include "mpanet/report/pattern_pictures.h"
 #include "mpanet/report/published.h"
 #include "mpanet/report/run_files.h"
 #include "mpanet/report/run_results.h"
 #include "mpanet/report/tsne.h"
-#include "mpanet/report/worst_queries.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/text.h"
 
@@ -181,6 +181,14 @@ TEST_CASE("the worst queries with their lists") {
   CHECK(first.list[1].rank == 2);
   CHECK(first.list[1].right);
   CHECK(worst_queries(line.plan, line.embeddings, 100, 1).size() == 3);
+  // The lists of chosen queries, in their order.
+  const auto chosen = ranked_queries(line.plan, line.embeddings, {2, 0}, 4);
+  REQUIRE(chosen.size() == 2);
+  CHECK(chosen[0].query.path == "q2");
+  CHECK(chosen[0].average_precision == doctest::Approx(second.average_precision));
+  CHECK(chosen[1].query.path == "q0");
+  CHECK(chosen[1].average_precision == doctest::Approx(100));
+  CHECK(chosen[1].gallery == 2);
 }
 
 TEST_CASE("t-SNE keeps neighbours together, to the same bits") {

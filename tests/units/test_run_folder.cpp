@@ -209,7 +209,8 @@ TEST_CASE("going on removes what the run itself left half-written, and nothing t
                                       "best.safetensors.tmp.0123456789abcdef01234567",
                                       temporary_name("result.json")};  // another program may be writing this one
   for (const std::string& name : mine) write_file(path + "/" + name, "mine");
-  for (const char* name : {"last.safetensors", "best.safetensors", "log.jsonl"})
+  for (const char* name :
+       {"last.safetensors", "best.safetensors", "log.jsonl", "log.csv", "events.out.tfevents.mpanet"})
     write_file(path + "/" + temporary_name(name), "half");
   const RunFolder run = RunFolder::open(path);
   std::set<std::string> all = mine;

@@ -221,7 +221,7 @@ TEST_CASE("refused or stopped: what was there stays, nothing is left" * doctest:
 }
 
 TEST_CASE("contact sheets: frames, thumbnails and text where they belong") {
-  Sheet sheet(2, 3, 20, 10, 30, true);
+  Sheet sheet(2, 3, 20, 10, 30, 1);
   const Image white{40, 20, std::vector<uint8_t>(40 * 20 * 3, 250)};
   sheet.set(1, 2, white, kSheetGreen, "7");
   const Image& image = sheet.image();

@@ -1,9 +1,10 @@
-#include "mpanet/report/worst_queries.h"
+#include "mpanet/evaluation/ranked_queries.h"
 
 #include <algorithm>
 
+#include "mpanet/evaluation/list_scorer.h"
+#include "mpanet/evaluation/pair_distances.h"
 #include "mpanet/evaluation/ranking.h"
-#include "mpanet/report/pair_distances.h"
 
 namespace mpanet {
 namespace {
@@ -32,10 +33,27 @@ RankedQuery ranked_query(const EvaluationPlan& plan, const Embeddings& embedding
 
 }  // namespace
 
+std::vector<RankedQuery> ranked_queries(const EvaluationPlan& plan, const Embeddings& embeddings,
+                                        const std::vector<int>& queries, int shown) {
+  if (queries.empty()) return {};
+  const EvaluationPlan trial = trial_plan(plan, 0, 0);
+  const auto lists = top_matches(trial, embeddings, queries, 0, 0, static_cast<int>(plan.gallery.size()));
+  const Candidates candidates(trial);
+  ListScorer scorer(trial, candidates);
+  std::vector<RankedQuery> made;
+  for (size_t i = 0; i < queries.size(); i++) {
+    made.push_back(ranked_query(trial, embeddings, queries[i], lists[i], shown));
+    const std::vector<uint64_t> ranked(lists[i].begin(), lists[i].end());
+    Score score;
+    scorer.run(ranked, made.back().query, {&score, 1});
+    made.back().average_precision = 100 * score.average_precision;
+  }
+  return made;
+}
+
 std::vector<RankedQuery> worst_queries(const EvaluationPlan& plan, const Embeddings& embeddings, size_t count,
                                        int shown) {
-  const EvaluationPlan trial = trial_plan(plan, 0, 0);
-  const std::vector<QueryResult> results = rank_embeddings(trial, embeddings).front().per_query;
+  const std::vector<QueryResult> results = rank_embeddings(trial_plan(plan, 0, 0), embeddings).front().per_query;
   std::vector<int> chosen;
   for (size_t q = 0; q < results.size(); q++)
     if (results[q].trials > 0) chosen.push_back(static_cast<int>(q));
@@ -43,14 +61,7 @@ std::vector<RankedQuery> worst_queries(const EvaluationPlan& plan, const Embeddi
     return results[static_cast<size_t>(a)].mean.mAP < results[static_cast<size_t>(b)].mean.mAP;
   });
   if (chosen.size() > count) chosen.resize(count);
-  std::vector<RankedQuery> worst;
-  if (chosen.empty()) return worst;
-  const auto lists = top_matches(trial, embeddings, chosen, 0, 0, static_cast<int>(plan.gallery.size()));
-  for (size_t i = 0; i < chosen.size(); i++) {
-    worst.push_back(ranked_query(trial, embeddings, chosen[i], lists[i], shown));
-    worst.back().average_precision = results[static_cast<size_t>(chosen[i])].mean.mAP;
-  }
-  return worst;
+  return ranked_queries(plan, embeddings, chosen, shown);
 }
 
 }  // namespace mpanet

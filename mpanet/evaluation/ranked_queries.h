@@ -1,4 +1,4 @@
-// The queries that a network answers worst, with their ranked lists.
+// Ranked lists of single queries, to be shown: of chosen ones, and of those that a network answers worst.
 #pragma once
 #include <vector>
 
@@ -22,6 +22,11 @@ struct RankedQuery {
   int gallery = 0, right = 0, first_right = 0, last_right = 0;  // images; ranks from 1
   std::vector<RankedImage> list;  // the first ones, and the first right one if it ranks behind them
 };
+
+// The lists of these queries (indices into plan.queries), each with its first `shown` images, in the first trial of the
+// plan's first setting. Every one must have a right image in it.
+std::vector<RankedQuery> ranked_queries(const EvaluationPlan& plan, const Embeddings& embeddings,
+                                        const std::vector<int>& queries, int shown);
 
 // Up to `count` queries with the lowest average precision in the first trial of the plan's first setting, the lowest
 // first, equal ones in the plan's order, each with the first `shown` images of its list. Queries that the trial does

@@ -1,4 +1,4 @@
-#include "mpanet/report/pair_distances.h"
+#include "mpanet/evaluation/pair_distances.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,109 @@
+// mpanet-compare: the distance of two pictures, and where the network looks in both.
+#include <filesystem>
+
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/inputs.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
+#include "core/base/threads.h"
+#include "data/pictures/sheet.h"
+#include "mpanet/evaluation/pair_distances.h"
+#include "mpanet/network/vendors.h"
+#include "mpanet/programs/embedding.h"
+#include "mpanet/report/pattern_pictures.h"
+#include "mpanet/training/provenance.h"
+
+namespace {
+
+using namespace mpanet;
+constexpr const char* kProgram = "mpanet-compare";
+
+constexpr const char* kAbout = R"(Prints the distance of two pictures by a network's embeddings.
+
+  mpanet-compare --checkpoint runs/first/best.safetensors a.jpg b.jpg
+  mpanet-compare --checkpoint runs/first/best.safetensors a.jpg b.jpg --sheet ab.png)";
+
+constexpr const char* kMore = R"(
+Either picture may be visible or infrared, and shows one person who fills it. A distance is not a probability: which
+distances pairs of the same and of different persons have is in the page of mpanet-report.
+
+Exit code 0: done; 2: bad input (one line on stderr says what).)";
+
+struct CompareOptions : NetworkOptions {
+  std::vector<std::string> pictures;
+  std::string sheet, distance = "euclidean-unit";
+};
+
+void add_options(CommandLine& app, CompareOptions& options) {
+  app.add_option("PICTURE", options.pictures, "two pictures: JPEG, PNG or BMP");
+  app.add_option("--checkpoint", options.checkpoint,
+                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
+  app.add_option("--sheet", options.sheet, "PNG: both pictures under every pattern map, side by side");
+  app.add_option("--distance", options.distance,
+                 "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine")
+      ->capture_default_str();
+  app.add_option("--size", options.size, "HEIGHTxWIDTH of the pictures; without it as in training");
+  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
+  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
+  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+}
+
+// A row per picture: itself, then under each map, with the map's range below.
+Image sheet_of(const std::vector<EmbeddedPicture>& pictures, const MapShape& shape, const std::string& title) {
+  const MappedPair maps = map_pair(pictures[0], pictures[1], shape);
+  const Image& first = pictures[0].picture;
+  Sheet sheet(2, 1 + shape.parts, first.height, first.width, 14, 2);
+  sheet.title(title);
+  for (int row = 0; row < 2; row++) {
+    sheet.label(row, row == 0 ? "A" : "B");
+    sheet.set(row, 0, pictures[static_cast<size_t>(row)].picture, kSheetGray, "picture");
+    for (int p = 0; p < shape.parts; p++) {
+      const auto part = static_cast<size_t>(p);
+      sheet.set(row, p + 1, maps.overlays[static_cast<size_t>(row)][part], kSheetGray,
+                fmt::format("pattern {}\n{:.2f}-{:.2f}", p + 1, maps.ranges[part].first, maps.ranges[part].second));
+    }
+  }
+  return sheet.image();
+}
+
+void compare(CompareOptions options) {
+  if (options.checkpoint.empty()) fail("--checkpoint is needed (see --help)");
+  if (options.pictures.size() != 2) fail("expected two pictures, got {} (see --help)", options.pictures.size());
+  const Distance distance = parse_distance(options.distance);
+  register_input(options.checkpoint, "--checkpoint");
+  for (const std::string& picture : options.pictures) register_input(picture, "a picture");
+  const auto file = output_for_later(options.sheet);
+  keep_stdout_for({options.sheet});
+  const ThreadChoice threads = choose_threads(options.threads);
+  if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
+  options.batch = 1;
+  OpenedNetwork network = open_network(options, kProgram, "", "", std::vector<ImageRecord>(2), threads.text);
+  const std::vector<EmbeddedPicture> pictures = embed_pictures(*network.engine, network.how, options.pictures);
+  const double value = pair_distance(distance, pictures[0].embedding.data(), pictures[1].embedding.data(),
+                                     network.engine->feature_size());
+  fmt::print("distance {:.6g}: {}\n", value, words_of(distance));
+  note("the checkpoint has no calibration, so that this distance stands for no probability");
+  if (!file) return;
+  write_png(*file, sheet_of(pictures, network.engine->map_shape(), fmt::format("distance {:.6g}", value)));
+  file->commit();
+}
+
+int run(int argc, char** argv) {
+  CommandLine app(kAbout, kProgram);
+  app.footer(kMore);
+  app.column_width(34);
+  CompareOptions options;
+  bool version = false;
+  add_options(app, options);
+  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  compare(options);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main(kProgram, argc, argv, run); }
