@@ -96,6 +96,21 @@ double processor_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
+// The configuration's cache with the training's pictures, as the first epoch leaves it; null if it has none.
+std::shared_ptr<ImageCache> filled_cache(const TrainConfig& config, const Dataset& data) {
+  auto cache = make_cache(config);
+  if (!cache) return cache;
+  LoaderConfig loader_config = train_loader_config(config, PictureForm::Floats);
+  loader_config.train = false;
+  loader_config.cache = cache;
+  std::vector<std::vector<Sample>> batches;
+  for (const ImageRecord& image : data.train) batches.push_back({{data.root + "/" + image.path, 0, false, 0}});
+  Loader loader(loader_config, std::move(batches));
+  for (Batch batch; loader.next(batch);) {
+  }
+  return cache;
+}
+
 struct Evaluating {
   int times = 0;       // in the whole configured training
   double seconds = 0;  // one evaluation, measured
@@ -157,7 +172,7 @@ Result measure(const TrainConfig& config, const Options& o, Dataset& data, Engin
   Progression progression;
   progression.data = data_fingerprint(data.train);
   Trainer trainer(config, data, sampler, none, engine, folder, progression, false, o.steps,
-                  o.device.backend != Backend::cpu, pack);
+                  o.device.backend != Backend::cpu, pack, filled_cache(config, data));
   trainer.save();
   processor = processor_seconds();
   const auto start = std::chrono::steady_clock::now();
@@ -187,8 +202,9 @@ void report(const TrainConfig& config, const Options& o, const Result& r, Output
              counted(o.threads, "thread"));
   fmt::print("the step alone         {:9.2f} images/s: {} before the training, {} after it\n", alone,
              counted(r.before.size(), "step"), r.after.size());
-  fmt::print("the training           {:9.2f} images/s: {} with loader, log and {}\n", training,
-             counted(r.steps, "step"), counted(r.checkpoints, "checkpoint"));
+  fmt::print("the training           {:9.2f} images/s: {} with loader, log and {}{}\n", training,
+             counted(r.steps, "step"), counted(r.checkpoints, "checkpoint"),
+             config.cache_mib > 0 ? "; the cache holds the pictures, as after the first epoch" : "");
   if (r.evaluating.times > 0)
     fmt::print("and with evaluations   {:9.2f} images/s: {} in {} of {}; one took {:.2f} s for {}\n", whole,
                counted(r.evaluating.times, "evaluation"), counted(config.num_epoch, "epoch"),

@@ -46,11 +46,11 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
   const int begin = split * products.chunk, end = min(k, begin + products.chunk);
   const GemmOperands& own = products.own();
-  const Output<real> c = products.output(common);
   const MatrixSource<real, !kTransposeA, L> left{own.a, m, end, kTransposeA ? m : k};
   const MatrixSource<real, kTransposeB, L> right{own.b, n, end, kTransposeB ? k : n};
   TileSums<Shape> sums;
   multiply_tile(shared_memory<TileMemory<Shape>>(), left, right, row, column, begin, end, sums);
+  const Output<real> c = products.output(common);
   emit_tile<L>(sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; });
 }
 
@@ -102,12 +102,12 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
   const int begin = split * products.chunk, end = min(k, begin + products.chunk);
   const GemmOperands& own = products.own();
-  const Output<real> c = products.output(common);
   const TensorMatrix<!kTransposeA, kLeftLanes> left{own.a, m, end, kTransposeA ? m : k};
   const TensorMatrix<kTransposeB, kRightLanes> right{own.b, n, end, kTransposeB ? k : n};
   auto& memory = shared_memory<TensorMemory<Shape>>();
   TensorSums<Shape> sums;
   multiply_tile(memory, left, right, row, column, begin, end, sums);
+  const Output<real> c = products.output(common);
   emit_tile<1>(
       memory, sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; }, Columns{n});
 }

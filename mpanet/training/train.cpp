@@ -170,7 +170,7 @@ int train(const TrainOptions& given) {
   else if (options.resume)
     say(stdout, fmt::format("{} has no checkpoint yet: starting at step 0\n", printable(options.out)));
   Trainer trainer(config, data, sampler, evaluated, *engine, folder, progression, resumed, options.max_steps,
-                  options.device.backend != Backend::cpu, pack);
+                  options.device.backend != Backend::cpu, pack, make_cache(config));
   if (!resumed) trainer.save();
   folder.keep();
   const int code = run_trainer(trainer, options, folder);

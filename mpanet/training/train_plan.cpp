@@ -114,6 +114,10 @@ std::shared_ptr<const Pack> open_pack(const TrainConfig& config, const Dataset& 
   return pack;
 }
 
+std::shared_ptr<ImageCache> make_cache(const TrainConfig& config) {
+  return config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20) : nullptr;
+}
+
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images) {
   uint64_t hash = 0xCBF29CE484222325;
   for (const ImageRecord& image : images)

@@ -44,6 +44,9 @@ std::vector<EvaluationPlan> plan_between_epochs(const TrainConfig& config, Datas
 std::shared_ptr<const Pack> open_pack(const TrainConfig& config, const Dataset& data,
                                       const std::vector<EvaluationPlan>& evaluated);
 
+// The configuration's cache of decoded pictures, empty; null if it has none.
+std::shared_ptr<ImageCache> make_cache(const TrainConfig& config);
+
 // Identifies the list of training images: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
 

@@ -14,7 +14,7 @@ namespace mpanet {
 Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
                  const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder,
                  Progression progression, bool resumed, std::optional<int64_t> max_steps, bool reads_late,
-                 std::shared_ptr<const Pack> pack)
+                 std::shared_ptr<const Pack> pack, std::shared_ptr<ImageCache> cache)
     : config_(config),
       data_(data),
       sampler_(sampler),
@@ -24,8 +24,7 @@ Trainer::Trainer(const TrainConfig& config, const Dataset& data, const Sampler& 
       p_(std::move(progression)),
       max_steps_(max_steps),
       reads_late_(reads_late),
-      cache_(config.cache_mib > 0 ? std::make_shared<ImageCache>(static_cast<size_t>(config.cache_mib) << 20)
-                                  : nullptr),
+      cache_(std::move(cache)),
       pack_(std::move(pack)),
       report_(config, folder.log(), p_, epoch_is_complete(), max_steps.value_or(-1)),
       writer_(engine, config, folder, resumed ? p_.step : -1) {}

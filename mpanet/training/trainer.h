@@ -25,10 +25,11 @@ class Trainer {
   // The references must outlive it. `evaluated`: the plans of the evaluation; empty: none. `progression`: where the run
   // starts. `resumed`: it comes from last.safetensors. `max_steps`: stop after this step, counted from the run's first.
   // `reads_late`: a step's numbers are read after the next step was launched, so that a GPU always has work. A CPU has
-  // computed a step when it was launched. `pack`: of open_pack().
+  // computed a step when it was launched. `pack`: of open_pack(). `cache`: of make_cache().
   Trainer(const TrainConfig& config, const Dataset& data, const Sampler& sampler,
           const std::vector<EvaluationPlan>& evaluated, Engine& engine, RunFolder& folder, Progression progression,
-          bool resumed, std::optional<int64_t> max_steps, bool reads_late, std::shared_ptr<const Pack> pack);
+          bool resumed, std::optional<int64_t> max_steps, bool reads_late, std::shared_ptr<const Pack> pack,
+          std::shared_ptr<ImageCache> cache);
 
   // Trains until the last epoch or max_steps. A signal ends it with the exception Interrupted, after a checkpoint.
   // UserError for a loss or weights that are not finite, and for a checkpoint that could not be written;

@@ -63,6 +63,12 @@ def check_embeddings(checkpoint, paths, expected):
     check(np.array_equal(model.embed(paths), expected), "embeddings differ from mpanet-eval's")
     check(model.embed([]).shape == (0, model.dimension), "no pictures")
     check(np.array_equal(model.embed(p for p in paths[:2]), expected[:2]), "an iterator of paths")
+    # More pictures than a call takes, in whole batches.
+    many = 6 * paths
+    with mpanet.load(checkpoint, batch=25) as other:
+        rows = other.embed(many)
+        check(np.array_equal(rows, np.tile(rows[: len(paths)], (6, 1))), "pictures of several calls")
+        check(len(many) > other._pictures_a_call == 75, "the pictures of a call are whole batches")
     # Arrays, mixed with paths; a view whose rows and channels are not contiguous is the same picture.
     array = np.random.default_rng(1).integers(0, 256, (30, 20, 3), np.uint8)
     view = np.asfortranarray(array)

@@ -20,7 +20,7 @@ import numpy as np
 __all__ = ["Error", "Model", "compare", "load", "rank", "version"]
 
 _ABI = 1
-# A call embeds at most so many pictures, so that Ctrl-C ends a long embedding between two calls.
+# A call embeds about so many pictures, in whole batches, so that Ctrl-C ends a long embedding between two calls.
 _PICTURES_A_CALL = 64
 
 
@@ -196,6 +196,8 @@ class Model:
                 raise Error(f"size: expected (height, width), got {size!r}") from None
             options.height, options.width = _whole("height", height), _whole("width", width)
         options.batch, options.threads = _whole("batch", batch), _whole("threads", threads)
+        whole = max(1, options.batch)
+        self._pictures_a_call = -(-_PICTURES_A_CALL // whole) * whole
         handle = ctypes.c_void_p()
         _check(_library.mpanet_load(_c_text("path", path), ctypes.byref(options), ctypes.byref(handle)))
         self._handle = handle
@@ -218,7 +220,7 @@ class Model:
         while first < len(pictures):
             files = _is_path(pictures[first])
             last = first
-            while last < len(pictures) and last - first < _PICTURES_A_CALL and _is_path(pictures[last]) == files:
+            while last < len(pictures) and last - first < self._pictures_a_call and _is_path(pictures[last]) == files:
                 last += 1
             self._embed_kind(pictures, first, last, files, out[first:last])
             first = last
