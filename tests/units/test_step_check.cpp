@@ -2,6 +2,7 @@
 #include "core/base/precisions.h"
 #include "tests/support/engine_helpers.h"
 #include "tests/support/step_check.h"
+#include "tests/support/tf32.h"
 
 namespace mpanet {
 namespace {
