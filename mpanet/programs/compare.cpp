@@ -79,7 +79,7 @@ void compare(CompareOptions options) {
   const ThreadChoice threads = choose_threads(options.threads);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
   options.batch = 1;
-  OpenedNetwork network = open_network(options, kProgram, "", "", std::vector<ImageRecord>(2), threads.text);
+  OpenedNetwork network = open_network(options, kProgram, "", nullptr, std::vector<ImageRecord>(2), threads.text);
   const std::vector<EmbeddedPicture> pictures = embed_pictures(*network.engine, network.how, options.pictures);
   const double value = pair_distance(distance, pictures[0].embedding.data(), pictures[1].embedding.data(),
                                      network.engine->feature_size());

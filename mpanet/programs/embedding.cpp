@@ -52,9 +52,9 @@ void check_engine_memory(const EngineConfig& config) {
 }  // namespace
 
 OpenedNetwork open_network(const NetworkOptions& options, const std::string& program, const std::string& protocol,
-                           const std::string& root, const std::vector<ImageRecord>& images,
-                           const std::string& threads) {
+                           const Dataset* data, const std::vector<ImageRecord>& images, const std::string& threads) {
   const Checkpoint checkpoint(options.checkpoint);
+  if (data != nullptr) check_pictures(*data, images);
   EngineConfig config;
   config.model = checkpoint.embedding_model();
   OpenedNetwork network;
@@ -85,7 +85,8 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
   network.how.flip = options.flip;
   send_pictures_to(*network.engine, network.how);
   if (!options.pack.empty()) {
-    const auto pack = std::make_shared<const Pack>(options.pack, root, network.how.height, network.how.width);
+    const auto pack = std::make_shared<const Pack>(options.pack, data != nullptr ? data->root : "", network.how.height,
+                                                   network.how.width);
     pack->require(images);
     network.how.pack = pack;
   }

@@ -28,12 +28,12 @@ struct OpenedNetwork {
   std::string checkpoint;  // its SHA-256
 };
 
-// Reads the checkpoint, chooses device and precision and makes the engine, with a line
-// on stderr about each. The pictures below `root` are those that it will embed. `protocol`: empty if there is none;
-// `program` is for warnings, `threads` the line about their number. UserError for options that the checkpoint does not
-// allow, for a pack without the pictures, and when memory is too small.
+// Reads the checkpoint, chooses device and precision and makes the engine, with a line on stderr about each. `images` are
+// those that it will embed, of the data set, or of none (null). `protocol`: empty if there is none; `program` is for
+// warnings, `threads` the line about their number. UserError for options that the checkpoint does not allow, for a
+// picture of the data set that is missing, for a pack without the pictures, and when memory is too small.
 OpenedNetwork open_network(const NetworkOptions& options, const std::string& program, const std::string& protocol,
-                           const std::string& root, const std::vector<ImageRecord>& images, const std::string& threads);
+                           const Dataset* data, const std::vector<ImageRecord>& images, const std::string& threads);
 
 struct Embedded {
   Embeddings embeddings;

@@ -170,9 +170,8 @@ Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned
   const std::vector<ImageRecord> images = images_of(planned.plans);
   const auto embedded = [&] {
     if (options.chance) return chance(options, images.size());
-    check_pictures(planned.data, images);
     const OpenedNetwork network =
-        open_network(options, kProgram, options.protocol.protocol, planned.data.root, images, threads.text);
+        open_network(options, kProgram, options.protocol.protocol, &planned.data, images, threads.text);
     return embed(network, images, planned.data.root);
   };
   const Embedded all = embedded();

@@ -141,9 +141,8 @@ RunResults results_of(const ReportOptions& options, const RunRecord& run, const 
   }
   NetworkOptions network_options = options;
   network_options.checkpoint = run.checkpoint;
-  check_pictures(planned.data, images);
   const OpenedNetwork network =
-      open_network(network_options, kProgram, options.protocol, planned.data.root, images, threads.text);
+      open_network(network_options, kProgram, options.protocol, &planned.data, images, threads.text);
   const Embedded embedded = embed(network, images, planned.data.root);
   results.facts = {embedded.feature, false, embedded.checkpoint};
   if (!options.no_pictures && network.engine->map_shape().parts > 0)
