@@ -28,9 +28,9 @@ struct OpenedNetwork {
   std::string checkpoint;  // its SHA-256
 };
 
-// Reads the checkpoint, chooses device and precision and makes the engine, with a line on stderr about each. `images` are
-// those that it will embed, of the data set, or of none (null). `protocol`: empty if there is none; `program` is for
-// warnings, `threads` the line about their number. UserError for options that the checkpoint does not allow, for a
+// Reads the checkpoint, chooses device and precision and makes the engine, with a line on stderr about each. `images`
+// are those that it will embed, of the data set, or of none (null). `protocol`: empty if there is none; `program` is
+// for warnings, `threads` the line about their number. UserError for options that the checkpoint does not allow, for a
 // picture of the data set that is missing, for a pack without the pictures, and when memory is too small.
 OpenedNetwork open_network(const NetworkOptions& options, const std::string& program, const std::string& protocol,
                            const Dataset* data, const std::vector<ImageRecord>& images, const std::string& threads);
