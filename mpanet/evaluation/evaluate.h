@@ -40,7 +40,10 @@ void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
                         const EmbedOptions& options);
 
-// The plan's rows, queries and then gallery, out of those of `images`, which hold all of them.
+// The rows of `wanted`, in its order, out of those of `images`, which hold all of them.
+Embeddings embeddings_of(const std::vector<ImageRecord>& wanted, const std::vector<ImageRecord>& images,
+                         const Embeddings& embeddings);
+// The plan's rows, queries and then gallery.
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings);
 

@@ -45,6 +45,9 @@ A features folder holds features.npy, (N, D) float16, float32 or float64, and im
 Rows may stand in any order; rows that the protocol does not need are left out. --list prints such a list of what it
 needs.
 
+Calibration fits the probability that two pictures show the same person to their distance. It is stored beside the
+checkpoint, in CHECKPOINT.calibration.json, where mpanet-compare, mpanet-report and the library find it.
+
 Exit code 0: done; 2: bad input (one line on stderr says what).)";
 
 namespace {
@@ -70,6 +73,17 @@ void check_network_options(const EvalOptions& options) {
   if (options.flip) fail("--flip: only with --checkpoint");
   if (options.feature != "bn") fail("--feature: only with --checkpoint");
   if (options.parts != "all") fail("--parts: only with --checkpoint");
+}
+
+// A calibration is that of whole embeddings of the BN neck's output, which mpanet-compare and the library compare.
+void check_calibration_options(const EvalOptions& options) {
+  if (options.calibrate_seed && !options.calibrate_share) fail("--calibrate-seed: only with --calibrate-share");
+  if (!options.calibrates()) return;
+  const char* option = options.calibrate_share ? "--calibrate-share" : "--calibrate-ids";
+  if (options.calibrate_share && !options.calibrate_ids.empty()) fail("{}: not with --calibrate-ids", option);
+  if (options.checkpoint.empty()) fail("{}: only with --checkpoint", option);
+  if (options.feature != "bn") fail("{}: not with --feature", option);
+  if (options.parts != "all") fail("{}: not with --parts", option);
 }
 
 }  // namespace
@@ -110,6 +124,14 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
     return !options.ranks.empty();
   });
   app.add_option("--memory", options.memory, "of --features at most: 512M, 2G; more is ranked in blocks from disk");
+  app.add_option("--calibrate-ids", options.calibrate_ids,
+                 "calibrates the distance on the pairs of the identities in this file, between commas and line ends, "
+                 "and leaves them out of the result");
+  add_number(app, "--calibrate-share", options.calibrate_share, 0.001, 0.999,
+             "the same on a part of the identities, drawn by --calibrate-seed: 0.2");
+  add_whole_number(app, "--calibrate-seed", options.calibrate_seed, 0, std::numeric_limits<uint64_t>::max(),
+                   "of --calibrate-share; without it 0")
+      ->type_name("SEED");
   app.add_option("--compare", options.compared, "result files of --json, side by side");
   app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
@@ -166,6 +188,7 @@ void check_eval_options(const CommandLine& app, const EvalOptions& options) {
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (options.worst && options.sheet.empty()) fail("--worst: only with --sheet");
   check_network_options(options);
+  check_calibration_options(options);
   if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
   if (!options.memory.empty()) parse_bytes(options.memory);
   // These names become part of the results.

@@ -11,6 +11,7 @@
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/evaluation/features.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/programs/embedding.h"
@@ -143,8 +144,14 @@ RunResults results_of(const ReportOptions& options, const RunRecord& run, const 
   network_options.checkpoint = run.checkpoint;
   const OpenedNetwork network =
       open_network(network_options, kProgram, options.protocol, &planned.data, images, threads.text);
+  if (const auto calibration = read_calibration(run.checkpoint, network.checkpoint)) {
+    const EmbedOptions& how = network.how;
+    const LogisticCurve* curve = calibration->curve(planned.plans.front().distance, how.height, how.width, how.flip);
+    if (curve != nullptr) results.calibrated = curve->threshold();
+    results.calibration = calibration;
+  }
   const Embedded embedded = embed(network, images, planned.data.root);
-  results.facts = {embedded.feature, false, embedded.checkpoint};
+  results.facts = {embedded.feature, false, embedded.checkpoint, {}};
   if (!options.no_pictures && network.engine->map_shape().parts > 0)
     results.persons = map_persons(*network.engine, network.how, chosen_persons(images, kPersons), planned.data.root);
   measure(planned.plans, images, embedded.embeddings, worst, results);
