@@ -85,7 +85,9 @@ void run(const Sizes& sizes, int repeat, Device device, OutputFile* json_file) {
              counted(sizes.dimension, "number"), counted(sizes.identities, "identity", "identities"),
              counted(omp_get_max_threads(), "thread"), name_of(device));
   const EvaluationPlan plan = make_plan(sizes);
-  const Embeddings embeddings = make_embeddings(plan, sizes);
+  Embeddings embeddings = make_embeddings(plan, sizes);
+  if (device.backend != Backend::cpu)
+    embeddings.on_device = put_on_device(embeddings, device);  // as the network leaves them
   std::vector<double> products, evaluations;
   double rank1 = 0;
   for (int i = 0; i < repeat; i++) {
