@@ -84,6 +84,18 @@ void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
   options.allocate = [&engine](size_t bytes) { return engine.host_memory(bytes); };
 }
 
+LoaderConfig loader_config_of(const EmbedOptions& options) {
+  LoaderConfig config;
+  config.height = options.height;
+  config.width = options.width;
+  config.threads = options.threads;
+  config.cache = options.cache;
+  config.pack = options.pack;
+  config.form = options.form;
+  config.allocate = options.allocate;
+  return config;
+}
+
 void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
                  const std::function<std::string(size_t)>& name_of) {
   const size_t dimension = engine.feature_size();
@@ -103,15 +115,7 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   Embeddings embeddings;
   embeddings.dimension = engine.feature_size();
   embeddings.values.resize(images.size() * dimension);
-  LoaderConfig config;
-  config.height = options.height;
-  config.width = options.width;
-  config.threads = options.threads;
-  config.cache = options.cache;
-  config.pack = options.pack;
-  config.form = options.form;
-  config.allocate = options.allocate;
-  Loader loader(config, batches_of(images, root, options.batch));
+  Loader loader(loader_config_of(options), batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
   Batch batch;
   for (size_t done = 0; loader.next(batch); done += batch.count) {

@@ -42,16 +42,11 @@ struct CompareOptions : NetworkOptions {
 
 void add_options(CommandLine& app, CompareOptions& options) {
   app.add_option("PICTURE", options.pictures, "two pictures: JPEG, PNG or BMP");
-  app.add_option("--checkpoint", options.checkpoint,
-                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
   app.add_option("--sheet", options.sheet, "PNG: both pictures under every pattern map, side by side");
   app.add_option("--distance", options.distance,
                  "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine")
       ->capture_default_str();
-  app.add_option("--size", options.size, "HEIGHTxWIDTH of the pictures; without it as in training");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+  add_network_options(app, options, {"--checkpoint", "--size"});
 }
 
 // A row per picture: itself, then under each map, with the map's range below.
@@ -124,11 +119,9 @@ int run(int argc, char** argv) {
   app.footer(kMore);
   app.column_width(34);
   CompareOptions options;
-  bool version = false;
   add_options(app, options);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   compare(options);
   return 0;
 }

@@ -272,11 +272,9 @@ int run(int argc, char** argv) {
   app.footer(kEvalMore);
   app.column_width(34);
   EvalOptions options;
-  bool version = false;
   add_eval_options(app, options);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_eval_options(app, options);
   if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
   if (options.list) {

@@ -89,8 +89,7 @@ void check_calibration_options(const EvalOptions& options) {
 }  // namespace
 
 void add_eval_options(CommandLine& app, EvalOptions& options) {
-  app.add_option("--checkpoint", options.checkpoint,
-                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
+  add_network_options(app, options, {"--checkpoint", "--size", "--pack", "--feature", "--parts", "--flip", "--batch"});
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
   add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
                    "SEED: random embeddings, instead of --checkpoint")
@@ -113,10 +112,6 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_option("--trials", options.protocol.trial_file, "trial file, if it stands elsewhere");
   app.add_option("--distance", options.distance,
                  "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine");
-  app.add_option("--feature", options.feature, "bn or before-bn: the BN neck's output or its input")
-      ->capture_default_str();
-  app.add_option("--parts", options.parts, "all, or some of the feature's pieces: 1,3,global")->capture_default_str();
-  app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
   app.add_flag("--rerank", options.rerank, "k-reciprocal re-ranking (k1 20, k2 6, lambda 0.3)");
   app.add_option("--cmc", options.cmc, "identities or images: what CMC counts");
   app.add_checked("--ranks", "ranks such as 2,50", "further ranks of CMC: 2,50", [&](const std::string& word) {
@@ -140,16 +135,6 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_option("--sheet", options.sheet,
                  "PNG: some queries with their first ten, right ones green, wrong ones red, ranks and distances");
   app.add_flag("--worst", options.worst, "of --sheet: the queries with the lowest average precision");
-  app.add_option("--size", options.size,
-                 "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
-                 "256x128 for regdb");
-  app.add_option("--pack", options.pack, "file of mpanet-data pack, whose pictures need no decoding");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--conv", options.conv, kConvHelp);
-  app.add_option("--gemm", options.gemm, kGemmHelp);
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
 size_t parse_bytes(const std::string& text) {

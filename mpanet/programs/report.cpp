@@ -59,10 +59,7 @@ void add_options(CommandLine& app, ReportOptions& options) {
   app.add_flag("--no-pictures", options.no_pictures, "a page without pictures of people");
   app.add_option("--protocol", options.protocol, "as for mpanet-eval; without it that of the run's evaluations");
   app.add_option("--trials", options.trials, "trial file, if it stands elsewhere");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+  add_network_options(app, options, {"--batch"});
 }
 
 void check_options(const ReportOptions& options) {
@@ -202,11 +199,9 @@ int run(int argc, char** argv) {
   app.footer(kMore);
   app.column_width(34);
   ReportOptions options;
-  bool version = false;
   add_options(app, options);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_options(options);
   std::vector<std::string> words(argv, argv + argc);
   words.front() = kProgram;
