@@ -29,9 +29,16 @@ TEST_CASE("help lists the programs beside it, and --version is one for all") {
   CHECK(run_program("mpanet", "--help").out == help.out);
   // The first line has the program's name.
   const std::string version = run_program("mpanet", "--version").out;
-  const std::string others = run_program("mpanet-eval", "--version").out;
   CHECK(version.find('\n') != version.npos);
-  CHECK(version.substr(version.find('\n')) == others.substr(others.find('\n')));
+  for (const char* name : {"train", "eval", "convert", "data", "report", "compare"}) {
+    const std::string program = std::string("mpanet-") + name;
+    const Result other = run_program(program, "--version");
+    CAPTURE(program);
+    CHECK(other.code == 0);
+    CHECK(other.err == "");
+    CHECK(other.out.starts_with(program));
+    CHECK(other.out.substr(other.out.find('\n')) == version.substr(version.find('\n')));
+  }
 }
 
 TEST_CASE("names that are refused") {
