@@ -17,6 +17,7 @@ struct StreamState {
   int device = 0;
   std::string device_name;  // cuda:0 (NVIDIA H200)
   int capability_major = 0, capability_minor = 0;
+  size_t shared_bytes = 0;  // the largest shared memory of a block
   CudaStream handle;  // for kernels
   CudaStream copies;  // for uploads for a later step, concurrent with the kernels
   Allocator memory;
