@@ -77,7 +77,7 @@ __device__ inline void each_group(PatternMemory<kWarps>& memory, const Groups& g
     for (int i = thread; i < kMaxPixels * kMaxParts; i += threads) {
       const int pixel = i / kMaxParts, j = i % kMaxParts;
       real total = 0;
-      for (int warp = 0; warp < threads / kWarp; warp++) total += memory.dots[warp][pixel][j];
+      for (int warp = 0; pixel < count && warp < threads / kWarp; warp++) total += memory.dots[warp][pixel][j];
       finish(memory.given[group % groups.stages], first, count, pixel, j, total);
     }
     __syncthreads();
