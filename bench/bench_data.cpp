@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <tuple>
@@ -14,6 +13,7 @@
 #include "core/base/folder.h"
 #include "core/base/inputs.h"
 #include "core/base/output.h"
+#include "core/base/processor_time.h"
 #include "core/base/program.h"
 #include "core/base/temporary.h"
 #include "core/base/text.h"
@@ -34,12 +34,6 @@ struct Options {
 
 double wall_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double cpu_seconds(clockid_t clock) {
-  timespec time;
-  clock_gettime(clock, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 // A picture like a detector's crop: about 300x130, smooth shapes, sensor noise, JPEG quality 90.
@@ -105,18 +99,18 @@ Stages time_stages(const std::vector<std::string>& paths, const LoaderConfig& co
   std::vector<float> out(64 * picture);
   Stages sum;
   for (size_t i = 0; i < count; i++) {
-    const double start = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    const double start = thread_seconds();
     decoder.decode(paths[i % paths.size()], decoded);
-    const double after_decode = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    const double after_decode = thread_seconds();
     resizer.resize(decoded, config.height, config.width, resized);
-    const double after_resize = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    const double after_resize = thread_seconds();
     const auto augmentation = draw_augmentation(config.augment, config.height, config.width,
                                                 Random(0, Purpose::Augment, 0, static_cast<uint32_t>(i)));
     augment_image(resized.pixels.data(), config.height, config.width, config.augment, augmentation, table,
                   out.data() + i % 64 * picture);
     sum.decode += after_decode - start;
     sum.resize += after_resize - after_decode;
-    sum.augment += cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - after_resize;
+    sum.augment += thread_seconds() - after_resize;
   }
   const auto n = static_cast<double>(count);
   return {sum.decode / n, sum.resize / n, sum.augment / n};
@@ -129,10 +123,10 @@ double time_copy(const LoaderConfig& config, size_t count) {
   const size_t picture = static_cast<size_t>(config.height) * static_cast<size_t>(config.width) * 3;
   const std::vector<float> from(kBatch * picture, 1.0f);
   std::vector<float> to(kBatch * picture);
-  const double start = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+  const double start = thread_seconds();
   for (size_t i = 0; i < count; i++)
     std::copy_n(from.data() + i * 7 % kBatch * picture, picture, to.data() + i % kBatch * picture);
-  return (cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - start) / static_cast<double>(count);
+  return (thread_seconds() - start) / static_cast<double>(count);
 }
 
 struct Rate {
@@ -151,11 +145,11 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
   for (size_t i = 0; i < kWarm; i++) loader.next(batch);
   // The queue is full at the start and at the end of the measurement, because the last `queue` batches are not
   // measured.
-  const double wall = wall_seconds(), cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+  const double wall = wall_seconds(), cpu = process_seconds();
   const size_t measured = total - kWarm - static_cast<size_t>(config.queue);
   for (size_t i = 0; i < measured; i++) loader.next(batch);
   const auto pictures = static_cast<double>(measured * kBatch);
-  return {pictures / (wall_seconds() - wall), pictures / (cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu)};
+  return {pictures / (wall_seconds() - wall), pictures / (process_seconds() - cpu)};
 }
 
 // The loader with a pack of the pictures, which lies in the folder for temporary files.

@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -13,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/output.h"
+#include "core/base/processor_time.h"
 #include "core/base/program.h"
 #include "core/base/random.h"
 #include "core/base/text.h"
@@ -114,9 +114,9 @@ struct Time {
 };
 template <class Work>
 Time time_of(Work work) {
-  const std::clock_t before = std::clock();
+  const double before = process_seconds();
   const double wall = seconds_of(work);
-  return {wall, static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC};
+  return {wall, process_seconds() - before};
 }
 
 // Re-ranking of every mode and trial, the matrix of distances included.

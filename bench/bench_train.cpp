@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -14,7 +13,9 @@
 #include "core/base/file.h"
 #include "core/base/folder.h"
 #include "core/base/inputs.h"
+#include "core/base/interrupt.h"
 #include "core/base/output.h"
+#include "core/base/processor_time.h"
 #include "core/base/program.h"
 #include "core/base/progress.h"
 #include "core/base/temporary.h"
@@ -66,6 +67,10 @@ class Scratch {
   std::vector<fs::path> found_;
 };
 
+void stop_if_interrupted() {
+  if (interrupted()) throw Interrupted{};
+}
+
 // As the demo's: two people are tested for fifteen that are trained on.
 void draw(const TrainConfig& config, const Options& o, const std::string& path) {
   SynthConfig synth;
@@ -74,7 +79,7 @@ void draw(const TrainConfig& config, const Options& o, const std::string& path) 
   if (config.dataset == DatasetKind::RegDb) synth.images = 10;  // as the real one has of each identity
   synth.test_ids = std::max(2, o.ids * 2 / 15);
   note(fmt::format("drawing {} people", synth.ids + synth.test_ids));
-  write_synth(synth, path, [] { return false; });
+  if (!write_synth(synth, path, interrupted)) throw Interrupted{};
 }
 
 // Seconds of each of `count` steps on the batch, by the device's clock. As in training, the batch of a step is uploaded
@@ -83,17 +88,12 @@ std::vector<double> time_steps(Engine& engine, const Batch& batch, int count) {
   engine.upload(batch);
   engine.mark();
   for (int i = 0; i < count; i++) {
+    stop_if_interrupted();
     engine.step(0, 1);
     if (i + 1 < count) engine.upload(batch);
     engine.mark();
   }
   return engine.take_laps();
-}
-
-double processor_seconds() {
-  timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 // The configuration's cache with the training's pictures, as the first epoch leaves it; null if it has none.
@@ -106,19 +106,20 @@ std::shared_ptr<ImageCache> filled_cache(const TrainConfig& config, const Datase
   std::vector<std::vector<Sample>> batches;
   for (const ImageRecord& image : data.train) batches.push_back({{data.root + "/" + image.path, 0, false, 0}});
   Loader loader(loader_config, std::move(batches));
-  for (Batch batch; loader.next(batch);) {
-  }
+  for (Batch batch; loader.next(batch);) stop_if_interrupted();
   return cache;
 }
 
 struct Evaluating {
-  int times = 0;       // in the whole configured training
-  double seconds = 0;  // one evaluation, measured
-  size_t images = 0;   // that it embeds
+  int times = 0;                // in the whole configured training
+  double first = 0, later = 0;  // seconds of two evaluations: the second finds pictures in the cache
+  size_t images = 0;            // that one embeds
+  double seconds() const { return times == 0 ? 0 : first + (times - 1) * later; }
 };
 
 Evaluating time_evaluation(const TrainConfig& config, const Dataset& data, Engine& engine,
-                           const std::vector<EvaluationPlan>& plans, const std::shared_ptr<const Pack>& pack) {
+                           const std::vector<EvaluationPlan>& plans, const std::shared_ptr<const Pack>& pack,
+                           const std::shared_ptr<ImageCache>& cache) {
   Evaluating evaluating;
   if (plans.empty()) return evaluating;
   for (int epoch = 1; epoch <= config.num_epoch; epoch++) evaluating.times += config.evaluates_after(epoch);
@@ -128,9 +129,13 @@ Evaluating time_evaluation(const TrainConfig& config, const Dataset& data, Engin
   options.height = config.model.height, options.width = config.model.width;
   options.batch = config.embed_batch;
   options.threads = config.loader_threads;
+  options.cache = cache;
   options.pack = pack;
+  options.after_batch = stop_if_interrupted;
   send_pictures_to(engine, options);
-  evaluating.seconds = seconds_of([&] { rank_plans(plans, images, embed_images(engine, images, data.root, options)); });
+  const auto evaluate = [&] { rank_plans(plans, images, embed_images(engine, images, data.root, options)); };
+  evaluating.first = seconds_of(evaluate);
+  evaluating.later = cache ? seconds_of(evaluate) : evaluating.first;
   return evaluating;
 }
 
@@ -163,29 +168,30 @@ Result measure(const TrainConfig& config, const Options& o, Dataset& data, Engin
   const bool gpu = o.device.backend == Backend::cuda;
   const int half = std::max(1, o.steps / 2), warm_up = gpu ? 5 : 1;
   time_steps(engine, batch, warm_up);
-  double processor = processor_seconds();
+  double processor = process_seconds();
   result.before = time_steps(engine, batch, half);
-  result.alone_processor = processor_seconds() - processor;
+  result.alone_processor = process_seconds() - processor;
 
   RunFolder folder = RunFolder::create(out);  // it goes with its files
   const std::vector<EvaluationPlan> none;
   Progression progression;
   progression.data = data_fingerprint(data.train);
+  const auto cache = filled_cache(config, data);
   Trainer trainer(config, data, sampler, none, engine, folder, progression, false, o.steps,
-                  o.device.backend != Backend::cpu, pack, filled_cache(config, data));
+                  o.device.backend != Backend::cpu, pack, cache);
   trainer.save();
-  processor = processor_seconds();
+  processor = process_seconds();
   const auto start = std::chrono::steady_clock::now();
   trainer.run();
-  result.processor = processor_seconds() - processor;
+  result.processor = process_seconds() - processor;
   result.seconds = std::chrono::duration<double>(trainer.last_step_end() - start).count();
   result.steps = trainer.progression().step;
   result.checkpoints = trainer.checkpoints() - 2;  // the one before the first step, the one after the last
 
-  processor = processor_seconds();
+  processor = process_seconds();
   result.after = time_steps(engine, batch, half);
-  result.alone_processor += processor_seconds() - processor;
-  result.evaluating = time_evaluation(config, data, engine, plans, pack);
+  result.alone_processor += process_seconds() - processor;
+  result.evaluating = time_evaluation(config, data, engine, plans, pack, cache);
   return result;
 }
 
@@ -195,7 +201,7 @@ void report(const TrainConfig& config, const Options& o, const Result& r, Output
   const double alone = pictures * static_cast<double>(alone_steps) / (sum(r.before) + sum(r.after));
   const double step = r.seconds / static_cast<double>(r.steps);
   const double all_steps = static_cast<double>(r.batches) * config.num_epoch;
-  const double evaluating = r.evaluating.times * r.evaluating.seconds / all_steps;  // seconds a step
+  const double evaluating = r.evaluating.seconds() / all_steps;  // seconds a step
   const double training = pictures / step, whole = pictures / (step + evaluating);
   fmt::print("training of MPANet, ResNet {}, {} pictures of {}x{}, {} on {}, {}\n", config.model.depth, r.batch,
              config.model.height, config.model.width, name_of(*config.precision), name_of(o.device),
@@ -206,9 +212,12 @@ void report(const TrainConfig& config, const Options& o, const Result& r, Output
              counted(r.steps, "step"), counted(r.checkpoints, "checkpoint"),
              config.cache_mib > 0 ? "; the cache holds the pictures, as after the first epoch" : "");
   if (r.evaluating.times > 0)
-    fmt::print("and with evaluations   {:9.2f} images/s: {} in {} of {}; one took {:.2f} s for {}\n", whole,
-               counted(r.evaluating.times, "evaluation"), counted(config.num_epoch, "epoch"),
-               counted(r.batches, "batch", "batches"), r.evaluating.seconds, counted(r.evaluating.images, "image"));
+    fmt::print(
+        "and with evaluations   {:9.2f} images/s: {} of {} in {} of {}; the first took {:.2f} s, a later one {:.2f} "
+        "s\n",
+        whole, counted(r.evaluating.times, "evaluation"), counted(r.evaluating.images, "image"),
+        counted(config.num_epoch, "epoch"), counted(r.batches, "batch", "batches"), r.evaluating.first,
+        r.evaluating.later);
   const double alone_processor = 1e3 * r.alone_processor / (pictures * static_cast<double>(alone_steps));
   const double processor = 1e3 * r.processor / (pictures * static_cast<double>(r.steps));
   fmt::print("processor milliseconds an image: {:.2f} of the step alone, {:.2f} of the training\n", alone_processor,
@@ -239,7 +248,8 @@ void report(const TrainConfig& config, const Options& o, const Result& r, Output
                                        {"step_processor_ms_per_image", alone_processor},
                                        {"training_processor_ms_per_image", processor},
                                        {"evaluations", r.evaluating.times},
-                                       {"evaluation_seconds", r.evaluating.seconds},
+                                       {"first_evaluation_seconds", r.evaluating.first},
+                                       {"later_evaluation_seconds", r.evaluating.later},
                                        {"evaluated_images", r.evaluating.images},
                                        {"images_per_second", whole},
                                        {"ratio", whole / alone}};
@@ -315,7 +325,13 @@ int bench_train(int argc, char** argv) {
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   o.device = choose_device(device, &why);
   o.device_line = "device: " + why;
-  run(o);
+  const InterruptGuard guard;  // a signal ends the program as an error does, so that its temporary folder goes
+  try {
+    run(o);
+  } catch (const Interrupted&) {
+    note("bench-train: stopped");
+    return interrupt_exit_code();
+  }
   return 0;
 }
 

@@ -110,6 +110,14 @@ CommandLine* CommandLine::add_subcommand(const std::string& name, const std::str
 
 void CommandLine::require_subcommand() { app_->require_subcommand(1); }
 bool CommandLine::parsed() const { return app_->parsed(); }
+void CommandLine::add_version(std::function<std::string()> text) {
+  const auto print = [text = std::move(text)] {
+    std::string lines = text();
+    if (lines.ends_with('\n')) lines.pop_back();  // CLI11 adds one
+    return lines;
+  };
+  app_->set_version_flag("--version", print, "print commit, compiler, instruction set and library versions and exit");
+}
 void CommandLine::take_last() { app_->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast); }
 void CommandLine::footer(const std::string& text) { app_->footer(text); }
 void CommandLine::column_width(size_t columns) { app_->get_formatter()->column_width(columns); }
@@ -134,7 +142,7 @@ std::optional<int> parse_command_line(CommandLine& app, int argc, char** argv, c
     check_no_empty_value(argc, argv);
     all.parse(argc, argv);
     return {};
-  } catch (const CLI::Success& e) {  // --help
+  } catch (const CLI::Success& e) {  // --help, --version
     return all.exit(e);
   } catch (const CLI::ExtrasError&) {
     note(fmt::format("{}: {} (see --help)", all.get_name(), unexpected(all, hint)));

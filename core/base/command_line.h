@@ -66,6 +66,8 @@ class CommandLine {
   void require_subcommand();
   bool parsed() const;  // whether this subcommand was given
 
+  // --version: prints the text and exits with 0, whatever else the command line lacks. Called when it is given.
+  void add_version(std::function<std::string()> text);
   void take_last();  // a repeated option overwrites; for options added afterwards
   void footer(const std::string& text);
   void column_width(size_t columns);  // of the left column in --help

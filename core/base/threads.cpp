@@ -167,6 +167,8 @@ void parallel_for(int threads, size_t count, const std::function<void(size_t ite
     std::vector<std::jthread> pool;
     std::unique_lock lock(starting);
     try {
+      pool.reserve(
+          static_cast<size_t>(threads));  // a push_back() that failed would join a thread that waits for the lock
       for (int i = 1; i < threads && static_cast<size_t>(i) < count; i++)
         pool.push_back(start_thread([&run, i] { run(i); }));
     } catch (...) {

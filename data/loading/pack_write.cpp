@@ -7,13 +7,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <mutex>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/inputs.h"
 #include "core/base/interrupt.h"
+#include "core/base/processor_time.h"
 #include "core/base/progress.h"
 #include "core/base/temporary.h"
 #include "core/base/text.h"
@@ -23,12 +23,6 @@
 
 namespace mpanet {
 namespace {
-
-double processor_seconds() {
-  timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 PackList list_files(const std::string& root, std::vector<std::string> paths, int height, int width) {
   std::sort(paths.begin(), paths.end());
@@ -204,10 +198,10 @@ PackReport write_pack(const std::string& root, std::vector<std::string> paths, i
   parallel_for(threads, missing.size(), [&](size_t i, int thread) {
     if (interrupted()) throw Interrupted{};
     Scratch& own = scratch[static_cast<size_t>(thread)];
-    const double start = processor_seconds();
+    const double start = thread_seconds();
     own.decoder.decode(root + "/" + list.files[missing[i]].path, own.decoded);
     own.resizer.resize(own.decoded, height, width, own.resized);
-    own.seconds += processor_seconds() - start;
+    own.seconds += thread_seconds() - start;
     partial.put(missing[i], own.resized.pixels);
     const std::lock_guard lock(mutex);
     progress.advance();

@@ -15,13 +15,14 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "kernels/cpu/conv_providers.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/stream.h"
 #include "kernels/cpu/tf32.h"
 #include "kernels/kernels.h"
 
-namespace mpanet::PRECISION::cpu {
+namespace mpanet::PRECISION::cpu::library {
 namespace {
 
 using Desc = dnnl::memory::desc;
@@ -131,7 +132,7 @@ Plan make_plan(Library& lib, const ConvShape& s, ConvPass pass) {
 }
 
 // Scratchpads and layouts depend on the number of threads, so it must not change after a stream's first convolution.
-Library& library(Stream stream) {
+Library& library_of(Stream stream) {
   static const char tag = 0;
   Library& lib = stream->get<Library>(&tag);
   MPANET_CHECK(lib.threads == omp_get_max_threads(), "a stream that began with {} threads now has {}", lib.threads,
@@ -187,7 +188,7 @@ float* behind_scratchpad(const Plan& plan, void* workspace) {
 
 size_t conv_weights_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   if (pass == ConvPass::BackwardWeights) return 0;
-  return aligned(plan_for(library(stream), s, pass).weights.get_size()) +
+  return aligned(plan_for(library_of(stream), s, pass).weights.get_size()) +
          rounded_bytes<storage>(stream, s.weight_count());
 }
 
@@ -195,7 +196,7 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
                           void* prepared) {
   MPANET_CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
   MPANET_CHECK(pass == ConvPass::Forward || scale == nullptr, "only forward weights are scaled");
-  Library& lib = library(stream);
+  Library& lib = library_of(stream);
   Plan& plan = plan_for(lib, s, pass);
   const Desc from = weights(s, Tag::ohwi);
   void* copy = static_cast<char*>(prepared) + aligned(plan.weights.get_size());
@@ -219,7 +220,7 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   if (pass == ConvPass::BackwardWeights && is_product(s))
     return gemm_workspace_bytes(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w);
-  const Plan& plan = plan_for(library(stream), s, pass);
+  const Plan& plan = plan_for(library_of(stream), s, pass);
   if (pass == ConvPass::Forward) return rounded_bytes<storage>(stream, s.input_count()) + plan.scratchpad;
   if (pass == ConvPass::BackwardData)
     return rounded_bytes<storage>(stream, s.output_count()) + scratchpad_end(plan) +
@@ -230,7 +231,7 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
 
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
                   const ConvEpilogue& epilogue, storage* y, void* workspace) {
-  Library& lib = library(stream);
+  Library& lib = library_of(stream);
   Plan& plan = plan_for(lib, s, ConvPass::Forward);
   x = operand(stream, x, s.input_count(), workspace);
   const Epilogue kind{epilogue.shift != nullptr, epilogue.residual != nullptr, epilogue.relu};
@@ -249,7 +250,7 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
                         storage* dx, Write write, void* workspace, const GradEpilogue&) {
-  Library& lib = library(stream);
+  Library& lib = library_of(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardData);
   dy = operand(stream, dy, s.output_count(), workspace);
   const bool add = write == Write::Add;
@@ -274,7 +275,7 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
                            Write write, void* workspace) {
   if (is_product(s))
     return gemm(stream, true, false, s.k, s.c, int64_t{s.n} * s.h * s.w, dy, x, nullptr, dw, write, workspace);
-  Library& lib = library(stream);
+  Library& lib = library_of(stream);
   Plan& plan = plan_for(lib, s, ConvPass::BackwardWeights);
   x = operand(stream, x, s.input_count(), workspace);
   dy = operand(stream, dy, s.output_count(), workspace);
@@ -297,4 +298,4 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
   run(lib, copy, plan.weights, gradient, to, dw);
 }
 
-}  // namespace mpanet::PRECISION::cpu
+}  // namespace mpanet::PRECISION::cpu::library

@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/quote.h"
 #include "core/base/random.h"
+#include "mpanet/evaluation/parallel.h"
 #include "mpanet/evaluation/result_file.h"
 
 namespace mpanet {
@@ -97,14 +98,13 @@ std::vector<Interval> intervals(const Entry& first, const Entry& other, const st
   const Means ours(first, metrics), theirs(other, metrics);
   const auto queries = static_cast<uint32_t>(first.queries.size());
   std::vector<std::vector<double>> differences(metrics.size(), std::vector<double>(kResamples));
-#pragma omp parallel for schedule(dynamic, 64)
-  for (int resample = 0; resample < kResamples; resample++) {
-    Random random(1, Purpose::Chance, 1, resample);  // chance embeddings are of epoch 0
+  for_each_item(kResamples, [&](size_t resample) {
+    Random random(1, Purpose::Chance, 1, static_cast<uint32_t>(resample));  // chance embeddings are of epoch 0
     std::vector<uint32_t> drawn(queries);
     for (uint32_t& query : drawn) query = random.below(queries);
     const std::vector<double> a = ours.of(drawn), b = theirs.of(drawn);
     for (size_t m = 0; m < metrics.size(); m++) differences[m][resample] = b[m] - a[m];
-  }
+  });
   std::vector<Interval> found;
   for (auto& values : differences) {
     std::erase_if(values, [](double value) { return std::isnan(value); });  // no drawn query has a match

@@ -60,11 +60,40 @@ void check_different(const Embeddings& embeddings, size_t count) {
         count);
 }
 
+Embeddings select_rows(std::initializer_list<const std::vector<ImageRecord>*> lists,
+                       const std::vector<ImageRecord>& images, const Embeddings& embeddings) {
+  std::unordered_map<std::string_view, size_t> rows;
+  for (size_t i = 0; i < images.size(); i++) rows.emplace(images[i].path, i);
+  Embeddings own;
+  own.dimension = embeddings.dimension;
+  size_t count = 0;
+  for (const auto* list : lists) count += list->size();
+  own.values.reserve(count * embeddings.dimension);
+  for (const auto* list : lists)
+    for (const ImageRecord& image : *list) {
+      const size_t row = rows.at(image.path);
+      own.values.insert(own.values.end(), embeddings.row(row), embeddings.row(row + 1));
+    }
+  return own;
+}
+
 }  // namespace
 
 void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
   options.form = engine.form() == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
   options.allocate = [&engine](size_t bytes) { return engine.host_memory(bytes); };
+}
+
+LoaderConfig loader_config_of(const EmbedOptions& options) {
+  LoaderConfig config;
+  config.height = options.height;
+  config.width = options.width;
+  config.threads = options.threads;
+  config.cache = options.cache;
+  config.pack = options.pack;
+  config.form = options.form;
+  config.allocate = options.allocate;
+  return config;
 }
 
 void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
@@ -86,15 +115,7 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   Embeddings embeddings;
   embeddings.dimension = engine.feature_size();
   embeddings.values.resize(images.size() * dimension);
-  LoaderConfig config;
-  config.height = options.height;
-  config.width = options.width;
-  config.threads = options.threads;
-  config.cache = options.cache;
-  config.pack = options.pack;
-  config.form = options.form;
-  config.allocate = options.allocate;
-  Loader loader(config, batches_of(images, root, options.batch));
+  Loader loader(loader_config_of(options), batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
   Batch batch;
   for (size_t done = 0; loader.next(batch); done += batch.count) {
@@ -107,19 +128,14 @@ Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& ima
   return embeddings;
 }
 
+Embeddings embeddings_of(const std::vector<ImageRecord>& wanted, const std::vector<ImageRecord>& images,
+                         const Embeddings& embeddings) {
+  return select_rows({&wanted}, images, embeddings);
+}
+
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings) {
-  std::unordered_map<std::string_view, size_t> rows;
-  for (size_t i = 0; i < images.size(); i++) rows.emplace(images[i].path, i);
-  Embeddings own;
-  own.dimension = embeddings.dimension;
-  own.values.reserve((plan.queries.size() + plan.gallery.size()) * embeddings.dimension);
-  for (const auto* list : {&plan.queries, &plan.gallery})
-    for (const ImageRecord& image : *list) {
-      const size_t row = rows.at(image.path);
-      own.values.insert(own.values.end(), embeddings.row(row), embeddings.row(row + 1));
-    }
-  return own;
+  return select_rows({&plan.queries, &plan.gallery}, images, embeddings);
 }
 
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,

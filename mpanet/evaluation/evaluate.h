@@ -29,6 +29,9 @@ struct EmbedOptions {
 // Sets form and memory for an engine, which must outlive the options.
 void send_pictures_to(EnginePictures& engine, EmbedOptions& options);
 
+// The loader of pictures that are to be embedded.
+LoaderConfig loader_config_of(const EmbedOptions& options);
+
 // Embeds the batch into rows (batch.count, feature_size()). `flip` as above; it leaves the mirror images in the batch.
 // UserError for numbers that are not finite, with name_of(i) of the picture.
 void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
@@ -40,7 +43,10 @@ void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
                         const EmbedOptions& options);
 
-// The plan's rows, queries and then gallery, out of those of `images`, which hold all of them.
+// The rows of `wanted`, in its order, out of those of `images`, which hold all of them.
+Embeddings embeddings_of(const std::vector<ImageRecord>& wanted, const std::vector<ImageRecord>& images,
+                         const Embeddings& embeddings);
+// The plan's rows, queries and then gallery.
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings);
 

@@ -9,6 +9,7 @@
 #include "core/base/progress.h"
 #include "mpanet/evaluation/descending_sort.h"
 #include "mpanet/evaluation/list_scorer.h"
+#include "mpanet/evaluation/parallel.h"
 #include "mpanet/evaluation/rerank.h"
 #include "mpanet/network/ranker.h"
 
@@ -135,17 +136,19 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   const int largest_block = std::min(queries, kQueryBlock);
   BlockSimilarities block(plan, embeddings, largest_block);
   std::vector<Score> scores(queries * columns);
+  struct Ranking {
+    DescendingSort order;
+    ListScorer scorer;
+  };
+  const auto make = [&] { return Ranking{{}, ListScorer(plan, candidates)}; };
   for (int first = 0; first < queries; first += largest_block) {
     const int count = std::min(largest_block, queries - first);
     block.compute(embeddings.row(first), count);
-#pragma omp parallel
-    {
-      DescendingSort order;
-      ListScorer scorer(plan, candidates);
-#pragma omp for schedule(dynamic, 8)
-      for (int q = 0; q < count; q++)
-        scorer.run(order.sort(block.of(q)), plan.queries[first + q], {scores.data() + (first + q) * columns, columns});
-    }
+    for_each_item(static_cast<size_t>(count), make, [&](size_t q, Ranking& own) {
+      const size_t query = static_cast<size_t>(first) + q;
+      own.scorer.run(own.order.sort(block.of(static_cast<int>(q))), plan.queries[query],
+                     {scores.data() + query * columns, columns});
+    });
   }
   return scores;
 }

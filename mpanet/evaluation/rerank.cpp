@@ -9,6 +9,7 @@
 #include "mpanet/evaluation/descending_sort.h"
 #include "mpanet/evaluation/distance_matrix.h"
 #include "mpanet/evaluation/list_scorer.h"
+#include "mpanet/evaluation/parallel.h"
 
 namespace mpanet {
 namespace {
@@ -88,9 +89,10 @@ std::vector<int> expanded_set(const std::vector<int>& lists, int of) {
 // The nearest candidates of images that have no row in the matrix, from its columns.
 void list_columns(const DistanceMatrix& distances, Neighbourhood& hood, int first_image) {
   const auto images = static_cast<int>(distances.columns());
-#pragma omp parallel for schedule(static)
-  for (int begin = first_image; begin < images; begin += 256) {
-    const int end = std::min(images, begin + 256);
+  constexpr int kBlock = 256;
+  const int blocks = (images - first_image + kBlock - 1) / kBlock;
+  for_each_item(static_cast<size_t>(blocks), [&](size_t block) {
+    const int begin = first_image + static_cast<int>(block) * kBlock, end = std::min(images, begin + kBlock);
     std::vector<Nearest> nearest(end - begin, Nearest(kRerankExpansion));
     for (size_t c = 0; c < hood.candidates.size(); c++) {
       const float* row = distances.row(hood.candidates[c]);
@@ -98,7 +100,7 @@ void list_columns(const DistanceMatrix& distances, Neighbourhood& hood, int firs
     }
     for (int image = begin; image < end; image++)
       nearest[image - begin].take(hood.first.data() + static_cast<size_t>(image) * kRerankExpansion);
-  }
+  });
 }
 
 Neighbourhood make_neighbourhood(const DistanceMatrix& distances, std::vector<int> candidates) {
@@ -108,21 +110,16 @@ Neighbourhood make_neighbourhood(const DistanceMatrix& distances, std::vector<in
   std::vector<int> lists(static_cast<size_t>(count) * kListed);
   hood.first.resize(distances.columns() * kRerankExpansion);
   hood.expanded.resize(count);
-#pragma omp parallel
-  {
-    Nearest nearest(kListed);
-#pragma omp for schedule(static)
-    for (int i = 0; i < count; i++) {
-      const float* row = distances.row(hood.candidates[i]);
-      for (int c = 0; c < count; c++) nearest.offer(row[hood.candidates[c]], c);
-      int* own = lists.data() + static_cast<size_t>(i) * kListed;
-      nearest.take(own);
-      std::copy_n(own, kRerankExpansion,
-                  hood.first.begin() + static_cast<ptrdiff_t>(hood.candidates[i]) * kRerankExpansion);
-    }
-#pragma omp for schedule(dynamic, 64)
-    for (int i = 0; i < count; i++) hood.expanded[i] = expanded_set(lists, i);
-  }
+  const auto listing = [] { return Nearest(kListed); };
+  for_each_item(hood.candidates.size(), listing, [&](size_t i, Nearest& nearest) {
+    const float* row = distances.row(hood.candidates[i]);
+    for (int c = 0; c < count; c++) nearest.offer(row[hood.candidates[c]], c);
+    int* own = lists.data() + i * kListed;
+    nearest.take(own);
+    std::copy_n(own, kRerankExpansion,
+                hood.first.begin() + static_cast<ptrdiff_t>(hood.candidates[i]) * kRerankExpansion);
+  });
+  for_each_item(hood.candidates.size(), [&](size_t i) { hood.expanded[i] = expanded_set(lists, static_cast<int>(i)); });
   if (distances.rows() < distances.columns()) list_columns(distances, hood, static_cast<int>(distances.rows()));
   return hood;
 }
@@ -188,8 +185,7 @@ class Trial {
   std::vector<SparseRow> candidate_weights(const Neighbourhood& hood) {
     std::vector<SparseRow> weights(hood.candidates.size());
     largest_.resize(queries_.size());
-#pragma omp parallel for schedule(dynamic, 64)
-    for (size_t c = 0; c < weights.size(); c++) {  // the trial's queries are the first candidates
+    for_each_item(weights.size(), [&](size_t c) {  // the trial's queries are the first candidates
       const float* row = distances_.row(hood.candidates[c]);
       const double largest = largest_distance(hood.candidates[c]);
       if (c < largest_.size()) largest_[c] = largest;
@@ -200,32 +196,31 @@ class Trial {
         sum += weight;
       }
       for (Weight& weight : weights[c]) weight.value = static_cast<float>(weight.value / sum);
-    }
+    });
     return weights;
   }
 
   static std::vector<SparseRow> mean_weights(const Neighbourhood& hood, const std::vector<SparseRow>& weights,
                                              const std::vector<int>& images) {
     std::vector<SparseRow> means(images.size());
-#pragma omp parallel
-    {
-      std::vector<float> sums(hood.candidates.size());
+    struct Sums {
+      std::vector<float> of;  // every candidate
       std::vector<int> touched;
-#pragma omp for schedule(static)
-      for (size_t i = 0; i < images.size(); i++) {
-        for (const int neighbour : hood.first_of(images[i]))
-          for (const Weight& weight : weights[neighbour]) {
-            if (sums[weight.candidate] == 0) touched.push_back(weight.candidate);
-            sums[weight.candidate] += weight.value;
-          }
-        std::sort(touched.begin(), touched.end());
-        for (const int candidate : touched) {
-          means[i].push_back({candidate, sums[candidate] / kRerankExpansion});
-          sums[candidate] = 0;
+    };
+    const auto zeros = [&] { return Sums{std::vector<float>(hood.candidates.size()), {}}; };
+    for_each_item(images.size(), zeros, [&](size_t i, Sums& sums) {
+      for (const int neighbour : hood.first_of(images[i]))
+        for (const Weight& weight : weights[neighbour]) {
+          if (sums.of[weight.candidate] == 0) sums.touched.push_back(weight.candidate);
+          sums.of[weight.candidate] += weight.value;
         }
-        touched.clear();
+      std::sort(sums.touched.begin(), sums.touched.end());
+      for (const int candidate : sums.touched) {
+        means[i].push_back({candidate, sums.of[candidate] / kRerankExpansion});
+        sums.of[candidate] = 0;
       }
-    }
+      sums.touched.clear();
+    });
     return means;
   }
 
@@ -284,19 +279,20 @@ std::vector<Score> score_reranked(const EvaluationPlan& plan, const Embeddings& 
     Trial trial(plan, distances, column);
     trial.prepare(neighbourhoods.of(trial));
     const Candidates candidates(plan, column);
-#pragma omp parallel
-    {
-      std::vector<float> finals(trial.gallery().size());
+    struct Ranking {
+      std::vector<float> finals;
       DescendingSort order;
-      ListScorer scorer(plan, candidates);
-#pragma omp for schedule(dynamic, 8)
-      for (size_t q = 0; q < trial.queries().size(); q++) {
-        trial.final_distances(q, finals);
-        for (float& value : finals) value = -value;
-        const int query = trial.queries()[q];
-        scorer.run(order.sort(finals), plan.queries[query], {&scores[query * columns + column], 1});
-      }
-    }
+      ListScorer scorer;
+    };
+    const auto make = [&] {
+      return Ranking{std::vector<float>(trial.gallery().size()), {}, ListScorer(plan, candidates)};
+    };
+    for_each_item(trial.queries().size(), make, [&](size_t q, Ranking& own) {
+      trial.final_distances(q, own.finals);
+      for (float& value : own.finals) value = -value;
+      const int query = trial.queries()[q];
+      own.scorer.run(own.order.sort(own.finals), plan.queries[query], {&scores[query * columns + column], 1});
+    });
   }
   return scores;
 }

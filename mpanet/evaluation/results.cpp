@@ -139,6 +139,9 @@ std::string results_table(const Evaluation& evaluation, const ResultFacts& facts
   table += fmt::format("distance {}; feature {}\n", words_of(plan.distance), facts.feature);
   table += fmt::format("flip averaging {}; re-ranking {}; CMC {}{}\n", facts.flip ? "on" : "off", rerank_words(plan),
                        cmc_words(plan.cmc), csv_words(plan));
+  if (facts.calibration)
+    table += fmt::format("without {}, on whose pairs the distance was calibrated\n",
+                         counted(facts.calibration->identities.size(), "identity", "identities"));
   if (!facts.checkpoint.empty()) table += fmt::format("checkpoint sha256 {}\n", facts.checkpoint);
   table += fmt::format("{:<7} {:<8}", "mode", "shots");
   for (const auto& [name, value] : named_metrics(evaluation.results.front().mean, plan.more_ranks))
@@ -174,6 +177,7 @@ ordered_json results_json(const std::vector<Evaluation>& evaluations, const Resu
   json["camera_filter"] = csv ? ordered_json(csv->camera_filter) : ordered_json();
   json["single_shot"] = csv ? ordered_json(csv->single_shot) : ordered_json();
   json["checkpoint_sha256"] = facts.checkpoint.empty() ? ordered_json() : ordered_json(facts.checkpoint);
+  json["calibration"] = facts.calibration ? calibration_json(*facts.calibration) : ordered_json();
   json["results"] = ordered_json::array();
   for (const Evaluation& evaluation : evaluations)
     for (const SettingResult& result : evaluation.results)

@@ -1,18 +1,21 @@
 // Output of results: the table and the JSON file.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/evaluation/scores.h"
 
 namespace mpanet {
 
 // The facts that a result has besides its metrics and its plan.
 struct ResultFacts {
-  std::string feature;     // the compared embeddings: "BN neck output of best.safetensors"
-  bool flip = false;       // the mean over each picture and its mirror image
-  std::string checkpoint;  // SHA-256 of the file; empty if there is none
+  std::string feature;                          // the compared embeddings: "BN neck output of best.safetensors"
+  bool flip = false;                            // the mean over each picture and its mirror image
+  std::string checkpoint;                       // SHA-256 of the file; empty if there is none
+  std::optional<Calibration> calibration = {};  // that was fitted on identities which the plans lack
 };
 
 struct Evaluation {
@@ -25,10 +28,10 @@ struct Evaluation {
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial);
 
 // {"protocol", "direction", "distance", "feature", "flip", "rerank", "cmc", "camera_filter", "single_shot",
-// "checkpoint_sha256", "results": [{"mode", "shots", "direction", "rank1", "rank5", "rank10", "rank20", "mAP", "mINP",
-// "deviation": {"rank1", ...}, "queries", "gallery", "queries_without_match", "trials", "per_trial": {"rank1": [...],
-// "queries", "gallery", "queries_without_match"}, "per_query": {"trials", "rank1", ..., "mAP", "mINP"}}], "queries":
-// {direction: [paths]}}.
+// "checkpoint_sha256", "calibration": {calibration_json()}, "results": [{"mode", "shots", "direction", "rank1",
+// "rank5", "rank10", "rank20", "mAP", "mINP", "deviation": {"rank1", ...}, "queries", "gallery",
+// "queries_without_match", "trials", "per_trial": {"rank1": [...], "queries", "gallery", "queries_without_match"},
+// "per_query": {"trials", "rank1", ..., "mAP", "mINP"}}], "queries": {direction: [paths]}}.
 //
 // "camera_filter" and "single_shot" are of a manifest, and null for the other protocols.
 // In percent; null if no query has a match, and for the deviation of one trial. Counts that differ between trials are

@@ -220,6 +220,31 @@ int mpanet_compare(const float* queries, size_t query_count, const float* galler
   });
 }
 
+int mpanet_calibrated(const mpanet_model* model, int32_t* calibrated) {
+  return guarded([&] {
+    require("model", model);
+    require("calibrated", calibrated);
+    *calibrated = model->model.curve() != nullptr ? 1 : 0;
+  });
+}
+
+int mpanet_probabilities(const mpanet_model* model, const float* distances, size_t count, float* out, size_t out_size) {
+  return guarded([&] {
+    require("model", model);
+    const LogisticCurve* curve = model->model.curve();
+    if (curve == nullptr)
+      fail("the model is not calibrated for this size and flip: mpanet-eval --calibrate-share calibrates a checkpoint");
+    if (count == 0) return;
+    require("distances", distances);
+    require("out", out);
+    check_size("out", count, 1, out_size);
+    for (size_t i = 0; i < count; i++) {
+      if (!std::isfinite(distances[i])) fail("distances: number {} is {}, expected finite numbers", i, distances[i]);
+      out[i] = static_cast<float>(curve->probability(distances[i]));
+    }
+  });
+}
+
 int mpanet_rank(const float* queries, size_t query_count, const float* gallery, size_t gallery_count, size_t dimension,
                 size_t top, int64_t* indices, float* distances, size_t out_size) {
   return guarded([&] {

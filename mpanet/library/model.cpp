@@ -83,7 +83,25 @@ void Model::load(const std::string& path, const ModelOptions& options) {
   width_ = config.model.width;
   batch_size_ = config.embed_batch;
   flip_ = options.flip;
+  load_curve(path);
   scratch_.resize(usable_processors());
+}
+
+// The network can embed without it, so that its errors are kept for curve().
+void Model::load_curve(const std::string& path) {
+  try {
+    const std::optional<Calibration> calibration = read_calibration(path);
+    const LogisticCurve* curve =
+        calibration ? calibration->curve(Distance::UnitEuclidean, height_, width_, flip_) : nullptr;
+    if (curve != nullptr) curve_ = *curve;
+  } catch (const UserError& error) {
+    curve_error_ = error.what();
+  }
+}
+
+const LogisticCurve* Model::curve() const {
+  if (!curve_error_.empty()) throw UserError(curve_error_);
+  return curve_ ? &*curve_ : nullptr;
 }
 
 void Model::embed(const Pictures& pictures, float* out) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "data/loading/batch.h"
 #include "data/pictures/image.h"
 #include "data/pictures/resize.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/library/worker.h"
 #include "mpanet/network/engine.h"
 
@@ -42,6 +44,11 @@ class Model {
   int height() const { return height_; }
   int width() const { return width_; }
 
+  // The curve of the calibration beside the checkpoint (mpanet/evaluation/calibration.h) for distances of
+  // compare_rows(); null if there is none for these options. UserError for a damaged file, and for a calibration of
+  // other weights, which load() accepts.
+  const LogisticCurve* curve() const;
+
   // Embeddings (pictures.count, dimension()). UserError for a picture that cannot be read, of several the first one,
   // for numbers that are not finite, and when pictures that differ all get the same embedding, bit for bit: numbers
   // that overflow inside the network end in ReLU, which makes zeros of NaN.
@@ -54,6 +61,7 @@ class Model {
     Image decoded, resized;
   };
   void load(const std::string& path, const ModelOptions& options);
+  void load_curve(const std::string& path);
   void read_batch(const Pictures& pictures, size_t first, int count);
   void embed_all(const Pictures& pictures, float* out);
 
@@ -61,6 +69,8 @@ class Model {
   size_t dimension_ = 0;
   int height_ = 0, width_ = 0, batch_size_ = 0;
   bool flip_ = false;
+  std::optional<LogisticCurve> curve_;
+  std::string curve_error_;  // the text of curve()'s UserError
   const PixelTable table_;
   std::vector<Scratch> scratch_;
   Batch batch_;

@@ -96,6 +96,17 @@ MPANET_API int mpanet_embed_pixels(mpanet_model* model, const mpanet_pixels* pic
 MPANET_API int mpanet_compare(const float* queries, size_t query_count, const float* gallery, size_t gallery_count,
                               size_t dimension, float* out, size_t out_size);
 
+/* Whether the distances of this model's embeddings have probabilities: 1 if mpanet-eval has calibrated the checkpoint
+ * (--calibrate-share, --calibrate-ids) for pictures of this input size and this flip, else 0. An error for a damaged
+ * calibration, and for one of other weights. */
+MPANET_API int mpanet_calibrated(const mpanet_model* model, int32_t* calibrated);
+
+/* The probability, 0..1, that both pictures show the same person, for each of `count` distances of mpanet_compare() or
+ * mpanet_rank(): that of a pair which is as often of the same person as of different ones. `out_size`: the numbers that
+ * `out` holds. An error when the model is not calibrated, and for a distance that is not finite. */
+MPANET_API int mpanet_probabilities(const mpanet_model* model, const float* distances, size_t count, float* out,
+                                    size_t out_size);
+
 /* The `top` nearest rows of the gallery for each query, nearest first, equal ones in the gallery's order: exactly the
  * evaluation's ranking. indices (query_count, top), rows of the gallery from 0; distances, which may be NULL, likewise.
  * `out_size`: the numbers that each of them holds. top: at most gallery_count. */

@@ -75,6 +75,14 @@ inline std::size_t common_dimension(const Embeddings& a, const Embeddings& b) {
 
 }  // namespace detail
 
+// Of every query with every row of the gallery: (queries, gallery).
+struct Comparison {
+  std::vector<float> distances;      // 0..4
+  std::vector<float> probabilities;  // of the same person, 0..1 (mpanet.h); empty if the model is not calibrated
+};
+
+inline std::vector<float> compare(const Embeddings& queries, const Embeddings& gallery);
+
 class Model {
  public:
   explicit Model(const std::string& path, const Options& options = {}) {
@@ -113,6 +121,23 @@ class Model {
     for (const Pixels& p : pictures) list.push_back({p.data, p.size, p.height, p.width, p.row_bytes});
     Embeddings made = space_for(pictures.size());
     detail::check(mpanet_embed_pixels(model_.get(), list.data(), list.size(), made.values.data(), made.values.size()));
+    return made;
+  }
+
+  // Whether mpanet-eval has calibrated the checkpoint for this size and flip. Error for a calibration of other weights.
+  bool calibrated() const {
+    std::int32_t given = 0;
+    detail::check(mpanet_calibrated(model_.get(), &given));
+    return given == 1;
+  }
+  // Distances, with probabilities if the model is calibrated.
+  Comparison compare(const Embeddings& queries, const Embeddings& gallery) const {
+    Comparison made;
+    made.distances = v1::compare(queries, gallery);
+    if (!calibrated()) return made;
+    made.probabilities.resize(made.distances.size());
+    detail::check(mpanet_probabilities(model_.get(), made.distances.data(), made.distances.size(),
+                                       made.probabilities.data(), made.probabilities.size()));
     return made;
   }
 

@@ -1,5 +1,6 @@
 // mpanet-compare: the distance of two pictures, and where the network looks in both.
 #include <filesystem>
+#include <optional>
 
 #include "core/base/command_line.h"
 #include "core/base/error.h"
@@ -7,8 +8,10 @@
 #include "core/base/inputs.h"
 #include "core/base/output.h"
 #include "core/base/program.h"
+#include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/pictures/sheet.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/evaluation/pair_distances.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/programs/embedding.h"
@@ -26,8 +29,9 @@ constexpr const char* kAbout = R"(Prints the distance of two pictures by a netwo
   mpanet-compare --checkpoint runs/first/best.safetensors a.jpg b.jpg --sheet ab.png)";
 
 constexpr const char* kMore = R"(
-Either picture may be visible or infrared, and shows one person who fills it. A distance is not a probability: which
-distances pairs of the same and of different persons have is in the page of mpanet-report.
+Either picture may be visible or infrared, and shows one person who fills it. A distance is not a probability. The
+probability is printed too if mpanet-eval has calibrated the checkpoint (--calibrate-share), for pictures like those of
+its calibration and for pairs that are as often of the same person as of different ones.
 
 Exit code 0: done; 2: bad input (one line on stderr says what).)";
 
@@ -38,16 +42,11 @@ struct CompareOptions : NetworkOptions {
 
 void add_options(CommandLine& app, CompareOptions& options) {
   app.add_option("PICTURE", options.pictures, "two pictures: JPEG, PNG or BMP");
-  app.add_option("--checkpoint", options.checkpoint,
-                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
   app.add_option("--sheet", options.sheet, "PNG: both pictures under every pattern map, side by side");
   app.add_option("--distance", options.distance,
                  "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine")
       ->capture_default_str();
-  app.add_option("--size", options.size, "HEIGHTxWIDTH of the pictures; without it as in training");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+  add_network_options(app, options, {"--checkpoint", "--size"});
 }
 
 // A row per picture: itself, then under each map, with the map's range below.
@@ -68,11 +67,33 @@ Image sheet_of(const std::vector<EmbeddedPicture>& pictures, const MapShape& sha
   return sheet.image();
 }
 
+// The probability that belongs to the distance, as a line; a note on stderr when there is none.
+std::string probability_line(const std::optional<Calibration>& calibration, Distance distance, double value,
+                             const EmbedOptions& how) {
+  if (!calibration) {
+    note("the checkpoint has no calibration, so that this distance stands for no probability");
+    return "";
+  }
+  const LogisticCurve* curve = calibration->curve(distance, how.height, how.width, how.flip);
+  if (curve == nullptr) {
+    note(
+        fmt::format("the checkpoint's calibration is of pictures of {}x{}{}{}, so that this distance stands for no "
+                    "probability",
+                    calibration->height, calibration->width, calibration->flip ? ", with flip averaging" : "",
+                    calibration->curves.contains(distance) ? "" : ", without a curve for this distance"));
+    return "";
+  }
+  return fmt::format("same person with probability {:.4f}, calibrated on {}; {} at distance {:.6g}, prior {}\n",
+                     curve->probability(value), counted(calibration->identities.size(), "identity", "identities"), 0.5,
+                     curve->threshold(), kCalibrationPrior);
+}
+
 void compare(CompareOptions options) {
   if (options.checkpoint.empty()) fail("--checkpoint is needed (see --help)");
   if (options.pictures.size() != 2) fail("expected two pictures, got {} (see --help)", options.pictures.size());
   const Distance distance = parse_distance(options.distance);
   register_input(options.checkpoint, "--checkpoint");
+  register_input(calibration_path(options.checkpoint), "the calibration");
   for (const std::string& picture : options.pictures) register_input(picture, "a picture");
   const auto file = output_for_later(options.sheet);
   keep_stdout_for({options.sheet});
@@ -80,13 +101,16 @@ void compare(CompareOptions options) {
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
   options.batch = 1;
   OpenedNetwork network = open_network(options, kProgram, "", nullptr, std::vector<ImageRecord>(2), threads.text);
+  const std::optional<Calibration> calibration = read_calibration(options.checkpoint, network.checkpoint);
   const std::vector<EmbeddedPicture> pictures = embed_pictures(*network.engine, network.how, options.pictures);
   const double value = pair_distance(distance, pictures[0].embedding.data(), pictures[1].embedding.data(),
                                      network.engine->feature_size());
-  fmt::print("distance {:.6g}: {}\n", value, words_of(distance));
-  note("the checkpoint has no calibration, so that this distance stands for no probability");
+  const std::string probability = probability_line(calibration, distance, value, network.how);
+  fmt::print("distance {:.6g}: {}\n{}", value, words_of(distance), probability);
   if (!file) return;
-  write_png(*file, sheet_of(pictures, network.engine->map_shape(), fmt::format("distance {:.6g}", value)));
+  std::string title = fmt::format("distance {:.6g}", value);
+  if (!probability.empty()) title += ": " + probability.substr(0, probability.find(','));
+  write_png(*file, sheet_of(pictures, network.engine->map_shape(), title));
   file->commit();
 }
 
@@ -95,11 +119,9 @@ int run(int argc, char** argv) {
   app.footer(kMore);
   app.column_width(34);
   CompareOptions options;
-  bool version = false;
   add_options(app, options);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   compare(options);
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "mpanet/files/pth.h"
 #include "mpanet/files/safetensors.h"
 #include "mpanet/files/state_dict.h"
+#include "mpanet/training/provenance.h"
 
 namespace {
 
@@ -116,6 +117,7 @@ int run(int argc, char** argv) {
   app.add_option("OUT", out, "file to write; not needed with --list");
   app.add_flag("--list", listed, "print every tensor with its type and shape, and what else lies in the file");
   app.add_option("--to", to, "pth or safetensors; without it by OUT's suffix");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (out.empty() && !listed) fail("OUT is needed (see --help)");
   if (out.empty() && !to.empty()) fail("--to: only with OUT");

@@ -30,6 +30,7 @@
 #include "data/sets/regdb.h"
 #include "data/sets/verify.h"
 #include "data/synth/synth.h"
+#include "mpanet/training/provenance.h"
 
 namespace {
 
@@ -145,7 +146,6 @@ int pack(const std::string& root, const std::string& kind_name, const std::strin
   if (out.empty()) out = pack_path(folder, height, width);
   for (const std::string& list : dataset_lists(kind, root)) register_input(list, "a list of the data set");
   register_pictures(kind, root, "a picture of the data set");
-  for (const std::string& path : paths) register_input(folder + "/" + path, "a picture of the data set");
   const InterruptGuard guard;
   try {
     const PackReport report = write_pack(folder, std::move(paths), height, width, out, threads);
@@ -316,6 +316,7 @@ int run(int argc, char** argv) {
   app.column_width(34);
   Commands commands;
   for (const auto add : {add_synth, add_verify, add_stats, add_import, add_pack, add_preprocess}) add(app, commands);
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   for (const auto& [command, call] : commands)
     if (command->parsed()) return call();

@@ -51,6 +51,32 @@ void check_engine_memory(const EngineConfig& config) {
 
 }  // namespace
 
+void add_network_options(CommandLine& app, NetworkOptions& options, const std::vector<std::string>& taken) {
+  const auto takes = [&](const char* name) { return std::find(taken.begin(), taken.end(), name) != taken.end(); };
+  if (takes("--checkpoint"))
+    app.add_option("--checkpoint", options.checkpoint,
+                   "last or best of a run, or other weights with the authors' names: safetensors or .pth");
+  if (takes("--size"))
+    app.add_option("--size", options.size,
+                   "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
+                   "256x128 for regdb");
+  if (takes("--pack"))
+    app.add_option("--pack", options.pack, "file of mpanet-data pack, whose pictures need no decoding");
+  if (takes("--feature"))
+    app.add_option("--feature", options.feature, "bn or before-bn: the BN neck's output or its input")
+        ->capture_default_str();
+  if (takes("--parts"))
+    app.add_option("--parts", options.parts, "all, or some of the feature's pieces: 1,3,global")->capture_default_str();
+  if (takes("--flip"))
+    app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
+  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
+  app.add_option("--conv", options.conv, kConvHelp);
+  app.add_option("--gemm", options.gemm, kGemmHelp);
+  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
+  if (takes("--batch")) add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
+  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+}
+
 OpenedNetwork open_network(const NetworkOptions& options, const std::string& program, const std::string& protocol,
                            const Dataset* data, const std::vector<ImageRecord>& images, const std::string& threads) {
   const Checkpoint checkpoint(options.checkpoint);

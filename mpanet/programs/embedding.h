@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/command_line.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/feature_choice.h"
 #include "mpanet/evaluation/protocol.h"
@@ -18,6 +19,10 @@ struct NetworkOptions {
   bool flip = false;
   int batch = 64, threads = 0;
 };
+
+// Adds --device, --conv, --gemm, --precision and --threads, and of --checkpoint, --size, --pack, --feature, --parts,
+// --flip and --batch those that are `taken`.
+void add_network_options(CommandLine& app, NetworkOptions& options, const std::vector<std::string>& taken);
 
 struct OpenedNetwork {
   std::unique_ptr<Engine> engine;

@@ -14,6 +14,7 @@
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/evaluation/compare.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/features.h"
@@ -42,6 +43,7 @@ void choose_protocol(EvalOptions& options) {
 void register_inputs(const EvalOptions& options, const PlannedEvaluation& planned) {
   register_input(options.checkpoint, "--checkpoint");
   register_input(options.protocol.trial_file, "--trials");
+  register_input(options.calibrate_ids, "--calibrate-ids");
   for (const std::string& file : feature_files(options.features)) register_input(file, "--features");
   const bool read = options.features.empty() || !options.sheet.empty();
   register_data_set(options.data, options.protocol.protocol, planned, read);
@@ -65,6 +67,7 @@ void check_outputs_distinct(const EvalOptions& options) {
   };
   add("--json", options.json);
   add("--sheet", options.sheet);
+  if (options.calibrates()) add("the calibration", calibration_path(options.checkpoint));
   for (const std::string& file : feature_files(options.save_features)) add("--save-features", file);
 }
 
@@ -85,6 +88,24 @@ PlannedEvaluation make_plans(const EvalOptions& options) {
     if (options.rerank) check_rerank(plan);
   }
   return planned;
+}
+
+// The identities to calibrate on, ascending; none without calibration.
+std::vector<int> held_identities(const EvalOptions& options, const std::vector<EvaluationPlan>& plans) {
+  if (!options.calibrates()) return {};
+  const std::vector<int> all = identities_of(plans);
+  if (options.calibrate_share)
+    return draw_identities(all, *options.calibrate_share, options.calibrate_seed.value_or(0));
+  return read_identities(options.calibrate_ids, all);
+}
+
+// The plans of the result, without the identities to calibrate on.
+std::vector<EvaluationPlan> reported_plans(const std::vector<EvaluationPlan>& plans, const std::vector<int>& held) {
+  if (held.empty()) return plans;
+  std::vector<EvaluationPlan> reported = plans_without(plans, held);
+  for (const EvaluationPlan& plan : reported)
+    if (plan.rerank) check_rerank(plan);
+  return reported;
 }
 
 void check_rerank_memory(const std::vector<EvaluationPlan>& plans) {
@@ -166,37 +187,74 @@ Ranked rank_features(const EvalOptions& options, const std::vector<EvaluationPla
   return ranked;
 }
 
-Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned, const ThreadChoice& threads) {
+// Fits the curves to the pairs of the identities that the result lacks.
+Calibration fit(const PlannedEvaluation& planned, const std::vector<int>& held, const std::vector<ImageRecord>& images,
+                const Embedded& all, const EmbedOptions& how) {
+  Calibration calibration = calibrate(plans_of(planned.plans, held), images, all.embeddings);
+  calibration.checkpoint = all.checkpoint;
+  calibration.height = how.height;
+  calibration.width = how.width;
+  calibration.flip = how.flip;
+  return calibration;
+}
+
+Ranked rank_network(const EvalOptions& options, const PlannedEvaluation& planned, const std::vector<int>& held,
+                    const std::vector<EvaluationPlan>& plans, const ThreadChoice& threads) {
   const std::vector<ImageRecord> images = images_of(planned.plans);
+  EmbedOptions how;
   const auto embedded = [&] {
     if (options.chance) return chance(options, images.size());
     const OpenedNetwork network =
         open_network(options, kProgram, options.protocol.protocol, &planned.data, images, threads.text);
+    how = network.how;
     return embed(network, images, planned.data.root);
   };
   const Embedded all = embedded();
   if (!options.save_features.empty()) write_features(options.save_features, images, all.embeddings);
   if (options.chance) note(threads.text);
-  Ranked ranked{
-      rank_plans(planned.plans, images, all.embeddings, all.device), {all.feature, options.flip, all.checkpoint}, {}};
-  if (!options.sheet.empty()) ranked.sheet = embeddings_of(planned.plans.front(), images, all.embeddings);
+  Ranked ranked{{}, {all.feature, options.flip, all.checkpoint, {}}, {}};
+  if (held.empty()) {
+    ranked.results = rank_plans(plans, images, all.embeddings, all.device);
+  } else {
+    ranked.facts.calibration = fit(planned, held, images, all, how);
+    const std::vector<ImageRecord> left = images_of(plans);
+    ranked.results = rank_plans(plans, left, embeddings_of(left, images, all.embeddings), all.device);
+  }
+  if (!options.sheet.empty()) ranked.sheet = embeddings_of(plans.front(), images, all.embeddings);
   return ranked;
+}
+
+// Writes the calibration beside the checkpoint, and says what it is.
+void store_calibration(OutputFile& file, const Calibration& calibration, Distance distance) {
+  write_file(file, json_text(calibration_json(calibration)));
+  const LogisticCurve& curve = calibration.curves.at(distance);
+  fmt::print(
+      "calibration: P(same person) = 1 / (1 + exp(-({:.6g} {:+.6g} d))), 0.5 at d = {:.6g}; {} and {}; the prior is "
+      "{}\n"
+      "calibration: {}\n",
+      curve.intercept, curve.slope, curve.threshold(),
+      counted(calibration.same_pairs, "pair of the same person", "pairs of the same person"),
+      counted(calibration.different_pairs, "of different persons", "of different persons"), kCalibrationPrior,
+      printable(file.path()));
 }
 
 void evaluate(EvalOptions options, const ThreadChoice& threads) {
   check_outputs_distinct(options);
   // Outputs that cannot be written are found before the data set is read, those that are inputs right after it.
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  const auto calibration = output_for_later(options.calibrates() ? calibration_path(options.checkpoint) : "");
   keep_stdout_for({options.json, options.sheet});
   choose_protocol(options);
   const PlannedEvaluation planned = make_plans(options);
   register_inputs(options, planned);
   for (const std::string& path : {options.json, options.sheet}) check_no_input(path, path);
+  if (calibration) check_no_input(calibration->path(), calibration->path());
   if (!options.save_features.empty()) check_features_writable(options.save_features);
-  const std::vector<EvaluationPlan>& plans = planned.plans;
+  const std::vector<int> held = held_identities(options, planned.plans);
+  const std::vector<EvaluationPlan> plans = reported_plans(planned.plans, held);
   check_rerank_memory(plans);
-  const Ranked ranked =
-      options.features.empty() ? rank_network(options, planned, threads) : rank_features(options, plans, threads);
+  const Ranked ranked = options.features.empty() ? rank_network(options, planned, held, plans, threads)
+                                                 : rank_features(options, plans, threads);
   ResultFacts printed = ranked.facts;
   printed.feature = printable(printed.feature);
   std::vector<Evaluation> evaluations;
@@ -206,6 +264,7 @@ void evaluate(EvalOptions options, const ThreadChoice& threads) {
   }
   if (json) write_file(*json, json_text(results_json(evaluations, ranked.facts)));
   if (sheet) write_match_sheet(*sheet, planned.data.root, plans.front(), ranked.sheet, options.worst);
+  if (calibration) store_calibration(*calibration, *ranked.facts.calibration, plans.front().distance);
 }
 
 int run(int argc, char** argv) {
@@ -213,11 +272,9 @@ int run(int argc, char** argv) {
   app.footer(kEvalMore);
   app.column_width(34);
   EvalOptions options;
-  bool version = false;
   add_eval_options(app, options);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_eval_options(app, options);
   if (!options.compared.empty()) return fmt::print("{}", compare_results(options.compared)), 0;
   if (options.list) {

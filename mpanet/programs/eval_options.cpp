@@ -45,6 +45,9 @@ A features folder holds features.npy, (N, D) float16, float32 or float64, and im
 Rows may stand in any order; rows that the protocol does not need are left out. --list prints such a list of what it
 needs.
 
+Calibration fits the probability that two pictures show the same person to their distance. It is stored beside the
+checkpoint, in CHECKPOINT.calibration.json, where mpanet-compare, mpanet-report and the library find it.
+
 Exit code 0: done; 2: bad input (one line on stderr says what).)";
 
 namespace {
@@ -72,11 +75,21 @@ void check_network_options(const EvalOptions& options) {
   if (options.parts != "all") fail("--parts: only with --checkpoint");
 }
 
+// A calibration is that of whole embeddings of the BN neck's output, which mpanet-compare and the library compare.
+void check_calibration_options(const EvalOptions& options) {
+  if (options.calibrate_seed && !options.calibrate_share) fail("--calibrate-seed: only with --calibrate-share");
+  if (!options.calibrates()) return;
+  const char* option = options.calibrate_share ? "--calibrate-share" : "--calibrate-ids";
+  if (options.calibrate_share && !options.calibrate_ids.empty()) fail("{}: not with --calibrate-ids", option);
+  if (options.checkpoint.empty()) fail("{}: only with --checkpoint", option);
+  if (options.feature != "bn") fail("{}: not with --feature", option);
+  if (options.parts != "all") fail("{}: not with --parts", option);
+}
+
 }  // namespace
 
 void add_eval_options(CommandLine& app, EvalOptions& options) {
-  app.add_option("--checkpoint", options.checkpoint,
-                 "last or best of a run, or other weights with the authors' names: safetensors or .pth");
+  add_network_options(app, options, {"--checkpoint", "--size", "--pack", "--feature", "--parts", "--flip", "--batch"});
   app.add_option("--features", options.features, "folder of embeddings, instead of --checkpoint");
   add_whole_number(app, "--chance", options.chance, 0, std::numeric_limits<uint64_t>::max(),
                    "SEED: random embeddings, instead of --checkpoint")
@@ -99,10 +112,6 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_option("--trials", options.protocol.trial_file, "trial file, if it stands elsewhere");
   app.add_option("--distance", options.distance,
                  "euclidean-unit (squared, L2-normalised), euclidean (squared, as they are) or cosine");
-  app.add_option("--feature", options.feature, "bn or before-bn: the BN neck's output or its input")
-      ->capture_default_str();
-  app.add_option("--parts", options.parts, "all, or some of the feature's pieces: 1,3,global")->capture_default_str();
-  app.add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
   app.add_flag("--rerank", options.rerank, "k-reciprocal re-ranking (k1 20, k2 6, lambda 0.3)");
   app.add_option("--cmc", options.cmc, "identities or images: what CMC counts");
   app.add_checked("--ranks", "ranks such as 2,50", "further ranks of CMC: 2,50", [&](const std::string& word) {
@@ -110,6 +119,14 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
     return !options.ranks.empty();
   });
   app.add_option("--memory", options.memory, "of --features at most: 512M, 2G; more is ranked in blocks from disk");
+  app.add_option("--calibrate-ids", options.calibrate_ids,
+                 "calibrates the distance on the pairs of the identities in this file, between commas and line ends, "
+                 "and leaves them out of the result");
+  add_number(app, "--calibrate-share", options.calibrate_share, 0.001, 0.999,
+             "the same on a part of the identities, drawn by --calibrate-seed: 0.2");
+  add_whole_number(app, "--calibrate-seed", options.calibrate_seed, 0, std::numeric_limits<uint64_t>::max(),
+                   "of --calibrate-share; without it 0")
+      ->type_name("SEED");
   app.add_option("--compare", options.compared, "result files of --json, side by side");
   app.add_flag("--list", options.list, "print the pictures that the protocol needs, as in images.csv, and exit");
   app.add_flag("--per-trial", options.per_trial, "print every trial's values too");
@@ -118,16 +135,6 @@ void add_eval_options(CommandLine& app, EvalOptions& options) {
   app.add_option("--sheet", options.sheet,
                  "PNG: some queries with their first ten, right ones green, wrong ones red, ranks and distances");
   app.add_flag("--worst", options.worst, "of --sheet: the queries with the lowest average precision");
-  app.add_option("--size", options.size,
-                 "HEIGHTxWIDTH of the pictures; without it as in training; where the file does not say, 384x128, or "
-                 "256x128 for regdb");
-  app.add_option("--pack", options.pack, "file of mpanet-data pack, whose pictures need no decoding");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--conv", options.conv, kConvHelp);
-  app.add_option("--gemm", options.gemm, kGemmHelp);
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
 }
 
 size_t parse_bytes(const std::string& text) {
@@ -166,6 +173,7 @@ void check_eval_options(const CommandLine& app, const EvalOptions& options) {
   if (options.data.empty()) fail("--data is needed (see --help)");
   if (options.worst && options.sheet.empty()) fail("--worst: only with --sheet");
   check_network_options(options);
+  check_calibration_options(options);
   if (!options.memory.empty() && options.features.empty()) fail("--memory: only with --features");
   if (!options.memory.empty()) parse_bytes(options.memory);
   // These names become part of the results.

@@ -20,7 +20,11 @@ struct EvalOptions : NetworkOptions {
   std::vector<int> ranks;
   std::vector<std::string> compared;
   std::string memory;
+  std::string calibrate_ids;
+  std::optional<double> calibrate_share;
+  std::optional<uint64_t> calibrate_seed;
   bool per_trial = false, worst = false, rerank = false, list = false;
+  bool calibrates() const { return !calibrate_ids.empty() || calibrate_share; }
 };
 
 extern const char* const kEvalAbout;  // above the options in --help

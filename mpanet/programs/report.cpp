@@ -11,6 +11,7 @@
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/evaluation/features.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/programs/embedding.h"
@@ -58,10 +59,7 @@ void add_options(CommandLine& app, ReportOptions& options) {
   app.add_flag("--no-pictures", options.no_pictures, "a page without pictures of people");
   app.add_option("--protocol", options.protocol, "as for mpanet-eval; without it that of the run's evaluations");
   app.add_option("--trials", options.trials, "trial file, if it stands elsewhere");
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+  add_network_options(app, options, {"--batch"});
 }
 
 void check_options(const ReportOptions& options) {
@@ -143,8 +141,14 @@ RunResults results_of(const ReportOptions& options, const RunRecord& run, const 
   network_options.checkpoint = run.checkpoint;
   const OpenedNetwork network =
       open_network(network_options, kProgram, options.protocol, &planned.data, images, threads.text);
+  if (const auto calibration = read_calibration(run.checkpoint, network.checkpoint)) {
+    const EmbedOptions& how = network.how;
+    const LogisticCurve* curve = calibration->curve(planned.plans.front().distance, how.height, how.width, how.flip);
+    if (curve != nullptr) results.calibrated = curve->threshold();
+    results.calibration = calibration;
+  }
   const Embedded embedded = embed(network, images, planned.data.root);
-  results.facts = {embedded.feature, false, embedded.checkpoint};
+  results.facts = {embedded.feature, false, embedded.checkpoint, {}};
   if (!options.no_pictures && network.engine->map_shape().parts > 0)
     results.persons = map_persons(*network.engine, network.how, chosen_persons(images, kPersons), planned.data.root);
   measure(planned.plans, images, embedded.embeddings, worst, results);
@@ -195,11 +199,9 @@ int run(int argc, char** argv) {
   app.footer(kMore);
   app.column_width(34);
   ReportOptions options;
-  bool version = false;
   add_options(app, options);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   check_options(options);
   std::vector<std::string> words(argv, argv + argc);
   words.front() = kProgram;

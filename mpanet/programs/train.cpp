@@ -102,7 +102,7 @@ int run(int argc, char** argv) {
   app.take_last();
   TrainOptions options;
   std::string device = "auto", precision, seed, split;
-  bool help_config = false, markdown = false, version = false, no_graph = false;
+  bool help_config = false, markdown = false, no_graph = false;
   app.add_option("--config", options.config,
                  "JSON file (see --help-config), YAML file of the authors' code, or the name of one that comes with "
                  "the program: sysu, regdb, llcm, demo, ablation/base "
@@ -138,9 +138,8 @@ int run(int argc, char** argv) {
   app.add_option("--list", list, "print a line for each run in this folder and exit")->type_name("DIR");
   const auto* help_flag = app.add_flag("--help-config", help_config, "list every configuration key and exit");
   app.add_flag("--markdown", markdown, "with --help-config: as the table in docs/using.md")->needs(help_flag);
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv, about_key)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   if (!list.empty()) {
     if (const std::string other = app.given_besides({"--list"}); !other.empty())
       fail("--list: takes a folder alone, got {} too", other);

@@ -177,7 +177,21 @@ std::string legend(const std::vector<Series>& series) {
   return made + "</ul>\n";
 }
 
-std::string histogram_chart(const std::string& title, const Histogram& histogram) {
+namespace {
+
+// A vertical line at a distance, with a note beside it in one of two rows.
+std::string distance_mark(const Axes& axes, double distance, const char* style, int row, const std::string& text) {
+  const double at = axes.x(distance);
+  const bool left = at > kWidth * 0.6;
+  return fmt::format(
+      "<path class=\"{}\" d=\"M{:.1f} {:.1f}V{:.1f}\"/><text class=\"note\" x=\"{:.1f}\" y=\"{:.1f}\" "
+      "text-anchor=\"{}\">{}</text>\n",
+      style, at, kTop, kHeight - kBottom, at + (left ? -5 : 5), kTop + 9 + 13 * row, left ? "end" : "start", text);
+}
+
+}  // namespace
+
+std::string histogram_chart(const std::string& title, const Histogram& histogram, double calibrated) {
   const size_t bins = histogram.same.size();
   Range x{histogram.low, histogram.high}, y{0, 0};
   for (const auto* kind : {&histogram.same, &histogram.different})
@@ -200,14 +214,16 @@ std::string histogram_chart(const std::string& title, const Histogram& histogram
   std::string words = fmt::format("{}. {} pairs of the same person, {} of different persons.", title,
                                   histogram.same_pairs, histogram.different_pairs);
   if (std::isfinite(histogram.equal_error)) {
-    const double at = axes.x(histogram.equal_error_distance);
-    const bool left = at > kWidth * 0.6;
-    content += fmt::format(
-        "<path class=\"mark\" d=\"M{:.1f} {:.1f}V{:.1f}\"/><text class=\"note\" x=\"{:.1f}\" y=\"{:.1f}\" "
-        "text-anchor=\"{}\">equal error {:.1f} %</text>\n",
-        at, kTop, kHeight - kBottom, at + (left ? -5 : 5), kTop + 9, left ? "end" : "start", histogram.equal_error);
+    content += distance_mark(axes, histogram.equal_error_distance, "mark", 0,
+                             fmt::format("equal error {:.1f} %", histogram.equal_error));
     words += fmt::format(" At the distance {:.4g} both errors are {:.1f} percent.", histogram.equal_error_distance,
                          histogram.equal_error);
+  }
+  if (std::isfinite(calibrated)) {
+    words +=
+        fmt::format(" At the distance {:.4g} the calibrated probability of the same person is one half.", calibrated);
+    if (calibrated >= histogram.low && calibrated <= histogram.high)
+      content += distance_mark(axes, calibrated, "mark calibrated", 1, fmt::format("P = 0.5 at {:.4g}", calibrated));
   }
   return figure(title, svg(kWidth, kHeight, words, content, "chart"));
 }

@@ -31,8 +31,8 @@ std::string line_chart(const LineChart& chart);
 // One entry per series: its line and its name.
 std::string legend(const std::vector<Series>& series);
 
-// Both kinds of pairs, with the distance of equal errors.
-std::string histogram_chart(const std::string& title, const Histogram& histogram);
+// Both kinds of pairs, with the distance of equal errors, and that of a calibrated probability of 0.5; NaN: none.
+std::string histogram_chart(const std::string& title, const Histogram& histogram, double calibrated);
 
 struct ScatterPoint {
   double x = 0, y = 0;

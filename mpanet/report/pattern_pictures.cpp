@@ -80,16 +80,10 @@ std::vector<EmbeddedPicture> embed_pictures(EngineEmbed& engine, const EmbedOpti
   const MapShape shape = engine.map_shape();
   const auto maps = static_cast<size_t>(shape.parts) * shape.height * shape.width;
   const auto dimension = static_cast<size_t>(engine.feature_size()), batch_size = static_cast<size_t>(options.batch);
-  LoaderConfig config;
-  config.height = options.height;
-  config.width = options.width;
-  config.threads = options.threads;
-  config.form = options.form;
-  config.allocate = options.allocate;
   std::vector<std::vector<Sample>> batches((paths.size() + batch_size - 1) / batch_size);
   for (size_t i = 0; i < paths.size(); i++)
     batches[i / batch_size].push_back({paths[i], 0, false, static_cast<uint32_t>(i)});
-  Loader loader(config, batches);
+  Loader loader(loader_config_of(options), batches);
   Batch batch;
   std::vector<float> features(batch_size * dimension), values(batch_size * maps);
   std::vector<EmbeddedPicture> made;

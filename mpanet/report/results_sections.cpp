@@ -265,21 +265,36 @@ std::string curves_section(const ReportPage& page) {
                      line_chart(rate) + "</div>");
 }
 
+namespace {
+
+std::string calibration_words(const ReportPage& page) {
+  for (const RunResults& run : page.runs)
+    if (std::isfinite(run.calibrated))
+      return fmt::format(
+          " At the dotted line the calibrated probability of the same person is one half, if both kinds "
+          "are equally likely beforehand; it was fitted on the pairs of {} of this test set, which "
+          "results and pairs of this page contain.",
+          counted(run.calibration->identities.size(), "identity", "identities"));
+  return "";
+}
+
+}  // namespace
+
 std::string pairs_section(const ReportPage& page) {
   const std::vector<Series> keys = {{"same person", 0, {}, {}, false, false},
                                     {"different persons", 1, {}, {}, false, false}};
   const std::string charts = side_by_side(page, [](const RunResults& run) {
     return histogram_chart(fmt::format("{} pairs of the same person, {} of different persons", run.pairs.same_pairs,
                                        run.pairs.different_pairs),
-                           run.pairs);
+                           run.pairs, run.calibrated);
   });
   return section(
       "distances", "Distances of pairs",
       fmt::format("<p>Every query with every gallery picture of the other modality that a trial of “{}” draws; "
                   "{}. At the dashed line as many pairs of the same person lie beyond it as pairs of different "
-                  "persons below it, in percent of their kind.</p>\n",
+                  "persons below it, in percent of their kind.{}</p>\n",
                   setting_name(page.runs.front().directions.front().settings.front().setting),
-                  escape(page.runs.front().distance)) +
+                  escape(page.runs.front().distance), calibration_words(page)) +
           legend(keys) + charts);
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/base/json_fields.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/training/run_folder.h"
 
 namespace mpanet {
@@ -129,6 +130,8 @@ std::vector<std::string> run_files(const std::string& path) {
   for (const char* name :
        {"best.safetensors", "last.safetensors", "config.json", "provenance.json", "inputs.json", "log.jsonl"})
     files.push_back(fmt::format("{}/{}", path, name));
+  for (const char* name : {"best.safetensors", "last.safetensors"})
+    files.push_back(calibration_path(fmt::format("{}/{}", path, name)));
   return files;
 }
 

@@ -1,5 +1,6 @@
 // Everything that the report shows of one run, without the embeddings, which are large.
 #pragma once
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +31,9 @@ struct MapPoint {
 struct RunResults {
   RunRecord record;
   ResultFacts facts;
+  std::optional<Calibration> calibration;  // of the embeddings' checkpoint
   std::string protocol, distance, data_root;
+  double calibrated = NAN;  // the distance of probability 0.5; NaN without a curve for the plans' distance
   int split = 0, trials = 0;
   std::vector<int> more_ranks;
   std::vector<DirectionResults> directions;

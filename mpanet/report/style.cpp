@@ -76,6 +76,7 @@ path.line.c5 { stroke-dasharray: 12 3; } path.line.c6 { stroke-dasharray: 5 2 1 
 .area { fill: var(--c); fill-opacity: .22; stroke: var(--c); stroke-width: 1.6; }
 .area.c1 { stroke-dasharray: 5 2; }
 .mark { stroke: var(--ink); stroke-dasharray: 4 3; fill: none; }
+.mark.calibrated { stroke-dasharray: 1 3; stroke-width: 2; }
 .p { fill: var(--c); stroke: var(--paper); stroke-width: .6; }
 .p.other { fill: var(--soft); fill-opacity: .28; stroke: none; }
 .plain { fill: none; stroke: var(--ink); stroke-width: 1.3; }

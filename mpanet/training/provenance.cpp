@@ -11,6 +11,7 @@
 #include "core/base/json.h"
 #include "core/base/output.h"
 #include "core/base/text.h"
+#include "kernels/cpu/panel_kernels.h"
 #include "kernels/survey.h"
 #include "mpanet_commit.h"
 #ifdef MPANET_HAS_ONEDNN
@@ -69,13 +70,16 @@ std::string compiled_for() {
   return set;
 }
 
-// The compiler's flags, and the level that oneDNN chose on this machine.
+// The compiler's flags, and what our convolution kernels and oneDNN chose on this machine.
 std::string instruction_set() {
-#ifdef MPANET_HAS_ONEDNN
-  return fmt::format("{}; oneDNN level {:#x}", compiled_for(), static_cast<unsigned>(dnnl_get_effective_cpu_isa()));
-#else
-  return compiled_for();
+  std::string set = compiled_for();
+#ifdef MPANET_HAS_HIGHWAY
+  set += fmt::format("; convolution kernels {}", cpu::panel_kernels().instruction_set);
 #endif
+#ifdef MPANET_HAS_ONEDNN
+  set += fmt::format("; oneDNN level {:#x}", static_cast<unsigned>(dnnl_get_effective_cpu_isa()));
+#endif
+  return set;
 }
 
 std::string processor() {

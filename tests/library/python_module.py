@@ -6,6 +6,8 @@
 Exit code 0: done, 1: something is wrong, 77: there is no numpy here.
 """
 import csv
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -90,6 +92,36 @@ def check_ranking(expected):
     check(indices.shape == (2, 5) and list(indices[:, 0]) == [0, 1], "the nearest of a picture is itself")
     check(np.array_equal(nearest, np.take_along_axis(distances[:2], indices, axis=1)), "distances of ranked lists")
     check(mpanet.rank(expected, expected, top=10**6)[0].shape == (len(expected), len(expected)), "top above the gallery")
+
+
+def check_calibration(checkpoint, expected):
+    """Probabilities of a calibration file, and none without it."""
+    path = checkpoint + ".calibration.json"
+    with mpanet.load(checkpoint) as model:
+        distances, probabilities = model.compare(expected, expected)
+        check(probabilities is None, "probabilities without a calibration")
+        check(np.array_equal(distances, mpanet.compare(expected, expected)), "a model's distances")
+    with open(checkpoint, "rb") as file:
+        sha256 = hashlib.sha256(file.read()).hexdigest()
+    calibration = {
+        "checkpoint_sha256": sha256, "height": 48, "width": 24, "flip": False, "protocol": "agw", "split": None,
+        "prior": 0.5, "identities": [1, 2], "same_pairs": 4, "different_pairs": 4,
+        "curves": {"euclidean-unit": {"intercept": 3, "slope": -2, "threshold": 1.5}},
+    }
+    with open(path, "w") as file:
+        json.dump(calibration, file)
+    with mpanet.load(checkpoint) as model:
+        distances, probabilities = model.compare(expected, expected)
+        definition = 1 / (1 + np.exp(-3 + 2 * distances.astype(np.float64)))
+        check(probabilities.shape == distances.shape and probabilities.dtype == np.float32, "shape of probabilities")
+        check(np.abs(probabilities - definition).max() < 1e-7, "probabilities")  # rounded to float32
+    calibration["checkpoint_sha256"] = "0" * 64
+    with open(path, "w") as file:
+        json.dump(calibration, file)
+    with mpanet.load(checkpoint) as model:
+        check(np.array_equal(model.embed([]), np.empty((0, model.dimension))), "a stale calibration ends no embedding")
+        check_refused(lambda: model.compare(expected, expected), "got that of other weights")
+    os.remove(path)
 
 
 def check_errors(model, checkpoint, paths, folder):
@@ -189,6 +221,7 @@ def main():
         checkpoint, paths, expected = draw(prefix, folder)
         model = check_embeddings(checkpoint, paths, expected)
         check_ranking(expected)
+        check_calibration(checkpoint, expected)
         check_errors(model, checkpoint, paths, folder)
         check_threads(model, paths, expected)
         check_fork(model, checkpoint, paths, expected)

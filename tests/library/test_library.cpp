@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
 #include <string>
@@ -17,7 +19,9 @@
 
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "core/base/sha256.h"
 #include "data/pictures/image.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/library/mpanet.h"
 #include "tests/library/drawn_network.h"
@@ -125,6 +129,56 @@ TEST_CASE("options are those of mpanet-eval") {
   const auto [paths, numbers] = network().features(arguments);
   CHECK(!same_bits(numbers.values, expected().numbers.values));
   CHECK(same_bits(Loaded(options).embed(paths), numbers.values));
+}
+
+TEST_CASE("probabilities of a calibrated checkpoint") {
+  const std::string file = calibration_path(network().checkpoint());
+  struct Removed {
+    std::string file;
+    ~Removed() { std::filesystem::remove(file); }
+  } removed{file};
+  const Numbers distances = {0, 1.5f, 4};
+  Numbers out(3, -1);
+  int32_t calibrated = -1;
+  {
+    const Loaded loaded;
+    CHECK(mpanet_calibrated(loaded.model, &calibrated) == MPANET_OK);
+    CHECK(calibrated == 0);
+    check_refused(mpanet_probabilities(loaded.model, distances.data(), 3, out.data(), 3),
+                  "the model is not calibrated");
+  }
+  Calibration made;
+  made.checkpoint = sha256_of_file(network().checkpoint());
+  made.height = 48, made.width = 24;
+  made.protocol = "sysu";
+  made.identities = {1, 2};
+  made.same_pairs = made.different_pairs = 4;
+  made.curves = {{Distance::UnitEuclidean, {3, -2}}, {Distance::Cosine, {9, -9}}};
+  write_file(file, calibration_json(made).dump());
+  const Loaded loaded;
+  CHECK(mpanet_calibrated(loaded.model, &calibrated) == MPANET_OK);
+  CHECK(calibrated == 1);
+  CHECK(mpanet_probabilities(loaded.model, distances.data(), 3, out.data(), 3) == MPANET_OK);
+  for (size_t i = 0; i < 3; i++)  // float32's rounding
+    CHECK(std::abs(out[i] - 1 / (1 + std::exp(-3 + 2.0 * distances[i]))) < 1e-7);
+  CHECK(out[1] == 0.5f);
+  CHECK(mpanet_probabilities(loaded.model, nullptr, 0, nullptr, 0) == MPANET_OK);
+  check_refused(mpanet_probabilities(loaded.model, distances.data(), 3, out.data(), 2), "out: expected space");
+  const Numbers bad = {1, NAN};
+  check_refused(mpanet_probabilities(loaded.model, bad.data(), 2, out.data(), 3), "distances: number 1 is nan");
+  check_refused(mpanet_probabilities(nullptr, bad.data(), 1, out.data(), 3), "model: expected a pointer");
+  check_refused(mpanet_calibrated(loaded.model, nullptr), "calibrated: expected a pointer");
+
+  mpanet_options flipped = MPANET_OPTIONS;
+  flipped.flip = 1;
+  CHECK(mpanet_calibrated(Loaded(flipped).model, &calibrated) == MPANET_OK);
+  CHECK(calibrated == 0);
+  made.checkpoint = sha256("other weights");
+  write_file(file, calibration_json(made).dump());
+  const Loaded stale;  // it embeds, but has no probabilities
+  check_refused(mpanet_calibrated(stale.model, &calibrated), "got that of other weights");
+  check_refused(mpanet_probabilities(stale.model, distances.data(), 3, out.data(), 3), ".calibration.json");
+  CHECK(mpanet_calibrated(loaded.model, &calibrated) == MPANET_OK);  // was loaded before
 }
 
 TEST_CASE("no pictures") {

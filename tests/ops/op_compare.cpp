@@ -153,7 +153,7 @@ class Comparer {
     const std::string& name = got[t].name;
     if (!name.ends_with(added)) {
       RoundedError error;
-      error.add(got[t].values, references.exact[t].values, references.rounded[t].values);
+      error.add(got[t].values, references.exact[t].values, {&references.rounded[t].values});
       error.see(RoundedError::Rounding::Storage, kink() < 0.5 ? kink() : 0, name, result_.rounded);
     } else {
       compare_added(got, references.exact, t, name.substr(0, name.size() - added.size()));

@@ -1,6 +1,7 @@
 // bench-train: its numbers are those of a training of the asked length, and nothing of it stays.
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/base/file.h"
@@ -12,14 +13,15 @@ using namespace mpanet;
 namespace {
 
 // RegDB's layout needs neither libjpeg nor zlib.
-std::vector<std::string> bench_train(const TemporaryFolder& folder, const std::vector<std::string>& more) {
+std::vector<std::string> bench_train(const TemporaryFolder& folder, const std::vector<std::string>& more,
+                                     const char* ids = "6") {
   std::vector<std::string> all = {"/usr/bin/env",
                                   "TMPDIR=" + folder.path(),
                                   PROGRAMS "/bench-train",
                                   "--device",
                                   "cpu",
                                   "--ids",
-                                  "6",
+                                  ids,
                                   "--set",
                                   "dataset=regdb",
                                   "depth=tiny",
@@ -61,8 +63,10 @@ TEST_CASE("steps, checkpoints, evaluations and the ratio are those of the shorte
   const double step_rate = json["step_images_per_second"], rate = json["images_per_second"];
   CHECK(step_rate == doctest::Approx(8 * 4 / alone));
   // Four evaluations belong to ten epochs.
-  const double training = json["training_seconds"], evaluation = json["evaluation_seconds"];
-  CHECK(rate == doctest::Approx(4 / (training / 8 + 4 * evaluation / (10 * batches))));
+  const double training = json["training_seconds"], first = json["first_evaluation_seconds"];
+  const double later = json["later_evaluation_seconds"];
+  CHECK(first > 0);
+  CHECK(rate == doctest::Approx(4 / (training / 8 + (first + 3 * later) / (10 * batches))));
   CHECK(json["ratio"] == doctest::Approx(rate / step_rate));
   CHECK_MESSAGE(has(process.out(), "8 steps with loader, log and 2 checkpoints\n"), process.out());
 }
@@ -91,4 +95,24 @@ TEST_CASE("what it reads is not replaced by its numbers, and wrong input leaves 
   CHECK_MESSAGE(has(unknown.err(), "bench-train: --set: unknown key \"no_key\""), unknown.err());
   CHECK(read_text(config) == "{}");
   CHECK(names_in(folder.path()).empty());
+}
+
+TEST_CASE("a signal while people are drawn, or while the training runs, leaves nothing") {
+  for (const std::string file : {"", "log.jsonl"}) {  // "": the first that comes
+    CAPTURE(file);
+    const TemporaryFolder folder;
+    const auto is_there = [&] {
+      std::error_code error;  // of a folder that goes meanwhile
+      std::filesystem::recursive_directory_iterator entry(folder.path(), error);
+      for (; !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error))
+        if (file.empty() || entry->path().filename() == file) return true;
+      return false;
+    };
+    Process process(bench_train(folder, {"--steps", "300"}, file.empty() ? "4000" : "6"));
+    REQUIRE_MESSAGE(process.wait_until(is_there), process.err());
+    process.send(SIGTERM);
+    CHECK(process.wait() == 128 + SIGTERM);
+    CHECK_MESSAGE(has(process.err(), "bench-train: stopped\n"), process.err());
+    CHECK(names_in(folder.path()).empty());
+  }
 }

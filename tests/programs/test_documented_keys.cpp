@@ -24,6 +24,7 @@ void add_keys(const json& value, const std::string& path, Keys& keys) {
     for (const auto& [key, member] : value.items()) {
       const std::string name = path == "losses"              ? "TERM"
                                : path == "queries"           ? "DIRECTION"
+                               : path == "curves"            ? "DISTANCE"
                                : path.ends_with("libraries") ? "NAME"
                                : is_metric(key)              ? "METRIC"
                                                              : key;
@@ -107,4 +108,13 @@ TEST_CASE("docs/files.md has every key of log, summary, results, provenance and 
   const json results = json::parse(read_text(folder / "result.json"));
   CHECK(results["results"][0].contains("rank2"));
   check_keys(keys_of(results), "## Results");
+}
+
+TEST_CASE("docs/files.md has every key of a calibration" * doctest::skip(kLacking)) {
+  TemporaryFolder folder;
+  const std::string data = folder / "data", checkpoint = folder / "out/best.safetensors";
+  check_works(command(folder, "out"));
+  check_works({PROGRAMS "/mpanet-data", "synth", "--out", data, "--ids", "4", "--test-ids", "6", "--images", "2"});
+  check_works({PROGRAMS "/mpanet-eval", "--checkpoint", checkpoint, "--data", data, "--calibrate-share", "0.5"});
+  check_keys(keys_of(json::parse(read_text(checkpoint + ".calibration.json"))), "## Calibration");
 }

@@ -23,15 +23,22 @@ TEST_CASE("a program's arguments, output and exit code are its own") {
 TEST_CASE("help lists the programs beside it, and --version is one for all") {
   const Result help = run_program("mpanet", "help");
   CHECK(help.code == 0);
-  for (const char* line :
-       {"\n  train     Trains MPANet on ", "\n  eval      Evaluates ", "\n  convert   ", "\n  data      "})
+  for (const char* line : {"\n  train     Trains MPANet on ", "\n  eval      Evaluates ", "\n  convert   ",
+                           "\n  data      ", "\n  export    Writes the network "})
     CHECK_MESSAGE(has(help.out, line), help.out);
   CHECK(run_program("mpanet", "--help").out == help.out);
   // The first line has the program's name.
   const std::string version = run_program("mpanet", "--version").out;
-  const std::string others = run_program("mpanet-eval", "--version").out;
   CHECK(version.find('\n') != version.npos);
-  CHECK(version.substr(version.find('\n')) == others.substr(others.find('\n')));
+  for (const char* name : {"train", "eval", "convert", "data", "report", "compare"}) {
+    const std::string program = std::string("mpanet-") + name;
+    const Result other = run_program(program, "--version");
+    CAPTURE(program);
+    CHECK(other.code == 0);
+    CHECK(other.err == "");
+    CHECK(other.out.starts_with(program));
+    CHECK(other.out.substr(other.out.find('\n')) == version.substr(version.find('\n')));
+  }
 }
 
 TEST_CASE("names that are refused") {

@@ -31,6 +31,7 @@ struct Options {
   std::string pictures = "floats";
   int steps = 3, batch = 8, height = 96, width = 48;
   int loss_scale = 0;  // 0: the usual one
+  int seed = 1;        // of initial values and pictures
 };
 
 // Small, because Adam's first steps are signs of gradients, and rounding changes the signs of tiny ones.
@@ -43,7 +44,7 @@ Batch make_batch(const Options& o, int step) {
   batch.height = o.height;
   batch.width = o.width;
   batch.images.resize(size_t{3} * static_cast<size_t>(o.batch) * static_cast<size_t>(o.height * o.width));
-  Random random(1, Purpose::Test, 0, static_cast<uint32_t>(step));
+  Random random(static_cast<uint64_t>(o.seed), Purpose::Test, 0, static_cast<uint32_t>(step));
   for (float& v : batch.images) v = static_cast<float>(random.uniform(-2, 2));
   for (int i = 0; i < o.batch; i++) {
     batch.labels.push_back(i / 4 % kClasses);
@@ -76,7 +77,7 @@ EngineConfig config_on(Device device, Precision precision, const Options& o, boo
 
 std::unique_ptr<Engine> engine_on(Device device, Precision precision, const Options& o, bool record = true) {
   std::unique_ptr<Engine> engine = make_engine(config_on(device, precision, o, record));
-  engine->initialize(1);
+  engine->initialize(static_cast<uint64_t>(o.seed));
   picture_set(o).give(*engine);
   if (o.loss_scale > 0) engine->set_optimizer_progress({.loss_scale = static_cast<double>(o.loss_scale)});
   return engine;
@@ -272,6 +273,7 @@ int run(int argc, char** argv) {
   add_whole_number(app, "--batch", o.batch, 4, 1024, "pictures a step");
   add_whole_number(app, "--height", o.height, 32, 1024, "of a picture");
   add_whole_number(app, "--width", o.width, 16, 1024, "of a picture");
+  add_whole_number(app, "--seed", o.seed, 0, 1 << 30, "of the initial values and the pictures");
   add_whole_number(app, "--loss-scale", o.loss_scale, 1, 1 << 30,
                    "f16's first loss scale; a large one makes the first steps overflow")
       ->default_str("");

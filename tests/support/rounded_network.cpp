@@ -10,10 +10,15 @@
 namespace mpanet {
 namespace {
 
+// 1 + the perturbation of the current run.
+double factor = 1;
+
 template <class T>
 double rounded_to(double value) {
-  return static_cast<double>(static_cast<float>(static_cast<T>(static_cast<float>(value))));
+  return static_cast<double>(static_cast<float>(static_cast<T>(static_cast<float>(value * factor)))) / factor;
 }
+
+double operand_to_tf32(double value) { return rounded_to_tf32(value * factor) / factor; }
 
 // Calls body(index in PyTorch's order, index in memory): OIHW against OHWI.
 template <class Body>
@@ -50,7 +55,7 @@ double (*rounding_of(Precision precision))(double) {
 
 // Numbers of bf16 and f16, which the convolutions of these multiply, are unchanged.
 double (*operand_rounding_of(Precision precision))(double) {
-  if (precision != Precision::f32 && precision != Precision::f64) return rounded_to_tf32;
+  if (precision != Precision::f32 && precision != Precision::f64) return operand_to_tf32;
   return [](double value) { return value; };
 }
 
@@ -59,6 +64,13 @@ struct RoundedNetwork::Body {
   EngineConfig config;
   Context context;
   rounded::Network network;
+  std::map<std::string, std::vector<double>> values;  // copied ones, in memory's order
+
+  void reset() {
+    for (rounded::Parameter& p : network.store.list())
+      context.to_device(p.value, values.at(p.name).data(), static_cast<size_t>(p.count) * sizeof(double));
+    network.store.changed(context);
+  }
 
   std::vector<double> read(const rounded::Parameter& p, const double* memory) {
     std::vector<double> values(static_cast<size_t>(p.count)), out(values.size());
@@ -78,13 +90,14 @@ RoundedNetwork::RoundedNetwork(const EngineConfig& config) {
 RoundedNetwork::~RoundedNetwork() = default;
 
 void RoundedNetwork::copy_values(const EngineState& from) {
-  for (rounded::Parameter& p : body_->network.store.list()) {
-    std::vector<double> values(static_cast<size_t>(p.count)), inside(values.size());
+  for (const rounded::Parameter& p : body_->network.store.list()) {
+    std::vector<double> values(static_cast<size_t>(p.count));
+    std::vector<double>& inside = body_->values[p.name];
+    inside.resize(values.size());
     from.read(p.name, Slot::Value, values.data());
     each_element(p, [&](size_t out, size_t in) { inside[in] = values[out]; });
-    body_->context.to_device(p.value, inside.data(), inside.size() * sizeof(double));
   }
-  body_->network.store.changed(body_->context);
+  body_->reset();
 }
 
 std::vector<double> RoundedNetwork::embed(const Batch& batch) {
@@ -95,7 +108,9 @@ std::vector<double> RoundedNetwork::embed(const Batch& batch) {
   return rounded::run_embedding(body_->context, body_->network, config).f.to_host();
 }
 
-RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double loss_scale) {
+RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double loss_scale, double perturbation) {
+  factor = 1 + perturbation;
+  body_->reset();
   Context& context = body_->context;
   rounded::Network& network = body_->network;
   const int n = body_->config.train_batch;
@@ -116,6 +131,7 @@ RoundedNetwork::Step RoundedNetwork::run(const Batch& batch, int epoch, double l
     if (p.trainable)
       for (double& v : tensor) v /= loss_scale;
   }
+  factor = 1;
   return step;
 }
 

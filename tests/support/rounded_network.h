@@ -23,14 +23,16 @@ class RoundedNetwork {
   RoundedNetwork(const RoundedNetwork&) = delete;
   RoundedNetwork& operator=(const RoundedNetwork&) = delete;
 
-  void copy_values(const EngineState& from);  // every parameter and buffer
+  void copy_values(const EngineState& from);  // every parameter and buffer, for later runs and embeddings
   struct Step {
     Losses losses;
     std::map<std::string, std::vector<double>> tensors;  // gradients, in PyTorch's order; of buffers the new values
   };
-  // Forward and backward pass of one batch. The loss is multiplied by loss_scale before the backward pass, and the
-  // gradients are divided by it.
-  Step run(const Batch& batch, int epoch, double loss_scale = 1);
+  // Forward and backward pass of one batch with the copied values. The loss is multiplied by loss_scale before the
+  // backward pass, and the gradients are divided by it. perturbation: each value is multiplied by 1 + perturbation
+  // before it is rounded, and the result is divided by it. If this is small, rounding errors have the size that they
+  // had, but some values are rounded to the other neighbour, as sums in another order cause it.
+  Step run(const Batch& batch, int epoch, double loss_scale = 1, double perturbation = 0);
   // Embeddings (embed_batch, D) of a batch of that many pictures.
   std::vector<double> embed(const Batch& batch);
 

@@ -39,10 +39,9 @@ class StepCheck {
     RoundedError terms, embedding;   // loss terms of all steps as one vector; all embeddings
     bool within() const { return gradients > 0 && losses.within() && tensors.within(); }
   };
-  // along_below: see RoundedError. tensor_wider: RoundedError's `wider` for single tensors, not for all gradients
-  // together; above 1 also an error that is allowed for all gradients, relative to their norm, is allowed for a tensor,
-  // and its projections are compared below a tenth of along_below only: small tensors have few values.
-  Result result(double along_below = std::numeric_limits<double>::infinity(), double tensor_wider = 1) const;
+  // along_below: see RoundedError; of all gradients together, and of a tensor, which has fewer values.
+  static constexpr double kAlways = std::numeric_limits<double>::infinity();
+  Result result(double along_below = kAlways, double tensor_along_below = kAlways) const;
 
  private:
   EngineConfig config_;

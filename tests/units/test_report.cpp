@@ -284,7 +284,7 @@ TEST_CASE("charts") {
     CHECK(!has(line_chart({"t", "x", {{"a", 0, {{1, 0}, {2, 0}}, {}}}, log_y}), "nan"));
   }
   CHECK(!has(scatter_chart("t", "a", {{1, 1, 0, true, "one"}}), "nan"));
-  CHECK(!has(histogram_chart("t", PairCounter(0, 1).histogram(4)), "nan"));
+  CHECK(!has(histogram_chart("t", PairCounter(0, 1).histogram(4), NAN), "nan"));
 }
 
 TEST_CASE("the paper's numbers stand beside its own data sets alone") {

@@ -19,6 +19,7 @@
 #include "data/sets/verify.h"
 #include "data/synth/synth.h"
 #include "data/synth/synth_scene.h"
+#include "tests/support/mean_difference.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace mpanet;
@@ -71,13 +72,6 @@ synth::Person somebody() {
 Image picture(const synth::Person& person, int camera, uint32_t index = 0) {
   Random random(1, Purpose::Test, 0, index);
   return synth::draw_picture(World::Plain, person, camera, random);
-}
-
-double mean_difference(const Image& a, const Image& b) {
-  REQUIRE(a.pixels.size() == b.pixels.size());
-  double sum = 0;
-  for (size_t i = 0; i < a.pixels.size(); i++) sum += std::abs(int{a.pixels[i]} - int{b.pixels[i]});
-  return sum / static_cast<double>(a.pixels.size());
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "data/synth/synth_hard.h"
 #include "data/synth/synth_layouts.h"
 #include "data/synth/synth_scene.h"
+#include "tests/support/mean_difference.h"
 
 using namespace mpanet;
 using namespace mpanet::synth;
@@ -37,13 +38,6 @@ Person unmarked() {
   person.bag = Bag::None;
   person.shoes = Shoes::Low;
   return person;
-}
-
-double mean_difference(const Image& a, const Image& b) {
-  REQUIRE(a.pixels.size() == b.pixels.size());
-  double sum = 0;
-  for (size_t i = 0; i < a.pixels.size(); i++) sum += std::abs(int{a.pixels[i]} - int{b.pixels[i]});
-  return sum / static_cast<double>(a.pixels.size());
 }
 
 }  // namespace

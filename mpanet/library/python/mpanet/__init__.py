@@ -84,6 +84,8 @@ def _open_library():
         "mpanet_embed_files": (ctypes.c_int, [pointer, ctypes.POINTER(ctypes.c_char_p), size, pointer, size]),
         "mpanet_embed_pixels": (ctypes.c_int, [pointer, ctypes.POINTER(_Pixels), size, pointer, size]),
         "mpanet_compare": (ctypes.c_int, [pointer, size, pointer, size, size, pointer, size]),
+        "mpanet_calibrated": (ctypes.c_int, [pointer, ctypes.POINTER(ctypes.c_int32)]),
+        "mpanet_probabilities": (ctypes.c_int, [pointer, pointer, size, pointer, size]),
         "mpanet_rank": (ctypes.c_int, [pointer, size, pointer, size, size, size, pointer, pointer, size]),
     }
     try:
@@ -225,6 +227,26 @@ class Model:
             self._embed_kind(pictures, first, last, files, out[first:last])
             first = last
         return out
+
+    def compare(self, queries, gallery):
+        """Distances as compare(), and the probabilities that a pair is of the same person, (queries, gallery), float32:
+        None unless mpanet-eval has calibrated the checkpoint for this size and flip. They are those of a pair that is
+        as often of the same person as of different ones. Error for a calibration of other weights."""
+        distances = compare(queries, gallery)
+        with self._turn:
+            if self._handle is None:
+                raise Error("the model was closed")
+            calibrated = ctypes.c_int32()
+            _check(_library.mpanet_calibrated(self._handle, ctypes.byref(calibrated)))
+            if not calibrated.value:
+                return distances, None
+            probabilities = np.empty_like(distances)
+            _check(
+                _library.mpanet_probabilities(
+                    self._handle, distances.ctypes.data, distances.size, probabilities.ctypes.data, probabilities.size
+                )
+            )
+        return distances, probabilities
 
     def close(self):
         """Frees the network's memory now, after the running call. The model is unusable then."""

@@ -1,0 +1,236 @@
+// Convolution as products of packed panels (panel_kernels.h). Both passes are products over pixels:
+//
+//   forward         y (pixels, k)    = x's pixels under each tap (c)    * weights (tap, c, k)
+//   backward data   dx (pixels, c)   = dy's pixels above each tap (k)   * weights (tap, k, c)
+//
+// The left factor is packed a block of pixels at a time and never unfolded in memory. 3x3 filters of stride 1 use
+// Winograd's F(2x2, 3x3), which needs 16 multiplications where the definition has 36. Blocks follow from the shape and
+// the instruction set, so the bits of a result do not depend on the number of threads.
+#include <omp.h>
+
+#include <algorithm>
+
+#include "kernels/cpu/conv_providers.h"
+#include "kernels/cpu/panel_parts.h"
+#include "kernels/cpu/tf32.h"
+
+namespace mpanet::PRECISION::cpu::panels {
+namespace {
+
+using mpanet::cpu::Finish;
+
+constexpr int kBlockPixels = 56;      // at least so many pixels are packed at a time
+constexpr int kMinWinogradRows = 28;  // tiles of pixels that are transformed at a time: at least, at most
+constexpr int kMaxWinogradRows = 112;
+constexpr int64_t kWinogradFloats = 128 << 10;     // that transformed pixels should not exceed: of the L2 cache
+constexpr int kMinTasks = 16;                      // columns are split where there are fewer blocks of pixels
+constexpr int kSumColumns = 512;                   // columns at a time where the depth has several blocks
+constexpr int64_t kCachedWeightFloats = 64 << 10;  // weights that stay in the L2 cache while pixels pass
+
+struct Blocks {
+  int tiles;           // of pixels in a block
+  int64_t count;       // of blocks
+  int panels, chunk;   // of the right factor; those that a task computes
+  int64_t left, sums;  // floats of a thread
+  int64_t floats() const { return left + sums; }
+  int64_t chunks() const { return divide_up(panels, chunk); }
+};
+
+Blocks blocks_of(const Part& p) {
+  const auto& k = panel_kernels();
+  Blocks b{};
+  b.panels = static_cast<int>(divide_up(p.to_channels, k.columns));
+  int64_t tiles;  // of all pixels
+  if (p.winograd) {
+    b.tiles =
+        static_cast<int>(std::clamp<int64_t>(kWinogradFloats / (int64_t{16} * k.rows * p.channels),
+                                             divide_up(kMinWinogradRows, k.rows), divide_up(kMaxWinogradRows, k.rows)));
+    tiles = divide_up(int64_t{p.pictures} * divide_up(p.rows, 2) * divide_up(p.columns, 2), k.rows);
+  } else {
+    b.tiles = static_cast<int>(divide_up(kBlockPixels, k.rows));
+    tiles = divide_up(p.pixels(), k.rows);
+  }
+  b.tiles = static_cast<int>(std::min<int64_t>(b.tiles, tiles));
+  b.count = divide_up(tiles, b.tiles);
+  const bool split = !p.winograd && p.groups() > kDepthGroups;
+  int64_t chunks = std::min<int64_t>(b.panels, divide_up(kMinTasks, b.count));
+  if (split) chunks = std::max(chunks, divide_up(p.to_channels, kSumColumns));
+  b.chunk = static_cast<int>(divide_up(b.panels, chunks));
+  const int64_t tile_rows = int64_t{b.tiles} * k.rows;
+  b.left = p.winograd ? 16 * tile_rows * p.channels : tile_rows * kGroup * std::min<int64_t>(p.groups(), kDepthGroups);
+  b.sums = (p.winograd ? 16 * tile_rows : split ? tile_rows * b.chunk : k.rows) * k.columns;
+  return b;
+}
+
+// Source pixels that the next block will pack, fetched into the cache a share at a time.
+struct Ahead {
+  const storage* at = nullptr;
+  const storage* end = nullptr;
+  int64_t share = 0;
+  void fetch() {
+    constexpr int64_t kLine = 64 / sizeof(storage);
+    for (const storage* stop = std::min(at + share, end); at < stop; at += kLine) __builtin_prefetch(at, 0, 2);
+  }
+};
+
+struct Task {
+  const Part& p;
+  const Blocks& b;
+  const storage* source;
+  const float* right;
+  Finish finish;
+  storage* target;
+  float *left, *sums;  // of this thread
+
+  int width(int panel) const {
+    const int columns = panel_kernels().columns;
+    return std::min(columns, p.to_channels - panel * columns);
+  }
+  int panels_end(int chunk) const { return std::min(b.panels, (chunk + 1) * b.chunk); }
+  // Brings what store() will access into the cache, while the sums are computed.
+  void fetch_target(const int64_t* offsets, int count, int panel) const;
+  Ahead ahead_of(int64_t block, int chunk) const;
+  void direct(int64_t block, int chunk) const;
+  void winograd(int64_t block, int chunk) const;
+};
+
+void Task::fetch_target(const int64_t* offsets, int count, int panel) const {
+  constexpr int kLine = 64 / sizeof(storage);
+  const int64_t column = int64_t{panel} * panel_kernels().columns;
+  for (int m = 0; m < count; m++)
+    for (int64_t at = offsets[m] + column; at < offsets[m] + column + width(panel); at += kLine) {
+      __builtin_prefetch(target + at, 1);
+      if (finish.residual != nullptr) __builtin_prefetch(finish.residual + at);
+    }
+}
+
+// Only where a block reads a range of the source; other filters find most of their pixels in the cache.
+Ahead Task::ahead_of(int64_t block, int chunk) const {
+  if (p.taps_y * p.taps_x != 1 || p.step != 1) return {};
+  const int64_t size = int64_t{b.tiles} * panel_kernels().rows * p.channels;
+  const int64_t products = b.tiles * (panels_end(chunk) - chunk * b.chunk) * divide_up(p.groups(), kDepthGroups);
+  const storage* from = source + (block + 1) * size;
+  return {from, std::min(from + size, source + p.pixels() * p.channels), divide_up(size, products)};
+}
+
+void Task::direct(int64_t block, int chunk) const {
+  const auto& k = panel_kernels();
+  const int64_t first = block * b.tiles * k.rows, groups = p.groups();
+  const int count = static_cast<int>(std::min<int64_t>(int64_t{b.tiles} * k.rows, p.pixels() - first));
+  const int tiles = static_cast<int>(divide_up(count, k.rows));
+  Pixel pixels[kBlockPixels + kMaxTileRows];
+  int64_t offsets[kBlockPixels + kMaxTileRows];
+  for (int m = 0; m < count; m++) {
+    pixels[m] = locate(p, source, first + m);
+    offsets[m] = pixels[m].target;
+  }
+  Ahead ahead = ahead_of(block, chunk);
+  int64_t begin = 0;
+  do {
+    const int64_t end = std::min<int64_t>(begin + kDepthGroups, groups);
+    const int64_t tile_floats = (end - begin) * kGroup * k.rows;
+    for (int t = 0; t < tiles; t++)
+      pack_tile(p, pixels + t * k.rows, std::min(k.rows, count - t * k.rows), begin, end, left + t * tile_floats);
+    const auto tile = [&](int panel, int t) {
+      const float* weights = right + (panel * groups + begin) * kGroup * k.columns;
+      const bool split = groups > kDepthGroups;
+      const int tile_count = std::min(k.rows, count - t * k.rows);
+      ahead.fetch();
+      if (end == groups) fetch_target(offsets + t * k.rows, tile_count, panel);
+      float* sum = sums + (split ? (panel - chunk * b.chunk) * b.tiles + t : 0) * k.rows * k.columns;
+      k.multiply(left + t * tile_floats, weights, end - begin, begin > 0, sum);
+      if (end == groups)
+        k.store(sum, tile_count, width(panel), offsets + t * k.rows, panel * k.columns, finish, target);
+    };
+    if ((end - begin) * kGroup * b.chunk * k.columns <= kCachedWeightFloats)
+      for (int t = 0; t < tiles; t++)
+        for (int panel = chunk * b.chunk; panel < panels_end(chunk); panel++) tile(panel, t);
+    else
+      for (int panel = chunk * b.chunk; panel < panels_end(chunk); panel++)
+        for (int t = 0; t < tiles; t++) tile(panel, t);
+    begin = end;
+  } while (begin < groups);
+}
+
+void Task::winograd(int64_t block, int chunk) const {
+  const auto& k = panel_kernels();
+  const int down = static_cast<int>(divide_up(p.rows, 2)), across = static_cast<int>(divide_up(p.columns, 2));
+  const int64_t all = int64_t{p.pictures} * down * across, first = block * b.tiles * k.rows;
+  const int count = static_cast<int>(std::min<int64_t>(int64_t{b.tiles} * k.rows, all - first));
+  const int tiles = static_cast<int>(divide_up(count, k.rows));
+  const int64_t groups = p.channels / kGroup, tile_floats = int64_t{p.channels} * k.rows;
+  const int64_t left_step = b.tiles * tile_floats, sum_step = int64_t{b.tiles} * k.rows * k.columns;
+  int64_t offsets[(kMaxWinogradRows + kMaxTileRows) * 4];
+  const int above = p.first_y - (p.delta < 0 ? 2 : 0), before = p.first_x - (p.delta < 0 ? 2 : 0);
+  for (int m = 0; m < tiles * k.rows; m++) {
+    const float* pixels[16] = {};
+    if (m < count) {
+      const int64_t index = first + m;
+      const int x = static_cast<int>(index % across) * 2, y = static_cast<int>(index / across % down) * 2;
+      const int64_t n = index / across / down;
+      const Pixel pixel{source + n * p.height * p.width * p.channels, 0, 0, 0};
+      for (int i = 0; i < 16; i++) pixels[i] = source_at(p, pixel, y + above + i / 4, x + before + i % 4);
+      for (int i = 0; i < 4; i++) {
+        const bool inside = y + i / 2 < p.rows && x + i % 2 < p.columns;
+        offsets[4 * m + i] =
+            inside ? ((n * p.to_height + y + i / 2) * p.to_width + x + i % 2) * p.to_channels : int64_t{-1};
+      }
+    }
+    k.winograd_input(pixels, groups, left_step, left + m / k.rows * tile_floats + m % k.rows * kGroup);
+  }
+  for (int panel = chunk * b.chunk; panel < panels_end(chunk); panel++) {
+    for (int product = 0; product < 16; product++) {
+      const float* weights = right + (int64_t{panel} * 16 + product) * p.channels * k.columns;
+      for (int t = 0; t < tiles; t++)
+        k.multiply(left + product * left_step + t * tile_floats, weights, groups, false,
+                   sums + product * sum_step + t * k.rows * k.columns);
+    }
+    for (int t = 0; t < tiles; t++)
+      k.winograd_output(sums + t * k.rows * k.columns, sum_step, std::min(k.rows, count - t * k.rows), width(panel),
+                        offsets + 4 * t * k.rows, panel * k.columns, finish, target);
+  }
+}
+
+void run(const Part& p, const storage* source, const float* right, const Finish& finish, storage* target,
+         void* workspace) {
+  const Blocks b = blocks_of(p);
+#pragma omp parallel
+  {
+    float* left = static_cast<float*>(workspace) + omp_get_thread_num() * b.floats();
+    const Task task{p, b, source, right, finish, target, left, left + b.left};
+    // Neighbouring blocks: ahead_of() fetches for the next one.
+#pragma omp for collapse(2) schedule(dynamic, 4)
+    for (int64_t block = 0; block < b.count; block++)
+      for (int64_t chunk = 0; chunk < b.chunks(); chunk++)
+        p.winograd ? task.winograd(block, static_cast<int>(chunk)) : task.direct(block, static_cast<int>(chunk));
+  }
+}
+
+}  // namespace
+
+size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
+  int64_t floats = 0;
+  for (int i = 0; i < part_count(s, pass); i++) floats = std::max(floats, blocks_of(part_of(s, pass, i)).floats());
+  const int64_t source = pass == ConvPass::Forward ? s.input_count() : s.output_count();
+  return rounded_bytes<storage>(stream, source) + static_cast<size_t>(floats) * sizeof(float) * omp_get_max_threads();
+}
+
+void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
+                  const ConvEpilogue& epilogue, storage* y, void* workspace) {
+  x = operand(stream, x, s.input_count(), workspace);
+  const Finish finish{epilogue.shift, epilogue.residual, epilogue.relu};
+  run(part_of(s, ConvPass::Forward, 0), x, static_cast<const float*>(prepared), finish, y, workspace);
+}
+
+void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
+                        storage* dx, Write write, void* workspace, const GradEpilogue&) {
+  dy = operand(stream, dy, s.output_count(), workspace);
+  const float* right = static_cast<const float*>(prepared);
+  for (int i = 0; i < part_count(s, ConvPass::BackwardData); i++) {
+    const Part p = part_of(s, ConvPass::BackwardData, i);
+    run(p, dy, right, {nullptr, write == Write::Add ? dx : nullptr, false}, dx, workspace);
+    right += p.weight_floats();
+  }
+}
+
+}  // namespace mpanet::PRECISION::cpu::panels

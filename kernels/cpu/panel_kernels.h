@@ -1,0 +1,58 @@
+// The innermost loops of matrix products and convolutions in float, compiled for several instruction sets by Highway.
+// The processor decides at run time which of them runs, also in a build for a particular machine.
+//
+// A product is computed in tiles of `rows` x `columns` sums, which stay in registers. Both factors are packed:
+//   left    (groups, rows, 16)       16 consecutive elements of the depth of each row: a cache line
+//   right   (groups * 16, columns)   a panel
+// Each sum is added in order of the depth. Its bits depend neither on its place in a tile nor on the threads.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace mpanet::cpu {
+
+constexpr int kGroup = 16;        // elements of the depth that are contiguous in a packed left factor
+constexpr int kMaxTileRows = 16;  // of every instruction set
+constexpr int kMaxTileColumns = 32;
+
+// What is done to a finished sum before it is stored: y = relu(sum + shift + residual). Null pointers: nothing.
+struct Finish {
+  const float* shift = nullptr;     // (columns of the whole product)
+  const float* residual = nullptr;  // as y, may be y
+  bool relu = false;
+};
+
+struct PanelKernels {
+  const char* instruction_set;
+  int rows, columns;
+
+  // sums (rows, columns) = or += left right
+  void (*multiply)(const float* left, const float* right, int64_t groups, bool add, float* sums);
+
+  // Packs `rows` rows of groups * 16 elements each; null: a row of zeros.
+  void (*pack)(const float* const* from, int64_t groups, float* left);
+
+  // Stores the first `count` rows and `width` columns of a tile. Row m, column j goes to y[offsets[m] + column + j].
+  void (*store)(const float* sums, int count, int width, const int64_t* offsets, int64_t column, const Finish& finish,
+                float* y);
+
+  // Winograd's F(2x2, 3x3) (Lavin and Gray, 2016). A tile of 4x4 pixels gives 2x2 outputs. Its 16 transformed pixels
+  // are rows of 16 products.
+  // Transforms groups * 16 channels of one tile of pixels; null: a pixel of zeros. Product p's row begins at
+  // left + p * product_step and has the layout of a packed left factor.
+  void (*winograd_input)(const float* const pixels[16], int64_t groups, ptrdiff_t product_step, float* left);
+  // sums: 16 tiles, product_step apart. Row m gives up to 4 pixels of y, at offsets[4 * m ...]; below 0: outside.
+  void (*winograd_output)(const float* sums, ptrdiff_t product_step, int count, int width, const int64_t* offsets,
+                          int64_t column, const Finish& finish, float* y);
+};
+
+// Those of the best instruction set that the processor has.
+const PanelKernels& panel_kernels();
+
+// For tests: those of every instruction set that the processor has, and the ones that panel_kernels() returns from now
+// on (null: the best). Prepared weights and workspaces are for one of them.
+std::vector<const PanelKernels*> all_panel_kernels();
+void force_panel_kernels(const PanelKernels* kernels);
+
+}  // namespace mpanet::cpu
