@@ -97,26 +97,8 @@ __global__ void __launch_bounds__(kMostThreads<P>, 1)
   if (strip == 0) write_bias(memory, bias, p, image_db + image * p);
 }
 
-// d += A B, both split into parts; the product of the low parts is left out. A: eight channels of rows t and t + 4.
-__device__ inline void add_rows(float (&d)[4][4], const real (&lower)[8], const real (&upper)[8],
-                                const Coefficients& b) {
-  UNROLL
-  for (int q = 0; q < 4; q++) {
-    const Parts a[4] = {parts_of(lower[2 * q]), parts_of(lower[2 * q + 1]), parts_of(upper[2 * q]),
-                        parts_of(upper[2 * q + 1])};
-    const uint32_t high[4] = {a[0].high, a[1].high, a[2].high, a[3].high};
-    mma_tf32_k8(d[q], high, b.high);
-    mma_tf32_k8(d[q], {a[0].low, a[1].low, a[2].low, a[3].low}, b.high);
-    mma_tf32_k8(d[q], high, b.low);
-  }
-}
-
-__device__ inline Coefficients coefficients_of_pixels(const MapTable& table) {
-  return {table[lane_group()][lane_in_group()], table[lane_group()][lane_in_group() + 4]};
-}
-
 template <int kUnits>
-__global__ void __launch_bounds__(kTensorWarps* kWarp)
+__global__ void __launch_bounds__(kTensorWarps* kWarp, 1)
     pattern_backward_tensor_kernel(const real* df, const real* dmasks, const storage* x, const real* masks,
                                    const real* w, int c, int p, Groups groups, real inverse_hw, storage* dx,
                                    Write dx_write, real* image_dw, real* image_db) {
@@ -171,9 +153,10 @@ __global__ void __launch_bounds__(kTensorWarps* kWarp)
   write_bias(memory, bias, p, image_db + image * p);
 }
 
-void launch_tensor(Stream stream, const real* df, const real* dmasks, const storage* x, const real* masks,
-                   const real* w, int n, int hw, int c, int p, storage* dx, Write dx_write, real* image_dw,
-                   real* image_db) {
+// A template, so that only the precisions that call it have its kernels.
+template <class T>
+void launch_tensor(Stream stream, const real* df, const real* dmasks, const T* x, const real* masks, const real* w,
+                   int n, int hw, int c, int p, T* dx, Write dx_write, real* image_dw, real* image_db) {
   const TensorLaunch plan = tensor_launch(stream, hw, c);
   const auto pattern_backward_tensor =
       plan.one_unit ? pattern_backward_tensor_kernel<1> : pattern_backward_tensor_kernel<kMostUnits>;

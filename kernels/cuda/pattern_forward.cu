@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kMostThreads<P>, 1)
 }
 
 template <int kUnits>
-__global__ void __launch_bounds__(kTensorWarps* kWarp)
+__global__ void __launch_bounds__(kTensorWarps* kWarp, 1)
     pattern_forward_tensor_kernel(const storage* x, const real* w, const real* b, int c, int p, Groups groups,
                                   real inverse_hw, real* masks, real* f) {
   TensorMemory& memory = shared_memory<TensorMemory>();
@@ -87,8 +87,10 @@ __global__ void __launch_bounds__(kTensorWarps* kWarp)
   write_sums(sums, inverse_hw, p + 1, c, f + image * (p + 1) * c);
 }
 
-void launch_tensor(Stream stream, const storage* x, const real* w, const real* b, int n, int hw, int c, int p,
-                   real* masks, real* f) {
+// A template, so that only the precisions that call it have its kernels.
+template <class T>
+void launch_tensor(Stream stream, const T* x, const real* w, const real* b, int n, int hw, int c, int p, real* masks,
+                   real* f) {
   const TensorLaunch plan = tensor_launch(stream, hw, c);
   const auto pattern_forward_tensor =
       plan.one_unit ? pattern_forward_tensor_kernel<1> : pattern_forward_tensor_kernel<kMostUnits>;

@@ -157,6 +157,24 @@ __device__ inline void write_sums(const UnitSums<kUnits>& sums, real scale, int 
   });
 }
 
+// d += A B, both split into parts; the product of the low parts is left out. A: eight channels of rows t and t + 4.
+__device__ inline void add_rows(float (&d)[4][4], const real (&lower)[8], const real (&upper)[8],
+                                const Coefficients& b) {
+  UNROLL
+  for (int q = 0; q < 4; q++) {
+    const Parts a[4] = {parts_of(lower[2 * q]), parts_of(lower[2 * q + 1]), parts_of(upper[2 * q]),
+                        parts_of(upper[2 * q + 1])};
+    const uint32_t high[4] = {a[0].high, a[1].high, a[2].high, a[3].high};
+    mma_tf32_k8(d[q], high, b.high);
+    mma_tf32_k8(d[q], {a[0].low, a[1].low, a[2].low, a[3].low}, b.high);
+    mma_tf32_k8(d[q], high, b.low);
+  }
+}
+
+__device__ inline Coefficients coefficients_of_pixels(const MapTable& table) {
+  return {table[lane_group()][lane_in_group()], table[lane_group()][lane_in_group() + 4]};
+}
+
 // ---- Launches. -----------------------------------------------------------------------------------------------------
 
 template <class... T>
