@@ -87,6 +87,12 @@ Embeddings select_rows(const std::vector<int32_t>& rows, const Embeddings& embed
 
 }  // namespace
 
+void take_bytes(EngineConfig& config) {
+  if (config.device.backend == Backend::cpu) return;
+  config.pictures = PictureForm::Bytes;
+  config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
+}
+
 void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
   options.form = engine.form() == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
   options.allocate = [&engine](size_t bytes) { return engine.host_memory(bytes); };

@@ -27,6 +27,10 @@ struct EmbedOptions {
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
 
+// Has an engine that embeds take pictures as bytes, of which a GPU makes the network's input itself; the cpu's takes
+// floats.
+void take_bytes(EngineConfig& config);
+
 // Sets form and memory for an engine, which must outlive the options.
 void send_pictures_to(EnginePictures& engine, EmbedOptions& options);
 
