@@ -24,8 +24,8 @@ struct Machine : StandIns {
   Machine() {
     for (const char* name :
          {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step", "bench-train",
-          "bench-ceilings", "bench-eval", "test_device_ranking", "test_conv_plans_bf16", "test_conv_plans_f16",
-          "test_conv_sums_bf16", "test_conv_sums_f16", "test_cuda_runtime"})
+          "bench-ceilings", "bench-eval", "test_device_ranking", "test_device_embedding", "test_conv_plans_bf16",
+          "test_conv_plans_f16", "test_conv_sums_bf16", "test_conv_sums_f16", "test_cuda_runtime"})
       program(name, fmt::format("{}echo \"{} says \\\\\\\"fine\\\\\\\"\"", kRefusesRepeats, name));
     tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
     tool("compute-sanitizer", "exit 0");
@@ -123,7 +123,7 @@ TEST_CASE("under the emulation what needs a GPU is skipped") {
   CHECK(c.code == 0);
   CHECK(c.report["device"] == "emu");
   for (const char* name : {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32", "ranking",
-                           "bench-eval", "training-f64", "training-bf16", "training-tf32", "opcheck-tf32",
+                           "embeddings", "bench-eval", "training-f64", "training-bf16", "training-tf32", "opcheck-tf32",
                            "conv-sums-bf16", "bench-kernels", "bench-step-f32", "bench-train-bf16"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
   for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "peers", "ncu-conv_forward", "runtime",
