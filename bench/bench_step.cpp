@@ -226,7 +226,7 @@ int bench_step(int argc, char** argv) {
   add_whole_number(app, "--steps", o.steps, 1, 1000, "measured steps");
   add_whole_number(app, "--warm-up", o.warm_up, 0, 1000, "steps before those (5 on a GPU, else 1)")->default_str("");
   add_whole_number(app, "--plan-batch", o.plan_batch, 1, 4096,
-                   "tiles and splits of our GPU kernels as for so many pictures, to count a step's work")
+                   "tiles and splits of our GPU convolutions as for so many pictures, to count a step's work")
       ->default_str("");
   add_whole_number(app, "--threads", o.threads, 1, 1024, kThreadsHelp)->default_str("");
   app.add_option("--conv", o.conv, kConvHelp);

@@ -131,6 +131,7 @@ Evaluating time_evaluation(const TrainConfig& config, const Dataset& data, Engin
   options.threads = config.loader_threads;
   options.cache = cache;
   options.pack = pack;
+  options.on_host = false;
   options.after_batch = stop_if_interrupted;
   send_pictures_to(engine, options);
   const auto evaluate = [&] { rank_plans(plans, images, embed_images(engine, images, data.root, options)); };

@@ -19,7 +19,7 @@ struct ConvEpilogue {
   const real* shift = nullptr;        // (k), bias or a folded batch norm's, null: 0
   const storage* residual = nullptr;  // (n, oh, ow, k), null: 0; may be y: in place
   bool relu = false;
-  real* moments = nullptr;  // (parts, 2, k), or null; see EpilogueSums
+  real* moments = nullptr;  // (parts, 2, k), or null; then all above is absent; see EpilogueSums
 };
 
 // The sums for batch norms that the epilogue of a convolution computes, one part per tile of rows. Forward: mean of y

@@ -172,7 +172,10 @@ const uint8_t* Loader::find_pixels(const Sample& sample, Scratch& scratch, std::
   if (const uint8_t* packed = config_.pack ? config_.pack->find(sample.path) : nullptr) return packed;
   if (config_.cache) held = config_.cache->find(sample.path, config_.height, config_.width);
   if (held) return held->pixels.data();
-  scratch.decoder.decode(sample.path, scratch.decoded);
+  if (config_.decode)
+    config_.decode(sample, scratch.decoder, scratch.decoded);
+  else
+    scratch.decoder.decode(sample.path, scratch.decoded);
   scratch.resizer.resize(scratch.decoded, config_.height, config_.width, scratch.resized);
   if (config_.cache) config_.cache->insert(sample.path, scratch.resized);
   return scratch.resized.pixels.data();

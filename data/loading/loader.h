@@ -56,6 +56,8 @@ struct LoaderConfig {
   // Bytes: memory of a size for a batch's pixels, from which the device copies; empty: ordinary memory. Called in the
   // constructor and in next().
   std::function<std::shared_ptr<uint8_t>(size_t)> allocate;
+  // Optional: decodes a sample in place of its file, path being unused. Called by the loader's threads.
+  std::function<void(const Sample& sample, ImageDecoder& decoder, Image& out)> decode;
   AugmentConfig augment;
   Normalization normalization;
   uint64_t seed = 0;  // the augmentation draws from Random(seed, Purpose::Augment, epoch, sample.index)

@@ -342,6 +342,9 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const void*,
                   const ConvEpilogue& epilogue, storage* y, void* workspace) {
   if (vendor::conv_forward(stream, s, x, w, epilogue, y, workspace)) return;
+  KERNEL_CHECK(epilogue.moments == nullptr || (epilogue.scale == nullptr && epilogue.shift == nullptr &&
+                                               epilogue.residual == nullptr && !epilogue.relu),
+               "statistics of the product alone");
   Output<storage> output{.to = y,
                          .columns = s.k,
                          .scale = epilogue.scale,

@@ -1,6 +1,7 @@
 // Conversion between storage and real in device code, put(), which implements Write, the vector type Pack, and a ReLU's
 // signs.
 #pragma once
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -47,12 +48,24 @@ __device__ inline T store(real value) {
     return static_cast<T>(value);
   }
 }
+// Two values of 16 bits, rounded by one instruction.
+template <class T>
+__device__ inline auto store_two(float first, float second) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    return __floats2bfloat162_rn(first, second);
+  else
+    return __floats2half2_rn(first, second);
+}
 #else
 inline float load(bfloat16 value) { return static_cast<float>(value); }
 inline float load(float16 value) { return static_cast<float>(value); }
 template <class T>
 T store(real value) {
   return static_cast<T>(value);
+}
+template <class T>
+std::array<T, 2> store_two(float first, float second) {
+  return {static_cast<T>(first), static_cast<T>(second)};
 }
 #endif
 
@@ -115,10 +128,37 @@ __device__ inline void unpack(const Pack<T, N>& pack, real (&to)[N]) {
       to[i] = std::bit_cast<float>(two << 16);
       to[i + 1] = std::bit_cast<float>(two & 0xffff0000u);
     }
+#if defined(__CUDACC__)
+  } else if constexpr (std::is_same_v<T, float16> && N % 2 == 0) {
+    UNROLL
+    for (int i = 0; i < N; i += 2) {
+      __half2 two;
+      memcpy(&two, pack.lane + i, sizeof(two));
+      to[i] = __low2float(two);
+      to[i + 1] = __high2float(two);
+    }
+#endif
   } else {
     UNROLL
     for (int i = 0; i < N; i++) to[i] = load(pack.lane[i]);
   }
+}
+
+// Rounds values to a pack.
+template <class T, int N>
+__device__ inline Pack<T, N> pack_of(const real (&values)[N]) {
+  Pack<T, N> pack;
+  if constexpr (sizeof(T) == 2 && N % 2 == 0) {
+    UNROLL
+    for (int i = 0; i < N; i += 2) {
+      const auto two = store_two<T>(values[i], values[i + 1]);
+      memcpy(pack.lane + i, &two, sizeof(two));
+    }
+  } else {
+    UNROLL
+    for (int i = 0; i < N; i++) pack.lane[i] = store<T>(values[i]);
+  }
+  return pack;
 }
 
 // Load N elements as real; store N values as T.
@@ -128,11 +168,12 @@ __device__ inline void load_lanes(const T* from, real (&to)[N]) {
 }
 template <int N, class T>
 __device__ inline void put_lanes(T* to, const real (&values)[N], Write write) {
-  Pack<T, N> pack;
-  if (write == Write::Add) pack = load_pack<N>(to);
+  if (write == Write::Set) return store_pack(to, pack_of<T>(values));
+  real sums[N];
+  load_lanes(to, sums);
   UNROLL
-  for (int i = 0; i < N; i++) put(pack.lane[i], values[i], write);
-  store_pack(to, pack);
+  for (int i = 0; i < N; i++) sums[i] += values[i];
+  store_pack(to, pack_of<T>(sums));
 }
 
 // Of a ReLU's mask: bit v is that of element at + v, for a pack of elements that begins at a multiple of its length.

@@ -64,32 +64,60 @@ struct Output {
   struct Inputs {
     Pack<T, L> before = {}, added = {};
   };
-  template <int L>
+  template <int L, bool kPlain = false>
   __device__ Inputs<L> load_inputs(int64_t at) const {
     Inputs<L> inputs;
     if (write == Write::Add) inputs.before = load_pack<L>(to + at);
-    if (residual != nullptr) inputs.added = load_pack<L>(residual + at);
+    if (!kPlain && residual != nullptr) inputs.added = load_pack<L>(residual + at);
     return inputs;
   }
-  // L columns from `column` on, as they are to be stored.
-  template <int L>
-  __device__ Pack<T, L> result(const Inputs<L>& inputs, int column, const real* sums) const {
-    Pack<T, L> result = inputs.before;
+  // Makes results of L sums, of the columns from `column` on. kPlain: without scale, shift, residual and ReLU.
+  template <int L, bool kPlain = false>
+  __device__ void complete(const Inputs<L>& inputs, int column, real (&sums)[L]) const {
+    if constexpr (!kPlain) transform(inputs, column, sums);
+    if (write == Write::Set) return;
+    real before[L];
+    unpack(inputs.before, before);
     UNROLL
-    for (int j = 0; j < L; j++) {
-      real value = sums[j];
-      if (scale != nullptr) value *= scale[column + j];
-      if (shift != nullptr) value += shift[column + j];
-      if (residual != nullptr) value += load(inputs.added.lane[j]);
-      put(result.lane[j], relu ? rectify(value) : value, write);
+    for (int j = 0; j < L; j++) sums[j] = before[j] + sums[j];
+  }
+  template <int L>
+  __device__ void transform(const Inputs<L>& inputs, int column, real (&sums)[L]) const {
+    const auto each = [&](const auto& change) {
+      UNROLL
+      for (int j = 0; j < L; j++) change(sums[j], j);
+    };
+    if (scale != nullptr) each([&](real& sum, int j) { sum *= scale[column + j]; });
+    if (shift != nullptr) each([&](real& sum, int j) { sum += shift[column + j]; });
+    if (residual != nullptr) {
+      real added[L];
+      unpack(inputs.added, added);
+      each([&](real& sum, int j) { sum += added[j]; });
     }
-    return result;
+    if (relu) each([](real& sum, int) { sum = rectify(sum); });
   }
   // Writes L columns from `column` on, of the row that begins at `offset`.
   template <int L>
   __device__ void finish(int64_t offset, int column, const real* sums) const {
     const int64_t at = offset + column;
-    store_pack(to + at, result<L>(load_inputs<L>(at), column, sums));
+    real results[L];
+    UNROLL
+    for (int j = 0; j < L; j++) results[j] = sums[j];
+    complete<L>(load_inputs<L>(at), column, results);
+    store_pack(to + at, pack_of<T>(results));
+  }
+  // The same with what a TileSum's State computes of the results. Overwrites the sums.
+  template <int L, class State>
+  __device__ void finish(const Inputs<L>& inputs, const typename State::Inputs& others, State& state, int64_t at,
+                         int column, real (&sums)[L]) const {
+    complete<L, State::kSums>(inputs, column, sums);
+    state.gate(sums, others);
+    const Pack<T, L> stored = pack_of<T>(sums);
+    store_pack(to + at, stored);
+    if constexpr (State::kSums) {
+      unpack(stored, sums);
+      state.add(sums, others);
+    }
   }
 };
 
@@ -145,10 +173,11 @@ __device__ void emit_summed(TileMemory<Shape>& memory, const TileSums<Shape>& su
     for (int i = 0; i < Shape::kRows; i++) {
       if (at < 0 || row + Shape::row_of(i) >= rows) continue;
       const int64_t index = row_offset(row + Shape::row_of(i)) + at;
-      const auto inputs = state.load_inputs(index);
-      auto result = output.template result<L>(output.template load_inputs<L>(index), at, &sums.at[i][j]);
-      state.add(result, inputs);
-      store_pack(output.to + index, result);
+      real results[L];
+      UNROLL
+      for (int e = 0; e < L; e++) results[e] = sums.at[i][j + e];
+      output.finish(output.template load_inputs<L, State::kSums>(index), state.load_inputs(index), state, index, at,
+                    results);
     }
     state.template keep<Shape::kN, kGroups>(shared, group, own);
   }
@@ -227,7 +256,7 @@ __device__ void emit_results(TensorMemory<Shape>& memory, const Output<T>& outpu
     for (int i = 0; i < kAtOnce; i++) {
       if (!exists(i)) continue;
       at[i] = row_offset(first_row + row + i * Own::kGroups) + own.at;
-      inputs[i] = output.template load_inputs<L>(at[i]);
+      inputs[i] = output.template load_inputs<L, State::kSums>(at[i]);
       others[i] = state.load_inputs(at[i]);
     }
     UNROLL
@@ -235,9 +264,7 @@ __device__ void emit_results(TensorMemory<Shape>& memory, const Output<T>& outpu
       if (!exists(i)) continue;
       real sums[L];
       load_sums(memory, row + i * Own::kGroups, own.column, sums);
-      auto result = output.template result<L>(inputs[i], own.at, sums);
-      state.add(result, others[i]);
-      store_pack(output.to + at[i], result);
+      output.finish(inputs[i], others[i], state, at[i], own.at, sums);
     }
   }
   if constexpr (TileSum::kValues > 0) {

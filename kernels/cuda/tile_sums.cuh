@@ -6,7 +6,9 @@
 // A kind of sums has
 //   State<L>      of a thread, for L adjacent columns from column `at` of the output on (-1: there are none)
 //     Inputs load_inputs(index)   what it reads for an element of the output and the L - 1 next ones
-//     void add(pack, inputs)      takes these elements as they are to be stored, and may change them
+//     void gate(values, inputs)   may set values to zero before they are rounded and stored
+//     kSums, void add(values, inputs)   whether there are sums, and takes these elements as they are stored. With sums
+//                                       the output has no scale, shift, residual or ReLU
 //     void keep<kN, kGroups>(shared, group, column)   to shared memory; column: of the tile
 //   kValues       number of values per column and group in shared memory
 //   void merge<kN, kGroups>(shared, first_column, thread, threads)   after a barrier: writes the tile's part
@@ -42,16 +44,18 @@ struct NoTileSums {
   struct State {
     struct Inputs {};
     __device__ State(const NoTileSums&, int) {}
+    static constexpr bool kSums = false;
     __device__ Inputs load_inputs(int64_t) const { return {}; }
-    template <class T>
-    __device__ void add(Pack<T, L>&, const Inputs&) {}
+    __device__ void gate(real (&)[L], const Inputs&) const {}
   };
 };
 
-// Mean and M2 = sum (y - mean)^2: of a thread by Welford's recurrence, of the groups by Chan's formula,
+// Mean and M2 = sum (y - mean)^2. A thread sums d = y - y_0 and d^2, where y_0 is its first value:
+//   mean = y_0 + sum d / n,  M2 = sum d^2 - (sum d)^2 / n
+// M2 has the term (y_0 - mean)^2, so sum d^2 is at most n M2: the difference multiplies rounding errors by n at most,
+// and a thread has few rows. The groups are merged by Chan's formula,
 //   mean = sum n_i mean_i / n,  M2 = sum M2_i + n_i (mean_i - mean)^2
-// A thread's means are minus its first value, the groups' are merged minus that of group 0, which has a row: with means
-// far from zero, rounding would dominate the deviations.
+// with means minus that of group 0, which has a row: with means far from zero, rounding would dominate the deviations.
 struct TileMoments {
   static constexpr int kValues = 3;
   real* to;     // (2, columns), of this tile
@@ -60,29 +64,36 @@ struct TileMoments {
   template <int L>
   struct State {
     struct Inputs {};
+    static constexpr bool kSums = true;
     int count = 0;
-    real first[L] = {}, mean[L] = {}, m2[L] = {};
+    real first[L] = {}, sum[L] = {}, squares[L] = {};
 
     __device__ State(const TileMoments&, int) {}
     __device__ Inputs load_inputs(int64_t) const { return {}; }
-    __device__ void add(Pack<storage, L>& row, const Inputs&) {
-      const real fraction = real{1} / static_cast<real>(count + 1);
+    __device__ void gate(real (&)[L], const Inputs&) const {}
+    __device__ void add(const real (&row)[L], const Inputs&) {
+      if (count++ == 0) {
+        UNROLL
+        for (int e = 0; e < L; e++) first[e] = row[e];
+        return;
+      }
       UNROLL
       for (int e = 0; e < L; e++) {
-        const real value = load(row.lane[e]);
-        if (count == 0) first[e] = value;
-        const real shifted = value - first[e], d = shifted - mean[e];
-        mean[e] += d * fraction;
-        m2[e] += d * (shifted - mean[e]);
+        const real d = row[e] - first[e];
+        sum[e] += d;
+        squares[e] += d * d;
       }
-      count++;
     }
     template <int kN, int kGroups>
     __device__ void keep(real* shared, int group, int column) const {
-      real whole[L];
+      const real fraction = real{1} / static_cast<real>(max(count, 1));
+      real mean[L], m2[L];
       UNROLL
-      for (int e = 0; e < L; e++) whole[e] = first[e] + mean[e];
-      store_group_value<kN, kGroups>(shared, 0, group, column, whole);
+      for (int e = 0; e < L; e++) {
+        mean[e] = first[e] + sum[e] * fraction;
+        m2[e] = squares[e] - sum[e] * sum[e] * fraction;
+      }
+      store_group_value<kN, kGroups>(shared, 0, group, column, mean);
       store_group_value<kN, kGroups>(shared, 1, group, column, m2);
       if (column == 0) shared[group_value<kN, kGroups>(2, group, 0)] = static_cast<real>(count);  // of all columns
     }
@@ -123,16 +134,19 @@ struct TileGradients {
       unsigned signs;
       Pack<storage, L> z[K];
     };
+    static constexpr bool kSums = true;
+    static constexpr bool kKeepsMeans = K == 1;  // those of two norms are read for each row: registers are scarce
     const TileGradients& sums;
-    real center[K][L] = {}, values[1 + K][L] = {};
+    int at;
+    real center[kKeepsMeans ? L : 1] = {}, values[1 + K][L] = {};
 
-    __device__ State(const TileGradients& s, int at) : sums(s) {
-      if (at < 0) return;
+    __device__ State(const TileGradients& s, int column) : sums(s), at(column) {
+      if constexpr (kKeepsMeans)
+        if (at >= 0) load_means(0, center);
+    }
+    __device__ void load_means(int k, real (&to)[L]) const {
       UNROLL
-      for (int k = 0; k < K; k++) {
-        UNROLL
-        for (int e = 0; e < L; e++) center[k][e] = s.epilogue.mean[k][at + e];
-      }
+      for (int e = 0; e < L; e++) to[e] = sums.epilogue.mean[k][at + e];
     }
     __device__ Inputs load_inputs(int64_t index) const {
       Inputs inputs;
@@ -141,14 +155,20 @@ struct TileGradients {
       for (int k = 0; k < K; k++) inputs.z[k] = load_pack<L>(sums.epilogue.z[k] + index);
       return inputs;
     }
-    __device__ void add(Pack<storage, L>& row, const Inputs& inputs) {
+    __device__ void gate(real (&row)[L], const Inputs& inputs) const {
       UNROLL
-      for (int e = 0; e < L; e++) {
-        if ((inputs.signs >> e & 1) == 0) row.lane[e] = store<storage>(real{0});
-        const real g = load(row.lane[e]);
-        values[0][e] += g;
+      for (int e = 0; e < L; e++) row[e] = (inputs.signs >> e & 1) != 0 ? row[e] : real{0};
+    }
+    __device__ void add(const real (&g)[L], const Inputs& inputs) {
+      UNROLL
+      for (int e = 0; e < L; e++) values[0][e] += g[e];
+      UNROLL
+      for (int k = 0; k < K; k++) {
+        real z[L], mean[L];
+        unpack(inputs.z[k], z);
+        if constexpr (!kKeepsMeans) load_means(k, mean);
         UNROLL
-        for (int k = 0; k < K; k++) values[1 + k][e] += g * (load(inputs.z[k].lane[e]) - center[k][e]);
+        for (int e = 0; e < L; e++) values[1 + k][e] += g[e] * (z[e] - (kKeepsMeans ? center[e] : mean[e]));
       }
     }
     template <int kN, int kGroups>

@@ -1,8 +1,11 @@
 #include "mpanet/evaluation/evaluate.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -11,6 +14,7 @@
 #include "core/base/random.h"
 #include "core/base/text.h"
 #include "mpanet/evaluation/ranking.h"
+#include "mpanet/network/ranker.h"
 
 namespace mpanet {
 namespace {
@@ -60,24 +64,34 @@ void check_different(const Embeddings& embeddings, size_t count) {
         count);
 }
 
-Embeddings select_rows(std::initializer_list<const std::vector<ImageRecord>*> lists,
-                       const std::vector<ImageRecord>& images, const Embeddings& embeddings) {
-  std::unordered_map<std::string_view, size_t> rows;
-  for (size_t i = 0; i < images.size(); i++) rows.emplace(images[i].path, i);
+// Indices of the lists' images among `images`.
+std::vector<int32_t> rows_of(std::initializer_list<const std::vector<ImageRecord>*> lists,
+                             const std::vector<ImageRecord>& images) {
+  std::unordered_map<std::string_view, int32_t> known;
+  for (size_t i = 0; i < images.size(); i++) known.emplace(images[i].path, static_cast<int32_t>(i));
+  std::vector<int32_t> rows;
+  for (const auto* list : lists)
+    for (const ImageRecord& image : *list) rows.push_back(known.at(image.path));
+  return rows;
+}
+
+Embeddings select_rows(const std::vector<int32_t>& rows, const Embeddings& embeddings) {
   Embeddings own;
   own.dimension = embeddings.dimension;
-  size_t count = 0;
-  for (const auto* list : lists) count += list->size();
-  own.values.reserve(count * embeddings.dimension);
-  for (const auto* list : lists)
-    for (const ImageRecord& image : *list) {
-      const size_t row = rows.at(image.path);
-      own.values.insert(own.values.end(), embeddings.row(row), embeddings.row(row + 1));
-    }
+  own.values.reserve(rows.size() * embeddings.dimension);
+  for (const int32_t row : rows) {
+    own.values.insert(own.values.end(), embeddings.row(row), embeddings.row(row + 1));
+  }
   return own;
 }
 
 }  // namespace
+
+void take_bytes(EngineConfig& config) {
+  if (config.device.backend == Backend::cpu) return;
+  config.pictures = PictureForm::Bytes;
+  config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
+}
 
 void send_pictures_to(EnginePictures& engine, EmbedOptions& options) {
   options.form = engine.form() == PictureForm::Floats ? PictureForm::Floats : PictureForm::Bytes;
@@ -109,42 +123,115 @@ void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
   check_finite(rows, batch.count, dimension, name_of);
 }
 
-Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
-                        const EmbedOptions& options) {
-  const size_t dimension = engine.feature_size();
-  Embeddings embeddings;
-  embeddings.dimension = engine.feature_size();
-  embeddings.values.resize(images.size() * dimension);
+namespace {
+
+// As embed_batch() into rows first.. of the device, without waiting for it.
+void launch_batch(EngineEmbed& engine, Batch& batch, bool flip, DeviceRows& rows, size_t first) {
+  engine.embed(batch, rows, first, false);
+  if (!flip) return;
+  mirror(batch);
+  engine.embed(batch, rows, first, true);
+}
+
+// Embeds all batches, on the device if there are `rows`, else into `values`.
+void embed_all(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
+               const EmbedOptions& options, DeviceRows* rows, float* values) {
   Loader loader(loader_config_of(options), batches_of(images, root, options.batch));
   Progress progress("evaluation", "images", images.size());
-  Batch batch;
-  for (size_t done = 0; loader.next(batch); done += batch.count) {
-    embed_batch(engine, batch, options.flip, embeddings.values.data() + done * dimension,
-                [&](size_t i) { return images[done + i].path; });
+  std::array<Batch, 2> batches;  // a device may still copy from one when the loader delivers the other
+  const size_t used = rows != nullptr ? batches.size() : 1;
+  for (size_t done = 0, number = 0; loader.next(batches[number % used]); number++) {
+    Batch& batch = batches[number % used];
+    if (rows != nullptr)
+      launch_batch(engine, batch, options.flip, *rows, done);
+    else
+      embed_batch(engine, batch, options.flip, values + done * static_cast<size_t>(engine.feature_size()),
+                  [&](size_t i) { return images[done + i].path; });
+    done += static_cast<size_t>(batch.count);
     progress.advance(batch.count);
     if (options.after_batch) options.after_batch();
   }
+  if (rows != nullptr) engine.finish();
+}
+
+void read_all(Embeddings& embeddings) {
+  const DeviceRows& rows = *embeddings.on_device->rows;
+  embeddings.values.resize(rows.count() * static_cast<size_t>(rows.dimension()));
+  rows.read(0, rows.count(), embeddings.values.data());
+}
+
+// The checks of embed_batch() and check_different() on the device's rows. Only rows of equal length can be equal.
+void check_rows(Embeddings& embeddings, const std::vector<ImageRecord>& images) {
+  const std::vector<double>& squares = embeddings.on_device->squares;
+  const auto bad = std::find_if(squares.begin(), squares.end(), [](double square) { return !std::isfinite(square); });
+  if (bad != squares.end()) {
+    const auto row = static_cast<size_t>(bad - squares.begin());
+    std::vector<float> values(static_cast<size_t>(embeddings.dimension));
+    embeddings.on_device->rows->read(row, 1, values.data());
+    check_finite(values.data(), 1, values.size(), [&](size_t) { return images[row].path; });
+  }
+  if (std::adjacent_find(squares.begin(), squares.end(), std::not_equal_to<>()) != squares.end()) return;
+  read_all(embeddings);
   check_different(embeddings, images.size());
+}
+
+}  // namespace
+
+Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,
+                        const EmbedOptions& options) {
+  Embeddings embeddings;
+  embeddings.dimension = engine.feature_size();
+  const std::shared_ptr<DeviceRows> rows = engine.make_rows(images.size());
+  if (rows == nullptr) {
+    embeddings.values.resize(images.size() * static_cast<size_t>(embeddings.dimension));
+    embed_all(engine, images, root, options, nullptr, embeddings.values.data());
+    check_different(embeddings, images.size());
+    return embeddings;
+  }
+  try {
+    embed_all(engine, images, root, options, rows.get(), nullptr);
+  } catch (...) {
+    engine.finish();  // before the memory goes that it writes
+    throw;
+  }
+  embeddings.on_device = std::make_shared<const DeviceEmbeddings>(DeviceEmbeddings{rows, squares_on_device(*rows)});
+  check_rows(embeddings, images);
+  if (options.on_host && embeddings.values.empty()) read_all(embeddings);
   return embeddings;
 }
 
 Embeddings embeddings_of(const std::vector<ImageRecord>& wanted, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings) {
-  return select_rows({&wanted}, images, embeddings);
+  return select_rows(rows_of({&wanted}, images), embeddings);
 }
 
 Embeddings embeddings_of(const EvaluationPlan& plan, const std::vector<ImageRecord>& images,
                          const Embeddings& embeddings) {
-  return select_rows({&plan.queries, &plan.gallery}, images, embeddings);
+  return select_rows(rows_of({&plan.queries, &plan.gallery}, images), embeddings);
 }
 
 std::vector<std::vector<SettingResult>> rank_plans(const std::vector<EvaluationPlan>& plans,
                                                    const std::vector<ImageRecord>& images, const Embeddings& embeddings,
                                                    Device device) {
+  const auto ranks_there = [](const EvaluationPlan& plan) { return !plan.rerank; };
+  const bool there = device.backend != Backend::cpu && std::any_of(plans.begin(), plans.end(), ranks_there);
+  const auto on_device = there ? put_on_device(embeddings, device) : nullptr;
+  Embeddings read;  // once, if the host lacks what it needs
+  const auto on_host = [&]() -> const Embeddings& {
+    if (!embeddings.values.empty() || !embeddings.on_device) return embeddings;
+    read.dimension = embeddings.dimension;
+    read.on_device = embeddings.on_device;
+    if (read.values.empty()) read_all(read);
+    return read;
+  };
   std::vector<std::vector<SettingResult>> results;
-  for (const EvaluationPlan& plan : plans)
-    results.push_back(plans.size() == 1 ? rank_embeddings(plan, embeddings, device)
-                                        : rank_embeddings(plan, embeddings_of(plan, images, embeddings), device));
+  for (const EvaluationPlan& plan : plans) {
+    std::optional<std::vector<SettingResult>> made;
+    if (on_device && ranks_there(plan))
+      made = rank_on_device(plan, *on_device, rows_of({&plan.queries, &plan.gallery}, images));
+    if (!made) made = rank_embeddings(plan, plans.size() == 1 ? on_host() : embeddings_of(plan, images, on_host()));
+    results.push_back(std::move(*made));
+  }
   return results;
 }
 

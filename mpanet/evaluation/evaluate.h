@@ -23,8 +23,13 @@ struct EmbedOptions {
   // As the engine takes batches to embed: Floats, or Bytes in this memory (EnginePictures).
   PictureForm form = PictureForm::Floats;
   std::function<std::shared_ptr<uint8_t>(size_t)> allocate;
+  bool on_host = true;                // false: embeddings that stay on a GPU are not copied to the host
   std::function<void()> after_batch;  // optional; an exception from it ends the embedding (the trainer's Ctrl-C)
 };
+
+// Has an engine that embeds take pictures as bytes, of which a GPU makes the network's input itself; the cpu's takes
+// floats.
+void take_bytes(EngineConfig& config);
 
 // Sets form and memory for an engine, which must outlive the options.
 void send_pictures_to(EnginePictures& engine, EmbedOptions& options);
@@ -37,7 +42,8 @@ LoaderConfig loader_config_of(const EmbedOptions& options);
 void embed_batch(EngineEmbed& engine, Batch& batch, bool flip, float* rows,
                  const std::function<std::string(size_t)>& name_of);
 
-// Embeds the images, pictures below `root`, showing progress; one row per image. UserError for a picture that cannot be
+// Embeds the images, pictures below `root`, showing progress; one row per image. Those of a GPU stay there, and batches
+// follow each other without waiting for it. UserError for a picture that cannot be
 // read, for a network that gives numbers that are not finite, and for one that gives every picture the same embedding,
 // bit for bit: numbers that overflow inside it end in ReLU, which makes zeros of NaN.
 Embeddings embed_images(EngineEmbed& engine, const std::vector<ImageRecord>& images, const std::string& root,

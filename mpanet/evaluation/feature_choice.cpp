@@ -68,6 +68,7 @@ void bypass_neck(EngineState& engine) {
 
 void keep_pieces(const FeatureChoice& choice, int parts, Embeddings& embeddings) {
   if (choice.pieces.empty()) return;
+  embeddings.on_device = nullptr;  // which has all pieces
   const size_t length = embeddings.dimension / (parts + 1), rows = embeddings.values.size() / embeddings.dimension;
   // In place: no number moves towards the end.
   auto to = embeddings.values.begin();

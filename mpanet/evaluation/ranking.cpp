@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <span>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/output.h"
@@ -55,78 +57,64 @@ class BlockSimilarities {
   std::vector<float> values_;
 };
 
-// The order of a block of queries' galleries, computed on a GPU.
-class DeviceOrders {
- public:
-  DeviceOrders(const EvaluationPlan& plan, const Embeddings& embeddings, Device device, int max_queries)
-      : plan_(plan), dimension_(embeddings.dimension), largest_(largest_square(plan, embeddings)) {
-    const int count = static_cast<int>(plan.gallery.size());
-    const ScaledRows gallery(plan.distance, largest_, embeddings.row(plan.queries.size()), count, dimension_);
-    size_t needed = 0;
-    ranker_ =
-        make_ranker(device, {gallery.rows.data(), gallery.offsets.data(), count, dimension_}, max_queries, &needed);
-    if (ranker_ == nullptr)
-      note(fmt::format("{}: ranking takes {} of memory, which are not free; it is done on the CPU", name_of(device),
-                       format_bytes(static_cast<double>(needed))));
-    order_.resize(static_cast<size_t>(max_queries) * count);
-  }
-  bool available() const { return ranker_ != nullptr; }
-
-  void compute(const float* queries, int count) {
-    const ScaledRows scaled(plan_.distance, largest_, queries, count, dimension_);
-    ranker_->rank(scaled.rows.data(), count, order_.data());
-  }
-  std::span<const int32_t> of(int query) const {
-    const size_t gallery = plan_.gallery.size();
-    return {order_.data() + query * gallery, gallery};
-  }
-
- private:
-  const EvaluationPlan& plan_;
-  const int dimension_;
-  const double largest_;
-  std::unique_ptr<Ranker> ranker_;
-  std::vector<int32_t> order_;
-};
-
-void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
-  const size_t columns = plan.columns(), dimension = embeddings.dimension;
+void check_shapes(const EvaluationPlan& plan) {
+  const size_t columns = plan.columns();
   MPANET_CHECK(columns >= 1 && columns <= kMaxColumns, "expected 1 to {} settings x trials, got {}", kMaxColumns,
                columns);
   MPANET_CHECK(plan.drawn.size() == plan.gallery.size(), "{} masks for {} images", plan.drawn.size(),
                plan.gallery.size());
   MPANET_CHECK(plan.asked.empty() || plan.asked.size() == plan.queries.size(), "{} masks for {} queries",
                plan.asked.size(), plan.queries.size());
+}
+
+void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
+  check_shapes(plan);
+  const size_t dimension = embeddings.dimension;
   const size_t images = plan.queries.size() + plan.gallery.size();
   MPANET_CHECK(dimension >= 1 && embeddings.values.size() == images * dimension,
                "{} images of {} numbers need another size than {}", images, dimension, embeddings.values.size());
 }
 
-// As score_queries() on a GPU; empty if its memory is too small.
-std::vector<Score> score_on_device(const EvaluationPlan& plan, const Embeddings& embeddings, Device device) {
-  const int queries = static_cast<int>(plan.queries.size()), largest_block = std::min(queries, kQueryBlock);
-  const auto columns = static_cast<size_t>(plan.columns());
-  DeviceOrders block(plan, embeddings, device, largest_block);
-  if (!block.available()) return {};
-  const Candidates candidates(plan);
-  std::vector<Score> scores(queries * columns);
-  for (int first = 0; first < queries; first += largest_block) {
-    const int count = std::min(largest_block, queries - first);
-    block.compute(embeddings.row(first), count);
-#pragma omp parallel
-    {
-      std::vector<uint64_t> ranked;
-      ListScorer scorer(plan, candidates);
-#pragma omp for schedule(dynamic, 8)
-      for (int q = 0; q < count; q++) {
-        const std::span<const int32_t> order = block.of(q);
-        ranked.assign(order.begin(), order.end());
-        scorer.run(ranked, plan.queries[first + q], {scores.data() + (first + q) * columns, columns});
-      }
-    }
+// The order of a block of queries' galleries, computed on a GPU.
+class DeviceOrders {
+ public:
+  DeviceOrders(const EvaluationPlan& plan, const DeviceEmbeddings& embeddings, const std::vector<int32_t>& rows,
+               int max_queries)
+      : gallery_(plan.gallery.size()), rows_(rows) {
+    std::vector<double> squares;
+    for (const int32_t row : rows) squares.push_back(embeddings.squares.at(static_cast<size_t>(row)));
+    check_squares(squares);
+    const double largest = *std::max_element(squares.begin(), squares.end());
+    factors_ = row_factors(plan.distance, squares, largest);
+    const std::vector<float> offsets = row_offsets(plan.distance, squares, factors_);
+    const auto queries = static_cast<ptrdiff_t>(plan.queries.size());
+    size_t needed = 0;
+    ranker_ = make_ranker(*embeddings.rows,
+                          {{rows.begin() + queries, rows.end()},
+                           {factors_.begin() + queries, factors_.end()},
+                           {offsets.begin() + queries, offsets.end()}},
+                          max_queries, &needed);
+    if (ranker_ == nullptr) tell_too_small(embeddings.rows->device(), needed);
+    order_.resize(static_cast<size_t>(max_queries) * gallery_);
   }
-  return scores;
-}
+  static void tell_too_small(Device device, size_t needed) {
+    note(fmt::format("{}: ranking takes {} of memory, which are not free; it is done on the CPU", name_of(device),
+                     format_bytes(static_cast<double>(needed))));
+  }
+  bool available() const { return ranker_ != nullptr; }
+
+  void compute(int first, int count) {
+    ranker_->rank(rows_.data() + first, factors_.data() + first, count, order_.data());
+  }
+  std::span<const int32_t> of(size_t query) const { return {order_.data() + query * gallery_, gallery_}; }
+
+ private:
+  const size_t gallery_;
+  const std::vector<int32_t>& rows_;
+  std::vector<double> factors_;  // of rows_
+  std::unique_ptr<Ranker> ranker_;
+  std::vector<int32_t> order_;
+};
 
 // Every query's score in every column: (queries, columns).
 std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& embeddings) {
@@ -169,9 +157,55 @@ size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension) {
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings, Device device) {
   check_shapes(plan, embeddings);
   if (plan.rerank) return summarise(plan, score_reranked(plan, embeddings));
-  if (device.backend != Backend::cpu && !plan.queries.empty() && !plan.gallery.empty())
-    if (const auto scores = score_on_device(plan, embeddings, device); !scores.empty()) return summarise(plan, scores);
+  if (device.backend != Backend::cpu) {
+    std::vector<int32_t> rows(plan.queries.size() + plan.gallery.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    if (const auto there = put_on_device(embeddings, device))
+      if (const auto results = rank_on_device(plan, *there, rows)) return *results;
+  }
   return summarise(plan, score_queries(plan, embeddings));
+}
+
+std::shared_ptr<const DeviceEmbeddings> put_on_device(const Embeddings& embeddings, Device device) {
+  if (embeddings.on_device) return embeddings.on_device;
+  const size_t needed = embeddings.values.size() * sizeof(float);
+  if (device.backend == Backend::cuda && needed > Context(device).memory_use().free) {
+    DeviceOrders::tell_too_small(device, needed);
+    return nullptr;
+  }
+  auto rows = std::make_shared<const DeviceRows>(device, embeddings.values, embeddings.dimension);
+  std::vector<double> squares = squares_on_device(*rows);
+  return std::make_shared<const DeviceEmbeddings>(DeviceEmbeddings{std::move(rows), std::move(squares)});
+}
+
+std::optional<std::vector<SettingResult>> rank_on_device(const EvaluationPlan& plan, const DeviceEmbeddings& embeddings,
+                                                         const std::vector<int32_t>& rows) {
+  check_shapes(plan);
+  MPANET_CHECK(!plan.rerank && rows.size() == plan.queries.size() + plan.gallery.size(),
+               "expected a plan of {} images without re-ranking", rows.size());
+  const int queries = static_cast<int>(plan.queries.size()), largest_block = std::min(queries, kQueryBlock);
+  const auto columns = static_cast<size_t>(plan.columns());
+  std::vector<Score> scores(static_cast<size_t>(queries) * columns);
+  if (plan.queries.empty() || plan.gallery.empty()) return summarise(plan, scores);
+  DeviceOrders block(plan, embeddings, rows, largest_block);
+  if (!block.available()) return {};
+  const Candidates candidates(plan);
+  struct Ranking {
+    std::vector<uint64_t> ranked;
+    ListScorer scorer;
+  };
+  const auto make = [&] { return Ranking{{}, ListScorer(plan, candidates)}; };
+  for (int first = 0; first < queries; first += largest_block) {
+    const int count = std::min(largest_block, queries - first);
+    block.compute(first, count);
+    for_each_item(static_cast<size_t>(count), make, [&](size_t q, Ranking& own) {
+      const std::span<const int32_t> order = block.of(q);
+      own.ranked.assign(order.begin(), order.end());
+      const size_t query = static_cast<size_t>(first) + q;
+      own.scorer.run(own.ranked, plan.queries[query], {scores.data() + query * columns, columns});
+    });
+  }
+  return summarise(plan, scores);
 }
 
 std::vector<std::vector<int>> top_matches(const EvaluationPlan& plan, const Embeddings& embeddings,

@@ -5,6 +5,9 @@
 // gallery's and one block, never queries x gallery. Results have the same bits for any number of threads.
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/device.h"
@@ -25,6 +28,16 @@ size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension);
 // line on stderr.
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings,
                                            Device device = Backend::cpu);
+
+// The embeddings on the device, copied there if they are not. Null, with one line on stderr, when they do not fit in
+// the GPU's free memory.
+std::shared_ptr<const DeviceEmbeddings> put_on_device(const Embeddings& embeddings, Device device);
+
+// As rank_embeddings() on the device of `embeddings`. rows: the plan's images among them, queries and then gallery.
+// Nothing, with one line on stderr, when the ranking does not fit in the GPU's free memory. CheckError for a plan that
+// re-ranks.
+std::optional<std::vector<SettingResult>> rank_on_device(const EvaluationPlan& plan, const DeviceEmbeddings& embeddings,
+                                                         const std::vector<int32_t>& rows);
 
 // For each of `queries` (indices into plan.queries) the first `count` gallery images (indices into plan.gallery) that
 // it does not ignore in one trial of a setting; fewer if the gallery is smaller. Never re-ranked.

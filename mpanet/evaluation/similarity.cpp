@@ -29,9 +29,13 @@ std::vector<double> squared_lengths(const float* rows, size_t count, int dimensi
   std::vector<double> squares(count);
 #pragma omp parallel for schedule(static)
   for (size_t r = 0; r < count; r++) squares[r] = square_of(rows + r * dimension, dimension);
+  check_squares(squares);
+  return squares;
+}
+
+void check_squares(const std::vector<double>& squares) {
   const auto bad = std::find_if(squares.begin(), squares.end(), [](double square) { return !std::isfinite(square); });
   MPANET_CHECK(bad == squares.end(), "embedding {} has a number that is not finite", bad - squares.begin());
-  return squares;
 }
 
 std::vector<double> row_factors(Distance distance, const std::vector<double>& squares, double largest) {
@@ -49,17 +53,14 @@ std::vector<double> row_factors(Distance distance, const std::vector<double>& sq
   return factors;
 }
 
-ScaledRows::ScaledRows(Distance distance, double largest, const float* from, int count, int dimension)
-    : rows(static_cast<size_t>(count) * dimension), offsets(count) {
-  const std::vector<double> squares = squared_lengths(from, count, dimension);
-  const std::vector<double> factors = row_factors(distance, squares, largest);
-#pragma omp parallel for schedule(static)
-  for (int r = 0; r < count; r++) {
-    const size_t start = static_cast<size_t>(r) * dimension;
-    for (int i = 0; i < dimension; i++) rows[start + i] = static_cast<float>(from[start + i] * factors[r]);
+std::vector<float> row_offsets(Distance distance, const std::vector<double>& squares,
+                               const std::vector<double>& factors) {
+  std::vector<float> offsets(squares.size());
+  for (size_t r = 0; r < squares.size(); r++) {
     if (distance == Distance::Euclidean) offsets[r] = static_cast<float>(squares[r] * factors[r] * factors[r]);
     if (distance == Distance::UnitEuclidean && squares[r] == 0) offsets[r] = -2 * kZeroProduct;
   }
+  return offsets;
 }
 
 void SimilarityRows::assign(const float* rows, int count) {

@@ -11,34 +11,45 @@
 // Lengths are computed in double. Equal embeddings give bit-identical numbers, at any index and for any number of
 // threads.
 #pragma once
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "kernels/cpu/packed_rows.h"
 #include "mpanet/evaluation/plan.h"
+#include "mpanet/network/device_rows.h"
 
 namespace mpanet {
 
-// One row per image: the plan's queries, then its gallery. Finite, not normalised.
+// Embeddings on a GPU, with the squared length of each row.
+struct DeviceEmbeddings {
+  std::shared_ptr<const DeviceRows> rows;
+  std::vector<double> squares;
+};
+
+// One row per image: the plan's queries, then its gallery. Finite, not normalised. On the host, on a device, or on
+// both.
 struct Embeddings {
   int dimension = 0;
-  std::vector<float> values;  // (queries + gallery, dimension)
+  std::vector<float> values = {};  // (queries + gallery, dimension)
+  std::shared_ptr<const DeviceEmbeddings> on_device = {};
+  size_t count() const { return on_device ? on_device->rows->count() : values.size() / static_cast<size_t>(dimension); }
   const float* row(size_t index) const { return values.data() + index * dimension; }
 };
 
 // The sum of squares of each row; CheckError for a number that is not finite.
 std::vector<double> squared_lengths(const float* rows, size_t count, int dimension);
+// CheckError for a square that is not finite: a square of floats is, in double.
+void check_squares(const std::vector<double>& squares);
 
 // The factor of a row before the product. For Euclidean, `largest` is the largest squared length of all rows of both
 // sides; it determines s.
 std::vector<double> row_factors(Distance distance, const std::vector<double>& squares, double largest);
 
-// `count` rows times their factors, as the product takes them, and the product's offset: a similarity is
-// product - offset / 2, but for the rounding. Zeros in UnitEuclidean have the offset that stands for a product of 1/2.
-struct ScaledRows {
-  ScaledRows(Distance distance, double largest, const float* rows, int count, int dimension);
-  std::vector<float> rows, offsets;
-};
+// Where a product is not made a similarity, as on a GPU: the offset of each row after scaling. A similarity is product
+// - offset / 2, but for the rounding. Zeros in UnitEuclidean have the offset that stands for a product of 1/2.
+std::vector<float> row_offsets(Distance distance, const std::vector<double>& squares,
+                               const std::vector<double>& factors);
 
 // Rows that are multiplied with many blocks of other rows.
 class SimilarityRows {

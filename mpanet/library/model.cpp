@@ -75,16 +75,18 @@ void Model::load(const std::string& path, const ModelOptions& options) {
   const bool gpu = config.device.backend == Backend::cuda;
   config.embed_batch = options.batch > 0 ? options.batch : gpu ? kBatchOnGpu : 1;
   agree_on_threads(options.threads);
+  take_bytes(config);
   check_free_memory(config);
   engine_ = make_engine(config);
   checkpoint.load_embedding(*engine_);
   dimension_ = engine_->feature_size();
-  height_ = config.model.height;
-  width_ = config.model.width;
-  batch_size_ = config.embed_batch;
-  flip_ = options.flip;
+  how_.height = config.model.height;
+  how_.width = config.model.width;
+  how_.batch = config.embed_batch;
+  how_.threads = usable_processors();
+  how_.flip = options.flip;
+  send_pictures_to(*engine_, how_);
   load_curve(path);
-  scratch_.resize(usable_processors());
 }
 
 // The network can embed without it, so that its errors are kept for curve().
@@ -92,7 +94,7 @@ void Model::load_curve(const std::string& path) {
   try {
     const std::optional<Calibration> calibration = read_calibration(path);
     const LogisticCurve* curve =
-        calibration ? calibration->curve(Distance::UnitEuclidean, height_, width_, flip_) : nullptr;
+        calibration ? calibration->curve(Distance::UnitEuclidean, how_.height, how_.width, how_.flip) : nullptr;
     if (curve != nullptr) curve_ = *curve;
   } catch (const UserError& error) {
     curve_error_ = error.what();
@@ -109,42 +111,31 @@ void Model::embed(const Pictures& pictures, float* out) {
   worker_.run([&] { embed_all(pictures, out); });
 }
 
-// Reads pictures first..first + count - 1 into the batch.
-void Model::read_batch(const Pictures& pictures, size_t first, int count) {
-  const size_t numbers = static_cast<size_t>(height_) * width_ * 3;
-  batch_.count = count;
-  batch_.height = height_;
-  batch_.width = width_;
-  batch_.images.resize(count * numbers);
-  batch_.labels.resize(count);
-  batch_.infrared.resize(count);
-  std::vector<std::exception_ptr> errors(count);
-  parallel_for(static_cast<int>(scratch_.size()), count, [&](size_t i, int thread) {
-    Scratch& scratch = scratch_[thread];
-    try {
-      pictures.read(first + i, scratch.decoder, scratch.decoded);
-      scratch.resizer.resize(scratch.decoded, height_, width_, scratch.resized);
-      normalize_image(scratch.resized.pixels.data(), height_, width_, table_, batch_.images.data() + i * numbers);
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
-  });
-  for (const std::exception_ptr& error : errors)
-    if (error) std::rethrow_exception(error);
-}
-
+// The loader reads ahead of the network, and sends bytes to a GPU, as in an evaluation.
 void Model::embed_all(const Pictures& pictures, float* out) {
-  const size_t numbers = static_cast<size_t>(height_) * width_ * 3;
-  std::vector<float> first;  // the first picture
+  LoaderConfig config = loader_config_of(how_);
+  config.threads = static_cast<int>(std::min<size_t>(static_cast<size_t>(config.threads), pictures.count));
+  config.decode = [&](const Sample& sample, ImageDecoder& decoder, Image& image) {
+    pictures.read(sample.index, decoder, image);
+  };
+  const auto size = static_cast<size_t>(how_.batch);
+  std::vector<std::vector<Sample>> batches((pictures.count + size - 1) / size);
+  for (size_t i = 0; i < pictures.count; i++) batches[i / size].push_back({"", 0, false, static_cast<uint32_t>(i)});
+  Loader loader(config, std::move(batches));
+  std::vector<uint8_t> first;  // the first picture, as the batch has it
   bool pictures_differ = false, embeddings_differ = false;
-  for (size_t done = 0; done < pictures.count; done += batch_.count) {
-    read_batch(pictures, done, static_cast<int>(std::min<size_t>(batch_size_, pictures.count - done)));
-    if (first.empty()) first.assign(batch_.images.begin(), batch_.images.begin() + numbers);
-    for (int i = 0; i < batch_.count && !pictures_differ; i++)
-      pictures_differ = std::memcmp(batch_.images.data() + i * numbers, first.data(), numbers * sizeof(float)) != 0;
+  size_t done = 0;
+  for (Batch batch; loader.next(batch); done += static_cast<size_t>(batch.count)) {
+    const auto* content =
+        batch.form == PictureForm::Floats ? reinterpret_cast<const uint8_t*>(batch.images.data()) : batch.pixels.get();
+    const size_t bytes = static_cast<size_t>(how_.height) * static_cast<size_t>(how_.width) * 3 *
+                         (batch.form == PictureForm::Floats ? sizeof(float) : 1);
+    if (first.empty()) first.assign(content, content + bytes);
+    for (int i = 0; i < batch.count && !pictures_differ; i++)
+      pictures_differ = std::memcmp(content + static_cast<size_t>(i) * bytes, first.data(), bytes) != 0;
     float* rows = out + done * dimension_;
-    embed_batch(*engine_, batch_, flip_, rows, [&](size_t i) { return pictures.name(done + i); });
-    for (int i = 0; i < batch_.count && !embeddings_differ; i++)
+    embed_batch(*engine_, batch, how_.flip, rows, [&](size_t i) { return pictures.name(done + i); });
+    for (int i = 0; i < batch.count && !embeddings_differ; i++)
       embeddings_differ = std::memcmp(rows + i * dimension_, out, dimension_ * sizeof(float)) != 0;
   }
   if (pictures_differ && !embeddings_differ)

@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "data/loading/augment.h"
-#include "data/loading/batch.h"
 #include "data/pictures/image.h"
-#include "data/pictures/resize.h"
 #include "mpanet/evaluation/calibration.h"
+#include "mpanet/evaluation/evaluate.h"
 #include "mpanet/library/worker.h"
 #include "mpanet/network/engine.h"
 
@@ -41,8 +39,8 @@ class Model {
   bool here() const { return worker_.here(); }
 
   size_t dimension() const { return dimension_; }
-  int height() const { return height_; }
-  int width() const { return width_; }
+  int height() const { return how_.height; }
+  int width() const { return how_.width; }
 
   // The curve of the calibration beside the checkpoint (mpanet/evaluation/calibration.h) for distances of
   // compare_rows(); null if there is none for these options. UserError for a damaged file, and for a calibration of
@@ -55,26 +53,16 @@ class Model {
   void embed(const Pictures& pictures, float* out);
 
  private:
-  struct Scratch {  // one per thread
-    ImageDecoder decoder;
-    Resizer resizer;
-    Image decoded, resized;
-  };
   void load(const std::string& path, const ModelOptions& options);
   void load_curve(const std::string& path);
-  void read_batch(const Pictures& pictures, size_t first, int count);
   void embed_all(const Pictures& pictures, float* out);
 
   std::unique_ptr<Engine> engine_;
   size_t dimension_ = 0;
-  int height_ = 0, width_ = 0, batch_size_ = 0;
-  bool flip_ = false;
+  EmbedOptions how_;  // its memory is the engine's
   std::optional<LogisticCurve> curve_;
   std::string curve_error_;  // the text of curve()'s UserError
-  const PixelTable table_;
-  std::vector<Scratch> scratch_;
-  Batch batch_;
-  Worker worker_;  // makes, uses and destroys the engine
+  Worker worker_;            // makes, uses and destroys the engine
 };
 
 }  // namespace mpanet

@@ -14,6 +14,7 @@ namespace mpanet {
   std::unique_ptr<Engine> make_engine(const EngineConfig&); \
   MemoryPlan plan_memory(const EngineConfig&);              \
   decltype(mpanet::make_ranker) make_ranker;                \
+  decltype(mpanet::squares_on_device) squares_on_device;    \
   }
 MPANET_EACH_PRECISION(DECLARE_FACTORIES)
 
@@ -24,10 +25,12 @@ struct Factories {
   std::unique_ptr<Engine> (*make)(const EngineConfig&);
   MemoryPlan (*plan)(const EngineConfig&);
   decltype(mpanet::make_ranker)* ranker;
+  decltype(mpanet::squares_on_device)* squares;
 };
 
-#define FACTORIES(precision) \
-  {Precision::precision, precision::make_engine, precision::plan_memory, precision::make_ranker},
+#define FACTORIES(precision)                                                                     \
+  {Precision::precision, precision::make_engine, precision::plan_memory, precision::make_ranker, \
+   precision::squares_on_device},
 constexpr Factories kBuilt[] = {MPANET_EACH_PRECISION(FACTORIES)};
 
 // TF32 is a setting of f32's engine.
@@ -41,6 +44,13 @@ const Factories& factories_of(Precision precision) {
     names += (names.empty() ? "" : ", ") + name_of(built.precision);
   }
   fail("precision: this program was built without {} (MPANET_PRECISIONS); it has {}", name_of(engine), names);
+}
+
+// Those that rank: of floats if there is one. Engines with storage of 16 bits compute in float too.
+const Factories& ranking() {
+  const auto computes_in_float = [](const Factories& built) { return built.precision != Precision::f64; };
+  const auto* chosen = std::find_if(std::begin(kBuilt), std::end(kBuilt), computes_in_float);
+  return chosen == std::end(kBuilt) ? *kBuilt : *chosen;
 }
 
 }  // namespace
@@ -58,12 +68,11 @@ std::unique_ptr<Engine> make_engine(const EngineConfig& config) { return factori
 
 MemoryPlan plan_memory(const EngineConfig& config) { return factories_of(config.precision).plan(config); }
 
-std::unique_ptr<Ranker> make_ranker(Device device, const RankerGallery& gallery, int max_queries, size_t* needed) {
-  // Those with storage of 16 bits compute in float too.
-  const auto computes_in_float = [](const Factories& built) { return built.precision != Precision::f64; };
-  const auto* chosen = std::find_if(std::begin(kBuilt), std::end(kBuilt), computes_in_float);
-  if (chosen == std::end(kBuilt)) chosen = kBuilt;
-  return chosen->ranker(device, gallery, max_queries, needed);
+std::unique_ptr<Ranker> make_ranker(const DeviceRows& matrix, const RankerGallery& gallery, int max_queries,
+                                    size_t* needed) {
+  return ranking().ranker(matrix, gallery, max_queries, needed);
 }
+
+std::vector<double> squares_on_device(const DeviceRows& matrix) { return ranking().squares(matrix); }
 
 }  // namespace mpanet

@@ -24,6 +24,8 @@
 
 namespace mpanet {
 
+class DeviceRows;
+
 struct OptimizerConfig {
   enum class Kind { Adam, Sgd } kind = Kind::Adam;
   double weight_decay = 5e-4;
@@ -99,6 +101,14 @@ class EngineEmbed {
   // The same, with the pattern maps that the embeddings were pooled by: maps (count, map_shape()), 0..1 (paper section
   // 3.3). CheckError for a network without pattern maps.
   virtual void embed(const Batch& batch, float* out, float* maps) = 0;
+  // Memory of the device for the embeddings of `count` pictures. Null on the cpu, whose memory is the host's, and when
+  // a GPU's free memory is too small.
+  virtual std::shared_ptr<DeviceRows> make_rows(size_t count) = 0;
+  // Embeddings into rows first .. first + batch.count - 1; with `mean` the mean of the embeddings and of what is there.
+  // Does not wait for the device. With pictures in Bytes the batch's pixels must not change before the next embed() or
+  // finish().
+  virtual void embed(const Batch& batch, DeviceRows& rows, size_t first, bool mean) = 0;
+  virtual void finish() = 0;  // waits for all embeddings
   virtual MapShape map_shape() const = 0;
   virtual int feature_size() const = 0;
 };

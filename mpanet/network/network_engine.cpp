@@ -6,6 +6,8 @@
 #include "core/base/threads.h"
 #include "core/download.h"
 #include "kernels/cuda/vendor.h"
+#include "kernels/embeddings.h"
+#include "mpanet/network/device_rows.h"
 #include "mpanet/network/element_order.h"
 #include "mpanet/network/initial_values.h"
 #include "mpanet/network/network.h"
@@ -131,6 +133,23 @@ class NetworkEngine final : public Engine {
     MPANET_CHECK(maps_.parts > 0, "this network has no pattern maps");
     embed_into(batch, out, maps);
   }
+  std::shared_ptr<DeviceRows> make_rows(size_t count) override {
+    const size_t bytes = count * static_cast<size_t>(feature_size()) * sizeof(float);
+    if (context_.backend() == Backend::cpu || count == 0) return nullptr;
+    if (context_.backend() == Backend::cuda && bytes > context_.memory_use().free) return nullptr;
+    return std::make_shared<DeviceRows>(config_.device, count, feature_size());
+  }
+  void embed(const Batch& batch, DeviceRows& rows, size_t first, bool mean) override {
+    const auto count = static_cast<size_t>(batch.count);
+    MPANET_CHECK(rows.device() == config_.device && rows.dimension() == feature_size() && first <= rows.count() &&
+                     count <= rows.count() - first,
+                 "expected {} rows of {} numbers from row {}, got {} of {}", count, feature_size(), first, rows.count(),
+                 rows.dimension());
+    const MpaNet::Features made = launch_embedding(batch);
+    RUN_ON(context_, keep_embeddings(context_.stream(), made.f.data(), static_cast<int64_t>(count) * feature_size(),
+                                     mean, rows.row(first)));
+  }
+  void finish() override { context_.synchronize(); }
   MapShape map_shape() const override { return maps_; }
   int feature_size() const override { return network_.net.feature_size(); }
 
@@ -281,8 +300,8 @@ class NetworkEngine final : public Engine {
   // Stored value / true value. Gradients are stored as the backward pass writes them, multiplied by the loss scale.
   double factor_of(Slot slot) const { return kScalesLoss && slot == Slot::Gradient ? state().gradient_scale : 1; }
 
-  template <class T>
-  void embed_into(const Batch& batch, T* out, float* maps = nullptr) {
+  // Does not wait for the device.
+  MpaNet::Features launch_embedding(const Batch& batch) {
     check_team();
     const bool floats = config_.pictures == PictureForm::Floats;
     check_batch(batch, 1, config_.embed_batch, floats ? PictureForm::Floats : PictureForm::Bytes);
@@ -291,7 +310,12 @@ class NetworkEngine final : public Engine {
     if (!floats)
       context_.to_device(network_.cuts(config_.train_batch), batch.cuts.data(), batch.cuts.size() * sizeof(PictureCut));
     take_images(context_, network_, config_, batch.form, config_.embed_batch, batch.count);
-    const MpaNet::Features made = run_embedding(context_, network_, config_);
+    return run_embedding(context_, network_, config_);
+  }
+
+  template <class T>
+  void embed_into(const Batch& batch, T* out, float* maps = nullptr) {
+    const MpaNet::Features made = launch_embedding(batch);
     const std::vector<real> g = made.f.to_host();
     std::copy_n(g.begin(), batch.count * feature_size(), out);
     if (maps != nullptr) copy_maps(made.masks.to_host(), batch.count, maps);

@@ -1,29 +1,36 @@
-// Ranks a gallery on a GPU: products with the queries and sorting, in float without TF32 (in a build that has f64
-// alone, in double). The emulation runs the same kernels.
+// Ranks a gallery on a GPU: scaling of rows, products with the queries and sorting, in float without TF32 (in a build
+// that has f64 alone, in double). The emulation runs the same kernels.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <vector>
 
-#include "core/device.h"
+#include "mpanet/network/device_rows.h"
 
 namespace mpanet {
 
 class Ranker {
  public:
   virtual ~Ranker() = default;
-  // order (count, gallery): each query's gallery by ascending offset[g] - 2 q.g, equal ones by ascending index.
-  // queries (count, dimension), count at most max_queries.
-  virtual void rank(const float* queries, int count, int32_t* order) = 0;
+  // order (count, gallery): each query's gallery by ascending offset[g] - 2 q.g, equal ones by ascending index. A query
+  // is row rows[q] of the matrix times factors[q]; count at most max_queries.
+  virtual void rank(const int32_t* rows, const double* factors, int count, int32_t* order) = 0;
 };
 
+// An image is row rows[g] of the matrix times factors[g], in double and rounded once. At least one.
 struct RankerGallery {
-  const float* rows = nullptr;     // (count, dimension)
-  const float* offsets = nullptr;  // (count)
-  int count = 0, dimension = 0;    // both at least 1
+  std::vector<int32_t> rows;
+  std::vector<double> factors;
+  std::vector<float> offsets;
 };
 
-// Copies the gallery to the device. Null when the GPU's free memory is less than `needed`, in bytes. CheckError for the
-// cpu, which ranks without this.
-std::unique_ptr<Ranker> make_ranker(Device device, const RankerGallery& gallery, int max_queries, size_t* needed);
+// Gathers the gallery on the device of `matrix`, which must outlive the ranker. Null when the GPU's free memory is less
+// than `needed`, in bytes.
+std::unique_ptr<Ranker> make_ranker(const DeviceRows& matrix, const RankerGallery& gallery, int max_queries,
+                                    size_t* needed);
+
+// The sum of squares of each row, in double, computed on the device; NaN or infinite if a number is not finite. Equal
+// rows have equal sums.
+std::vector<double> squares_on_device(const DeviceRows& matrix);
 
 }  // namespace mpanet

@@ -95,10 +95,7 @@ OpenedNetwork open_network(const NetworkOptions& options, const std::string& pro
   note(threads);
   config.vendors = choose_vendors(options.conv, options.gemm, config.device);
   config.embed_batch = std::min(options.batch, static_cast<int>(images.size()));
-  if (config.device.backend != Backend::cpu) {  // which makes the network's input of bytes itself
-    config.pictures = PictureForm::Bytes;
-    config.picture_values = picture_values(PixelTable(), AugmentConfig().pad_value);
-  }
+  take_bytes(config);
   check_image_size(config.model);
   check_engine_memory(config);
   network.engine = make_engine(config);

@@ -164,6 +164,7 @@ bool Trainer::evaluate() {
   options.cache = cache_;
   options.pack = pack_;
   send_pictures_to(engine_, options);
+  options.on_host = false;
   options.after_batch = [] {
     if (interrupted()) throw Interrupted{};
   };

@@ -284,7 +284,7 @@ TEST_CASE("a network that gives every picture the same embedding is refused, equ
   const Numbers twice = loaded.embed({path, path});
   CHECK(std::equal(twice.begin(), twice.begin() + dimension, twice.begin() + dimension));
 
-  // Finite weights that overflow in the network.
+  // A neck that multiplies every feature by 0.
   const Checkpoint whole(network().checkpoint());
   EngineConfig config;
   config.model = whole.embedding_model();
@@ -292,8 +292,8 @@ TEST_CASE("a network that gives every picture the same embedding is refused, equ
   const auto engine = make_engine(config);
   whole.load_embedding(*engine);
   for (const TensorInfo& tensor : engine->tensors())
-    if (tensor.name == "backbone.conv1.weight")
-      engine->write(tensor.name, Slot::Value, std::vector<double>(tensor.count(), 3e38).data());
+    if (tensor.name == "bn_neck.weight")
+      engine->write(tensor.name, Slot::Value, std::vector<double>(tensor.count(), 0).data());
   const TemporaryFolder folder;
   save_model(folder / "wild.safetensors", *engine->snapshot(), *whole.config(), 0);
   mpanet_model* wild = nullptr;
@@ -305,6 +305,31 @@ TEST_CASE("a network that gives every picture the same embedding is refused, equ
                 "the network gives 3 pictures that differ the same embedding");
   mpanet_free(wild);
 }
+
+#if defined(MPANET_HAS_EMU)
+TEST_CASE("a GPU's network, which takes bytes, gives the CPU's numbers but for rounding, in batches of any size") {
+  if (kNoPictures) return;
+  mpanet_options options = MPANET_OPTIONS;
+  options.device = "emu";
+  options.batch = 2;
+  mpanet_model* emulated = nullptr;
+  REQUIRE(mpanet_load(network().checkpoint().c_str(), &options, &emulated) == MPANET_OK);
+  const size_t dimension = mpanet_dimension(emulated);
+  const char* paths[] = {expected().paths[0].c_str(), expected().paths[1].c_str(), expected().paths[2].c_str()};
+  Numbers rows(3 * dimension), one(dimension);
+  REQUIRE(mpanet_embed_files(emulated, paths, 3, rows.data(), rows.size()) == MPANET_OK);
+  REQUIRE(mpanet_embed_files(emulated, paths + 2, 1, one.data(), one.size()) == MPANET_OK);
+  CHECK(std::equal(one.begin(), one.end(), rows.begin() + static_cast<ptrdiff_t>(2 * dimension)));
+  float largest = 0, difference = 0;
+  for (size_t i = 0; i < rows.size(); i++) {
+    largest = std::max(largest, std::abs(expected().numbers.values[i]));
+    difference = std::max(difference, std::abs(rows[i] - expected().numbers.values[i]));
+  }
+  CHECK(largest > 0);
+  CHECK(difference <= 1e-4f * largest);  // sums of float in another order, through a dozen layers
+  mpanet_free(emulated);
+}
+#endif
 
 TEST_CASE("ranked lists and distances of integers") {
   // Vectors whose products are exact and whose lengths are powers of two: (+-1, +-1, +-1, +-1) times a scale.

@@ -137,7 +137,9 @@ TEST_CASE("bad networks and pictures") {
     const Result result = run(arguments);
     CHECK(result.code == 2);
     CHECK(result.out.empty());
-    CHECK(has(result.err, "\nmpanet-eval: the network gives all 8 pictures the same embedding; "));
+    // A convolution's ReLU may make zeros of NaN, or keep it.
+    const bool equal = has(result.err, "\nmpanet-eval: the network gives all 8 pictures the same embedding; ");
+    CHECK_MESSAGE((equal || has(result.err, ": the network's embedding holds nan, expected finite")), result.err);
   }
   SUBCASE("a checkpoint cut short") {
     fs::resize_file(folder.checkpoint(), fs::file_size(folder.checkpoint()) - 8);

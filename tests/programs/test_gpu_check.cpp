@@ -22,9 +22,10 @@ constexpr const char* kRefusesRepeats =
 // A build's programs in bin/, NVIDIA's tools in tools/.
 struct Machine : StandIns {
   Machine() {
-    for (const char* name : {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step",
-                             "bench-train", "bench-ceilings", "bench-eval", "test_device_ranking",
-                             "test_conv_plans_bf16", "test_conv_plans_f16", "test_cuda_runtime"})
+    for (const char* name :
+         {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step", "bench-train",
+          "bench-ceilings", "bench-eval", "test_device_ranking", "test_device_embedding", "test_conv_plans_bf16",
+          "test_conv_plans_f16", "test_conv_sums_bf16", "test_conv_sums_f16", "test_cuda_runtime"})
       program(name, fmt::format("{}echo \"{} says \\\\\\\"fine\\\\\\\"\"", kRefusesRepeats, name));
     tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
     tool("compute-sanitizer", "exit 0");
@@ -100,7 +101,8 @@ TEST_CASE("on a card every step runs, the most telling ones first; one report an
     CHECK_MESSAGE(at(c, order[i]) < c.order.size(), order[i]);
     CHECK_MESSAGE(at(c, order[i - 1]) < at(c, order[i]), order[i]);
   }
-  CHECK(at(c, "training-bf16") < at(c, "bench-step-f32"));
+  for (const char* first : {"training-bf16", "training-tf32", "opcheck-tf32", "conv-sums-f16"})
+    CHECK_MESSAGE(at(c, first) < at(c, "bench-step-f32"), first);
   CHECK(at(c, "recorded-f32") < at(c, "bench-step-f32"));
   CHECK(at(c, "conv-plans-bf16") < at(c, "bench-step-f32"));
   CHECK(std::count_if(c.order.begin(), c.order.end(), [](const auto& n) { return n.starts_with("ncu-"); }) == 5);
@@ -120,9 +122,9 @@ TEST_CASE("under the emulation what needs a GPU is skipped") {
   const Check c = check(Machine(), {}, "emu");
   CHECK(c.code == 0);
   CHECK(c.report["device"] == "emu");
-  for (const char* name :
-       {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32", "ranking", "bench-eval",
-        "training-f64", "training-bf16", "bench-kernels", "bench-step-f32", "bench-train-bf16"})
+  for (const char* name : {"opcheck-f64", "opcheck-f16", "gradcheck", "parity-tiny-f64", "parity-tiny-f32", "ranking",
+                           "embeddings", "bench-eval", "training-f64", "training-bf16", "training-tf32", "opcheck-tf32",
+                           "conv-sums-bf16", "bench-kernels", "bench-step-f32", "bench-train-bf16"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
   for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "peers", "ncu-conv_forward", "runtime",
                            "sanitizer-racecheck", "training-f32-cudnn"})
@@ -185,7 +187,7 @@ TEST_CASE("a profiler that may not read the card is asked once; it decides nothi
   const Check c = check(machine);
   CHECK(c.code == 0);
   CHECK(c.outcomes.at("ncu-conv_forward") == "not run");
-  CHECK(c.outcomes.at("ncu-pattern_pool_forward") == "skipped");
+  CHECK(c.outcomes.at("ncu-pattern_forward") == "skipped");
 }
 
 TEST_CASE("the vendor's libraries: absent, failing, and giving other results") {

@@ -23,8 +23,8 @@ TEST_CASE("a program's arguments, output and exit code are its own") {
 TEST_CASE("help lists the programs beside it, and --version is one for all") {
   const Result help = run_program("mpanet", "help");
   CHECK(help.code == 0);
-  for (const char* line :
-       {"\n  train     Trains MPANet on ", "\n  eval      Evaluates ", "\n  convert   ", "\n  data      "})
+  for (const char* line : {"\n  train     Trains MPANet on ", "\n  eval      Evaluates ", "\n  convert   ",
+                           "\n  data      ", "\n  export    Writes the network "})
     CHECK_MESSAGE(has(help.out, line), help.out);
   CHECK(run_program("mpanet", "--help").out == help.out);
   // The first line has the program's name.

@@ -5,12 +5,15 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 
+#include "core/base/error.h"
 #include "core/base/random.h"
+#include "mpanet/evaluation/evaluate.h"
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/network/ranker.h"
@@ -114,18 +117,69 @@ TEST_CASE("every distance, with zeros among the rows and lengths that differ" * 
 }
 
 TEST_CASE("the order itself: by offset minus the doubled product, then by index" * doctest::skip(kLacking)) {
-  const std::vector<float> gallery = {1, 0, 0, 1, 1, 0, -1, 0, 0, 0}, offsets = {0, 0, 0, 0, -2};
+  // The gallery, and the queries before and after it.
+  const DeviceRows matrix(*kGpu, {1, 0, 2, 0, 0, 1, 2, 0, -4, 0, 0, 0, 0, 2}, 2);
   size_t needed = 0;
-  const auto ranker = make_ranker(*kGpu, {gallery.data(), offsets.data(), 5, 2}, 3, &needed);
+  const RankerGallery gallery = {{1, 2, 3, 4, 5}, {0.5, 1, 0.5, 0.25, 7}, {0, 0, 0, 0, -2}};
+  const auto ranker = make_ranker(matrix, gallery, 3, &needed);
   REQUIRE(ranker != nullptr);
   CHECK(needed > 0);
   std::vector<int32_t> order(10);
-  const std::vector<float> queries = {1, 0, 0, 2};
-  ranker->rank(queries.data(), 2, order.data());
+  const std::vector<int32_t> queries = {0, 6};
+  const std::vector<double> factors = {1, 1};
+  ranker->rank(queries.data(), factors.data(), 2, order.data());
   // distances: -2, 0, -2, 2, -2 and 0, -4, 0, 0, -2
   CHECK(order == std::vector<int32_t>{0, 2, 4, 1, 3, 1, 4, 0, 2, 3});
   // A block with fewer queries than the one before.
   order.resize(5);
-  ranker->rank(queries.data() + 2, 1, order.data());
+  ranker->rank(queries.data() + 1, factors.data(), 1, order.data());
   CHECK(order == std::vector<int32_t>{1, 4, 0, 2, 3});
+}
+
+TEST_CASE("modes by trials out of one matrix, whose rows stand in another order than the plans'" *
+          doctest::skip(kLacking)) {
+  // Two plans share images, as the two directions of a protocol do.
+  const Made made = make(60, 150, 16, 11);
+  EvaluationPlan plan = made.plan;
+  plan.settings = {{"all", "single"}, {"all", "multi"}, {"indoor", "single"}, {"indoor", "multi"}};
+  plan.trials = 10;
+  Random random(12, Purpose::Test, 0, 0);
+  for (uint64_t& drawn : plan.drawn)
+    drawn = (uint64_t{random.bits()} << 32 | random.bits()) & ((uint64_t{1} << 40) - 1);
+  EvaluationPlan back = plan;
+  back.queries.assign(plan.gallery.begin(), plan.gallery.begin() + 70);
+  back.gallery = plan.queries;
+  back.drawn.assign(back.gallery.size(), (uint64_t{1} << 40) - 1);
+  std::vector<ImageRecord> images = plan.gallery;
+  images.insert(images.end(), plan.queries.rbegin(), plan.queries.rend());
+  Embeddings embeddings;
+  embeddings.dimension = 16;
+  for (size_t i = 0; i < images.size(); i++)
+    for (int d = 0; d < 16; d++) embeddings.values.push_back(made.embeddings.row(i)[d]);
+  const auto host = rank_plans({plan, back}, images, embeddings);
+  REQUIRE(host.size() == 2);
+  CHECK(host[0].size() == 4);
+  CHECK(host[0][0].trials.size() == 10);
+  Embeddings there{16, {}, put_on_device(embeddings, *kGpu)};
+  for (const Embeddings* given : {&embeddings, &there}) {
+    const auto ranked = rank_plans({plan, back}, images, *given, *kGpu);
+    REQUIRE(ranked.size() == 2);
+    for (size_t p = 0; p < 2; p++) check_same(host[p], ranked[p]);
+  }
+  // Re-ranking is the CPU's, which reads the rows.
+  back.rerank = true;
+  back.trials = 1;
+  back.settings = {{"all", "all"}};
+  std::fill(back.drawn.begin(), back.drawn.end(), 1);
+  check_same(rank_plans({back, plan}, images, embeddings)[0], rank_plans({back, plan}, images, there, *kGpu)[0]);
+}
+
+TEST_CASE("a number that is not finite is refused as on the CPU" * doctest::skip(kLacking)) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    Made made = make(3, 20, 16, 3);
+    made.embeddings.values[5 * 16 + 7] = bad;
+    for (const Device device : {Device(Backend::cpu), *kGpu})
+      CHECK_THROWS_WITH_AS(rank_embeddings(made.plan, made.embeddings, device),
+                           doctest::Contains(" has a number that is not finite"), CheckError);
+  }
 }

@@ -89,7 +89,7 @@ struct PixelPass {
     }
   }
   __device__ int64_t row_offset(const WgmmaTile& tile, int row) const {
-    if (step == 1) return int64_t{row} * columns;
+    if (!kBackward || step == 1) return int64_t{row} * columns;
     const PixelProduct& p = product[tile.product];
     const auto [n, y, x] = p.grid.locate(row);
     return ((int64_t{n} * h + y * step + p.y_0) * w + x * step + p.x_0) * columns;

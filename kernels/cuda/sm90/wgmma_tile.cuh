@@ -173,28 +173,21 @@ __device__ __forceinline__ void multiply_tile(WgmmaMemory<Shape>& memory, int st
   if (steps > 0 && first_lane) mbarrier_arrive(memory.empty[before]);
 }
 
-// Writes the first slab of a warpgroup's sums to shared memory.
+// Writes a slab of a warpgroup's sums to shared memory. An array in registers cannot be indexed by a variable.
 template <class Shape>
-__device__ __forceinline__ void store_slab(SumSlab& slab, const WgmmaSums<Shape>& sums) {
+__device__ __forceinline__ void store_slab(SumSlab& slab, const WgmmaSums<Shape>& sums, int index) {
+  constexpr int kAcross = Shape::kGroupN / SumSlab::kN;
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp % 4;
   const int row = warp * 16 + lane / 4, column = lane % 4 * 2;
-  const float(&d)[sizeof(sums.at[0]) / sizeof(float)] = sums.at[0];
   UNROLL
-  for (int j = 0; j < SumSlab::kN / 8; j++) {
-    store_pack(slab.sums + staged_sum<SumSlab>(row, column + 8 * j), Pack<float, 2>{d[4 * j], d[4 * j + 1]});
-    store_pack(slab.sums + staged_sum<SumSlab>(row + 8, column + 8 * j), Pack<float, 2>{d[4 * j + 2], d[4 * j + 3]});
-  }
-}
-
-// Moves the other slabs one down. An array in registers cannot be indexed by a variable; and while a slab is written,
-// its registers are free.
-template <class Shape>
-__device__ __forceinline__ void next_slab(WgmmaSums<Shape>& sums) {
-  constexpr int kBlock = Shape::kGroupN / 2, kSlab = SumSlab::kN / 2, kAll = Shape::kRowBlocks * kBlock;
-  UNROLL
-  for (int i = 0; i < kAll; i++) {
-    const int next = i + kSlab;
-    sums.at[i / kBlock][i % kBlock] = next < kAll ? sums.at[min(next, kAll - 1) / kBlock][next % kBlock] : 0;
+  for (int i = 0; i < Shape::kRowBlocks * kAcross; i++) {
+    if (i != index) continue;
+    const float* const d = sums.at[i / kAcross] + i % kAcross * (SumSlab::kN / 2);
+    UNROLL
+    for (int j = 0; j < SumSlab::kN / 8; j++) {
+      store_pack(slab.sums + staged_sum<SumSlab>(row, column + 8 * j), Pack<float, 2>{d[4 * j], d[4 * j + 1]});
+      store_pack(slab.sums + staged_sum<SumSlab>(row + 8, column + 8 * j), Pack<float, 2>{d[4 * j + 2], d[4 * j + 3]});
+    }
   }
 }
 
@@ -239,7 +232,7 @@ __device__ __forceinline__ void emit_results(SumSlab& slab, const Pass& pass, co
     for (int i = 0; i < kAtOnce; i++) {
       if (!exists(i)) continue;
       index[i] = pass.row_offset(tile, first_row + row + i * Own::kGroups) + at;
-      inputs[i] = output.template load_inputs<L>(index[i]);
+      inputs[i] = output.template load_inputs<L, State::kSums>(index[i]);
       others[i] = state.load_inputs(index[i]);
     }
     UNROLL
@@ -247,9 +240,7 @@ __device__ __forceinline__ void emit_results(SumSlab& slab, const Pass& pass, co
       if (!exists(i)) continue;
       real sums[L];
       load_sums(slab, row + i * Own::kGroups, own.column, sums);
-      auto result = output.template result<L>(inputs[i], at, sums);
-      state.add(result, others[i]);
-      store_pack(output.to + index[i], result);
+      output.finish(inputs[i], others[i], state, index[i], at, sums);
     }
   }
   if constexpr (TileSum::kValues > 0) {
@@ -288,7 +279,7 @@ __device__ __forceinline__ void emit_tile(WgmmaMemory<Shape>& memory, WgmmaSums<
   const int barrier = 1 + Shape::group();  // 0 is the block's
   ONE_BY_ONE
   for (int i = 0; i < Shape::kRowBlocks * kAcross; i++) {
-    store_slab(slab, sums);
+    store_slab(slab, sums, i);
     warpgroup_barrier(barrier);
     const int row = tile.row + Shape::group_row() + i / kAcross * SumSlab::kM;
     const int column = tile.column + Shape::group_column() + i % kAcross * SumSlab::kN;
@@ -298,7 +289,6 @@ __device__ __forceinline__ void emit_tile(WgmmaMemory<Shape>& memory, WgmmaSums<
       pass.template with_sums<Shape>(tile, row, [&](const auto& tile_sums) {
         emit_results<kFull<T>>(slab, pass, tile, row, column, output, tile_sums);
       });
-    next_slab(sums);
     warpgroup_barrier(barrier);
   }
 }

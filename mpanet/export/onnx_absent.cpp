@@ -1,0 +1,13 @@
+// In place of onnx_model.cpp in a build without libonnx.
+#include "core/base/error.h"
+#include "mpanet/export/onnx_model.h"
+
+namespace mpanet {
+
+bool onnx_supported() { return false; }
+
+std::string onnx_model(const Checkpoint&, const OnnxOptions&) {
+  fail("this build has no ONNX support (MPANET_ONNX, Debian's libonnx-dev and libprotobuf-dev)");
+}
+
+}  // namespace mpanet
