@@ -24,9 +24,12 @@ Tensor instance_norm(Context& context, const Tensor& x);
 // w1 (H, C, 1, 1), w2 (C, H, 1, 1)
 Tensor modality_alleviation(Context& context, const Tensor& x, Parameter& w1, Parameter& w2);
 
-// Pattern maps (paper section 3.3): sigmoid(conv1x1(x) + b), (N, H W, P). weight (P, C, 1, 1), bias (P)
-RealTensor pattern_maps(Context& context, const Tensor& x, Parameter& weight, Parameter& bias);
-// f (N, (P + 1) C): the mean over H W of each map times x, then of x. Without masks only the mean of x.
-RealTensor pattern_pool(Context& context, const Tensor& x, const RealTensor& masks);
+// Pattern alignment module (paper section 3.3). masks (N, H W, P) = sigmoid(conv1x1(x) + b); f (N, (P + 1) C): the mean
+// over H W of each map times x, then of x. weight (P, C, 1, 1), bias (P), both of `store`
+struct PatternFeatures {
+  RealTensor f, masks;
+};
+PatternFeatures pattern_alignment(Context& context, ParameterStore& store, const Tensor& x, Parameter& weight,
+                                  Parameter& bias);
 
 }  // namespace mpanet::PRECISION

@@ -42,6 +42,7 @@ Stream create_stream(int index) {
   state->device_name = fmt::format("cuda:{} ({})", index, properties.name);
   state->capability_major = properties.major;
   state->capability_minor = properties.minor;
+  state->shared_bytes = properties.sharedMemPerBlockOptin;
   state->handle = make_stream();
   state->copies = make_stream();
   return reinterpret_cast<Stream>(state.release());

@@ -32,6 +32,8 @@ void require_tensor_cores(Stream stream, const char* precision) {
        precision, state.capability_major, state.capability_minor);
 }
 
+size_t shared_bytes_of_block(Stream stream) { return state_of(stream).shared_bytes; }
+
 void launch_failed(cudaError_t error, Stream stream, const char* kernel, dim3 grid, dim3 block, size_t shared_bytes,
                    const std::string& sizes) {
   cudaGetLastError();

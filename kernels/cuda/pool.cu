@@ -1,4 +1,4 @@
-// Max pooling and the global mean.
+// Max pooling.
 //   forward   y = maximum of its size x size window; of equal values the first in row order, and NaN is a maximum
 //             winner = the position of the maximum in the window, row * size + column
 //   backward  dx = sum of dy over the windows whose maximum is at the pixel, in output order, without atomics
@@ -286,15 +286,6 @@ void max_pool_backward(Stream stream, const PoolShape& s, const storage* dy, con
     launch_backward<kFull<storage>>(stream, s, dy, winner, dx, write);
   else
     launch_backward<1>(stream, s, dy, winner, dx, write);
-}
-
-// The mean over an image's pixels is pattern pooling without masks.
-void mean_pool_forward(Stream stream, const storage* x, int n, int hw, int c, real* y) {
-  pattern_pool_forward(stream, x, nullptr, n, hw, c, 0, y);
-}
-
-void mean_pool_backward(Stream stream, const real* dy, int n, int hw, int c, storage* dx, Write write) {
-  pattern_pool_backward(stream, dy, nullptr, nullptr, n, hw, c, 0, dx, write, nullptr, Write::Set);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

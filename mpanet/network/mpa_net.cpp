@@ -3,7 +3,10 @@
 namespace mpanet::PRECISION {
 
 MpaNet::MpaNet(ParameterStore& store, const ModelConfig& config)
-    : config_(config), backbone_(store, config), feature_size_(backbone_.channels() * (config.parts + 1)) {
+    : config_(config),
+      store_(store),
+      backbone_(store, config),
+      feature_size_(backbone_.channels() * (config.parts + 1)) {
   const int c = backbone_.channels(), d = feature_size_, k = config.classes;
   if (config.parts > 0) {
     spatial_weight_ = &store.add("spatial_attention.weight", {config.parts, c, 1, 1}, true);
@@ -24,9 +27,9 @@ MpaNet::MpaNet(ParameterStore& store, const ModelConfig& config)
 
 MpaNet::Features MpaNet::features(Context& context, const Tensor& images, Mode mode) {
   const Tensor x = backbone_.forward(context, images, mode);
-  RealTensor masks;
-  if (config_.parts > 0) masks = pattern_maps(context, x, *spatial_weight_, *spatial_bias_);
-  return {pattern_pool(context, x, masks), masks, x.dim(1), x.dim(2)};
+  if (config_.parts == 0) return {global_mean(context, x), RealTensor(), x.dim(1), x.dim(2)};
+  const PatternFeatures made = pattern_alignment(context, store_, x, *spatial_weight_, *spatial_bias_);
+  return {made.f, made.masks, x.dim(1), x.dim(2)};
 }
 
 MpaNet::Features MpaNet::embed(Context& context, const Tensor& images) {

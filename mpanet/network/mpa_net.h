@@ -41,6 +41,7 @@ class MpaNet {
   void add_classifier_terms(Context& context, const RealTensor& g, const LabelTensor& labels,
                             const FlagTensor& infrared, const StepRates* rates, Sum& sum);
   ModelConfig config_;
+  ParameterStore& store_;
   Backbone backbone_;
   int feature_size_;
   Parameter* centers_ = nullptr;  // this and the following parameters are null if switched off

@@ -178,6 +178,7 @@ TEST_CASE("layers refuse what does not fit, by name") {
   Conv conv(store, "layer1.conv", 3, 4, 3, 1, 0);
   BatchNorm norm(store, "layer1.norm", 4), other(store, "layer1.other", 4);
   Parameter &w1 = store.add("w1", {2, 4, 1, 1}, true), &w2 = store.add("w2", {4, 2, 1, 1}, true);
+  Parameter &maps = store.add("maps", {6, 4, 1, 1}, true), &bias = store.add("bias", {6}, true);
   CHECK_THROWS_WITH_AS(store.add("w1", {1}, true), doctest::Contains("w1"), CheckError);
   store.allocate(context, ParameterStore::State::Gradients);
   CHECK_THROWS_AS(store.add("late", {1}, true), CheckError);
@@ -196,7 +197,8 @@ TEST_CASE("layers refuse what does not fit, by name") {
   CHECK_THROWS_AS(linear(context, f, w1), CheckError);
   CHECK_THROWS_AS(modality_alleviation(context, x, w1, w2), CheckError);
   CHECK_THROWS_AS(max_pool(context, one, 3, 2, 0), CheckError);
-  CHECK_THROWS_AS(pattern_pool(context, x, RealTensor(context, {2, 24, 6})), CheckError);
+  CHECK_THROWS_WITH_AS(pattern_alignment(context, store, x, maps, bias), doctest::Contains("maps: expected x"),
+                       CheckError);
 }
 
 // Training steps of a tiny network in a given context.

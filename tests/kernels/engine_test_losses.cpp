@@ -323,7 +323,7 @@ TEST_CASE("pattern maps saturate to 0 and 1 with finite gradients") {
   context.to_device(weight.value, w.data(), w.size() * sizeof(real));
   const Tensor x(context, {1, 2, 1, 1}, true);
   x.from_host({1e4, -1e4});
-  const RealTensor masks = pattern_maps(context, x, weight, bias);
+  const RealTensor masks = pattern_alignment(context, store, x, weight, bias).masks;
   const std::vector<real> got = masks.to_host();
   check_values({got.begin(), got.end()}, {1, 0, 0, 1}, 0);
   const double loss = run(context, separation_loss(context, masks));

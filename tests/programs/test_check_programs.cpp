@@ -24,12 +24,27 @@ Result run(std::vector<std::string> arguments) {
 TEST_CASE("gradcheck lists, filters and checks") {
   const Result list = run({"gradcheck", "--list"});
   CHECK(list.code == 0);
-  for (const char* op : {"conv2d ",       "batch_norm_2d ",   "batch_norm_1d ",        "conv_bn_act ",
-                         "relu ",         "max_pool ",        "global_mean ",          "linear ",
-                         "sigmoid ",      "instance_norm ",   "modality_alleviation ", "pattern_maps ",
-                         "pattern_pool ", "separation_loss ", "center_cluster_loss ",  "triplet_loss ",
-                         "center_loss ",  "cross_entropy ",   "cross_entropy_of ",     "mutual_kl ",
-                         "weighted_sum ", "network "})
+  for (const char* op : {"conv2d ",
+                         "batch_norm_2d ",
+                         "batch_norm_1d ",
+                         "conv_bn_act ",
+                         "relu ",
+                         "max_pool ",
+                         "global_mean ",
+                         "linear ",
+                         "sigmoid ",
+                         "instance_norm ",
+                         "modality_alleviation ",
+                         "pattern_alignment ",
+                         "separation_loss ",
+                         "center_cluster_loss ",
+                         "triplet_loss ",
+                         "center_loss ",
+                         "cross_entropy ",
+                         "cross_entropy_of ",
+                         "mutual_kl ",
+                         "weighted_sum ",
+                         "network "})
     CHECK_MESSAGE(has(list.out, op), op);
   const Result few = run({"gradcheck", "--list", "--filter", "sigmoid"});
   CHECK(few.code == 0);

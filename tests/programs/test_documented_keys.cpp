@@ -110,11 +110,18 @@ TEST_CASE("docs/files.md has every key of log, summary, results, provenance and 
   check_keys(keys_of(results), "## Results");
 }
 
-TEST_CASE("docs/files.md has every key of a calibration" * doctest::skip(kLacking)) {
+TEST_CASE("docs/files.md has every key of a calibration and of a search" * doctest::skip(kLacking)) {
   TemporaryFolder folder;
   const std::string data = folder / "data", checkpoint = folder / "out/best.safetensors";
   check_works(command(folder, "out"));
   check_works({PROGRAMS "/mpanet-data", "synth", "--out", data, "--ids", "4", "--test-ids", "6", "--images", "2"});
   check_works({PROGRAMS "/mpanet-eval", "--checkpoint", checkpoint, "--data", data, "--calibrate-share", "0.5"});
   check_keys(keys_of(json::parse(read_text(checkpoint + ".calibration.json"))), "## Calibration");
+#ifdef MPANET_TEST_SQLITE
+  const std::string search = PROGRAMS "/mpanet-search", index = folder / "index", found = folder / "found.json";
+  check_works({search, "index", "--checkpoint", checkpoint, data, "--out", index});
+  const std::string picture = fs::directory_iterator(data + "/cam1")->path().string() + "/0001.jpg";
+  check_works({search, "query", index, picture, "--json", found});
+  check_keys(keys_of(json::parse(read_text(found))), "## Search");
+#endif
 }

@@ -187,7 +187,7 @@ TEST_CASE("a profiler that may not read the card is asked once; it decides nothi
   const Check c = check(machine);
   CHECK(c.code == 0);
   CHECK(c.outcomes.at("ncu-conv_forward") == "not run");
-  CHECK(c.outcomes.at("ncu-pattern_pool_forward") == "skipped");
+  CHECK(c.outcomes.at("ncu-pattern_forward") == "skipped");
 }
 
 TEST_CASE("the vendor's libraries: absent, failing, and giving other results") {

@@ -1,0 +1,309 @@
+// mpanet-search: an index of the pictures in a folder, and the nearest of them to a picture.
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/inputs.h"
+#include "core/base/interrupt.h"
+#include "core/base/json.h"
+#include "core/base/output.h"
+#include "core/base/program.h"
+#include "core/base/progress.h"
+#include "core/base/sha256.h"
+#include "core/base/text.h"
+#include "core/base/threads.h"
+#include "data/loading/loader.h"
+#include "data/pictures/sheet.h"
+#include "mpanet/evaluation/calibration.h"
+#include "mpanet/evaluation/results.h"
+#include "mpanet/network/vendors.h"
+#include "mpanet/programs/embedding.h"
+#include "mpanet/search/nearest_rows.h"
+#include "mpanet/search/search_index.h"
+#include "mpanet/search/times.h"
+#include "mpanet/training/provenance.h"
+
+namespace {
+
+using namespace mpanet;
+namespace fs = std::filesystem;
+constexpr const char* kProgram = "mpanet-search";
+
+constexpr const char* kAbout = R"(Finds the pictures that show the same person in a folder of pictures.
+
+  mpanet-search index --checkpoint runs/first/best.safetensors PICTURES --out INDEX
+  mpanet-search query INDEX a.jpg --top 10 --sheet a.png)";
+
+constexpr const char* kMore = R"(
+`index` embeds the pictures below a folder; called again it embeds those that are new or changed, and forgets those that
+are gone. It may be stopped or killed at any moment, and goes on where it was. `query` compares with every picture of the
+index, exactly.
+
+Exit code 0: done; 2: bad input (one line on stderr says what); of index 130: stopped.)";
+
+struct SearchOptions : NetworkOptions {
+  std::string folder, index;  // of the pictures; of the index
+  std::vector<std::string> pictures;
+  std::string sheet, json, since_text;
+  int top = 10, camera = 0;
+  std::optional<int64_t> since;
+};
+
+void add_network_options(CommandLine& app, SearchOptions& options) {
+  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
+  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
+  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
+  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
+}
+
+ThreadChoice choose_and_note_threads(int given) {
+  const ThreadChoice threads = choose_threads(given);
+  if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
+  return threads;
+}
+
+OpenedNetwork open(const SearchOptions& options, size_t pictures, const ThreadChoice& threads) {
+  return open_network(options, kProgram, "", nullptr, std::vector<ImageRecord>(std::max<size_t>(1, pictures)),
+                      threads.text);
+}
+
+// Embeds pictures and calls take(first, rows) after each batch: the normalised embeddings of pictures first, first
+// + 1...
+void embed_each(const OpenedNetwork& network, const std::vector<std::string>& paths,
+                const std::function<void(size_t first, std::vector<float>& rows)>& take) {
+  const auto batch_size = static_cast<size_t>(network.how.batch);
+  std::vector<std::vector<Sample>> batches((paths.size() + batch_size - 1) / batch_size);
+  for (size_t i = 0; i < paths.size(); i++)
+    batches[i / batch_size].push_back({paths[i], 0, false, static_cast<uint32_t>(i)});
+  LoaderConfig config;
+  config.height = network.how.height;
+  config.width = network.how.width;
+  config.threads = network.how.threads;
+  config.form = network.how.form;
+  config.allocate = network.how.allocate;
+  Loader loader(config, std::move(batches));
+  const int dimension = network.engine->feature_size();
+  Batch batch;
+  for (size_t done = 0; loader.next(batch); done += static_cast<size_t>(batch.count)) {
+    std::vector<float> rows(static_cast<size_t>(batch.count) * static_cast<size_t>(dimension));
+    embed_batch(*network.engine, batch, network.how.flip, rows.data(), [&](size_t i) { return paths[done + i]; });
+    for (int i = 0; i < batch.count; i++) normalize_row(rows.data() + static_cast<ptrdiff_t>(i) * dimension, dimension);
+    take(done, rows);
+  }
+}
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  return fs::weakly_canonical(fs::absolute(path), error).string();
+}
+
+int make_index(SearchOptions options) {
+  if (options.checkpoint.empty()) fail("--checkpoint is needed (see --help)");
+  if (options.index.empty()) fail("--out is needed (see --help)");
+  register_input(options.checkpoint, "--checkpoint");
+  std::error_code error;
+  if (!fs::is_directory(options.folder, error)) fail("{}: expected a folder of pictures, got none", options.folder);
+  const ThreadChoice threads = choose_and_note_threads(options.threads);
+  const std::vector<IndexedPicture> now = find_pictures(options.folder);
+  const OpenedNetwork network = open(options, options.batch, threads);
+  const IndexAbout about{
+      absolute(options.folder), absolute(options.checkpoint),   network.checkpoint, network.how.height,
+      network.how.width,        network.engine->feature_size(), network.how.flip};
+  IndexWriter index(options.index, about);
+  const std::vector<IndexedPicture> fresh = index.update(now);
+  const InterruptGuard guard;
+  std::vector<std::string> paths;
+  for (const IndexedPicture& picture : fresh) paths.push_back(options.folder + "/" + picture.path);
+  try {
+    Progress progress("index", "pictures", fresh.size());
+    embed_each(network, paths, [&](size_t first, std::vector<float>& rows) {
+      const size_t count = rows.size() / static_cast<size_t>(about.dimension);
+      const auto begin = fresh.begin() + static_cast<ptrdiff_t>(first);
+      index.add({begin, begin + static_cast<ptrdiff_t>(count)}, rows.data());
+      progress.advance(count);
+      if (interrupted()) throw Interrupted{};
+    });
+  } catch (const Interrupted&) {
+    note(fmt::format("{}: stopped; {} has the pictures so far, and the same command goes on there", kProgram,
+                     options.index));
+    return interrupt_exit_code();
+  }
+  const size_t pictures = index.finish();
+  fmt::print("{}: {}, {} embedded, {} removed\n", printable(options.index), counted(pictures, "picture"), fresh.size(),
+             index.removed());
+  return 0;
+}
+
+struct Found {
+  IndexedPicture picture;
+  double distance = 0;
+  std::optional<double> probability;
+};
+
+// The nearest pictures of each query; equal distances by ascending path.
+std::vector<std::vector<Found>> find(IndexReader& index, const std::vector<float>& queries,
+                                     const SearchOptions& options, const LogisticCurve* curve) {
+  const int dimension = index.about().dimension;
+  const size_t count = queries.size() / static_cast<size_t>(dimension);
+  const std::vector<uint32_t> rows = index.rows(options.camera, options.since);
+  std::vector<float> products(count * rows.size());
+  multiply_rows(queries, index.table(), rows, dimension, usable_processors(), products.data());
+  std::vector<std::vector<Found>> lists(count);
+  for (size_t q = 0; q < count; q++) {
+    const std::span<const float> own(products.data() + q * rows.size(), rows.size());
+    for (const uint32_t i : largest_products(own, static_cast<size_t>(options.top))) {
+      Found found{index.picture(rows[i]), std::max(0.0, 2 - 2.0 * own[i]), {}};
+      if (curve != nullptr) found.probability = curve->probability(found.distance);
+      lists[q].push_back(std::move(found));
+    }
+    std::stable_sort(lists[q].begin(), lists[q].end(), [](const Found& a, const Found& b) {
+      return a.distance != b.distance ? a.distance < b.distance : a.picture.path < b.picture.path;
+    });
+    if (lists[q].size() > static_cast<size_t>(options.top)) lists[q].resize(static_cast<size_t>(options.top));
+  }
+  return lists;
+}
+
+nlohmann::ordered_json json_of(const IndexAbout& about, const std::vector<std::string>& queries,
+                               const std::vector<std::vector<Found>>& lists) {
+  nlohmann::ordered_json json;
+  json["folder"] = about.folder;
+  json["checkpoint_sha256"] = about.sha256;
+  json["queries"] = nlohmann::ordered_json::array();
+  for (size_t q = 0; q < queries.size(); q++) {
+    nlohmann::ordered_json query;
+    query["picture"] = queries[q];
+    query["matches"] = nlohmann::ordered_json::array();
+    for (const Found& found : lists[q]) {
+      nlohmann::ordered_json match;
+      match["path"] = found.picture.path;
+      match["distance"] = found.distance;
+      match["probability"] = found.probability ? nlohmann::ordered_json(*found.probability) : nlohmann::ordered_json();
+      match["camera"] =
+          found.picture.camera > 0 ? nlohmann::ordered_json(found.picture.camera) : nlohmann::ordered_json();
+      match["time"] = time_text(found.picture.time);
+      query["matches"].push_back(match);
+    }
+    json["queries"].push_back(query);
+  }
+  return json;
+}
+
+void write_sheet(OutputFile& file, const IndexAbout& about, const std::vector<std::string>& queries,
+                 const std::vector<std::vector<Found>>& lists) {
+  constexpr int kHeight = 128, kWidth = 48;
+  constexpr size_t kShown = 20;
+  size_t longest = 1;
+  for (const auto& list : lists) longest = std::max(longest, std::min(list.size(), kShown));
+  Sheet sheet(static_cast<int>(queries.size()), 1 + static_cast<int>(longest), kHeight, kWidth, 0, 2);
+  sheet.title("query, then the nearest: rank: distance, camera");
+  ImageDecoder decoder;
+  Image picture;
+  for (size_t q = 0; q < queries.size(); q++) {
+    decoder.decode(queries[q], picture);
+    sheet.set(static_cast<int>(q), 0, picture, kSheetInk, "query");
+    for (size_t i = 0; i < std::min(lists[q].size(), kShown); i++) {
+      const Found& found = lists[q][i];
+      decoder.decode(about.folder + "/" + found.picture.path, picture);
+      sheet.set(static_cast<int>(q), static_cast<int>(i) + 1, picture, kSheetGray,
+                fmt::format("{}:{:.3f}\n{}", i + 1, found.distance,
+                            found.picture.camera > 0 ? fmt::format("cam {}", found.picture.camera) : ""));
+    }
+  }
+  write_png(file, sheet.image());
+}
+
+void print_lists(const std::vector<std::string>& queries, const std::vector<std::vector<Found>>& lists) {
+  for (size_t q = 0; q < queries.size(); q++) {
+    fmt::print("{}\n", printable(queries[q]));
+    for (size_t i = 0; i < lists[q].size(); i++) {
+      const Found& found = lists[q][i];
+      fmt::print("{:>5}  {:.6f}  {}camera {:<3} {}  {}\n", i + 1, found.distance,
+                 found.probability ? fmt::format("P {:.4f}  ", *found.probability) : "",
+                 found.picture.camera > 0 ? std::to_string(found.picture.camera) : "-", time_text(found.picture.time),
+                 printable(found.picture.path));
+    }
+    if (lists[q].empty()) fmt::print("       no picture of the index is by this camera and of this time\n");
+  }
+}
+
+int query_index(SearchOptions options) {
+  if (!options.since_text.empty()) {
+    options.since = parse_time(options.since_text);
+    if (!options.since)
+      fail("--since: expected a time in UTC such as 2026-11-26 or 2026-11-26T18:30, got {}", quote(options.since_text));
+  }
+  for (const std::string& picture : options.pictures) register_input(picture, "a picture");
+  register_input(options.index + "/index.sqlite", "the index");
+  const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
+  keep_stdout_for({options.json, options.sheet});
+  const IndexAbout about = IndexReader(options.index).about();
+  if (options.checkpoint.empty()) options.checkpoint = about.checkpoint;
+  register_input(options.checkpoint, "--checkpoint");
+  options.size = fmt::format("{}x{}", about.height, about.width);
+  options.flip = about.flip;
+  const ThreadChoice threads = choose_and_note_threads(options.threads);
+  const OpenedNetwork network = open(options, options.pictures.size(), threads);
+  if (network.checkpoint != about.sha256)
+    fail("{}: expected the weights of the index, whose SHA-256 is {}, got {}", options.checkpoint, about.sha256,
+         network.checkpoint);
+  const auto calibration = read_calibration(options.checkpoint, network.checkpoint);
+  const LogisticCurve* curve =
+      calibration ? calibration->curve(Distance::UnitEuclidean, about.height, about.width, about.flip) : nullptr;
+  std::vector<float> queries;
+  embed_each(network, options.pictures,
+             [&](size_t, std::vector<float>& rows) { queries.insert(queries.end(), rows.begin(), rows.end()); });
+  IndexReader index(options.index);
+  if (index.about().sha256 != about.sha256 || index.about().dimension != about.dimension)
+    fail("{}: the index was replaced during this search", options.index);
+  const std::vector<std::vector<Found>> lists = find(index, queries, options, curve);
+  print_lists(options.pictures, lists);
+  if (json) write_file(*json, json_text(json_of(about, options.pictures, lists)));
+  if (sheet) {
+    write_sheet(*sheet, about, options.pictures, lists);
+    sheet->commit();
+  }
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  CommandLine app(kAbout, kProgram);
+  app.footer(kMore);
+  app.column_width(34);
+  SearchOptions options;
+  bool version = false;
+  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  auto* index = app.add_subcommand("index", "Embed the pictures below a folder, or those that are new or changed.");
+  index->add_option("FOLDER", options.folder, "of JPEG, PNG and BMP pictures; each shows one person who fills it")
+      ->required();
+  index->add_option("--checkpoint", options.checkpoint,
+                    "last or best of a run, or other weights with the authors' names: safetensors or .pth");
+  index->add_option("--out", options.index, "the index, a folder");
+  index->add_option("--size", options.size, "HEIGHTxWIDTH of the pictures; without it as in training");
+  index->add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
+  add_network_options(*index, options);
+  auto* query = app.add_subcommand("query", "Print the pictures of an index that are nearest to others.");
+  query->add_option("INDEX", options.index, "the folder that index made")->required();
+  query->add_option("PICTURE", options.pictures, "pictures to look for")->required();
+  add_whole_number(*query, "--top", options.top, 1, 1000, "pictures shown for each");
+  add_whole_number(*query, "--camera", options.camera, 1, 9999, "only pictures by this camera")->default_str("");
+  query->add_option("--since", options.since_text,
+                    "only pictures whose file was changed then or later: 2026-11-26T18:30, in UTC");
+  query->add_option("--checkpoint", options.checkpoint, "the index's weights, if they stand elsewhere now");
+  query->add_option("--sheet", options.sheet, "PNG: the pictures with their nearest, at most 20");
+  query->add_option("--json", options.json, "write the lists to this file");
+  add_network_options(*query, options);
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  if (index->parsed()) return make_index(options);
+  if (query->parsed()) return query_index(options);
+  fail("expected index or query (see --help)");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main(kProgram, argc, argv, run); }

@@ -1,0 +1,26 @@
+// mpanet-search in a build without SQLite.
+#include "core/base/command_line.h"
+#include "core/base/error.h"
+#include "core/base/program.h"
+#include "mpanet/training/provenance.h"
+
+namespace {
+
+using namespace mpanet;
+constexpr const char* kProgram = "mpanet-search";
+
+int run(int argc, char** argv) {
+  CommandLine app("Finds the pictures that show the same person in a folder of pictures: not in this build.", kProgram);
+  bool version = false;
+  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  const bool asked = argc == 2;  // --help and --version
+  if (asked) {
+    if (const auto code = parse_command_line(app, argc, argv)) return *code;
+    if (version) return fmt::print("{}", version_text(kProgram)), 0;
+  }
+  fail("this build has no SQLite (MPANET_SQLITE, Debian's libsqlite3-dev)");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return program_main(kProgram, argc, argv, run); }
