@@ -1,16 +1,14 @@
-// Convolution in plain loops: the reference, in every precision. All three passes are matrix products on tiles of
-// registers (tile.h). They gather their factors from the activations, which are never unfolded in memory.
+// Convolution in plain loops: the reference, in f64. Both passes are matrix products on tiles of registers (tile.h).
+// They gather their factors from the activations, which are never unfolded in memory.
 //
 //   forward           y (pixels, k)       = x's pixels under each tap (c)       * weights (tap, c, k)
 //   backward data     dx (pixels, c)      = dy's pixels above each tap (k)      * weights (tap, k, c)
-//   backward weights  dw (k, taps * c)    = dy' (k, pixels)                     * x's pixels under each tap
 //
-// The first two read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone
-// determines the order of each sum, so results do not depend on the number of threads. In TF32 the panels are of
-// rounded weights, and the workspace has rounded activations.
+// They read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone determines the
+// order of each sum, so results do not depend on the number of threads.
 #include "core/base/error.h"
+#include "kernels/cpu/conv_providers.h"
 #include "kernels/cpu/product.h"
-#include "kernels/cpu/tf32.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -124,15 +122,13 @@ size_t conv_weights_bytes(Stream, const ConvShape& s, ConvPass pass) {
   return static_cast<size_t>(divide_up(columns, kTileColumns) * kTileColumns * s.kh * s.kw * depth) * sizeof(real);
 }
 
-void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
+void conv_prepare_weights(Stream, const ConvShape& s, ConvPass pass, const storage* w, const real* scale,
                           void* prepared) {
   const bool forward = pass == ConvPass::Forward;
   MPANET_CHECK(pass != ConvPass::BackwardWeights, "backward weights takes no weights");
   MPANET_CHECK(forward || scale == nullptr, "only forward weights are scaled");
   const int columns = forward ? s.k : s.c, depth = forward ? s.c : s.k;
   const int64_t taps = int64_t{s.kh} * s.kw, panels = divide_up(columns, kTileColumns);
-  const bool rounds = rounds_operands<storage>(stream);
-  const auto weight = [&](int64_t at) { return rounds ? real(rounded_to_tf32(float(load(w[at])))) : load(w[at]); };
   real* to = static_cast<real*>(prepared);
 #pragma omp parallel for collapse(2) schedule(static)
   for (int64_t p = 0; p < panels; p++) {
@@ -141,23 +137,18 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
       for (int j = 0; j < kTileColumns; j++) {
         const int64_t column = p * kTileColumns + j, k = forward ? column : d, c = forward ? d : column;
         real value = 0;
-        if (column < columns) value = weight((k * taps + tap) * s.c + c) * (scale != nullptr ? scale[k] : real{1});
+        if (column < columns) value = load(w[(k * taps + tap) * s.c + c]) * (scale != nullptr ? scale[k] : real{1});
         to[(p * taps * depth + row) * kTileColumns + j] = value;
       }
     }
   }
 }
 
-size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-  if (pass == ConvPass::Forward) return rounded_bytes<storage>(stream, s.input_count());
-  if (pass == ConvPass::BackwardData) return rounded_bytes<storage>(stream, s.output_count());
-  return rounded_bytes<storage>(stream, s.input_count(), s.output_count());
-}
+size_t conv_workspace_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 
-void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
-                  const ConvEpilogue& epilogue, storage* y, void* workspace) {
+void conv_forward(Stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
+                  const ConvEpilogue& epilogue, storage* y, void*) {
   MPANET_CHECK(s.oh() > 0 && s.ow() > 0, "expected an output, got {} x {}", s.oh(), s.ow());
-  x = operand(stream, x, s.input_count(), workspace);
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) {
       real value = tile.at(row, j);
@@ -170,9 +161,8 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                       static_cast<const real*>(prepared), finish);
 }
 
-void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
-                        storage* dx, Write write, void* workspace, const GradEpilogue&) {
-  dy = operand(stream, dy, s.output_count(), workspace);
+void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const storage*, const void* prepared,
+                        storage* dx, Write write, void*, const GradEpilogue&) {
   const auto finish = [&](int64_t offset, int column, int width, const Tile& tile, int row) {
     for (int j = 0; j < width; j++) put(dx[offset + column + j], tile.at(row, j), write);
   };
@@ -182,24 +172,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
-  x = operand(stream, x, s.input_count(), workspace);
-  dy = operand(stream, dy, s.output_count(), workspace);
-  const ForwardGather gather{s, x};
-  // Columns of the unfolded input are (tap, c). With few channels a panel covers several taps.
-  const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
-    for (int64_t i = 0; i < length; i++) {
-      const Pixel pixel = gather.locate(first + i);
-      for (int j = 0; j < width;) {
-        const int tap = static_cast<int>((column + j) / s.c), c = static_cast<int>((column + j) % s.c);
-        const int run = std::min(width - j, s.c - c);
-        const storage* from = gather.source(pixel, tap / s.kw, tap % s.kw);
-        real* to = panel + i * kTileColumns + j;
-        for (int r = 0; r < run; r++) to[r] = from != nullptr ? load(from[c + r]) : real{0};
-        j += run;
-      }
-    }
-  };
-  packed_product(s.k, int64_t{s.kh} * s.kw * s.c, int64_t{s.n} * s.oh() * s.ow(), dy, 1, s.k, pack, dw, write);
+  plain::conv_backward_weights(stream, s, x, dy, dw, write, workspace);
 }
 
 }  // namespace mpanet::PRECISION::cpu

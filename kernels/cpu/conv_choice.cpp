@@ -1,9 +1,11 @@
-// The choice between our convolution and oneDNN's, by shape and pass. Filters larger than one pixel are faster here on
-// every instruction set that was measured (docs/performance.md), 1x1 filters and the stem are not.
+// The choice between the implementations of convolution, by shape and pass. In f32 filters larger than one pixel are
+// faster over packed panels than in oneDNN on every instruction set that was measured, 1x1 filters and the stem are
+// not. The 16-bit precisions have no oneDNN.
 #include "kernels/cpu/conv_providers.h"
 
 namespace mpanet::PRECISION::cpu {
-#ifdef MPANET_HAS_HIGHWAY
+
+#ifdef MPANET_HAS_ONEDNN
 namespace {
 
 bool uses_panels(const ConvShape& s, ConvPass pass) {
@@ -15,10 +17,11 @@ bool uses_panels(const ConvShape& s, ConvPass pass) {
 
 #  define CHOSEN(shape, pass, call) (uses_panels(shape, pass) ? panels::call : library::call)
 #else
-#  define CHOSEN(shape, pass, call) (library::call)
+#  define CHOSEN(shape, pass, call) panels::call
 #endif
 
 size_t conv_weights_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
+  if (pass == ConvPass::BackwardWeights) return 0;
   return CHOSEN(s, pass, conv_weights_bytes(stream, s, pass));
 }
 
@@ -28,6 +31,9 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
+#ifndef MPANET_HAS_ONEDNN
+  if (pass == ConvPass::BackwardWeights) return plain::conv_backward_weights_bytes(stream, s);
+#endif
   return CHOSEN(s, pass, conv_workspace_bytes(stream, s, pass));
 }
 
@@ -43,7 +49,11 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
+#ifdef MPANET_HAS_ONEDNN
   library::conv_backward_weights(stream, s, x, dy, dw, write, workspace);
+#else
+  plain::conv_backward_weights(stream, s, x, dy, dw, write, workspace);
+#endif
 }
 
 #undef CHOSEN

@@ -1,10 +1,10 @@
-// Both implementations of convolution in float, with the functions of kernels.inc: conv_choice.cpp calls one of them.
+// The implementations of convolution, with the functions of kernels.inc: conv_choice.cpp calls one of them.
 #pragma once
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
 
-// Products of packed panels: panel_conv.cpp.
+// Products of packed panels, but in f64: panel_conv.cpp.
 namespace panels {
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass);
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage* w, const real* scale, void* prepared);
@@ -15,7 +15,7 @@ void conv_backward_data(Stream, const ConvShape&, const storage* dy, const stora
                         storage* dx, Write, void* workspace, const GradEpilogue&);
 }  // namespace panels
 
-// oneDNN: onednn_conv.cpp.
+// oneDNN, in f32: onednn_conv.cpp.
 namespace library {
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass);
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage* w, const real* scale, void* prepared);
@@ -27,5 +27,12 @@ void conv_backward_data(Stream, const ConvShape&, const storage* dy, const stora
 void conv_backward_weights(Stream, const ConvShape&, const storage* x, const storage* dy, real* dw, Write,
                            void* workspace);
 }  // namespace library
+
+// Plain loops: conv_weights.cpp.
+namespace plain {
+size_t conv_backward_weights_bytes(Stream, const ConvShape&);
+void conv_backward_weights(Stream, const ConvShape&, const storage* x, const storage* dy, real* dw, Write,
+                           void* workspace);
+}  // namespace plain
 
 }  // namespace mpanet::PRECISION::cpu

@@ -17,7 +17,7 @@
 namespace mpanet::PRECISION::cpu::panels {
 namespace {
 
-using mpanet::cpu::Finish;
+using mpanet::cpu::kMaxTileColumns;
 
 constexpr int kBlockPixels = 56;      // at least so many pixels are packed at a time
 constexpr int kMinWinogradRows = 28;  // tiles of pixels that are transformed at a time: at least, at most
@@ -73,12 +73,66 @@ struct Ahead {
   }
 };
 
+// ---- Finished sums. Offsets are of pixels of y.
+
+// y = relu(sum + shift + residual). Null pointers: nothing. The residual may be y.
+template <class T>
+struct Finishing {
+  const float* shift = nullptr;
+  const T* residual = nullptr;
+  bool relu = false;
+};
+
+inline void finish_tile(const float* sums, int count, int width, const int64_t* offsets, int64_t column,
+                        const Finishing<float>& finish, float* y) {
+  panel_kernels().store(sums, count, width, offsets, column, {finish.shift, finish.residual, finish.relu}, y);
+}
+
+// Offsets below 0 are outside.
+template <class T>
+void finish_tile(const float* sums, int count, int width, const int64_t* offsets, int64_t column,
+                 const Finishing<T>& finish, T* y) {
+  const int columns = panel_kernels().columns;
+  for (int m = 0; m < count; m++) {
+    if (offsets[m] < 0) continue;
+    float row[kMaxTileColumns];
+    std::copy_n(sums + m * columns, width, row);
+    const int64_t at = offsets[m] + column;
+    if (finish.shift != nullptr)
+      for (int j = 0; j < width; j++) row[j] += finish.shift[column + j];
+    if (finish.residual != nullptr) {
+      float buffer[kMaxTileColumns];
+      const float* residual = widened(finish.residual + at, width, buffer);
+      for (int j = 0; j < width; j++) row[j] += residual[j];
+    }
+    if (finish.relu)
+      for (int j = 0; j < width; j++) row[j] = rectify(row[j]);
+    narrow(row, width, y + at);
+  }
+}
+
+inline void finish_winograd(const float* sums, ptrdiff_t product_step, int count, int width, const int64_t* offsets,
+                            int64_t column, const Finishing<float>& finish, float* y) {
+  panel_kernels().winograd_output(sums, product_step, count, width, offsets, column,
+                                  {finish.shift, finish.residual, finish.relu}, y);
+}
+
+template <class T>
+void finish_winograd(const float* sums, ptrdiff_t product_step, int count, int width, const int64_t* offsets,
+                     int64_t column, const Finishing<T>& finish, T* y) {
+  float outputs[4 * kMaxTileRows * kMaxTileColumns];
+  int64_t own[4 * kMaxTileRows];
+  for (int i = 0; i < 4 * count; i++) own[i] = int64_t{i} * panel_kernels().columns;
+  panel_kernels().winograd_output(sums, product_step, count, width, own, 0, {}, outputs);
+  finish_tile(outputs, 4 * count, width, offsets, column, finish, y);
+}
+
 struct Task {
   const Part& p;
   const Blocks& b;
   const storage* source;
   const float* right;
-  Finish finish;
+  Finishing<storage> finish;
   storage* target;
   float *left, *sums;  // of this thread
 
@@ -140,7 +194,7 @@ void Task::direct(int64_t block, int chunk) const {
       float* sum = sums + (split ? (panel - chunk * b.chunk) * b.tiles + t : 0) * k.rows * k.columns;
       k.multiply(left + t * tile_floats, weights, end - begin, begin > 0, sum);
       if (end == groups)
-        k.store(sum, tile_count, width(panel), offsets + t * k.rows, panel * k.columns, finish, target);
+        finish_tile(sum, tile_count, width(panel), offsets + t * k.rows, int64_t{panel} * k.columns, finish, target);
     };
     if ((end - begin) * kGroup * b.chunk * k.columns <= kCachedWeightFloats)
       for (int t = 0; t < tiles; t++)
@@ -163,7 +217,7 @@ void Task::winograd(int64_t block, int chunk) const {
   int64_t offsets[(kMaxWinogradRows + kMaxTileRows) * 4];
   const int above = p.first_y - (p.delta < 0 ? 2 : 0), before = p.first_x - (p.delta < 0 ? 2 : 0);
   for (int m = 0; m < tiles * k.rows; m++) {
-    const float* pixels[16] = {};
+    const storage* pixels[16] = {};
     if (m < count) {
       const int64_t index = first + m;
       const int x = static_cast<int>(index % across) * 2, y = static_cast<int>(index / across % down) * 2;
@@ -176,7 +230,15 @@ void Task::winograd(int64_t block, int chunk) const {
             inside ? ((n * p.to_height + y + i / 2) * p.to_width + x + i % 2) * p.to_channels : int64_t{-1};
       }
     }
-    k.winograd_input(pixels, groups, left_step, left + m / k.rows * tile_floats + m % k.rows * kGroup);
+    float* const to = left + m / k.rows * tile_floats + m % k.rows * kGroup;
+    for (int64_t g = 0; g < groups; g += kDepthGroups) {
+      float buffer[16][buffer_floats(kDepthGroups * kGroup)];
+      const float* from[16] = {};
+      const int64_t run = std::min<int64_t>(kDepthGroups, groups - g);
+      for (int i = 0; i < 16; i++)
+        if (pixels[i] != nullptr) from[i] = widened(pixels[i] + g * kGroup, run * kGroup, buffer[i]);
+      k.winograd_input(from, run, left_step, to + g * kGroup * k.rows);
+    }
   }
   for (int panel = chunk * b.chunk; panel < panels_end(chunk); panel++) {
     for (int product = 0; product < 16; product++) {
@@ -186,12 +248,12 @@ void Task::winograd(int64_t block, int chunk) const {
                    sums + product * sum_step + t * k.rows * k.columns);
     }
     for (int t = 0; t < tiles; t++)
-      k.winograd_output(sums + t * k.rows * k.columns, sum_step, std::min(k.rows, count - t * k.rows), width(panel),
-                        offsets + 4 * t * k.rows, panel * k.columns, finish, target);
+      finish_winograd(sums + t * k.rows * k.columns, sum_step, std::min(k.rows, count - t * k.rows), width(panel),
+                      offsets + 4 * t * k.rows, int64_t{panel} * k.columns, finish, target);
   }
 }
 
-void run(const Part& p, const storage* source, const float* right, const Finish& finish, storage* target,
+void run(const Part& p, const storage* source, const float* right, const Finishing<storage>& finish, storage* target,
          void* workspace) {
   const Blocks b = blocks_of(p);
 #pragma omp parallel
@@ -218,7 +280,7 @@ size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
                   const ConvEpilogue& epilogue, storage* y, void* workspace) {
   x = operand(stream, x, s.input_count(), workspace);
-  const Finish finish{epilogue.shift, epilogue.residual, epilogue.relu};
+  const Finishing<storage> finish{epilogue.shift, epilogue.residual, epilogue.relu};
   run(part_of(s, ConvPass::Forward, 0), x, static_cast<const float*>(prepared), finish, y, workspace);
 }
 

@@ -2,6 +2,9 @@
 #include "kernels/cpu/panel_kernels.h"
 
 #include <atomic>
+#include <bit>
+
+#include "core/base/real.h"
 
 // Processors with SSSE3 but not SSE4.1 are rare.
 #define HWY_DISABLED_TARGETS HWY_SSSE3
@@ -69,6 +72,36 @@ HWY_ATTR void pack(const float* const* from, int64_t groups, float* left) {
         hn::StoreU(row != nullptr ? hn::LoadU(d, row + g * kGroup + v * kLanes) : hn::Zero(d), d, to + v * kLanes);
     }
   }
+}
+
+HWY_ATTR void widen_bfloat16(const uint16_t* from, int64_t count, float* to) {
+  const hn::RebindToUnsigned<D> wide;
+  const hn::Rebind<uint16_t, D> narrow;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(wide, hn::LoadU(narrow, from + i)))), D(), to + i);
+  for (; i < count; i++) to[i] = std::bit_cast<float>(uint32_t{from[i]} << 16);
+}
+
+// Highway's conversions without the instructions of AVX2's processors neither round nor keep infinities.
+constexpr bool kConvertsFloat16 = HWY_TARGET <= HWY_AVX2;
+
+HWY_ATTR void widen_float16(const uint16_t* from, int64_t count, float* to) {
+  const hn::Rebind<uint16_t, D> bits;
+  const hn::Rebind<hwy::float16_t, D> narrow;
+  int64_t i = 0;
+  for (; kConvertsFloat16 && i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::PromoteTo(D(), hn::BitCast(narrow, hn::LoadU(bits, from + i))), D(), to + i);
+  for (; i < count; i++) to[i] = float16_value(from[i]);
+}
+
+HWY_ATTR void narrow_float16(const float* from, int64_t count, uint16_t* to) {
+  const hn::Rebind<uint16_t, D> bits;
+  const hn::Rebind<hwy::float16_t, D> narrow;
+  int64_t i = 0;
+  for (; kConvertsFloat16 && i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::BitCast(bits, hn::DemoteTo(narrow, hn::LoadU(D(), from + i))), bits, to + i);
+  for (; i < count; i++) to[i] = float16_bits(from[i]);
 }
 
 // ReLU; NaN for NaN.
@@ -187,6 +220,9 @@ const PanelKernels* kernels() {
                                      .columns = kColumns,
                                      .multiply = multiply,
                                      .pack = pack,
+                                     .widen_bfloat16 = widen_bfloat16,
+                                     .widen_float16 = widen_float16,
+                                     .narrow_float16 = narrow_float16,
                                      .store = store,
                                      .winograd_input = winograd_input,
                                      .winograd_output = winograd_output};

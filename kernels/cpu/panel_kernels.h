@@ -33,6 +33,11 @@ struct PanelKernels {
   // Packs `rows` rows of groups * 16 elements each; null: a row of zeros.
   void (*pack)(const float* const* from, int64_t groups, float* left);
 
+  // Conversions of bfloat16 and float16 (core/base/real.h), by their bits.
+  void (*widen_bfloat16)(const uint16_t* from, int64_t count, float* to);
+  void (*widen_float16)(const uint16_t* from, int64_t count, float* to);
+  void (*narrow_float16)(const float* from, int64_t count, uint16_t* to);
+
   // Stores the first `count` rows and `width` columns of a tile. Row m, column j goes to y[offsets[m] + column + j].
   void (*store)(const float* sums, int count, int width, const int64_t* offsets, int64_t column, const Finish& finish,
                 float* y);

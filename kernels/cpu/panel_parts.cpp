@@ -92,9 +92,10 @@ void pack_tile(const Part& p, const Pixel* pixels, int count, int64_t begin, int
     const int64_t first = g % tap_groups, run = std::min(tap_groups - first, end - g);
     const int i = tap / p.taps_x, j = tap % p.taps_x;
     const float* from[kMaxTileRows] = {};
+    float buffer[kMaxTileRows][buffer_floats(kDepthGroups * kGroup)];
     for (int m = 0; m < count; m++) {
-      from[m] = source_at(p, pixels[m], pixels[m].y + i * p.delta, pixels[m].x + j * p.delta);
-      if (from[m] != nullptr) from[m] += first * kGroup;
+      const storage* at = source_at(p, pixels[m], pixels[m].y + i * p.delta, pixels[m].x + j * p.delta);
+      if (at != nullptr) from[m] = widened(at + first * kGroup, run * kGroup, buffer[m]);
     }
     panel_kernels().pack(from, run, left + (g - begin) * rows * kGroup);
     g += run;

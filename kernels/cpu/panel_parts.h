@@ -1,5 +1,7 @@
 // A convolution as products of packed panels: which pixels a part of it reads and writes, and the left factor.
 #pragma once
+#include <type_traits>
+
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/panel_kernels.h"
 #include "kernels/kernels.h"
@@ -53,6 +55,25 @@ inline const storage* source_at(const Part& p, const Pixel& pixel, int y, int x)
   if (y < 0 || y >= p.height || x < 0 || x >= p.width) return nullptr;
   return pixel.picture + (int64_t{y} * p.width + x) * p.channels;
 }
+
+// `count` numbers in float: `from` itself, or at `buffer`.
+inline const float* widened(const float* from, int64_t, float*) { return from; }
+inline const float* widened(const bfloat16* from, int64_t count, float* buffer) {
+  panel_kernels().widen_bfloat16(&from->bits, count, buffer);
+  return buffer;
+}
+inline const float* widened(const float16* from, int64_t count, float* buffer) {
+  panel_kernels().widen_float16(&from->bits, count, buffer);
+  return buffer;
+}
+inline void narrow(const float* from, int64_t count, bfloat16* to) {
+  for (int64_t i = 0; i < count; i++) to[i] = static_cast<bfloat16>(from[i]);
+}
+inline void narrow(const float* from, int64_t count, float16* to) {
+  panel_kernels().narrow_float16(from, count, &to->bits);
+}
+// Floats of the buffer of widened().
+constexpr int64_t buffer_floats(int64_t count) { return std::is_same_v<storage, float> ? 1 : count; }
 
 // Packs groups begin..end of a tile of `count` pixels, kDepthGroups at most.
 void pack_tile(const Part& p, const Pixel* pixels, int count, int64_t begin, int64_t end, float* left);

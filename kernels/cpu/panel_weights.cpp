@@ -19,7 +19,7 @@ struct Weights {
   // The weight of a tap (y, x), a source channel and a target channel.
   float at(int y, int x, int channel, int column) const {
     const int k = pass == ConvPass::Forward ? column : channel, c = pass == ConvPass::Forward ? channel : column;
-    real value = load(w[((int64_t{k} * s.kh + y) * s.kw + x) * s.c + c]);
+    float value = static_cast<float>(load(w[((int64_t{k} * s.kh + y) * s.kw + x) * s.c + c]));
     if (rounds) value = rounded_to_tf32(value);
     return scale != nullptr ? value * scale[k] : value;
   }

@@ -86,16 +86,14 @@ int run(int argc, char** argv) {
   app.footer(kMore);
   app.column_width(34);
   ExportOptions options;
-  bool version = false;
   app.add_option("OUT", options.out, "file to write");
   app.add_option("--checkpoint", options.checkpoint,
                  "last or best of a run, or other weights with the authors' names: safetensors or .pth");
   app.add_option("--to", options.to, "the format: onnx")->one_of({"onnx"});
   app.add_list("--include", options.include, "pixels, l2, or both: what the model does itself", {"pixels", "l2"});
   app.add_option("--size", options.size, "HEIGHTxWIDTH of the pictures; without it as in training");
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   write_model(options);
   return 0;
 }

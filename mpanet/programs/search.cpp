@@ -275,8 +275,7 @@ int run(int argc, char** argv) {
   app.footer(kMore);
   app.column_width(34);
   SearchOptions options;
-  bool version = false;
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   auto* index = app.add_subcommand("index", "Embed the pictures below a folder, or those that are new or changed.");
   index->add_option("FOLDER", options.folder, "of JPEG, PNG and BMP pictures; each shows one person who fills it")
       ->required();
@@ -298,7 +297,6 @@ int run(int argc, char** argv) {
   query->add_option("--json", options.json, "write the lists to this file");
   add_network_options(*query, options);
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  if (version) return fmt::print("{}", version_text(kProgram)), 0;
   if (index->parsed()) return make_index(options);
   if (query->parsed()) return query_index(options);
   fail("expected index or query (see --help)");

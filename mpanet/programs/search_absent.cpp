@@ -11,13 +11,10 @@ constexpr const char* kProgram = "mpanet-search";
 
 int run(int argc, char** argv) {
   CommandLine app("Finds the pictures that show the same person in a folder of pictures: not in this build.", kProgram);
-  bool version = false;
-  app.add_flag("--version", version, "print commit, compiler, instruction set and library versions and exit");
+  app.add_version([] { return version_text(kProgram); });
   const bool asked = argc == 2;  // --help and --version
-  if (asked) {
+  if (asked)
     if (const auto code = parse_command_line(app, argc, argv)) return *code;
-    if (version) return fmt::print("{}", version_text(kProgram)), 0;
-  }
   fail("this build has no SQLite (MPANET_SQLITE, Debian's libsqlite3-dev)");
 }
 

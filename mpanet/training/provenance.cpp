@@ -70,12 +70,9 @@ std::string compiled_for() {
   return set;
 }
 
-// The compiler's flags, and what our convolution kernels and oneDNN chose on this machine.
+// The compiler's flags, and what the kernels of panel_kernels.h and oneDNN chose on this machine.
 std::string instruction_set() {
-  std::string set = compiled_for();
-#ifdef MPANET_HAS_HIGHWAY
-  set += fmt::format("; convolution kernels {}", cpu::panel_kernels().instruction_set);
-#endif
+  std::string set = fmt::format("{}; panel kernels {}", compiled_for(), cpu::panel_kernels().instruction_set);
 #ifdef MPANET_HAS_ONEDNN
   set += fmt::format("; oneDNN level {:#x}", static_cast<unsigned>(dnnl_get_effective_cpu_isa()));
 #endif

@@ -3,6 +3,9 @@
 // are quarters of integers.
 #include <omp.h>
 
+#include <bit>
+#include <cmath>
+
 #include "kernels/cpu/conv_providers.h"
 #include "kernels/cpu/panel_kernels.h"
 #include "tests/support/conv_test.h"
@@ -47,19 +50,18 @@ void on_each_instruction_set(const Body& body) {
   mpanet::cpu::force_panel_kernels(nullptr);
 }
 
+// With a residual in place: y holds it before.
 std::vector<real> forward(Context& context, const ConvShape& s, const std::vector<real>& x, const std::vector<real>& w,
-                          const real* scale, const ConvEpilogue& epilogue, bool in_place) {
+                          const real* scale, ConvEpilogue epilogue = {}, const std::vector<real>& residual = {}) {
   const Stream stream = context.stream();
+  const ConvPass pass = ConvPass::Forward;
   const Stored input(context, x), weights(context, w);
-  const Stored y = in_place
-                       ? Stored(context, std::vector<real>(epilogue.residual, epilogue.residual + s.output_count()))
-                       : Stored(context, s.output_count());
-  const Bytes prepared(context, static_cast<int64_t>(cpu::panels::conv_weights_bytes(stream, s, ConvPass::Forward)));
-  const Bytes work(context, static_cast<int64_t>(cpu::panels::conv_workspace_bytes(stream, s, ConvPass::Forward)));
-  cpu::panels::conv_prepare_weights(stream, s, ConvPass::Forward, weights.data(), scale, prepared.data());
-  ConvEpilogue placed = epilogue;
-  if (in_place) placed.residual = y.data();
-  cpu::panels::conv_forward(stream, s, input.data(), weights.data(), prepared.data(), placed, y.data(), work.data());
+  const Stored y = residual.empty() ? Stored(context, s.output_count()) : Stored(context, residual);
+  if (!residual.empty()) epilogue.residual = y.data();
+  const Bytes prepared(context, static_cast<int64_t>(cpu::panels::conv_weights_bytes(stream, s, pass)));
+  const Bytes work(context, static_cast<int64_t>(cpu::panels::conv_workspace_bytes(stream, s, pass)));
+  cpu::panels::conv_prepare_weights(stream, s, pass, weights.data(), scale, prepared.data());
+  cpu::panels::conv_forward(stream, s, input.data(), weights.data(), prepared.data(), epilogue, y.data(), work.data());
   return y.values();
 }
 
@@ -86,17 +88,14 @@ TEST_CASE("panels: forward, with every epilogue, on every instruction set") {
     std::vector<real> sums(static_cast<size_t>(s.output_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { sums[y] += x[i] * w[j]; });
     on_each_instruction_set([&](Context& context) {
-      for (const bool full : {false, true}) {
-        ConvEpilogue epilogue;
-        if (full) epilogue = {.shift = shift.data(), .residual = residual.data(), .relu = true};
-        std::vector<real> expected = sums;
-        for (size_t i = 0; i < expected.size() && full; i++) {
-          const size_t k = i % static_cast<size_t>(s.k);
-          expected[i] = std::max(real{0}, expected[i] * scale[k] + shift[k] + residual[i]);
-        }
-        check_exact(forward(context, s, x, w, full ? scale.data() : nullptr, epilogue, full), expected,
-                    name(s) + (full ? ", epilogue" : ""));
+      check_exact(forward(context, s, x, w, nullptr), rounded(sums), name(s));
+      std::vector<real> expected = sums;
+      for (size_t i = 0; i < expected.size(); i++) {
+        const size_t k = i % static_cast<size_t>(s.k);
+        expected[i] = std::max(real{0}, expected[i] * scale[k] + shift[k] + residual[i]);
       }
+      check_exact(forward(context, s, x, w, scale.data(), {.shift = shift.data(), .relu = true}, residual),
+                  rounded(expected), name(s) + ", epilogue");
     });
   }
 }
@@ -110,8 +109,8 @@ TEST_CASE("panels: backward data, on every instruction set") {
     std::vector<real> sum = expected;
     for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
     on_each_instruction_set([&](Context& context) {
-      check_exact(backward_data(context, s, dy, w, {}), expected, name(s));
-      check_exact(backward_data(context, s, dy, w, before), sum, name(s) + ", added");
+      check_exact(backward_data(context, s, dy, w, {}), rounded(expected), name(s));
+      check_exact(backward_data(context, s, dy, w, before), rounded(sum), name(s) + ", added");
     });
   }
 }
@@ -134,7 +133,7 @@ TEST_CASE("panels: the same bits with any number of threads, and with every inst
       for (const int threads : {1, 2, 3, 7}) {
         CAPTURE(threads);
         omp_set_num_threads(threads);
-        const auto got = forward(context, s, x, w, nullptr, {}, false), gradient = backward_data(context, s, dy, w, {});
+        const auto got = forward(context, s, x, w, nullptr), gradient = backward_data(context, s, dy, w, {});
         if (!y.empty()) {
           CHECK_MESSAGE(got == y, name(s));
           CHECK_MESSAGE(gradient == dx, name(s));
@@ -146,17 +145,51 @@ TEST_CASE("panels: the same bits with any number of threads, and with every inst
   omp_set_num_threads(before);
 }
 
+TEST_CASE("panels: conversions of 16-bit numbers, every one of them, on every instruction set") {
+  std::vector<uint16_t> all(1 << 16);
+  for (size_t i = 0; i < all.size(); i++) all[i] = static_cast<uint16_t>(i);
+  // Every float16, the float just above and below, and the middle to the next one.
+  std::vector<float> from;
+  for (const uint16_t bits : all) {
+    const float value = float16_value(bits), next = float16_value(static_cast<uint16_t>(bits + 1));
+    for (const float v : {value, std::nextafter(value, 0.0F), std::nextafter(value, 1e9F), value + (next - value) / 2})
+      from.push_back(v);
+  }
+  from.insert(from.end(), {65519.0F, 65520.0F, 1e30F, -1e30F, 1e-30F});
+  on_each_instruction_set([&](Context&) {
+    const auto& k = mpanet::cpu::panel_kernels();
+    std::vector<float> wide(all.size());
+    const auto differs = [&](size_t i, float expected) {
+      return std::isnan(expected) ? !std::isnan(wide[i])
+                                  : std::bit_cast<uint32_t>(wide[i]) != std::bit_cast<uint32_t>(expected);
+    };
+    k.widen_float16(all.data(), static_cast<int64_t>(all.size()) - 1, wide.data());  // an odd number: a tail
+    for (size_t i = 0; i + 1 < all.size(); i++)
+      if (differs(i, float16_value(all[i]))) FAIL_CHECK("float16 " << all[i] << " became " << wide[i]);
+    k.widen_bfloat16(all.data(), static_cast<int64_t>(all.size()) - 1, wide.data());
+    for (size_t i = 0; i + 1 < all.size(); i++)
+      if (differs(i, std::bit_cast<float>(uint32_t{all[i]} << 16)))
+        FAIL_CHECK("bfloat16 " << all[i] << " became " << wide[i]);
+    std::vector<uint16_t> narrow(from.size());
+    k.narrow_float16(from.data(), static_cast<int64_t>(from.size()), narrow.data());
+    for (size_t i = 0; i < from.size(); i++)
+      if (std::isnan(from[i]) ? (narrow[i] & 0x7fff) <= 0x7c00 : narrow[i] != float16_bits(from[i]))
+        FAIL_CHECK(from[i] << " became float16 " << narrow[i]);
+  });
+}
+
 // A sum of n rounded products, added in order, of independent normal numbers has an error of about u n / 3 at most for
 // 1 < n < 10^4 (root mean square; each addition rounds a sum of size sqrt(i) by up to u, in either direction: u n /
 // sqrt(6)). Winograd's sums are a ninth as long, of products whose factors are sums of four pixels and of nine weights.
 TEST_CASE("panels: Winograd's errors are those of sums in order") {
+  if (!std::is_same_v<storage, float>) return;
   for (const int c : {16, 64, 512}) {
     const ConvShape s{.n = 2, .h = 12, .w = 8, .c = c, .k = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
     const auto x = normals(s.input_count(), 1), w = normals(s.weight_count(), 2);
     std::vector<double> exact(static_cast<size_t>(s.output_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { exact[y] += double{x[i]} * double{w[j]}; });
     on_each_instruction_set([&](Context& context) {
-      const auto got = forward(context, s, x, w, nullptr, {}, false);
+      const auto got = forward(context, s, x, w, nullptr);
       double squares = 0;
       for (size_t i = 0; i < exact.size(); i++) squares += (got[i] - exact[i]) * (got[i] - exact[i]);
       const double error = std::sqrt(squares / static_cast<double>(exact.size())), bound = 0x1p-24 * 9 * c / 3;

@@ -199,7 +199,7 @@ Worst run_by_rounding(const Fixture& f) {
   constexpr double kAlongBelow = 0.5, kTensorAlongBelow = 0.05;
   const std::unique_ptr<Engine> engine = mpanet::make_engine(f.engine);
   fill(*engine, f.salt);
-  mpanet::StepCheck check(f.engine);
+  mpanet::StepCheck check(f.engine, kAlongBelow, kTensorAlongBelow);
   check.compare_embedding(*engine, f.batch(0));
   Worst worst;
   int left_out = 0;
@@ -224,7 +224,7 @@ Worst run_by_rounding(const Fixture& f) {
     engine->update(f.lr);
     step++;
   }
-  const mpanet::StepCheck::Result result = check.result(kAlongBelow, kTensorAlongBelow);
+  const mpanet::StepCheck::Result result = check.result();
   worst.see(result.tensors);
   constexpr auto kRounding = mpanet::RoundedError::Rounding::Storage;
   result.embedding.see(kRounding, 0, "embedding", worst, kAlongBelow);

@@ -30,7 +30,7 @@ TEST_CASE("help lists the programs beside it, and --version is one for all") {
   // The first line has the program's name.
   const std::string version = run_program("mpanet", "--version").out;
   CHECK(version.find('\n') != version.npos);
-  for (const char* name : {"train", "eval", "convert", "data", "report", "compare"}) {
+  for (const char* name : {"train", "eval", "convert", "data", "report", "compare", "export", "search"}) {
     const std::string program = std::string("mpanet-") + name;
     const Result other = run_program(program, "--version");
     CAPTURE(program);

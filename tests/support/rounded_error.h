@@ -25,6 +25,8 @@ namespace mpanet {
 
 class RoundedError {
  public:
+  static constexpr double kAlong = 0.2;  // bound of the projections' difference from 1
+
   // The largest source of error. Storage: the rounding of stored values (bf16 and f16) or of operands (tf32). Sums:
   // sums in float (f32, where values are stored as float too).
   enum class Rounding { Storage, Sums };
@@ -74,18 +76,17 @@ class RoundedError {
   // `floor`: an error of that size, relative to exact, is allowed too. `along_below`: the projections are compared only
   // if rounded's error is smaller, relative to exact. The projection of a larger error is not near that of exact.
   void see(Rounding rounding, double floor, const std::string& name, Worst& worst,
-           double along_below = std::numeric_limits<double>::infinity()) const {
+           double along_below = std::numeric_limits<double>::infinity(), double along_bound = kAlong) const {
     const double factor = rounding == Rounding::Storage ? 2 : 32;
     worst.see(std::sqrt(got_error_), std::max(factor * std::sqrt(largest_error()), floor * std::sqrt(exact_)), [&] {
       return fmt::format("{}: error {:.3g}, of rounded double {:.3g}", name, error(), rounding_error());
     });
     if (rounding_error() > along_below) return;
-    worst.see(std::fabs(along() - 1), kAlong,
+    worst.see(std::fabs(along() - 1), along_bound,
               [&] { return fmt::format("{}: {:.3f} times as far along double as rounded double", name, along()); });
   }
 
  private:
-  static constexpr double kAlong = 0.2;
   struct Run {
     double error = 0, along = 0;
   };

@@ -15,8 +15,10 @@ namespace mpanet {
 
 class StepCheck {
  public:
-  // config: the engine's.
-  explicit StepCheck(const EngineConfig& config);
+  // config: the engine's. along_below: see RoundedError; of all gradients together, and of a tensor, which has fewer
+  // values.
+  static constexpr double kAlways = std::numeric_limits<double>::infinity();
+  explicit StepCheck(const EngineConfig& config, double along_below = kAlways, double tensor_along_below = kAlways);
 
   // Copies the engine's values; call it before the engine's step.
   void begin(const EngineState& engine);
@@ -39,17 +41,26 @@ class StepCheck {
     RoundedError terms, embedding;   // loss terms of all steps as one vector; all embeddings
     bool within() const { return gradients > 0 && losses.within() && tensors.within(); }
   };
-  // along_below: see RoundedError; of all gradients together, and of a tensor, which has fewer values.
-  static constexpr double kAlways = std::numeric_limits<double>::infinity();
-  Result result(double along_below = kAlways, double tensor_along_below = kAlways) const;
+  Result result() const;
 
  private:
+  // Of one step or of several.
+  struct Sums {
+    std::map<std::string, RoundedError> gradients, buffers;
+    Worst losses;
+    RoundedError terms;
+    void add(const Sums& other);
+  };
+  using Runs = std::vector<RoundedNetwork::Step>;
+  Sums compared(const Engine& engine, const Runs& runs) const;
+  Result result_of(const Sums& sums) const;
+
   EngineConfig config_;
+  double along_below_, tensor_along_below_;
   std::unique_ptr<Engine> exact_;
   RoundedNetwork rounded_;
-  std::map<std::string, RoundedError> gradients_, buffers_;
-  Worst losses_;
-  RoundedError terms_, embedding_;
+  Sums sums_;
+  RoundedError embedding_;
 };
 
 }  // namespace mpanet
