@@ -1,6 +1,6 @@
 // The choice between the implementations of convolution, by shape and pass. In f32 filters larger than one pixel are
-// faster over packed panels than in oneDNN on every instruction set that was measured, 1x1 filters and the stem are
-// not. The 16-bit precisions have no oneDNN.
+// faster over packed panels than in oneDNN on every instruction set that was measured; 1x1 filters, the stem and few
+// channels are not. The 16-bit precisions have no oneDNN.
 #include "kernels/cpu/conv_providers.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -10,7 +10,7 @@ namespace {
 
 bool uses_panels(const ConvShape& s, ConvPass pass) {
   const int channels = pass == ConvPass::Forward ? s.c : s.k;
-  return pass != ConvPass::BackwardWeights && s.kh * s.kw > 1 && channels % 16 == 0;
+  return pass != ConvPass::BackwardWeights && s.kh * s.kw > 1 && channels % 16 == 0 && channels >= 64;
 }
 
 }  // namespace
