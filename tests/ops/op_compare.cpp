@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tests/support/rounded_error.h"
 
@@ -153,8 +154,12 @@ class Comparer {
     const std::string& name = got[t].name;
     if (!name.ends_with(added)) {
       RoundedError error;
-      error.add(got[t].values, references.exact[t].values, {&references.rounded[t].values});
-      error.see(RoundedError::Rounding::Storage, kink() < 0.5 ? kink() : 0, name, result_.rounded);
+      std::vector<const std::vector<double>*> runs = {&references.rounded[t].values};
+      for (const OpResults& run : references.perturbed) runs.push_back(&run[t].values);
+      error.add(got[t].values, references.exact[t].values, runs);
+      constexpr double kAlways = std::numeric_limits<double>::infinity();
+      error.see(RoundedError::Rounding::Storage, kink() < 0.5 ? kink() : 0, name, result_.rounded, kAlways,
+                error.along_bound());
     } else {
       compare_added(got, references.exact, t, name.substr(0, name.size() - added.size()));
     }

@@ -60,6 +60,13 @@ Comparison check(const OpPrecision& p, size_t index, const OpName& op, const Opt
       references.rounded = run(rounded::op_precision, Backend::cpu);
     }
     comparison = compare(p, op, got, references);
+    // As in training steps (tests/support/step_check.cpp).
+    for (size_t i = 0; i < kMostPerturbations && deep(op) && rounds(p) && !comparison.rounded.within(); i++) {
+      perturb_roundings(kPerturbations[i]);
+      references.perturbed.push_back(run(rounded::op_precision, Backend::cpu));
+      perturb_roundings(0);
+      comparison = compare(p, op, got, references);
+    }
     // A whole network is slow, and each of its kernels has cases of its own: fewer runs.
     const int runs = deep(op) ? std::min(o.seeds, 3) : o.seeds;
     for (int seed = 1; seed < runs && comparison.failure.empty(); seed++) {

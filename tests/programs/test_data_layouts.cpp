@@ -94,7 +94,8 @@ TEST_CASE("pack: every layout, beside the data set or elsewhere" * doctest::skip
   check_refused("pack " + root, "--size is required");
   for (const char* size : {"24", "0x12", "24x", "24x12x3", "5000x12", "-1x2"})
     check_refused("pack " + root + " --size " + size, "--size: expected HEIGHTxWIDTH, each 1..4096, such as 384x128");
-  check_refused("pack " + root + " --size 24x12 --out " + root + "/cam1/0001/0001.jpg", "which this program reads");
+  check_refused("pack " + root + " --size 24x12 --out " + root + "/cam1/0001/0001.jpg",
+                "cannot write: it is a picture of the data set");
   check_refused("pack " + root + " --size 24x12 --out " + (folder / "no/x.pack"), "No such file or directory");
   check_refused("pack " + (folder / "none") + " --size 24x12", folder / "none");
 }

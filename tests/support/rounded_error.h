@@ -63,6 +63,9 @@ class RoundedError {
 
   double error() const { return std::sqrt(got_error_ / exact_); }  // of got, relative to exact
   double rounding_error() const { return std::sqrt(largest_error() / exact_); }
+  // Of the projections' difference from 1. Errors of few values do not average out in the projection: it may differ by
+  // the whole error, but by less than that of a halved gradient.
+  double along_bound() const { return std::clamp(rounding_error(), kAlong, 0.4); }
   // got's projection / that of the run whose projection is nearest; 1 between two runs.
   double along() const {
     const auto [least, most] =
@@ -71,14 +74,22 @@ class RoundedError {
     return got_along_ > most->along ? got_along_ / most->along : 1;
   }
 
+  // Storage: twice the largest error. Sums: rounded has the errors of storage alone in its first run, which has no more
+  // than 1/32 of those that are allowed, and of the size of sums in the later ones (perturb_roundings()).
+  double allowed(Rounding rounding) const {
+    if (runs_.empty()) return 0;
+    double most = (rounding == Rounding::Storage ? 2 : 32) * std::sqrt(runs_.front().error);
+    for (const Run& run : runs_) most = std::max(most, 2 * std::sqrt(run.error));
+    return most;
+  }
+
   // Measured with 40 pairs of seeds and sizes of training steps. Size: at most 1.4 in bf16 and f16 (2.04 for one tensor
   // of a batch whose norms nearly vanish), 13 in f32. Along: 0.91 to 1.13 in bf16, 0.97 to 1.04 in f16.
   // `floor`: an error of that size, relative to exact, is allowed too. `along_below`: the projections are compared only
   // if rounded's error is smaller, relative to exact. The projection of a larger error is not near that of exact.
   void see(Rounding rounding, double floor, const std::string& name, Worst& worst,
            double along_below = std::numeric_limits<double>::infinity(), double along_bound = kAlong) const {
-    const double factor = rounding == Rounding::Storage ? 2 : 32;
-    worst.see(std::sqrt(got_error_), std::max(factor * std::sqrt(largest_error()), floor * std::sqrt(exact_)), [&] {
+    worst.see(std::sqrt(got_error_), std::max(allowed(rounding), floor * std::sqrt(exact_)), [&] {
       return fmt::format("{}: error {:.3g}, of rounded double {:.3g}", name, error(), rounding_error());
     });
     if (rounding_error() > along_below) return;
