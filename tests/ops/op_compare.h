@@ -44,10 +44,11 @@ namespace mpanet {
 
 // Results of the cpu backend. Empty if there is no such reference.
 struct References {
-  OpResults same;                    // in the same precision
-  OpResults exact;                   // in double
-  OpResults rounded;                 // in rounded double
-  std::vector<OpResults> perturbed;  // of networks: the same with perturbed roundings (tests/support/rounded_network.h)
+  OpResults same;     // in the same precision
+  OpResults exact;    // in double
+  OpResults rounded;  // in rounded double
+  std::vector<OpResults> perturbed =
+      {};  // of networks: the same with perturbed roundings (tests/support/rounded_network.h)
 };
 
 struct Comparison {
