@@ -61,7 +61,8 @@ Comparison check(const OpPrecision& p, size_t index, const OpName& op, const Opt
     }
     comparison = compare(p, op, got, references);
     // As in training steps (tests/support/step_check.cpp).
-    for (size_t i = 0; i < kMostPerturbations && deep(op) && rounds(p) && !comparison.rounded.within(); i++) {
+    const size_t more = deep(op) && rounds(p) ? perturbed_runs(parse_precision(p.name, "precision")) : 0;
+    for (size_t i = 0; i < more && !comparison.rounded.within(); i++) {
       perturb_roundings(kPerturbations[i]);
       references.perturbed.push_back(run(rounded::op_precision, Backend::cpu));
       perturb_roundings(0);

@@ -50,6 +50,8 @@ void each_element(const rounded::Parameter& p, const Body& body) {
 const std::array<double, kMostPerturbations> kPerturbations = {0x1p-20, -0x1p-20, 0x1p-19, -0x1p-19,
                                                                0x1p-18, -0x1p-18, 0x1p-17};
 
+size_t perturbed_runs(Precision precision) { return precision == Precision::bf16 ? 3 : kMostPerturbations; }
+
 void perturb_roundings(double perturbation) { factor = 1 + perturbation; }
 
 void rounded::set_rounding(Rounding stored, Rounding operand) {

@@ -25,6 +25,8 @@ void perturb_roundings(double perturbation);
 // Of the rounded network's runs after the first.
 constexpr size_t kMostPerturbations = 7;
 extern const std::array<double, kMostPerturbations> kPerturbations;
+// How many of them. In bf16 seven would hide the gradient of one parameter that is halved.
+size_t perturbed_runs(Precision precision);
 
 class RoundedNetwork {
  public:

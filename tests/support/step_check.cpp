@@ -81,7 +81,7 @@ bool StepCheck::compare(const Engine& engine, const Batch& batch, int epoch, dou
     step.terms.see(kind_of(config_.precision), 0, "", terms, along_below_);
     return terms.within() && result_of(step).within();
   };
-  for (size_t i = 0; i < kMostPerturbations && !within(); i++) {
+  for (size_t i = 0; i < perturbed_runs(config_.precision) && !within(); i++) {
     if (!run(kPerturbations[i])) return false;
     step = compared(engine, runs);
   }
