@@ -52,7 +52,7 @@ void check_finite(const float* rows, size_t count, size_t dimension,
          name_of((bad - rows) / dimension), *bad);
 }
 
-// An overflow inside the network leaves no trace but this: ReLU makes zeros of NaN, and all that follows is equal.
+// An overflow inside the network may leave no trace but this: where ReLU makes zeros of NaN, all that follows is equal.
 void check_different(const Embeddings& embeddings, size_t count) {
   const size_t bytes = embeddings.dimension * sizeof(float);
   for (size_t i = 1; i < count; i++)

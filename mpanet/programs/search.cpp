@@ -53,13 +53,6 @@ struct SearchOptions : NetworkOptions {
   std::optional<int64_t> since;
 };
 
-void add_network_options(CommandLine& app, SearchOptions& options) {
-  app.add_option("--device", options.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", options.precision, kPrecisionHelp)->capture_default_str();
-  add_whole_number(app, "--batch", options.batch, 1, 4096, "pictures embedded at a time");
-  add_whole_number(app, "--threads", options.threads, 1, 1024, kThreadsHelp)->default_str("");
-}
-
 ThreadChoice choose_and_note_threads(int given) {
   const ThreadChoice threads = choose_threads(given);
   if (!threads.warning.empty()) note(fmt::format("{}: warning: {}", kProgram, threads.warning));
@@ -279,12 +272,8 @@ int run(int argc, char** argv) {
   auto* index = app.add_subcommand("index", "Embed the pictures below a folder, or those that are new or changed.");
   index->add_option("FOLDER", options.folder, "of JPEG, PNG and BMP pictures; each shows one person who fills it")
       ->required();
-  index->add_option("--checkpoint", options.checkpoint,
-                    "last or best of a run, or other weights with the authors' names: safetensors or .pth");
   index->add_option("--out", options.index, "the index, a folder");
-  index->add_option("--size", options.size, "HEIGHTxWIDTH of the pictures; without it as in training");
-  index->add_flag("--flip", options.flip, "the mean of the embeddings of each picture and its mirror image");
-  add_network_options(*index, options);
+  add_network_options(*index, options, {"--checkpoint", "--size", "--flip", "--batch"});
   auto* query = app.add_subcommand("query", "Print the pictures of an index that are nearest to others.");
   query->add_option("INDEX", options.index, "the folder that index made")->required();
   query->add_option("PICTURE", options.pictures, "pictures to look for")->required();
@@ -295,7 +284,7 @@ int run(int argc, char** argv) {
   query->add_option("--checkpoint", options.checkpoint, "the index's weights, if they stand elsewhere now");
   query->add_option("--sheet", options.sheet, "PNG: the pictures with their nearest, at most 20");
   query->add_option("--json", options.json, "write the lists to this file");
-  add_network_options(*query, options);
+  add_network_options(*query, options, {"--batch"});
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (index->parsed()) return make_index(options);
   if (query->parsed()) return query_index(options);

@@ -14,20 +14,13 @@
 #include "mpanet/evaluation/feature_choice.h"
 #include "mpanet/network/precision.h"
 #include "tests/support/engine_helpers.h"
+#include "tests/support/find_gpu.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace mpanet;
 
 namespace {
 
-std::optional<Device> find_gpu() {
-  if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return choose_device(name);
-#if defined(MPANET_HAS_EMU)
-  return Device(Backend::emu);
-#else
-  return {};
-#endif
-}
 const std::optional<Device> kGpu = find_gpu();
 const bool kLacking = !kGpu || kGpu->backend == Backend::cpu || !png_supported();
 

@@ -18,19 +18,12 @@
 #include "mpanet/evaluation/results.h"
 #include "mpanet/network/ranker.h"
 #include "tests/support/evaluation_fixture.h"
+#include "tests/support/find_gpu.h"
 
 using namespace mpanet;
 
 namespace {
 
-std::optional<Device> find_gpu() {
-  if (const char* name = std::getenv("MPANET_TEST_DEVICE")) return choose_device(name);
-#if defined(MPANET_HAS_EMU)
-  return Device(Backend::emu);
-#else
-  return {};
-#endif
-}
 const std::optional<Device> kGpu = find_gpu();
 const bool kLacking = !kGpu || kGpu->backend == Backend::cpu;
 
