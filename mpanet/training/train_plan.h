@@ -22,6 +22,7 @@ struct Workload {
   size_t copied = 0;                           // images whose embeddings the ranking copies
   size_t rerank_bytes = 0;                     // of its re-ranking's distances
   PictureForm pictures = PictureForm::Floats;  // of choose_pictures()
+  Vendors vendors = {};                        // of choose_vendors()
 };
 
 // config.precision must not be auto any more.
