@@ -292,6 +292,7 @@ void run(Options& o) {
   const FreeMemory free = find_free_memory(o.device);
   Workload workload = workload_of(o.device, data, plans);
   workload.pictures = choose_pictures(config, workload, pack != nullptr, free).form;
+  workload.evaluates_there = choose_evaluation(config, workload, free).there;
   check_memory(config, workload, free);
   EngineConfig made = engine_config(config, workload);
   made.vendors = choose_vendors(o.conv, o.gemm, o.device);
