@@ -262,8 +262,7 @@ void register_inputs(const TrainConfig& config, const Options& o, const std::str
   register_input(config_file, "--config");
   register_input(config.pack, "data.pack");
   if (o.data.empty()) return;
-  for (const std::string& list : dataset_lists(config.dataset, o.data)) register_input(list, "a list of the data set");
-  register_pictures(config.dataset, o.data, "a picture of the data set");
+  register_dataset(config.dataset, o.data);
 }
 
 void run(Options& o) {

@@ -112,9 +112,7 @@ void register_inputs(const TrainOptions& options, const TrainConfig& config, boo
   if (!has_checkpoint) register_input(options.init, "--init");
   register_input(options.trials, "--trials");
   register_input(config.pack, "data.pack");
-  for (const std::string& list : dataset_lists(config.dataset, options.data))
-    register_input(list, "a list of the data set");
-  register_pictures(config.dataset, options.data, "a picture of the data set");
+  register_dataset(config.dataset, options.data);
 }
 
 }  // namespace
