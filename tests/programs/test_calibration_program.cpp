@@ -28,9 +28,13 @@ class Trained : public TemporaryFolder {
                  "--threads", "1", "--set", "image_size=64,32", "p_size=6", "num_epoch=60", "lr=0.003",
                  "eval_interval=60", "checkpoint_every=0"});
     fs::remove(run() + "/last.safetensors");
-    std::string trained_on = read_text(data() + "/exp/train_id.txt");
+    const auto list = [&](const char* name) { return data() + "/exp/" + name; };
+    const std::string others = read_text(list("test_id.txt"));  // two
+    std::string trained_on = read_text(list("train_id.txt"));
     trained_on.back() = ',';
-    write_file(data() + "/exp/test_id.txt", trained_on + read_text(data() + "/exp/val_id.txt"));
+    write_file(list("test_id.txt"), trained_on + read_text(list("val_id.txt")));
+    write_file(list("train_id.txt"), others.substr(0, others.find(',')) + "\n");
+    write_file(list("val_id.txt"), others.substr(others.find(',') + 1));
   }
   std::string data() const { return path() + "/data"; }
   std::string run() const { return path() + "/run"; }

@@ -154,7 +154,7 @@ TEST_CASE("whose pictures are inside: drawn people, or perhaps real ones" * doct
     if (entry.is_directory()) fs::create_directory_symlink(entry.path(), copy + "/" + entry.path().filename().string());
   const std::string other = notice_of(copy);
   CHECK(!has(other, "No real person is shown."));
-  CHECK(has(other, "these are real people, and the authors' agreement holds for this page"));
+  CHECK(has(other, "these are real people, and the authors"));
 }
 
 TEST_CASE("runs side by side" * doctest::skip(kLacking)) {

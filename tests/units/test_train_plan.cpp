@@ -147,7 +147,7 @@ TEST_CASE("the plan's lines for a GPU and for its host") {
   memory.embeddings = 40 * mib, memory.loader = 2 * mib, memory.evaluation = 3 * mib;
   CHECK(memory_text(memory, Backend::cuda, FreeMemory(0, 200 * mib)) ==
         "memory: parameters and gradients 10.0 MiB, optimiser 20.0 MiB, activations 30.0 MiB, embeddings 40.0 MiB; "
-        "100.0 MiB in all on cuda, 200.0 MiB are free\n"
+        "100.0 MiB in all on cuda:0, 200.0 MiB are free\n"
         "memory of the host: pictures 2.0 MiB, evaluation 3.0 MiB, checkpoint 5.0 MiB; 10.0 MiB in all\n");
   CHECK(memory_text(memory, Backend::emu, {}) ==
         "memory: parameters and gradients 10.0 MiB, optimiser 20.0 MiB, activations 30.0 MiB, pictures 2.0 MiB, "
