@@ -1,13 +1,13 @@
-// Convolution in plain loops: the reference, in f64. Both passes are matrix products on tiles of registers (tile.h).
+// Convolution in plain loops: the reference, in f64. The passes are matrix products on tiles of registers (tile.h).
 // They gather their factors from the activations, which are never unfolded in memory.
 //
 //   forward           y (pixels, k)       = x's pixels under each tap (c)       * weights (tap, c, k)
 //   backward data     dx (pixels, c)      = dy's pixels above each tap (k)      * weights (tap, k, c)
+//   backward weights  dw (k, taps * c)    = dy' (k, pixels)                     * x's pixels under each tap
 //
-// They read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone determines the
-// order of each sum, so results do not depend on the number of threads.
+// The first two read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone
+// determines the order of each sum, so results do not depend on the number of threads.
 #include "core/base/error.h"
-#include "kernels/cpu/conv_providers.h"
 #include "kernels/cpu/product.h"
 #include "kernels/kernels.h"
 
@@ -170,9 +170,27 @@ void conv_backward_data(Stream, const ConvShape& s, const storage* dy, const sto
                       finish);
 }
 
-void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
-                           Write write, void* workspace) {
-  plain::conv_backward_weights(stream, s, x, dy, dw, write, workspace);
+void conv_backward_weights(Stream, const ConvShape& s, const storage* x, const storage* dy, real* dw, Write write,
+                           void*) {
+  // Columns of the unfolded input are (tap, c). With few channels a panel covers several taps.
+  const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
+    for (int64_t i = 0; i < length; i++) {
+      const int64_t row = (first + i) / s.ow(), n = row / s.oh();
+      const int y = static_cast<int>(row % s.oh()) * s.stride - s.pad;
+      const int left = static_cast<int>((first + i) % s.ow()) * s.stride - s.pad;
+      for (int j = 0; j < width;) {
+        const int tap = static_cast<int>((column + j) / s.c), c = static_cast<int>((column + j) % s.c);
+        const int run = std::min(width - j, s.c - c);
+        const int yy = y + tap / s.kw, xx = left + tap % s.kw;
+        const bool inside = yy >= 0 && yy < s.h && xx >= 0 && xx < s.w;
+        const storage* from = x + ((n * s.h + yy) * s.w + xx) * s.c + c;
+        real* to = panel + i * kTileColumns + j;
+        for (int r = 0; r < run; r++) to[r] = inside ? load(from[r]) : real{0};
+        j += run;
+      }
+    }
+  };
+  packed_product(s.k, int64_t{s.kh} * s.kw * s.c, int64_t{s.n} * s.oh() * s.ow(), dy, 1, s.k, pack, dw, write);
 }
 
 }  // namespace mpanet::PRECISION::cpu

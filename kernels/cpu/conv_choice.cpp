@@ -9,8 +9,10 @@ namespace mpanet::PRECISION::cpu {
 namespace {
 
 bool uses_panels(const ConvShape& s, ConvPass pass) {
-  const int channels = pass == ConvPass::Forward ? s.c : s.k;
-  return pass != ConvPass::BackwardWeights && s.kh * s.kw > 1 && channels % 16 == 0 && channels >= 64;
+  const auto enough = [](int channels) { return channels % 16 == 0 && channels >= 64; };
+  if (s.kh * s.kw == 1) return false;
+  if (pass == ConvPass::BackwardWeights) return enough(s.c) && enough(s.k);
+  return enough(pass == ConvPass::Forward ? s.c : s.k);
 }
 
 }  // namespace
@@ -31,9 +33,6 @@ void conv_prepare_weights(Stream stream, const ConvShape& s, ConvPass pass, cons
 }
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-#ifndef MPANET_HAS_ONEDNN
-  if (pass == ConvPass::BackwardWeights) return plain::conv_backward_weights_bytes(stream, s);
-#endif
   return CHOSEN(s, pass, conv_workspace_bytes(stream, s, pass));
 }
 
@@ -49,11 +48,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
 
 void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, const storage* dy, real* dw,
                            Write write, void* workspace) {
-#ifdef MPANET_HAS_ONEDNN
-  library::conv_backward_weights(stream, s, x, dy, dw, write, workspace);
-#else
-  plain::conv_backward_weights(stream, s, x, dy, dw, write, workspace);
-#endif
+  CHOSEN(s, ConvPass::BackwardWeights, conv_backward_weights(stream, s, x, dy, dw, write, workspace));
 }
 
 #undef CHOSEN

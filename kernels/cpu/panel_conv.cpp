@@ -271,6 +271,7 @@ void run(const Part& p, const storage* source, const float* right, const Finishi
 }  // namespace
 
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
+  if (pass == ConvPass::BackwardWeights) return conv_backward_weights_bytes(stream, s);
   int64_t floats = 0;
   for (int i = 0; i < part_count(s, pass); i++) floats = std::max(floats, blocks_of(part_of(s, pass, i)).floats());
   const int64_t source = pass == ConvPass::Forward ? s.input_count() : s.output_count();

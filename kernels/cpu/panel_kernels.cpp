@@ -27,6 +27,7 @@ constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 constexpr int kColumns = 2 * kLanes;
 // Sums, two vectors of a panel and a broadcast element fit into 32 or 16 registers.
 constexpr int kRows = kLanes == 16 ? 14 : 6;
+constexpr int kRowStride = (kRows + kLanes - 1) / kLanes * kLanes;
 constexpr int kAhead = 12;  // rows of a panel that are fetched ahead
 constexpr int kVectorsOfGroup = kGroup / kLanes;
 
@@ -60,6 +61,72 @@ HWY_ATTR void multiply(const float* HWY_RESTRICT left, const float* HWY_RESTRICT
     hn::StoreU(sum[m][0], d, sums + m * kColumns);
     hn::StoreU(sum[m][1], d, sums + m * kColumns + kLanes);
   }
+}
+
+template <int kTile>
+HWY_ATTR void multiply_tile(const float* HWY_RESTRICT left, const float* HWY_RESTRICT right, int64_t depth, bool add,
+                            float* HWY_RESTRICT sums) {
+  const D d;
+  V sum[kTile][2];
+#pragma GCC unroll 16
+  for (int m = 0; m < kTile; m++) {
+    sum[m][0] = add ? hn::LoadU(d, sums + m * kColumns) : hn::Zero(d);
+    sum[m][1] = add ? hn::LoadU(d, sums + m * kColumns + kLanes) : hn::Zero(d);
+  }
+#pragma GCC unroll 2
+  for (int64_t i = 0; i < depth; i++) {
+    const V right0 = hn::LoadU(d, right), right1 = hn::LoadU(d, right + kLanes);
+    hwy::Prefetch(right + kAhead * kColumns);
+    if (kColumns > kGroup) hwy::Prefetch(right + kAhead * kColumns + kGroup);
+#pragma GCC unroll 16
+    for (int m = 0; m < kTile; m++) {
+      const V element = hn::Set(d, left[m]);
+      sum[m][0] = hn::MulAdd(element, right0, sum[m][0]);
+      sum[m][1] = hn::MulAdd(element, right1, sum[m][1]);
+    }
+    right += kColumns;
+    left += kRowStride;
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < kTile; m++) {
+    hn::StoreU(sum[m][0], d, sums + m * kColumns);
+    hn::StoreU(sum[m][1], d, sums + m * kColumns + kLanes);
+  }
+}
+
+// Tiles with fewer rows, of an even number, for the last rows of a factor.
+template <int kTile>
+HWY_ATTR void multiply_up_to(const float* left, const float* right, int64_t depth, int tile_rows, bool add,
+                             float* sums) {
+  if constexpr (kTile > 2) {
+    if (tile_rows <= kTile - 2) return multiply_up_to<kTile - 2>(left, right, depth, tile_rows, add, sums);
+  }
+  multiply_tile<kTile>(left, right, depth, add, sums);
+}
+
+HWY_ATTR void multiply_transposed(const float* left, const float* right, int64_t depth, int tile_rows, bool add,
+                                  float* sums) {
+  multiply_up_to<kRows>(left, right, depth, tile_rows, add, sums);
+}
+
+HWY_ATTR void spread_rows(const float* row, int count, ptrdiff_t step, float* left) {
+  const D d;
+  int m = 0;
+  for (; m + kRowStride <= count; m += kRows, left += step)
+    for (int v = 0; v < kRowStride; v += kLanes) hn::StoreU(hn::LoadU(d, row + m + v), d, left + v);
+  for (; m < count; m += kRows, left += step)
+    for (int i = 0; i < kRows; i++) left[i] = m + i < count ? row[m + i] : 0.0F;
+}
+
+HWY_ATTR void spread_columns(const float* row, int count, ptrdiff_t step, float* right) {
+  const D d;
+  int j = 0;
+  for (; j + kColumns <= count; j += kColumns, right += step) {
+    hn::StoreU(hn::LoadU(d, row + j), d, right);
+    hn::StoreU(hn::LoadU(d, row + j + kLanes), d, right + kLanes);
+  }
+  if (j == count) return;
+  for (int i = 0; i < kColumns; i++) right[i] = j + i < count ? row[j + i] : 0.0F;
 }
 
 HWY_ATTR void pack(const float* const* from, int64_t groups, float* left) {
@@ -131,8 +198,10 @@ HWY_ATTR void store(const float* sums, int count, int width, const int64_t* offs
   }
 }
 
-// B' d B, with B' = (1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1).
-HWY_ATTR void winograd_input(const float* const pixels[16], int64_t groups, ptrdiff_t product_step, float* left) {
+// B' d B, with B' = (1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1). place(n): where vector n of product 0 goes.
+template <class Place>
+HWY_ATTR HWY_INLINE void input_of(const float* const pixels[16], int64_t groups, ptrdiff_t product_step,
+                                  const Place& place) {
   static constexpr float kZeros[kGroup] = {};
   const D d;
   const float* from[16];
@@ -156,7 +225,7 @@ HWY_ATTR void winograd_input(const float* const pixels[16], int64_t groups, ptrd
         rows[2][x] = hn::Sub(d2, d1);
         rows[3][x] = hn::Sub(d1, d3);
       }
-      float* to = left + at * kRows + v * kLanes;
+      float* to = place(g * kVectorsOfGroup + v);
 #pragma GCC unroll 4
       for (int y = 0; y < 4; y++) {
         const V* r = rows[y];
@@ -165,6 +234,47 @@ HWY_ATTR void winograd_input(const float* const pixels[16], int64_t groups, ptrd
         hn::StoreU(hn::Sub(r[2], r[1]), d, to + (4 * y + 2) * product_step);
         hn::StoreU(hn::Sub(r[1], r[3]), d, to + (4 * y + 3) * product_step);
       }
+    }
+  }
+}
+
+HWY_ATTR void winograd_input(const float* const pixels[16], int64_t groups, ptrdiff_t product_step, float* left) {
+  input_of(pixels, groups, product_step, [left](int64_t n) HWY_ATTR {
+    return left + n / kVectorsOfGroup * (kGroup * kRows) + n % kVectorsOfGroup * kLanes;
+  });
+}
+
+HWY_ATTR void winograd_columns(const float* const pixels[16], int64_t groups, ptrdiff_t product_step,
+                               ptrdiff_t panel_step, float* right) {
+  const auto place = [=](int64_t n) HWY_ATTR { return right + n / 2 * panel_step + n % 2 * kLanes; };
+  input_of(pixels, groups, product_step, place);
+  const int64_t vectors = groups * kVectorsOfGroup;
+  for (int p = 0; p < 16 && vectors % 2 != 0; p++) hn::StoreU(hn::Zero(D()), D(), place(vectors) + p * product_step);
+}
+
+// A d A', with A = (1 0, 1 1, 1 -1, 0 -1).
+HWY_ATTR void winograd_gradient(const float* const pixels[4], int64_t groups, float* rows) {
+  const D d;
+  const int64_t count = groups * kGroup;
+  const V zero = hn::Zero(d);
+  for (int64_t at = 0; at < count; at += kLanes) {
+    V from[4], half[4][2];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) from[i] = pixels[i] != nullptr ? hn::LoadU(d, pixels[i] + at) : zero;
+#pragma GCC unroll 2
+    for (int x = 0; x < 2; x++) {
+      half[0][x] = from[x];
+      half[1][x] = hn::Add(from[x], from[2 + x]);
+      half[2][x] = hn::Sub(from[x], from[2 + x]);
+      half[3][x] = hn::Neg(from[2 + x]);
+    }
+#pragma GCC unroll 4
+    for (int y = 0; y < 4; y++) {
+      float* to = rows + 4 * y * count + at;
+      hn::StoreU(half[y][0], d, to);
+      hn::StoreU(hn::Add(half[y][0], half[y][1]), d, to + count);
+      hn::StoreU(hn::Sub(half[y][0], half[y][1]), d, to + 2 * count);
+      hn::StoreU(hn::Neg(half[y][1]), d, to + 3 * count);
     }
   }
 }
@@ -218,13 +328,19 @@ const PanelKernels* kernels() {
   static const PanelKernels kKernels{.instruction_set = hwy::TargetName(HWY_TARGET),
                                      .rows = kRows,
                                      .columns = kColumns,
+                                     .row_stride = kRowStride,
                                      .multiply = multiply,
+                                     .multiply_transposed = multiply_transposed,
+                                     .spread_rows = spread_rows,
+                                     .spread_columns = spread_columns,
                                      .pack = pack,
                                      .widen_bfloat16 = widen_bfloat16,
                                      .widen_float16 = widen_float16,
                                      .narrow_float16 = narrow_float16,
                                      .store = store,
                                      .winograd_input = winograd_input,
+                                     .winograd_columns = winograd_columns,
+                                     .winograd_gradient = winograd_gradient,
                                      .winograd_output = winograd_output};
   return &kKernels;
 }

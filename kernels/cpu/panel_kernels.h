@@ -26,9 +26,21 @@ struct Finish {
 struct PanelKernels {
   const char* instruction_set;
   int rows, columns;
+  int row_stride;  // rows, in whole vectors
 
   // sums (rows, columns) = or += left right
   void (*multiply)(const float* left, const float* right, int64_t groups, bool add, float* sums);
+
+  // The same where both factors are packed by rows of the depth:
+  //   left    (depth, row_stride)      of which the first tile_rows are computed
+  //   right   (depth, columns)
+  // sums (rows, columns) = or += left' right
+  void (*multiply_transposed)(const float* left, const float* right, int64_t depth, int tile_rows, bool add,
+                              float* sums);
+  // Splits one row of the depth, of `count` elements, among tiles or panels that begin `step` floats apart; zeros
+  // behind its end.
+  void (*spread_rows)(const float* row, int count, ptrdiff_t step, float* left);
+  void (*spread_columns)(const float* row, int count, ptrdiff_t step, float* right);
 
   // Packs `rows` rows of groups * 16 elements each; null: a row of zeros.
   void (*pack)(const float* const* from, int64_t groups, float* left);
@@ -47,6 +59,12 @@ struct PanelKernels {
   // Transforms groups * 16 channels of one tile of pixels; null: a pixel of zeros. Product p's row begins at
   // left + p * product_step and has the layout of a packed left factor.
   void (*winograd_input)(const float* const pixels[16], int64_t groups, ptrdiff_t product_step, float* left);
+  // The same into panels of a right factor (depth, columns) of each product, panel_step floats apart; zeros behind the
+  // last channel.
+  void (*winograd_columns)(const float* const pixels[16], int64_t groups, ptrdiff_t product_step, ptrdiff_t panel_step,
+                           float* right);
+  // Transforms 2x2 pixels of a gradient of outputs: groups * 16 channels to rows (16, groups * 16); null: zeros.
+  void (*winograd_gradient)(const float* const pixels[4], int64_t groups, float* rows);
   // sums: 16 tiles, product_step apart. Row m gives up to 4 pixels of y, at offsets[4 * m ...]; below 0: outside.
   void (*winograd_output)(const float* sums, ptrdiff_t product_step, int count, int width, const int64_t* offsets,
                           int64_t column, const Finish& finish, float* y);

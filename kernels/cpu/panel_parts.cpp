@@ -9,30 +9,6 @@ bool uses_winograd(const ConvShape& s, int channels) {
   return s.kh == 3 && s.kw == 3 && s.stride == 1 && channels % kGroup == 0;
 }
 
-// Copies elements first..first+count of a pixel's row of the left factor, for any number of channels; zeros behind its
-// end. Taps that lie side by side in memory are copied together.
-void copy_row(const Part& p, const Pixel& pixel, int64_t first, int64_t count, float* to) {
-  const int64_t tap_row = int64_t{p.taps_x} * p.channels, depth = p.depth();
-  const int64_t end = std::min(first + count, depth);
-  for (int64_t at = first; at < end;) {
-    const int i = static_cast<int>(at / tap_row);
-    const int64_t in_row = at % tap_row;
-    const int j = static_cast<int>(in_row / p.channels), c = static_cast<int>(in_row % p.channels);
-    const int y = pixel.y + i * p.delta, x = pixel.x + j * p.delta;
-    const bool inside = y >= 0 && y < p.height && x >= 0 && x < p.width;
-    int taps = 1;
-    if (p.delta == 1 && inside) taps = std::min(p.taps_x - j, p.width - x);
-    const int64_t run = std::min(int64_t{taps} * p.channels - c, end - at);
-    const storage* from = inside ? source_at(p, pixel, y, x) + c : nullptr;
-    if (inside)
-      for (int64_t e = 0; e < run; e++) to[at - first + e] = load(from[e]);
-    else
-      std::fill_n(to + at - first, run, 0.0F);
-    at += run;
-  }
-  std::fill(to + std::max<int64_t>(0, end - first), to + count, 0.0F);
-}
-
 }  // namespace
 
 int part_count(const ConvShape& s, ConvPass pass) { return pass == ConvPass::Forward ? 1 : s.stride * s.stride; }
@@ -69,6 +45,29 @@ Pixel locate(const Part& p, const storage* source, int64_t index) {
   const int64_t to = (n * p.to_height + y * p.to_step + p.to_y) * p.to_width + x * p.to_step + p.to_x;
   return {source + n * p.height * p.width * p.channels, y * p.step + p.first_y, x * p.step + p.first_x,
           to * p.to_channels};
+}
+
+// Taps that lie side by side in memory are copied together.
+void copy_row(const Part& p, const Pixel& pixel, int64_t first, int64_t count, float* to) {
+  const int64_t tap_row = int64_t{p.taps_x} * p.channels, depth = p.depth();
+  const int64_t end = std::min(first + count, depth);
+  for (int64_t at = first; at < end;) {
+    const int i = static_cast<int>(at / tap_row);
+    const int64_t in_row = at % tap_row;
+    const int j = static_cast<int>(in_row / p.channels), c = static_cast<int>(in_row % p.channels);
+    const int y = pixel.y + i * p.delta, x = pixel.x + j * p.delta;
+    const bool inside = y >= 0 && y < p.height && x >= 0 && x < p.width;
+    int taps = 1;
+    if (p.delta == 1 && inside) taps = std::min(p.taps_x - j, p.width - x);
+    const int64_t run = std::min(int64_t{taps} * p.channels - c, end - at);
+    const storage* from = inside ? source_at(p, pixel, y, x) + c : nullptr;
+    if (inside)
+      widen(from, run, to + at - first);
+    else
+      std::fill_n(to + at - first, run, 0.0F);
+    at += run;
+  }
+  std::fill(to + std::max<int64_t>(0, end - first), to + count, 0.0F);
 }
 
 void pack_tile(const Part& p, const Pixel* pixels, int count, int64_t begin, int64_t end, float* left) {

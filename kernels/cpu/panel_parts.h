@@ -56,14 +56,19 @@ inline const storage* source_at(const Part& p, const Pixel& pixel, int y, int x)
   return pixel.picture + (int64_t{y} * p.width + x) * p.channels;
 }
 
+// `count` numbers in float at `to`.
+inline void widen(const float* from, int64_t count, float* to) { std::copy_n(from, count, to); }
+inline void widen(const bfloat16* from, int64_t count, float* to) {
+  panel_kernels().widen_bfloat16(&from->bits, count, to);
+}
+inline void widen(const float16* from, int64_t count, float* to) {
+  panel_kernels().widen_float16(&from->bits, count, to);
+}
 // `count` numbers in float: `from` itself, or at `buffer`.
 inline const float* widened(const float* from, int64_t, float*) { return from; }
-inline const float* widened(const bfloat16* from, int64_t count, float* buffer) {
-  panel_kernels().widen_bfloat16(&from->bits, count, buffer);
-  return buffer;
-}
-inline const float* widened(const float16* from, int64_t count, float* buffer) {
-  panel_kernels().widen_float16(&from->bits, count, buffer);
+template <class T>
+const float* widened(const T* from, int64_t count, float* buffer) {
+  widen(from, count, buffer);
   return buffer;
 }
 inline void narrow(const float* from, int64_t count, bfloat16* to) {
@@ -74,6 +79,9 @@ inline void narrow(const float* from, int64_t count, float16* to) {
 }
 // Floats of the buffer of widened().
 constexpr int64_t buffer_floats(int64_t count) { return std::is_same_v<storage, float> ? 1 : count; }
+
+// Elements first..first+count of a pixel's row of the left factor, for any number of channels; zeros behind its end.
+void copy_row(const Part& p, const Pixel& pixel, int64_t first, int64_t count, float* to);
 
 // Packs groups begin..end of a tile of `count` pixels, kDepthGroups at most.
 void pack_tile(const Part& p, const Pixel* pixels, int count, int64_t begin, int64_t end, float* left);

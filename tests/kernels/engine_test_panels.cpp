@@ -1,6 +1,6 @@
-// Convolution over packed panels (kernels/cpu/panel_conv.cpp), with the kernels of every instruction set that the
-// processor has. Values are integers and compared exactly, as in engine_test_conv.cpp: Winograd's transformed filters
-// are quarters of integers.
+// Convolution over packed panels (kernels/cpu/panel_conv.cpp, panel_gradient.cpp), with the kernels of every
+// instruction set that the processor has. Values are integers and compared exactly, as in engine_test_conv.cpp:
+// Winograd's transformed filters are quarters of integers.
 #include <omp.h>
 
 #include <bit>
@@ -33,6 +33,11 @@ const ConvShape kShapes[] = {
     {.n = 1, .h = 4, .w = 5, .c = 16, .k = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 2},
     {.n = 1, .h = 1, .w = 1, .c = 16, .k = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 3, .h = 40, .w = 10, .c = 16, .k = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    // For gradients of weights: several ranges of filters and channels, and pixels in several ranges.
+    {.n = 2, .h = 5, .w = 5, .c = 144, .k = 160, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 1, .h = 5, .w = 4, .c = 48, .k = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
+    {.n = 2, .h = 33, .w = 17, .c = 20, .k = 18, .kh = 1, .kw = 1},
+    {.n = 1, .h = 67, .w = 62, .c = 16, .k = 16, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
 };
 
 // Calls body(context) with the kernels of each instruction set.
@@ -80,6 +85,19 @@ std::vector<real> backward_data(Context& context, const ConvShape& s, const std:
   return dx.values();
 }
 
+// before: what dw holds; empty: dw is set.
+std::vector<real> backward_weights(Context& context, const ConvShape& s, const std::vector<real>& x,
+                                   const std::vector<real>& dy, const std::vector<real>& before) {
+  const Stream stream = context.stream();
+  const Stored input(context, x), gradient(context, dy);
+  const Array<real> dw = before.empty() ? Array<real>(context, s.weight_count()) : Array<real>(context, before);
+  const Bytes work(context,
+                   static_cast<int64_t>(cpu::panels::conv_workspace_bytes(stream, s, ConvPass::BackwardWeights)));
+  cpu::panels::conv_backward_weights(stream, s, input.data(), gradient.data(), dw.data(),
+                                     before.empty() ? Write::Set : Write::Add, work.data());
+  return dw.values();
+}
+
 TEST_CASE("panels: forward, with every epilogue, on every instruction set") {
   for (const ConvShape& s : kShapes) {
     const std::vector<real> x = integers(s.input_count(), 1), w = integers(s.weight_count(), 2);
@@ -115,6 +133,21 @@ TEST_CASE("panels: backward data, on every instruction set") {
   }
 }
 
+TEST_CASE("panels: backward weights, on every instruction set") {
+  for (const ConvShape& s : kShapes) {
+    const std::vector<real> x = integers(s.input_count(), 1), dy = integers(s.output_count(), 6);
+    const std::vector<real> before = integers(s.weight_count(), 7, 100);
+    std::vector<real> expected(static_cast<size_t>(s.weight_count()));
+    each_product(s, [&](size_t y, size_t i, size_t j) { expected[j] += dy[y] * x[i]; });
+    std::vector<real> sum = expected;
+    for (size_t i = 0; i < sum.size(); i++) sum[i] += before[i];
+    on_each_instruction_set([&](Context& context) {
+      check_exact(backward_weights(context, s, x, dy, {}), expected, name(s));
+      check_exact(backward_weights(context, s, x, dy, before), sum, name(s) + ", added");
+    });
+  }
+}
+
 std::vector<real> normals(int64_t count, uint64_t seed) {
   Random random(seed, Purpose::Test, 0, 0);
   std::vector<real> values(static_cast<size_t>(count));
@@ -127,18 +160,20 @@ TEST_CASE("panels: the same bits with any number of threads, and with every inst
   const int before = omp_get_max_threads();
   for (const ConvShape& s : kShapes) {
     const auto x = normals(s.input_count(), 1), w = normals(s.weight_count(), 2), dy = normals(s.output_count(), 3);
-    std::vector<real> y, dx;
+    std::vector<real> y, dx, dw;
     on_each_instruction_set([&](Context& context) {
       if (!std::string(mpanet::cpu::panel_kernels().instruction_set).starts_with("AVX")) return;
       for (const int threads : {1, 2, 3, 7}) {
         CAPTURE(threads);
         omp_set_num_threads(threads);
-        const auto got = forward(context, s, x, w, nullptr), gradient = backward_data(context, s, dy, w, {});
+        const auto got = forward(context, s, x, w, nullptr), gradient = backward_data(context, s, dy, w, {}),
+                   weights = backward_weights(context, s, x, dy, {});
         if (!y.empty()) {
           CHECK_MESSAGE(got == y, name(s));
           CHECK_MESSAGE(gradient == dx, name(s));
+          CHECK_MESSAGE(weights == dw, name(s));
         }
-        y = got, dx = gradient;
+        y = got, dx = gradient, dw = weights;
       }
     });
   }
@@ -178,6 +213,12 @@ TEST_CASE("panels: conversions of 16-bit numbers, every one of them, on every in
   });
 }
 
+double rms_difference(const std::vector<real>& got, const std::vector<double>& exact) {
+  double squares = 0;
+  for (size_t i = 0; i < exact.size(); i++) squares += (got[i] - exact[i]) * (got[i] - exact[i]);
+  return std::sqrt(squares / static_cast<double>(exact.size()));
+}
+
 // A sum of n rounded products, added in order, of independent normal numbers has an error of about u n / 3 at most for
 // 1 < n < 10^4 (root mean square; each addition rounds a sum of size sqrt(i) by up to u, in either direction: u n /
 // sqrt(6)). Winograd's sums are a ninth as long, of products whose factors are sums of four pixels and of nine weights.
@@ -189,11 +230,26 @@ TEST_CASE("panels: Winograd's errors are those of sums in order") {
     std::vector<double> exact(static_cast<size_t>(s.output_count()));
     each_product(s, [&](size_t y, size_t i, size_t j) { exact[y] += double{x[i]} * double{w[j]}; });
     on_each_instruction_set([&](Context& context) {
-      const auto got = forward(context, s, x, w, nullptr);
-      double squares = 0;
-      for (size_t i = 0; i < exact.size(); i++) squares += (got[i] - exact[i]) * (got[i] - exact[i]);
-      const double error = std::sqrt(squares / static_cast<double>(exact.size())), bound = 0x1p-24 * 9 * c / 3;
+      const double error = rms_difference(forward(context, s, x, w, nullptr), exact), bound = 0x1p-24 * 9 * c / 3;
       INFO("channels " << c << ", error " << error << ", bound " << bound);
+      CHECK(error < bound);
+      CHECK(error > 0);
+    });
+  }
+}
+
+// The same bound for gradients of weights, whose sums are over n pixels, a quarter as many for Winograd's algorithm.
+TEST_CASE("panels: the errors of Winograd's gradients of weights are those of sums in order") {
+  if (!std::is_same_v<storage, float>) return;
+  for (const int n : {1, 8, 40}) {
+    const ConvShape s{.n = n, .h = 12, .w = 8, .c = 16, .k = 32, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+    const auto x = normals(s.input_count(), 1), dy = normals(s.output_count(), 2);
+    std::vector<double> exact(static_cast<size_t>(s.weight_count()));
+    each_product(s, [&](size_t y, size_t i, size_t j) { exact[j] += double{x[i]} * double{dy[y]}; });
+    on_each_instruction_set([&](Context& context) {
+      const double error = rms_difference(backward_weights(context, s, x, dy, {}), exact);
+      const double bound = 0x1p-24 * n * s.oh() * s.ow() / 3;
+      INFO("pictures " << n << ", error " << error << ", bound " << bound);
       CHECK(error < bound);
       CHECK(error > 0);
     });
