@@ -264,8 +264,7 @@ void register_inputs(const TrainConfig& config, const Options& o, const std::str
   register_input(config_file, "--config");
   register_input(config.pack, "data.pack");
   if (o.data.empty()) return;
-  for (const std::string& list : dataset_lists(config.dataset, o.data)) register_input(list, "a list of the data set");
-  register_pictures(config.dataset, o.data, "a picture of the data set");
+  register_dataset(config.dataset, o.data);
 }
 
 void run(Options& o) {
@@ -294,6 +293,7 @@ void run(Options& o) {
   const FreeMemory free = find_free_memory(o.device);
   Workload workload = workload_of(o.device, data, plans);
   workload.pictures = choose_pictures(config, workload, pack != nullptr, free).form;
+  workload.evaluates_there = choose_evaluation(config, workload, free).there;
   check_memory(config, workload, free);
   EngineConfig made = engine_config(config, workload);
   made.vendors = choose_vendors(o.conv, o.gemm, o.device);

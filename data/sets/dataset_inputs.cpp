@@ -25,4 +25,9 @@ void register_pictures(DatasetKind kind, const std::string& root, const std::str
   }
 }
 
+void register_dataset(DatasetKind kind, const std::string& root) {
+  for (const std::string& list : dataset_lists(kind, root)) register_input(list, "a list of the data set");
+  register_pictures(kind, root, "a picture of the data set");
+}
+
 }  // namespace mpanet

@@ -1,4 +1,4 @@
-// The pictures of a data set, so that no output replaces one of them.
+// The files of a data set, so that no output replaces one of them.
 #pragma once
 #include <string>
 
@@ -10,5 +10,8 @@ namespace mpanet {
 // not: for csv those that the manifest lists, for the other layouts all that lie in the folders of `root`. UserError
 // for a bad manifest.
 void register_pictures(DatasetKind kind, const std::string& root, const std::string& name);
+
+// Registers its lists (dataset_lists()) and pictures, as "a list of the data set" and "a picture of the data set".
+void register_dataset(DatasetKind kind, const std::string& root);
 
 }  // namespace mpanet

@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "core/base/error.h"
@@ -28,6 +30,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kQuality = 90;
+constexpr std::string_view kDrawn =
+    "The people in this data set are drawn, by mpanet-data synth. No real person is shown.\n";
 constexpr uint32_t kPictureEpoch = 30;  // of the streams of Random; synth_layouts.cpp uses others
 
 void check(const SynthConfig& config) {
@@ -136,9 +140,17 @@ bool write_synth(const SynthConfig& config, const std::string& out, const std::f
     folder.make_folder(folder_of(file.path));
     write_file(folder.add_file(file.path), file.text);
   }
+  write_file(folder.add_file(kDrawnName), std::string(kDrawn));
   if (!write_pictures(config, layout.pictures, folder, stopped)) return false;
   folder.commit();
   return true;
+}
+
+bool is_drawn(const std::string& root) {
+  std::ifstream file(root + "/" + kDrawnName, std::ios::binary);
+  std::string text(kDrawn.size(), '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return text == kDrawn;
 }
 
 Image draw_synth_sheet(const SynthConfig& config, int rows) {

@@ -25,6 +25,7 @@ struct SynthConfig {
 
 // Writes the data set to `out`, which must not exist or be an empty folder (else UserError). It appears there when it
 // is complete and not before. On an error or when `stopped` returns true nothing remains. Returns false when stopped.
+// Its file kDrawnName says that the people are drawn.
 //
 //   sysu   cameras 1..6, JPEG, a trial file. Every eighth identity is never seen indoors (cameras 1, 2 and 3), as many
 //          of the real ones are not
@@ -32,6 +33,10 @@ struct SynthConfig {
 //   llcm   nine visible and eight near-infrared cameras, JPEG
 //   csv    cameras 1..6 as in sysu, JPEG, a manifest: infrared queries, visible gallery
 bool write_synth(const SynthConfig& config, const std::string& out, const std::function<bool()>& stopped);
+
+constexpr const char* kDrawnName = "drawn.txt";
+// Whether the folder of a data set has that file, with the line of write_synth().
+bool is_drawn(const std::string& root);
 
 // A contact sheet of the first `rows` identities of the configuration, two pictures by each of the six cameras that
 // pictures are drawn by.

@@ -20,6 +20,21 @@ __device__ inline void copy_given(GivenMaps& given, const real* masks, const rea
   }
 }
 
+// Writes the coefficients of map j at a pixel: of df m_j / hw, and of w ds_j, which is returned. The plain mean is one
+// more map. dmask: of the pooling. more: whether other ops have a gradient.
+template <int kWarps>
+__device__ inline real write_coefficients(PatternMemory<kWarps>& memory, const GivenMaps& given, bool more, bool exists,
+                                          int pixel, int j, int p, real dmask, real inverse_hw) {
+  real m = j == p ? 1 : 0, ds = 0;
+  if (exists && j < p) {
+    m = given.maps[pixel * p + j];
+    ds = (dmask + (more ? given.gradient[pixel * p + j] : 0)) * m * (1 - m);
+  }
+  memory.first[pixel][j] = m * inverse_hw;
+  memory.second[pixel][j] = ds;
+  return ds;
+}
+
 // `bias` are the sums of the threads that finish pixels. Thread i finishes those of map i % kMaxParts.
 template <int kWarps>
 __device__ inline void write_bias(PatternMemory<kWarps>& memory, real bias, int p, real* db) {
@@ -54,14 +69,8 @@ __global__ void __launch_bounds__(kMostThreads<P>, 1)
       },
       [&](const unsigned char* stage, int count) { plain_dots<P, N>(memory, stage, count, gradient, c, p); },
       [&](const GivenMaps& given, int, int count, int pixel, int j, real total) {
-        real m = 0, ds = 0;
-        if (pixel < count && j < p) {
-          m = given.maps[pixel * p + j];
-          ds = (total * inverse_hw + (dmasks == nullptr ? 0 : given.gradient[pixel * p + j])) * m * (1 - m);
-        }
-        memory.first[pixel][j] = m * inverse_hw;
-        memory.second[pixel][j] = ds;
-        bias += ds;
+        const real dmask = total * inverse_hw;
+        bias += write_coefficients(memory, given, dmasks != nullptr, pixel < count, pixel, j, p, dmask, inverse_hw);
       },
       [&](const unsigned char* stage, int first, int count) {
         if (!inside) return;
@@ -116,14 +125,8 @@ __global__ void __launch_bounds__(kTensorWarps* kWarp, 1)
       },
       [&](const unsigned char* stage, int) { tensor_dots<kUnits>(memory, stage, gradient, c, p); },
       [&](const GivenMaps& given, int, int count, int pixel, int j, real total) {
-        real m = j == p ? 1 : 0, ds = 0;  // the plain mean is one more map
-        if (pixel < count && j < p) {
-          m = given.maps[pixel * p + j];
-          ds = (total * inverse_hw + (dmasks == nullptr ? 0 : given.gradient[pixel * p + j])) * m * (1 - m);
-        }
-        memory.first[pixel][j] = m * inverse_hw;
-        memory.second[pixel][j] = ds;
-        bias += ds;
+        const real dmask = total * inverse_hw;
+        bias += write_coefficients(memory, given, dmasks != nullptr, pixel < count, pixel, j, p, dmask, inverse_hw);
       },
       [&](const unsigned char* stage, int first, int count) {
         const Coefficients ds_of_maps = coefficients_of_maps(memory.second);

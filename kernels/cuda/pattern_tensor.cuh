@@ -106,9 +106,12 @@ __device__ inline void tensor_dots(TensorMemory& memory, const unsigned char* st
     dot[0] += d[q][0] + d[q][2];
     dot[1] += d[q][1] + d[q][3];
   }
+  // Four adjacent rows of a table use all banks, and rows 4 apart the same ones. So the lanes of pixels 4 to 7 write
+  // their odd row first.
   MapTable& table = memory.dots[threadIdx.x / kWarp];
-  table[2 * t][g] = dot[0];
-  table[2 * t + 1][g] = dot[1];
+  const bool odd_first = t >= 2;
+  table[2 * t + (odd_first ? 1 : 0)][g] = odd_first ? dot[1] : dot[0];
+  table[2 * t + (odd_first ? 0 : 1)][g] = odd_first ? dot[0] : dot[1];
 }
 
 // A warp's sums over pixels: [unit][q], fragments (channel, map).
@@ -171,8 +174,11 @@ __device__ inline void add_rows(float (&d)[4][4], const real (&lower)[8], const 
   }
 }
 
+// Pixels 0 to 3 use all banks, and 4 to 7 the same ones: their lanes load the upper half of a row first.
 __device__ inline Coefficients coefficients_of_pixels(const MapTable& table) {
-  return {table[lane_group()][lane_in_group()], table[lane_group()][lane_in_group() + 4]};
+  const int g = lane_group(), t = lane_in_group(), upper = g & 4;
+  const real first = table[g][t + upper], second = table[g][t + 4 - upper];
+  return upper != 0 ? Coefficients(second, first) : Coefficients(first, second);
 }
 
 // ---- Launches. -----------------------------------------------------------------------------------------------------

@@ -154,6 +154,12 @@ size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension) {
   return plans.size() < 2 ? most : most + images_of(plans).size() * dimension * sizeof(float);
 }
 
+DeviceRankingBytes device_ranking_bytes(Device device, size_t queries, size_t gallery, int dimension) {
+  if (queries == 0 || gallery == 0) return {};
+  const size_t block = std::min(queries, static_cast<size_t>(kQueryBlock));
+  return {ranker_bytes(device, gallery, dimension, static_cast<int>(block)), block * gallery * sizeof(int32_t)};
+}
+
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings, Device device) {
   check_shapes(plan, embeddings);
   if (plan.rerank) return summarise(plan, score_reranked(plan, embeddings));

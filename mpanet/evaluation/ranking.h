@@ -20,6 +20,13 @@ namespace mpanet {
 // gets a copy of its own images' embeddings.
 size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension);
 
+// Memory in bytes for rank_on_device() with the largest number of queries and of gallery images: a device's besides the
+// embeddings, and the host's.
+struct DeviceRankingBytes {
+  size_t device = 0, host = 0;
+};
+DeviceRankingBytes device_ranking_bytes(Device device, size_t queries, size_t gallery, int dimension);
+
 // One result per setting of the plan, in its order; re-ranked if plan.rerank is set.
 //
 // `device`: where similarities are computed and sorted; scores and re-ranking are the CPU's always. A GPU adds up

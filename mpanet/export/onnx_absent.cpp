@@ -4,10 +4,8 @@
 
 namespace mpanet {
 
-bool onnx_supported() { return false; }
+void require_onnx() { fail("this build has no ONNX support (MPANET_ONNX, Debian's libonnx-dev and libprotobuf-dev)"); }
 
-std::string onnx_model(const Checkpoint&, const OnnxOptions&) {
-  fail("this build has no ONNX support (MPANET_ONNX, Debian's libonnx-dev and libprotobuf-dev)");
-}
+std::string onnx_model(const Checkpoint&, const OnnxOptions&) { return require_onnx(), std::string(); }
 
 }  // namespace mpanet

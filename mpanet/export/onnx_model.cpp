@@ -170,7 +170,7 @@ void describe(onnx::ModelProto& model, const OnnxOptions& options) {
 
 }  // namespace
 
-bool onnx_supported() { return true; }
+void require_onnx() {}
 
 std::string onnx_model(const Checkpoint& checkpoint, const OnnxOptions& options) {
   const ModelConfig config = checkpoint.embedding_model();

@@ -7,8 +7,8 @@
 
 namespace mpanet {
 
-// Whether this build has libonnx (MPANET_ONNX).
-bool onnx_supported();
+// UserError in a build without libonnx (MPANET_ONNX).
+void require_onnx();
 
 struct OnnxOptions {
   int height = 384, width = 128;  // pixels of the pictures
@@ -22,7 +22,7 @@ struct OnnxOptions {
 // neck's output. N is free. Every batch norm is folded, in double, into the convolution before it. What is inside is in
 // metadata_props (docs/using.md). The same checkpoint and options give the same bytes.
 //
-// UserError: a tensor that is missing, of a wrong shape or not finite; no libonnx in this build.
+// UserError: a tensor that is missing, of a wrong shape or not finite; as require_onnx().
 std::string onnx_model(const Checkpoint& checkpoint, const OnnxOptions& options);
 
 }  // namespace mpanet

@@ -102,6 +102,11 @@ std::unique_ptr<Ranker> make_ranker(const DeviceRows& matrix, const RankerGaller
   return std::make_unique<DeviceRanker>(std::move(context), matrix, gallery, max_queries, bytes);
 }
 
+size_t ranker_bytes(Device device, size_t gallery, int dimension, int max_queries) {
+  Context context(device);
+  return RankerBytes(context, static_cast<int64_t>(gallery), dimension, max_queries).all();
+}
+
 std::vector<double> squares_on_device(const DeviceRows& matrix) {
   Context context(matrix.device());
   std::vector<double> squares(matrix.count());

@@ -14,6 +14,7 @@ namespace mpanet {
   std::unique_ptr<Engine> make_engine(const EngineConfig&); \
   MemoryPlan plan_memory(const EngineConfig&);              \
   decltype(mpanet::make_ranker) make_ranker;                \
+  decltype(mpanet::ranker_bytes) ranker_bytes;              \
   decltype(mpanet::squares_on_device) squares_on_device;    \
   }
 MPANET_EACH_PRECISION(DECLARE_FACTORIES)
@@ -25,12 +26,13 @@ struct Factories {
   std::unique_ptr<Engine> (*make)(const EngineConfig&);
   MemoryPlan (*plan)(const EngineConfig&);
   decltype(mpanet::make_ranker)* ranker;
+  decltype(mpanet::ranker_bytes)* ranker_bytes;
   decltype(mpanet::squares_on_device)* squares;
 };
 
-#define FACTORIES(precision)                                                                     \
-  {Precision::precision, precision::make_engine, precision::plan_memory, precision::make_ranker, \
-   precision::squares_on_device},
+#define FACTORIES(precision)                                                \
+  {Precision::precision,   precision::make_engine,  precision::plan_memory, \
+   precision::make_ranker, precision::ranker_bytes, precision::squares_on_device},
 constexpr Factories kBuilt[] = {MPANET_EACH_PRECISION(FACTORIES)};
 
 // TF32 is a setting of f32's engine.
@@ -71,6 +73,10 @@ MemoryPlan plan_memory(const EngineConfig& config) { return factories_of(config.
 std::unique_ptr<Ranker> make_ranker(const DeviceRows& matrix, const RankerGallery& gallery, int max_queries,
                                     size_t* needed) {
   return ranking().ranker(matrix, gallery, max_queries, needed);
+}
+
+size_t ranker_bytes(Device device, size_t gallery, int dimension, int max_queries) {
+  return ranking().ranker_bytes(device, gallery, dimension, max_queries);
 }
 
 std::vector<double> squares_on_device(const DeviceRows& matrix) { return ranking().squares(matrix); }

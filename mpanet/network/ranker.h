@@ -29,6 +29,9 @@ struct RankerGallery {
 std::unique_ptr<Ranker> make_ranker(const DeviceRows& matrix, const RankerGallery& gallery, int max_queries,
                                     size_t* needed);
 
+// Bytes of such a ranker's arrays besides the matrix: the `needed` of make_ranker() for a gallery of that many images.
+size_t ranker_bytes(Device device, size_t gallery, int dimension, int max_queries);
+
 // The sum of squares of each row, in double, computed on the device; NaN or infinite if a number is not finite. Equal
 // rows have equal sums.
 std::vector<double> squares_on_device(const DeviceRows& matrix);

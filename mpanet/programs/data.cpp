@@ -144,8 +144,7 @@ int pack(const std::string& root, const std::string& kind_name, const std::strin
   std::string folder;
   std::vector<std::string> paths = all_pictures(kind, root, folder);
   if (out.empty()) out = pack_path(folder, height, width);
-  for (const std::string& list : dataset_lists(kind, root)) register_input(list, "a list of the data set");
-  register_pictures(kind, root, "a picture of the data set");
+  register_dataset(kind, root);
   const InterruptGuard guard;
   try {
     const PackReport report = write_pack(folder, std::move(paths), height, width, out, threads);

@@ -42,6 +42,7 @@ void choose_protocol(EvalOptions& options) {
 // No output may replace one of these.
 void register_inputs(const EvalOptions& options, const PlannedEvaluation& planned) {
   register_input(options.checkpoint, "--checkpoint");
+  register_input(options.pack, "--pack");
   register_input(options.protocol.trial_file, "--trials");
   register_input(options.calibrate_ids, "--calibrate-ids");
   for (const std::string& file : feature_files(options.features)) register_input(file, "--features");

@@ -62,6 +62,7 @@ void set_size(const ExportOptions& options, const Checkpoint& checkpoint, OnnxOp
 }
 
 void write_model(const ExportOptions& options) {
+  require_onnx();
   if (options.checkpoint.empty()) fail("--checkpoint is needed (see --help)");
   if (options.out.empty()) fail("OUT is needed (see --help)");
   if (options.to.empty()) fail("--to is needed: onnx");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/base/text.h"
+#include "data/synth/synth.h"
 #include "mpanet/report/html.h"
 #include "mpanet/report/sections.h"
 #include "mpanet/report/style.h"
@@ -23,6 +24,11 @@ constexpr Entry kSections[] = {
 std::string notice(const ReportPage& page, size_t pictures) {
   if (page.thumbnails == nullptr) return "This page has no pictures of people (--no-pictures).";
   const std::string count = counted(pictures, "picture");
+  if (is_drawn(page.runs.front().data_root))
+    return fmt::format(
+        "This page has {} of the people in the data set {}. They are drawn: its file {} says that mpanet-data synth "
+        "made it. No real person is shown.",
+        count, page.data, kDrawnName);
   switch (page.dataset) {
     case DatasetKind::Sysu:
     case DatasetKind::RegDb:
@@ -35,8 +41,7 @@ std::string notice(const ReportPage& page, size_t pictures) {
     case DatasetKind::Csv:
       return fmt::format(
           "This page has {} of the people in {}. Who may see it is a question to those who took the pictures and to "
-          "the "
-          "people in them. --no-pictures makes a page without them.",
+          "the people in them. --no-pictures makes a page without them.",
           count, page.data);
   }
   return "";

@@ -48,12 +48,16 @@ void settle_precision(TrainConfig& config, Device device, bool resumed) {
   say(stdout, fmt::format("precision: {}{}\n", why, resumed ? ", as the run began" : ""));
 }
 
-// Chooses how pictures come to the device, and prints this and the memory plan. UserError if memory is too small.
+// Chooses how pictures come to the device and where evaluations take memory, and prints this and the memory plan.
+// UserError if memory is too small.
 void plan_memory_of(const TrainConfig& config, Workload& workload, bool packed) {
   const FreeMemory free = find_free_memory(workload.device);
   const PictureChoice choice = choose_pictures(config, workload, packed, free);
   workload.pictures = choice.form;
-  if (!choice.why.empty()) say(stdout, choice.why + "\n");
+  const EvaluationChoice evaluation = choose_evaluation(config, workload, free);
+  workload.evaluates_there = evaluation.there;
+  for (const std::string& why : {choice.why, evaluation.why})
+    if (!why.empty()) say(stdout, why + "\n");
   say(stdout, memory_text(plan_train_memory(config, workload), workload.device, free));
   check_memory(config, workload, free);
 }
@@ -108,9 +112,7 @@ void register_inputs(const TrainOptions& options, const TrainConfig& config, boo
   if (!has_checkpoint) register_input(options.init, "--init");
   register_input(options.trials, "--trials");
   register_input(config.pack, "data.pack");
-  for (const std::string& list : dataset_lists(config.dataset, options.data))
-    register_input(list, "a list of the data set");
-  register_pictures(config.dataset, options.data, "a picture of the data set");
+  register_dataset(config.dataset, options.data);
 }
 
 }  // namespace

@@ -10,13 +10,15 @@
 #include "core/context.h"
 #include "data/sets/matfile.h"
 #include "mpanet/evaluation/protocol.h"
+#include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/rerank.h"
 #include "mpanet/training/free_memory.h"
 
 namespace mpanet {
 namespace {
 
-// Memory that stays free beside a training set on the device: for the program itself, which the plan does not count.
+// Memory that stays free beside a training set or embeddings on the device: for the program itself, which the plan does
+// not count.
 constexpr size_t kSpare = size_t{256} << 20;
 
 }  // namespace
@@ -133,7 +135,12 @@ Workload workload_of(Device device, const Dataset& data, const std::vector<Evalu
     // The normalised gallery, and if there are several plans the images of one.
     const size_t own = evaluated.size() > 1 ? plan.queries.size() + plan.gallery.size() : 0;
     workload.copied = std::max(workload.copied, plan.gallery.size() + own);
-    if (plan.rerank) workload.rerank_bytes = std::max(workload.rerank_bytes, rerank_bytes(plan));
+    if (plan.rerank) {
+      workload.rerank_bytes = std::max(workload.rerank_bytes, rerank_bytes(plan));
+    } else {
+      workload.queries = std::max(workload.queries, plan.queries.size());
+      workload.gallery = std::max(workload.gallery, plan.gallery.size());
+    }
   }
   return workload;
 }
@@ -148,12 +155,18 @@ TrainMemory plan_train_memory(const TrainConfig& config, const Workload& workloa
   memory.loader = loader_bytes(training, config.p_size * config.k_size) +
                   std::min(static_cast<size_t>(config.cache_mib) << 20, cached * picture);
   if (evaluated == 0) return memory;
-  const size_t dimension = static_cast<size_t>(backbone_channels(config.model.depth)) * (config.model.parts + 1);
+  const int dimension = backbone_channels(config.model.depth) * (config.model.parts + 1);
+  const size_t row = static_cast<size_t>(dimension) * sizeof(float);
   const bool floats = workload.pictures == PictureForm::Floats;
   LoaderConfig loader = train_loader_config(config, floats ? PictureForm::Floats : PictureForm::Bytes);
   loader.queue = LoaderConfig{}.queue;
-  memory.evaluation = (evaluated + workload.copied) * dimension * sizeof(float) +
-                      loader_bytes(loader, config.embed_batch) + workload.rerank_bytes;
+  memory.evaluation = loader_bytes(loader, config.embed_batch) + workload.rerank_bytes;
+  const bool on_host = !workload.evaluates_there || workload.rerank_bytes > 0;
+  if (on_host) memory.evaluation += (evaluated + workload.copied) * row;
+  if (!workload.evaluates_there) return memory;
+  const auto ranking = device_ranking_bytes(workload.device, workload.queries, workload.gallery, dimension);
+  memory.embeddings = evaluated * row + ranking.device;
+  memory.evaluation += ranking.host;
   return memory;
 }
 
@@ -185,6 +198,21 @@ PictureChoice choose_pictures(const TrainConfig& config, const Workload& workloa
                              bytes(have))};
 }
 
+EvaluationChoice choose_evaluation(const TrainConfig& config, const Workload& workload, const FreeMemory& free) {
+  if (workload.device.backend == Backend::cpu || workload.evaluated == 0) return {};
+  const bool gpu = workload.device.backend == Backend::cuda;
+  Workload there = workload;
+  there.evaluates_there = true;
+  const TrainMemory memory = plan_train_memory(config, there);
+  const size_t have = gpu ? free.gpu : free.host;
+  const size_t need = (gpu ? memory.on_device() : memory.total()) + kSpare;
+  if (have == 0 || need <= have) return {true, ""};
+  const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
+  return {false, fmt::format("evaluation: embeddings and their ranking on {} would take {}, {} with the training, and "
+                             "{} are free; they are planned in the host's memory",
+                             name_of(workload.device), bytes(memory.embeddings), bytes(need), bytes(have))};
+}
+
 void hold_training_set(const Dataset& data, const Pack& pack, EnginePictures& engine) {
   Progress progress("the pack to the device", "pictures", data.train.size());
   for (size_t i = 0; i < data.train.size(); i++) {
@@ -197,16 +225,16 @@ std::string memory_text(const TrainMemory& memory, Device device, const FreeMemo
   const bool gpu = device.backend == Backend::cuda;
   const auto bytes = [](size_t n) { return format_bytes(static_cast<double>(n)); };
   const auto are_free = [&](size_t n) { return n > 0 ? fmt::format(", {} are free", bytes(n)) : std::string(); };
-  const size_t set = memory.engine.pictures;
+  const auto part = [&](const char* name, size_t n) { return n > 0 ? name + bytes(n) : std::string(); };
   return fmt::format(
-      "memory: parameters and gradients {}, optimiser {}, activations {}{}{}pictures {}, evaluation {}, checkpoint {}; "
-      "{} in all{}\n",
+      "memory: parameters and gradients {}, optimiser {}, activations {}{}{}{}pictures {}, evaluation {}, checkpoint "
+      "{}; {} in all{}\n",
       bytes(memory.engine.parameters), bytes(memory.engine.optimizer), bytes(memory.engine.activations),
-      set > 0 ? ", training set " + bytes(set) : "",
-      gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.engine.total()), name_of(device),
+      part(", training set ", memory.engine.pictures), gpu ? part(", embeddings ", memory.embeddings) : "",
+      gpu ? fmt::format("; {} in all on {}{}\nmemory of the host: ", bytes(memory.on_device()), name_of(device),
                         are_free(free.gpu))
           : std::string(", "),
-      bytes(memory.loader), bytes(memory.evaluation), bytes(memory.engine.snapshot),
+      bytes(memory.loader), bytes(memory.evaluation + (gpu ? 0 : memory.embeddings)), bytes(memory.engine.snapshot),
       bytes(gpu ? memory.host() : memory.total()), are_free(free.host));
 }
 
@@ -222,7 +250,7 @@ std::string shortage(const TrainMemory& memory, Device device, const FreeMemory&
                : std::string();
   };
   if (!gpu) return compare(memory.total(), free.host, "");
-  const std::string short_of = compare(memory.engine.total(), free.gpu, " on " + name_of(device));
+  const std::string short_of = compare(memory.on_device(), free.gpu, " on " + name_of(device));
   return short_of.empty() ? compare(memory.host(), free.host, " of the host") : short_of;
 }
 

@@ -19,10 +19,12 @@ struct Workload {
   Device device;
   size_t train_images = 0;
   size_t evaluated = 0;                        // images of the evaluation; 0: the run never evaluates
-  size_t copied = 0;                           // images whose embeddings the ranking copies
+  size_t copied = 0;                           // images whose embeddings the CPU's ranking copies
   size_t rerank_bytes = 0;                     // of its re-ranking's distances
+  size_t queries = 0, gallery = 0;             // the largest numbers that are ranked without it
   PictureForm pictures = PictureForm::Floats;  // of choose_pictures()
   Vendors vendors = {};                        // of choose_vendors()
+  bool evaluates_there = false;                // of choose_evaluation()
 };
 
 // config.precision must not be auto any more.
@@ -51,13 +53,17 @@ std::shared_ptr<ImageCache> make_cache(const TrainConfig& config);
 // Identifies the list of training images: FNV-1a over their relative paths, labels and modalities, in order.
 uint64_t data_fingerprint(const std::vector<ImageRecord>& images);
 
-// Bytes. A GPU holds `engine`, the host the rest; without a GPU the host holds all.
+// Bytes. A GPU holds on_device(), the host the rest; without a GPU the host holds all.
 struct TrainMemory {
   MemoryPlan engine;
+  size_t embeddings = 0;  // evaluates_there: the embeddings of an evaluation and its ranking's arrays
   size_t loader = 0;      // batches prepared ahead, and the picture cache
-  size_t evaluation = 0;  // embeddings and their copies, the loader's batches then, re-ranking's distances
+  // The loader's batches during an evaluation, re-ranking's distances, and the embeddings with their copies or, if they
+  // are ranked on the device, the ranked lists.
+  size_t evaluation = 0;
+  size_t on_device() const { return engine.total() + embeddings; }
   size_t host() const { return loader + evaluation + engine.snapshot; }  // the snapshot that checkpoints are made from
-  size_t total() const { return engine.total() + host(); }
+  size_t total() const { return on_device() + host(); }
 };
 
 Workload workload_of(Device device, const Dataset& data, const std::vector<EvaluationPlan>& evaluated);
@@ -78,6 +84,14 @@ struct PictureChoice {
   std::string why;
 };
 PictureChoice choose_pictures(const TrainConfig& config, const Workload& workload, bool packed, const FreeMemory& free);
+
+// Whether the plan counts an evaluation's embeddings and ranking on the device, and a line of text if they do not fit
+// there, beside the training with workload.pictures. The evaluation itself goes by the memory that is free then.
+struct EvaluationChoice {
+  bool there = false;
+  std::string why;
+};
+EvaluationChoice choose_evaluation(const TrainConfig& config, const Workload& workload, const FreeMemory& free);
 
 // PictureForm::Held: gives the engine the training set out of the pack, showing progress.
 void hold_training_set(const Dataset& data, const Pack& pack, EnginePictures& engine);

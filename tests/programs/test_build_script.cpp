@@ -109,6 +109,7 @@ TEST_CASE("packages unpacked into a folder: links to a library lead to it, also 
       ln -s libc.so.6 x/$libraries/libinstalled.so
       ln -s libnowhere.so.1 x/$libraries/libnowhere.so
       echo 'prefix=/usr' >x/$libraries/pkgconfig/x.pc
+      echo 'set(X "/usr") set(Y "/usr/include") set(Z "/usrx")' >x/$libraries/xConfig.cmake
       dpkg-deb --build x . >&2 && rm -r x ;;
   esac)sh");
   const TemporaryFolder folder;
@@ -122,9 +123,12 @@ TEST_CASE("packages unpacked into a folder: links to a library lead to it, also 
     const std::string name = file.path().filename();
     if (name == "libinstalled.so") CHECK((++seen, fs::exists(file.path())));
     if (name == "libnowhere.so") CHECK((++seen, fs::read_symlink(file.path()) == "libnowhere.so.1"));
+    if (name == "xConfig.cmake")
+      CHECK((++seen, mpanet::read_text(file.path()) ==
+                         "set(X \"" + into + "/usr\") set(Y \"" + into + "/usr/include\") set(Z \"/usrx\")\n"));
     if (name == "x.pc") CHECK((++seen, mpanet::read_text(file.path()) == "prefix=" + into + "/usr\n"));
   }
-  CHECK(seen == 3);
+  CHECK(seen == 4);
 }
 
 }  // namespace

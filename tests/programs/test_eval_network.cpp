@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "data/loading/pack.h"
 #include "data/pictures/image.h"
 #include "data/sets/npy.h"
 #include "data/sets/sysu.h"
@@ -103,6 +104,22 @@ TEST_CASE("a network, its features and its sheet") {
     CHECK(largest_difference(features, saved_features(folder, "--size 64x32")) > 1e-2);
     check_refused(folder.network() + " --size 48", "--size: expected HEIGHTxWIDTH");
   }
+}
+
+TEST_CASE("pictures of a pack: the same embeddings, and no output replaces it") {
+  if (kNoPictures) return;
+  const Pictures folder;
+  std::vector<std::string> paths;
+  for (const int camera : {1, 3})
+    for (const int identity : {2, 3})
+      for (const int number : {1, 2}) paths.push_back(sysu_path(camera, identity, number));
+  const std::string pack = folder / "pictures.pack", with_pack = " --pack '" + pack + "'";
+  write_pack(folder.data(), paths, 48, 32, pack, 1);
+  CHECK(saved_features(folder, with_pack).values == saved_features(folder, "").values);
+  const std::string bytes = read_text(pack);
+  check_refused(folder.network() + with_pack + " --json '" + pack + "'",
+                "cannot write: it is --pack, which this program reads");
+  CHECK(read_text(pack) == bytes);
 }
 
 TEST_CASE("bad networks and pictures") {

@@ -135,6 +135,28 @@ TEST_CASE("the page of a run" * doctest::skip(kLacking)) {
   }
 }
 
+TEST_CASE("whose pictures are inside: drawn people, or perhaps real ones" * doctest::skip(kLacking)) {
+  const TemporaryFolder folder;
+  const auto notice_of = [&](const std::string& data) {
+    const std::string page = folder / "page.html";
+    const Result result = report(quoted(trained()) + " --data " + quoted(data) + " --out " + quoted(page));
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+    const std::string html = read_text(page);
+    const size_t begin = html.find("class=\"notice\"");
+    return html.substr(begin, html.find("</p>", begin) - begin);
+  };
+  const std::string drawn = notice_of(data_set());
+  CHECK(has(drawn, "No real person is shown."));
+  CHECK(!has(drawn, "these are real people"));
+  const std::string copy = folder / "data";  // without drawn.txt
+  fs::create_directory(copy);
+  for (const auto& entry : fs::directory_iterator(data_set()))
+    if (entry.is_directory()) fs::create_directory_symlink(entry.path(), copy + "/" + entry.path().filename().string());
+  const std::string other = notice_of(copy);
+  CHECK(!has(other, "No real person is shown."));
+  CHECK(has(other, "these are real people, and the authors"));
+}
+
 TEST_CASE("runs side by side" * doctest::skip(kLacking)) {
   const TemporaryFolder folder;
   const std::string page = folder / "page.html";

@@ -34,6 +34,7 @@ class RoundedError {
   // rounded: of each run; as many in every call.
   void add(const std::vector<double>& got, const std::vector<double>& exact,
            const std::vector<const std::vector<double>*>& rounded) {
+    values_ = std::max(values_, exact.size());
     for (size_t i = 0; i < exact.size(); i++) {
       const double g = got[i], t = exact[i];
       got_error_ += (g - t) * (g - t);
@@ -51,6 +52,7 @@ class RoundedError {
     }
   }
   void add(const RoundedError& other) {
+    values_ = std::max(values_, other.values_);
     got_error_ += other.got_error_;
     exact_ += other.exact_;
     got_along_ += other.got_along_;
@@ -63,9 +65,13 @@ class RoundedError {
 
   double error() const { return std::sqrt(got_error_ / exact_); }  // of got, relative to exact
   double rounding_error() const { return std::sqrt(largest_error() / exact_); }
-  // Of the projections' difference from 1. Errors of few values do not average out in the projection: it may differ by
-  // the whole error, but by less than that of a halved gradient.
-  double along_bound() const { return std::clamp(rounding_error(), kAlong, 0.4); }
+  // Of the projections' difference from 1, for a tensor. Independent errors of n values, together e relative to exact,
+  // change the projection by e / sqrt(n); four times this is allowed, if it is at most e, and less than a halved
+  // gradient's difference.
+  double along_bound() const {
+    const double averaged = std::min(1.0, 4 / std::sqrt(static_cast<double>(std::max(values_, size_t{1}))));
+    return std::clamp(averaged * rounding_error(), kAlong, 0.4);
+  }
   // got's projection / that of the run whose projection is nearest; 1 between two runs.
   double along() const {
     const auto [least, most] =
@@ -107,6 +113,7 @@ class RoundedError {
     return largest;
   }
 
+  size_t values_ = 0;  // of the largest tensor
   double got_error_ = 0, exact_ = 0, got_along_ = 0;
   std::vector<Run> runs_;
 };

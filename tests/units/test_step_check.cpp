@@ -122,6 +122,26 @@ TEST_CASE("of several runs of the rounded network the largest error counts, and 
   CHECK(worst({1.5, 0, 0}, {&steady, &flipped}).where.find("0.750 times as far") != std::string::npos);
 }
 
+TEST_CASE("the projection's bound is wider for a tensor of few values with a large rounding error, to 0.4") {
+  const auto bound = [](size_t count, double error) {
+    const std::vector<double> exact(count, 1);
+    std::vector<double> rounded = exact;
+    for (size_t i = 0; i < count; i++) rounded[i] += i % 2 == 0 ? error : -error;
+    RoundedError sums;
+    sums.add(exact, exact, {&rounded});
+    RoundedError steps;
+    for (int step = 0; step < 3; step++) steps.add(sums);
+    CHECK(steps.along_bound() == doctest::Approx(sums.along_bound()));
+    return sums.along_bound();
+  };
+  for (const size_t count : {size_t{1}, size_t{4}, size_t{16}}) CHECK(bound(count, 0.3) == doctest::Approx(0.3));
+  CHECK(bound(16, 0.1) == 0.2);
+  CHECK(bound(16, 0.8) == 0.4);
+  CHECK(bound(64, 0.6) == doctest::Approx(0.3));
+  CHECK(bound(64, 0.4) == doctest::Approx(0.2));
+  for (const size_t count : {size_t{256}, size_t{4096}}) CHECK(bound(count, 0.8) == 0.2);
+}
+
 TEST_CASE("a perturbation leaves the size of the rounding errors, and changes which values are rounded up") {
   const EngineConfig config = small(Precision::bf16);
   const std::unique_ptr<Engine> engine = make_engine(config);

@@ -81,6 +81,12 @@ TEST_CASE("the layout of SYSU-MM01, with counts as in its own trial file" * doct
   const std::string root = folder / "data";
   REQUIRE(write_synth(small(), root, kGoOn));
   CHECK(entries(folder.path()) == 1);  // no temporary folder left
+  CHECK(is_drawn(root));
+  CHECK(!is_drawn(root + "/exp"));
+  for (const char* text : {"", "The people in this data set are drawn,", "Somebody drew something else."}) {
+    write_file(folder / "drawn.txt", text);
+    CHECK(!is_drawn(folder.path()));
+  }
   const Dataset data = read_dataset(DatasetKind::Sysu, root);
   CHECK(data.classes == 6);
   CHECK(read_id_list(root + "/exp/val_id.txt").size() == 1);

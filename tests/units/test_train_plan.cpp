@@ -5,6 +5,8 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "mpanet/network/depth.h"
+#include "mpanet/network/ranker.h"
 #include "mpanet/training/free_memory.h"
 #include "mpanet/training/train_plan.h"
 #include "tests/support/temporary_folder.h"
@@ -81,6 +83,75 @@ TEST_CASE("the training set lies on the device if it is packed and fits") {
   const size_t batch = 16 * 32 * 16 * 3;
   CHECK(plan_train_memory(config, workload).engine.activations - plan_train_memory(config, bytes).engine.activations >=
         3 * batch);
+}
+
+TEST_CASE("embeddings and ranking on a device are in the plan, or said to be the host's") {
+  TrainConfig config;
+  for (const char* setting : {"depth=tiny", "image_size=32,16", "p_size=4", "k_size=4", "precision=f32"})
+    set_config(config, setting);
+  config.model.classes = 4;
+  EvaluationPlan plan;
+  for (int i = 0; i < 700; i++) plan.queries.push_back({fmt::format("q{}", i), i, 3, true, -1});
+  for (int i = 0; i < 900; i++) plan.gallery.push_back({fmt::format("g{}", i), i, 1, false, -1});
+  plan.settings = {{"all", "all"}};
+  plan.trials = 1;
+  plan.drawn.assign(900, 1);
+  Workload workload = workload_of(Backend::emu, Dataset(), {plan});
+  CHECK((workload.queries == 700 && workload.gallery == 900));
+  const TrainMemory before = plan_train_memory(config, workload);
+  CHECK(before.embeddings == 0);
+  Workload there = workload;
+  there.evaluates_there = true;
+  const TrainMemory memory = plan_train_memory(config, there);
+  const int dimension = backbone_channels(config.model.depth) * (config.model.parts + 1);
+  const size_t row = static_cast<size_t>(dimension) * sizeof(float);
+  // What the ranking allocates: blocks of 480 queries, whose lists come to the host.
+  const DeviceRows rows(Backend::emu, 900, dimension);
+  RankerGallery gallery;
+  for (int i = 0; i < 900; i++) gallery.rows.push_back(i);
+  gallery.factors.assign(900, 1);
+  gallery.offsets.assign(900, 0);
+  size_t needed = 0;
+  REQUIRE(make_ranker(rows, gallery, 480, &needed) != nullptr);
+  CHECK(memory.embeddings == 1600 * row + needed);
+  CHECK(memory.on_device() == memory.engine.total() + memory.embeddings);
+  CHECK(before.evaluation - memory.evaluation == (1600 + 900) * row - 480 * 900 * sizeof(int32_t));
+  // Re-ranking reads all embeddings: the device has no ranking, the host their copies too.
+  plan.rerank = true;
+  Workload reranked = workload_of(Backend::emu, Dataset(), {plan});
+  reranked.evaluates_there = true;
+  const TrainMemory both = plan_train_memory(config, reranked);
+  CHECK(both.embeddings == 1600 * row);
+  CHECK(both.evaluation == before.evaluation + reranked.rerank_bytes);
+
+  const size_t need = memory.total() + (size_t{256} << 20);
+  for (const size_t free : {need, size_t{0}}) {
+    const EvaluationChoice choice = choose_evaluation(config, workload, free);
+    CHECK((choice.there && choice.why.empty()));
+  }
+  const EvaluationChoice large = choose_evaluation(config, workload, need - 1);
+  CHECK(!large.there);
+  CHECK(has(large.why, "evaluation: embeddings and their ranking on emu would take "));
+  CHECK(large.why.ends_with(" are free; they are planned in the host's memory"));
+  CHECK(!choose_evaluation(config, Workload{.device = Backend::emu}, 0).there);  // it never evaluates
+  workload.device = Backend::cpu;
+  CHECK(!choose_evaluation(config, workload, 0).there);
+}
+
+// A GPU, whose plan is a line of its own.
+TEST_CASE("the plan's lines for a GPU and for its host") {
+  TrainMemory memory;
+  const size_t mib = size_t{1} << 20;
+  memory.engine.parameters = 10 * mib, memory.engine.optimizer = 20 * mib, memory.engine.activations = 30 * mib;
+  memory.engine.snapshot = 5 * mib;
+  memory.embeddings = 40 * mib, memory.loader = 2 * mib, memory.evaluation = 3 * mib;
+  CHECK(memory_text(memory, Backend::cuda, FreeMemory(0, 200 * mib)) ==
+        "memory: parameters and gradients 10.0 MiB, optimiser 20.0 MiB, activations 30.0 MiB, embeddings 40.0 MiB; "
+        "100.0 MiB in all on cuda:0, 200.0 MiB are free\n"
+        "memory of the host: pictures 2.0 MiB, evaluation 3.0 MiB, checkpoint 5.0 MiB; 10.0 MiB in all\n");
+  CHECK(memory_text(memory, Backend::emu, {}) ==
+        "memory: parameters and gradients 10.0 MiB, optimiser 20.0 MiB, activations 30.0 MiB, pictures 2.0 MiB, "
+        "evaluation 43.0 MiB, checkpoint 5.0 MiB; 110.0 MiB in all\n");
 }
 #endif
 
