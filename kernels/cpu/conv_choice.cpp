@@ -1,6 +1,7 @@
 // The choice between the implementations of convolution, by shape and pass. In f32 filters larger than one pixel are
 // faster over packed panels than in oneDNN on every instruction set that was measured; 1x1 filters, the stem and few
-// channels are not. The 16-bit precisions have no oneDNN.
+// channels are not. An exception are gradients of 1x1 weights without AVX-512, where oneDNN's product takes up to twice
+// the time for weights of a middle size. The 16-bit precisions have no oneDNN.
 #include <fmt/format.h>
 
 #include <map>
@@ -8,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "kernels/cpu/conv_providers.h"
+#include "kernels/cpu/panel_kernels.h"
 #include "kernels/cpu/stream.h"
 #include "kernels/memory.h"
 
@@ -30,9 +32,12 @@ std::string in_words(Stream stream, const ConvShape& s, ConvPass pass) {
 
 bool panels_are_faster(const ConvShape& s, ConvPass pass) {
   const auto enough = [](int channels) { return channels % 16 == 0 && channels >= 64; };
-  if (s.kh * s.kw == 1) return false;
-  if (pass == ConvPass::BackwardWeights) return enough(s.c) && enough(s.k);
-  return enough(pass == ConvPass::Forward ? s.c : s.k);
+  if (pass != ConvPass::BackwardWeights) return s.kh * s.kw > 1 && enough(pass == ConvPass::Forward ? s.c : s.k);
+  if (!enough(s.c) || !enough(s.k)) return false;
+  if (s.kh * s.kw > 1) return true;
+  const int64_t weights = s.weight_count();
+  const bool middle = weights >= (int64_t{1} << 16) && (weights < (int64_t{1} << 19) || s.stride > 1);
+  return middle && mpanet::cpu::panel_kernels().columns < 32;
 }
 
 using Known = std::map<std::pair<ConvShape, ConvPass>, bool>;

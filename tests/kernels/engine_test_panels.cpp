@@ -285,6 +285,14 @@ TEST_CASE("panels: --conv native, auto and onednn") {
   CHECK(chosen.at(large) == "native");
   CHECK(chosen.at(small) == "onednn");
   for (const auto& [shape, provider] : ran(Provider::Vendor)) CHECK(provider == "onednn");
+  // Gradients of 1x1 weights of a middle size, without AVX-512.
+  ConvShape middle = point;
+  middle.c = 512, middle.k = 256;
+  on_each_instruction_set([&](Context& context) {
+    const bool wide = mpanet::cpu::panel_kernels().columns == 32;
+    cpu::conv_workspace_bytes(context.stream(), middle, ConvPass::BackwardWeights);
+    CHECK(mpanet::cpu::vendors_of(context.stream()).choices.begin()->second == (wide ? "onednn" : "native"));
+  });
   // What a run folder has holds.
   const std::map<std::string, std::string> before = {{large, "onednn"}, {small, "native"}};
   CHECK(ran(Provider::Auto, before).at(large) == "onednn");

@@ -201,7 +201,7 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
       return check_refused(command(folder, "library", {"--precision", "f32", "--conv", "onednn"}),
                            "--conv onednn: this build has no oneDNN (MPANET_ONEDNN)");
     }
-    CHECK(go("auto", {"--precision", "f32", "--max-steps", "1"})["convolutions"] == "onednn");
+    CHECK(go("auto", {"--precision", "f32", "--max-steps", "1"})["convolutions"] == "native, onednn");
     CHECK(go("library", {"--precision", "f32", "--conv", "onednn", "--max-steps", "1"})["convolutions"] == "onednn");
     CHECK(json::parse(read_text(folder / "library/vendors.json"))["cpu_conv"] == "onednn");
   }
