@@ -83,8 +83,9 @@ struct Finishing {
   bool relu = false;
 };
 
-inline void finish_tile(const float* sums, int count, int width, const int64_t* offsets, int64_t column,
-                        const Finishing<float>& finish, float* y) {
+// The forms for float are those of f32's engine; bf16's and f16's have no use for them.
+[[maybe_unused]] inline void finish_tile(const float* sums, int count, int width, const int64_t* offsets,
+                                         int64_t column, const Finishing<float>& finish, float* y) {
   panel_kernels().store(sums, count, width, offsets, column, {finish.shift, finish.residual, finish.relu}, y);
 }
 
@@ -111,8 +112,9 @@ void finish_tile(const float* sums, int count, int width, const int64_t* offsets
   }
 }
 
-inline void finish_winograd(const float* sums, ptrdiff_t product_step, int count, int width, const int64_t* offsets,
-                            int64_t column, const Finishing<float>& finish, float* y) {
+[[maybe_unused]] inline void finish_winograd(const float* sums, ptrdiff_t product_step, int count, int width,
+                                             const int64_t* offsets, int64_t column, const Finishing<float>& finish,
+                                             float* y) {
   panel_kernels().winograd_output(sums, product_step, count, width, offsets, column,
                                   {finish.shift, finish.residual, finish.relu}, y);
 }
