@@ -39,6 +39,7 @@ const ConvShape kShapes[] = {
     {.n = 1, .h = 5, .w = 4, .c = 48, .k = 16, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 2, .h = 33, .w = 17, .c = 20, .k = 18, .kh = 1, .kw = 1},
     {.n = 1, .h = 67, .w = 62, .c = 16, .k = 16, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 2, .h = 65, .w = 64, .c = 5, .k = 4, .kh = 1, .kw = 1},
 };
 
 // Calls body(context) with the kernels of each instruction set.
