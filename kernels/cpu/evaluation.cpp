@@ -7,14 +7,6 @@
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
-void squared_norms(Stream, const real* x, int64_t rows, int d, real* norms) {
-#pragma omp parallel for schedule(static) if (rows * d > kSerialCount)
-  for (int64_t i = 0; i < rows; i++) {
-    real sum = 0;
-    for (int j = 0; j < d; j++) sum += x[i * d + j] * x[i * d + j];
-    norms[i] = sum;
-  }
-}
 
 void squared_distances(Stream, const real* query_norms, const real* gallery_norms, int64_t queries, int64_t gallery,
                        real* distance) {

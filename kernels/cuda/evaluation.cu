@@ -1,5 +1,4 @@
 // Evaluation: distances of queries and gallery from their products, and each query's gallery in order.
-//   squared_norms       one block per row. Reads x once
 //   squared_distances   |q|^2 + |g|^2 - 2 q g, replaces the products. Reads and writes them once; norms come from L2
 //   rank                sorts runs of 2048 gallery images in shared memory (bitonic; the key is (distance, index), so
 //                       the sort is stable), then merges pairs of runs: an element's new index is its index in its own
@@ -14,23 +13,6 @@ namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
 constexpr int kThreads = 256, kRun = 2048;
-
-struct NormShared {
-  real values[kWarp];
-};
-
-template <int N>
-__global__ void __launch_bounds__(kThreads) norms_kernel(const real* x, int d, real* norms) {
-  NormShared& s = shared_memory<NormShared>();
-  const real* row = x + int64_t{blockIdx.x} * d;
-  real sum = 0;
-  for (int column = static_cast<int>(threadIdx.x) * N; column < d; column += kThreads * N) {
-    const Pack<real, N> v = load_pack<N>(row + column);
-    for (int j = 0; j < N; j++) sum += v.lane[j] * v.lane[j];
-  }
-  sum = block_reduce(sum, s.values);
-  if (threadIdx.x == 0) norms[blockIdx.x] = sum;
-}
 
 // blockIdx.x = query * blocks + block.
 template <int N>
@@ -123,13 +105,6 @@ unsigned query_grid(int64_t rows, int64_t blocks) {
 }
 
 }  // namespace
-
-void squared_norms(Stream stream, const real* x, int64_t rows, int d, real* norms) {
-  KERNEL_CHECK(rows > 0 && d > 0, "features");
-  with_real_lanes(real_packs_fit(d, x), [&](auto lanes) {
-    LAUNCH((norms_kernel<lanes()>), query_grid(rows, 1), kThreads, sizeof(NormShared), stream, x, d, norms);
-  });
-}
 
 void squared_distances(Stream stream, const real* query_norms, const real* gallery_norms, int64_t queries,
                        int64_t gallery, real* distance) {

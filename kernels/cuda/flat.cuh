@@ -14,9 +14,9 @@ bool flat_packs_fit(const T*... start) {
   return ((reinterpret_cast<uintptr_t>(start) % 16 == 0) && ...);
 }
 
-inline unsigned flat_blocks(int64_t count, bool packed, int limit = kFlatBlocks) {
+inline unsigned flat_blocks(int64_t count, bool packed) {
   const int64_t blocks = divide_up(count, int64_t{kFlatThreads} * (packed ? kFull<real> : 1));
-  return static_cast<unsigned>(blocks < limit ? blocks : limit);
+  return static_cast<unsigned>(blocks < kFlatBlocks ? blocks : kFlatBlocks);
 }
 
 // Calls body<N>(i) for elements i .. i + N - 1, N = kFull<real> or 1, in a grid of flat_blocks() times kFlatThreads.

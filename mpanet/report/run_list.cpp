@@ -16,6 +16,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// The index of mpanet-search has a lock too, but neither of these files.
+bool is_run(const std::string& path) {
+  std::error_code error;
+  return RunFolder::is_run(path) &&
+         (fs::exists(path + "/config.json", error) || fs::exists(path + "/last.safetensors", error));
+}
+
 // Adds the runs in a folder, and those one level deeper, which are an experiment's.
 void add_runs(const std::string& folder, int levels, std::vector<std::string>& runs) {
   std::error_code error;
@@ -24,7 +31,7 @@ void add_runs(const std::string& folder, int levels, std::vector<std::string>& r
     const std::string path = entries->path().string();
     std::error_code ignored;
     if (!entries->is_directory(ignored)) continue;
-    if (RunFolder::is_run(path))
+    if (is_run(path))
       runs.push_back(path);
     else if (levels > 1)
       add_runs(path, levels - 1, runs);
@@ -58,7 +65,7 @@ std::string list_runs(const std::string& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) fail("{}: expected a folder with runs, got no folder", folder);
   std::vector<std::string> runs;
-  if (RunFolder::is_run(folder))
+  if (is_run(folder))
     runs = {folder};
   else
     add_runs(folder, 2, runs);

@@ -7,19 +7,6 @@
 namespace mpanet::PRECISION {
 namespace {
 
-OpCase squared_norms_case(int64_t rows, int d) {
-  const auto make = [=](Inputs& in) -> Call {
-    const RealTensor x = in.values("", {rows, d}, {}, false);
-    return [=, &context = in.context()] {
-      const RealTensor norms(context, {rows});
-      RUN_ON(context, squared_norms(context.stream(), x.data(), rows, d, norms.data()));
-      return Outputs{{}, {norms}};
-    };
-  };
-  return without_backward(
-      {"squared_norms", fmt::format("{}x{}", rows, d), make, {kRealBytes * static_cast<double>(rows) * (d + 1.0)}});
-}
-
 OpCase squared_distances_case(int64_t queries, int64_t gallery) {
   const auto make = [=](Inputs& in) -> Call {
     const RealTensor q = in.values("", {queries}, Draw::unit(), false),
@@ -58,7 +45,6 @@ OpCase rank_case(int64_t queries, int64_t gallery) {
 Cases checks() {
   Cases cases;
   for (const auto& [queries, gallery] : {std::pair{1, 1}, {3, 7}, {5, 67}, {2, 2050}}) {
-    cases.push_back(squared_norms_case(queries, gallery));
     cases.push_back(squared_distances_case(queries, gallery));
     cases.push_back(rank_case(queries, gallery));
   }
@@ -66,8 +52,7 @@ Cases checks() {
 }
 
 Cases benchmarks(const NetworkSizes& z) {
-  return {squared_norms_case(z.queries(), z.features()), squared_distances_case(z.queries(), z.gallery()),
-          rank_case(z.queries(), z.gallery())};
+  return {squared_distances_case(z.queries(), z.gallery()), rank_case(z.queries(), z.gallery())};
 }
 
 const OpRegistration registration("evaluation", checks, benchmarks);

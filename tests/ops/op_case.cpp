@@ -143,6 +143,10 @@ RealTensor Inputs::values(const std::string& name, const Shape& shape, Draw how,
   return add_tensor<real>(name, shape, how, needs_grad);
 }
 
+TensorOf<float> Inputs::floats(const Shape& shape, Draw how) { return add_tensor<float>("", shape, how, false); }
+
+TensorOf<double> Inputs::doubles(const Shape& shape, Draw how) { return add_tensor<double>("", shape, how, false); }
+
 LabelTensor Inputs::labels(const std::vector<int32_t>& labels) {
   const LabelTensor t(context_, {static_cast<int64_t>(labels.size())});
   t.from_host(labels);

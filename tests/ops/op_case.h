@@ -19,7 +19,10 @@ namespace mpanet::PRECISION {
 struct Outputs {
   std::vector<Tensor> activations;
   std::vector<RealTensor> values;
-  std::vector<LabelTensor> indices = {};  // integers, without gradient
+  // Without gradient: integers, and numbers whose type is the same in every precision.
+  std::vector<LabelTensor> indices = {};
+  std::vector<TensorOf<float>> floats = {};
+  std::vector<TensorOf<double>> doubles = {};
 };
 // Runs the op on the inputs that it was made with. It may be called any number of times.
 using Call = std::function<Outputs()>;
@@ -65,6 +68,9 @@ class Inputs {
   // needs_grad: the tensor becomes a leaf.
   Tensor activation(const std::string& name, const Shape& shape, Draw how = {}, bool needs_grad = true);
   RealTensor values(const std::string& name, const Shape& shape, Draw how = {}, bool needs_grad = true);
+  // Numbers whose type is the same in every precision; no leaves.
+  TensorOf<float> floats(const Shape& shape, Draw how = {});
+  TensorOf<double> doubles(const Shape& shape, Draw how = {});
   LabelTensor labels(const std::vector<int32_t>& labels);
   FlagTensor flags(const std::vector<uint8_t>& flags);
 

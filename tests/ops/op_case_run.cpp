@@ -119,6 +119,14 @@ class Run {
     }
   }
 
+  template <class T>
+  void add_numbers(const char* name, const std::vector<TensorOf<T>>& tensors) {
+    for (const TensorOf<T>& y : tensors) {
+      const std::vector<T> values = y.to_host();
+      results_.push_back({fmt::format("{} {}", name, outputs_++), {values.begin(), values.end()}, false});
+    }
+  }
+
   void pass(bool add) {
     std::vector<Leaf>& leaves = in_.leaves();
     for (size_t i = 0; i < leaves.size(); i++) {
@@ -130,10 +138,9 @@ class Run {
       const Outputs outputs = call_();
       finish(outputs.activations, add);
       finish(outputs.values, add);
-      for (const LabelTensor& y : outputs.indices) {
-        const std::vector<int32_t> values = y.to_host();
-        results_.push_back({fmt::format("integers {}", outputs_++), {values.begin(), values.end()}, false});
-      }
+      add_numbers("integers", outputs.indices);
+      add_numbers("floats", outputs.floats);
+      add_numbers("doubles", outputs.doubles);
       context_.tape().backward();
     }
     for (const Leaf& leaf : leaves) {

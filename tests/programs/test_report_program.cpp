@@ -181,6 +181,8 @@ TEST_CASE("a line for each run" * doctest::skip(kLacking)) {
   write_file(folder / "short/log.jsonl", log);
   fs::copy(trained("1"), folder / "wrong");
   write_file(folder / "wrong/config.json", "{");
+  fs::create_directory(folder / "index");  // of mpanet-search
+  write_file(folder / "index/lock", "");
   const Result result = list(folder.path());
   REQUIRE_MESSAGE(result.code == 0, result.err);
   std::vector<std::string> lines;
