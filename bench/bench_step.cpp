@@ -196,7 +196,9 @@ void run(const Options& o, OutputFile* json_file) {
                                  {"precision", o.precision},
                                  {"device", name_of(o.device)},
                                  {"threads", o.threads},
-                                 {"conv", o.conv.empty() ? "native" : o.conv},
+                                 {"conv", !o.conv.empty()                    ? o.conv
+                                          : o.device.backend == Backend::cpu ? "auto"
+                                                                             : "native"},
                                  {"gemm", o.gemm.empty() ? "native" : o.gemm},
                                  {"seconds_per_image", per_image},
                                  {"seconds", r.laps},

@@ -233,7 +233,9 @@ void report(const TrainConfig& config, const Options& o, const Result& r, Output
                                        {"precision", name_of(*config.precision)},
                                        {"device", name_of(o.device)},
                                        {"threads", o.threads},
-                                       {"conv", o.conv.empty() ? "native" : o.conv},
+                                       {"conv", !o.conv.empty()                    ? o.conv
+                                                : o.device.backend == Backend::cpu ? "auto"
+                                                                                   : "native"},
                                        {"gemm", o.gemm.empty() ? "native" : o.gemm},
                                        {"step_seconds_before", r.before},
                                        {"step_seconds_after", r.after},

@@ -8,6 +8,7 @@
 // The first two read weights packed into panels of kTileColumns columns (conv_prepare_weights). The shape alone
 // determines the order of each sum, so results do not depend on the number of threads.
 #include "core/base/error.h"
+#include "kernels/cpu/conv_providers.h"
 #include "kernels/cpu/product.h"
 #include "kernels/kernels.h"
 
@@ -144,7 +145,10 @@ void conv_prepare_weights(Stream, const ConvShape& s, ConvPass pass, const stora
   }
 }
 
-size_t conv_workspace_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
+size_t conv_workspace_bytes(Stream stream, const ConvShape&, ConvPass) {
+  check_library(stream);
+  return 0;
+}
 
 void conv_forward(Stream, const ConvShape& s, const storage* x, const storage*, const void* prepared,
                   const ConvEpilogue& epilogue, storage* y, void*) {

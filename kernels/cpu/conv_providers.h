@@ -1,8 +1,27 @@
 // The implementations of convolution, with the functions of kernels.inc: conv_choice.cpp calls one of them.
 #pragma once
+#include <string_view>
+
+#include "core/base/error.h"
+#include "kernels/cpu/stream.h"
 #include "kernels/kernels.h"
 
+#define MPANET_CPU_TEXT_(x) #x
+#define MPANET_CPU_TEXT(x) MPANET_CPU_TEXT_(x)
+
 namespace mpanet::PRECISION::cpu {
+
+// UserError, one line, if oneDNN is to run what it cannot. Called by the queries that plan the memory.
+inline void check_library(Stream stream) {
+#ifdef MPANET_HAS_ONEDNN
+  static_cast<void>(stream);
+#else
+  if (stream == nullptr || stream->vendors.cpu_convolution != Provider::Vendor) return;
+  constexpr std::string_view kPrecision = MPANET_CPU_TEXT(PRECISION);
+  if (kPrecision == "f32") fail("--conv onednn: this build has no oneDNN (MPANET_ONEDNN)");
+  fail("--conv onednn: oneDNN computes f32 and tf32 here, got {}; choose native or auto", kPrecision);
+#endif
+}
 
 // Products of packed panels, but in f64: panel_conv.cpp, panel_gradient.cpp.
 namespace panels {

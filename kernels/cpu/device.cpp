@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "kernels/cpu/stream.h"
+#include "kernels/cpu/vendor.h"
 #include "kernels/memory.h"
 
 namespace mpanet::cpu {
@@ -50,6 +51,8 @@ void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcp
 void synchronize(Stream) {}
 Stream create_stream(int) { return new StreamBody; }
 void destroy_stream(Stream stream) { delete stream; }
+void set_vendors(Stream stream, const Vendors& vendors) { stream->vendors = vendors; }
+const Vendors& vendors_of(Stream stream) { return stream->vendors; }
 void set_tf32(Stream stream, bool on) { stream->tf32 = on; }
 bool uses_tf32(Stream stream) { return stream != nullptr && stream->tf32; }
 bool can_use_tf32(Stream) { return true; }

@@ -23,6 +23,7 @@ constexpr int kBlockPixels = 56;      // at least so many pixels are packed at a
 constexpr int kMinWinogradRows = 28;  // tiles of pixels that are transformed at a time: at least, at most
 constexpr int kMaxWinogradRows = 112;
 constexpr int64_t kWinogradFloats = 128 << 10;     // that transformed pixels should not exceed: of the L2 cache
+constexpr int kSkew = kGroup;                      // floats: products a power of two apart would share lines of a cache
 constexpr int kMinTasks = 16;                      // columns are split where there are fewer blocks of pixels
 constexpr int kSumColumns = 512;                   // columns at a time where the depth has several blocks
 constexpr int64_t kCachedWeightFloats = 64 << 10;  // weights that stay in the L2 cache while pixels pass
@@ -57,7 +58,8 @@ Blocks blocks_of(const Part& p) {
   if (split) chunks = std::max(chunks, divide_up(p.to_channels, kSumColumns));
   b.chunk = static_cast<int>(divide_up(b.panels, chunks));
   const int64_t tile_rows = int64_t{b.tiles} * k.rows;
-  b.left = p.winograd ? 16 * tile_rows * p.channels : tile_rows * kGroup * std::min<int64_t>(p.groups(), kDepthGroups);
+  b.left = p.winograd ? 16 * (tile_rows * p.channels + kSkew)
+                      : tile_rows * kGroup * std::min<int64_t>(p.groups(), kDepthGroups);
   b.sums = (p.winograd ? 16 * tile_rows : split ? tile_rows * b.chunk : k.rows) * k.columns;
   return b;
 }
@@ -215,7 +217,7 @@ void Task::winograd(int64_t block, int chunk) const {
   const int count = static_cast<int>(std::min<int64_t>(int64_t{b.tiles} * k.rows, all - first));
   const int tiles = static_cast<int>(divide_up(count, k.rows));
   const int64_t groups = p.channels / kGroup, tile_floats = int64_t{p.channels} * k.rows;
-  const int64_t left_step = b.tiles * tile_floats, sum_step = int64_t{b.tiles} * k.rows * k.columns;
+  const int64_t left_step = b.tiles * tile_floats + kSkew, sum_step = int64_t{b.tiles} * k.rows * k.columns;
   int64_t offsets[(kMaxWinogradRows + kMaxTileRows) * 4];
   const int above = p.first_y - (p.delta < 0 ? 2 : 0), before = p.first_x - (p.delta < 0 ? 2 : 0);
   for (int m = 0; m < tiles * k.rows; m++) {

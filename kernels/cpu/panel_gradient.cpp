@@ -25,6 +25,7 @@ constexpr int kBlock = 256, kWinogradBlock = 64;  // pixels, or tiles of them, t
 constexpr int kMaxRows = 512, kMaxColumns = 256;  // of a task
 constexpr int kMaxWinogradRows = 128, kMaxWinogradColumns = 128;
 constexpr int kMinTasks = 16;  // pixels are split where there are fewer ranges of k and columns,
+constexpr int kSkew = 16;      // floats: tiles, panels and products a power of two apart would share lines of a cache
 constexpr int kMinBlocks = 2;  // into ranges of so many blocks at least
 constexpr int kTaps = 9, kProducts = 16;
 
@@ -64,9 +65,10 @@ Plan plan_of(const ConvShape& s) {
   const bool winograd = plan.p.winograd = plan.p.winograd && s.k % kGroup == 0;
   plan.products = winograd ? kProducts : 1;
   plan.block = winograd ? kWinogradBlock : kBlock;
-  plan.rows = side_of(s.k, winograd ? kMaxWinogradRows : kMaxRows, k.rows, ptrdiff_t{plan.block} * k.row_stride);
+  plan.rows =
+      side_of(s.k, winograd ? kMaxWinogradRows : kMaxRows, k.rows, ptrdiff_t{plan.block} * k.row_stride + kSkew);
   plan.columns = side_of(winograd ? s.c : plan.p.depth(), winograd ? kMaxWinogradColumns : kMaxColumns, k.columns,
-                         ptrdiff_t{plan.block} * k.columns);
+                         ptrdiff_t{plan.block} * k.columns + kSkew);
   plan.depth = winograd ? plan.p.pictures * plan.down() * plan.across() : plan.p.pixels();
   const int64_t blocks = divide_up(plan.depth, plan.block);
   const int64_t splits =
@@ -251,7 +253,7 @@ void add_partial(const real* partial, int64_t count, int64_t weights, real* dw) 
 
 size_t conv_backward_weights_bytes(Stream stream, const ConvShape& s) {
   const Plan plan = plan_of(s);
-  const int64_t partial = (plan.splits - 1) * s.weight_count();
+  const int64_t partial = divide_up((plan.splits - 1) * s.weight_count(), kGroup) * kGroup;
   return rounded_bytes<storage>(stream, s.input_count(), s.output_count()) +
          static_cast<size_t>(partial + plan.floats() * omp_get_max_threads()) * sizeof(float);
 }
@@ -263,7 +265,7 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
   const Plan plan = plan_of(s);
   const int64_t weights = s.weight_count(), columns = plan.columns.count, ranges = plan.rows.count * columns;
   real* const partial = static_cast<real*>(workspace);
-  float* const own = partial + (plan.splits - 1) * weights;
+  float* const own = partial + divide_up((plan.splits - 1) * weights, kGroup) * kGroup;
 #pragma omp parallel
   {
     float* const left = own + omp_get_thread_num() * plan.floats();

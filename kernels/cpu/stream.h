@@ -5,11 +5,13 @@
 #include <memory>
 
 #include "kernels/types.h"
+#include "kernels/vendors.h"
 
 namespace mpanet {
 
 struct StreamBody {
   bool tf32 = false;
+  Vendors vendors;
   std::map<const void*, std::shared_ptr<void>> shared;
 
   template <class T>

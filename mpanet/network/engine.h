@@ -40,7 +40,7 @@ struct EngineConfig {
   Device device;
   int train_batch = 0;       // pictures of a training batch, from 2; 0: never trains (no gradients, no optimiser state)
   int embed_batch = 0;       // largest embedding batch; 0: never embeds
-  Vendors vendors = {};      // GPU: which library computes convolutions and matrix products
+  Vendors vendors = {};      // which library computes convolutions and, on a GPU, matrix products
   bool record_steps = true;  // GPU: record a training step once and replay it; false: launch its kernels every time
   // The form of training batches. Batches to embed are Floats if this is Floats, else Bytes.
   PictureForm pictures = PictureForm::Floats;
@@ -202,7 +202,7 @@ class EngineMeasure {
   virtual Device device() const = 0;
   // GPU: bytes of its memory that the engine holds now, and their maximum so far. CPU: 0.
   virtual MemoryUse memory_use() const = 0;
-  // GPU: the configured libraries, with Auto replaced by its choices.
+  // The configured libraries, with the choices by shape.
   virtual Vendors vendors() const = 0;
   // Floating-point operations of a training step's and an embedding's convolutions and matrix products.
   virtual StepFlops flops() const = 0;

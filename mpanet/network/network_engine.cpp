@@ -5,6 +5,7 @@
 
 #include "core/base/threads.h"
 #include "core/download.h"
+#include "kernels/cpu/vendor.h"
 #include "kernels/cuda/vendor.h"
 #include "kernels/embeddings.h"
 #include "mpanet/network/device_rows.h"
@@ -204,6 +205,7 @@ class NetworkEngine final : public Engine {
   const MemoryPlan& plan() const override { return plan_; }
   MemoryUse memory_use() const override { return context_.memory_use(); }
   Vendors vendors() const override {
+    if (context_.backend() == Backend::cpu) return mpanet::cpu::vendors_of(context_.stream());
     return context_.backend() == Backend::cuda ? mpanet::cuda::vendors_of(context_.stream()) : config_.vendors;
   }
   StepFlops flops() const override { return flops_; }
@@ -376,6 +378,7 @@ std::shared_ptr<StreamHandle> make_stream(const EngineConfig& config) {
   const auto stream = std::make_shared<StreamHandle>(config.device);
   const bool half = config.precision == Precision::bf16 || config.precision == Precision::f16;
   stream->set_tf32(config.precision == Precision::tf32 || (half && stream->can_use_tf32()));
+  if (config.device.backend == Backend::cpu) mpanet::cpu::set_vendors(stream->get(), config.vendors);
   return stream;
 }
 

@@ -1,7 +1,11 @@
 #include "mpanet/network/vendors.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -12,16 +16,18 @@ namespace {
 
 constexpr const char* kCudnn = "cudnn";
 constexpr const char* kCublas = "cublas";
+constexpr const char* kOneDnn = "onednn";
+constexpr const char* kNative = "native";
 
 Provider parse(const std::string& text, const std::string& where, const std::string& library) {
-  if (text == "native") return Provider::Native;
+  if (text == kNative) return Provider::Native;
   if (text == library) return Provider::Vendor;
   if (text == "auto") return Provider::Auto;
   fail("{}: expected native, {} or auto, got {}", where, library, text);
 }
 
 std::string text_of(Provider provider, const std::string& library) {
-  return provider == Provider::Native ? "native" : provider == Provider::Vendor ? library : "auto";
+  return provider == Provider::Native ? kNative : provider == Provider::Vendor ? library : "auto";
 }
 
 Vendors read_vendors(const std::string& file) {
@@ -30,16 +36,31 @@ Vendors read_vendors(const std::string& file) {
   Vendors vendors;
   vendors.convolution = parse(fields.text("conv"), file + ": conv", kCudnn);
   vendors.product = parse(fields.text("gemm"), file + ": gemm", kCublas);
+  if (content.contains("cpu_conv"))
+    vendors.cpu_convolution = parse(fields.text("cpu_conv"), file + ": cpu_conv", kOneDnn);
   const JsonFields choices = fields.object("choices");
   for (const auto& [shape, choice] : choices.all().items()) vendors.choices[shape] = choices.text(shape);
   return vendors;
 }
+
+bool is_of_cpu(const std::string& shape) { return shape.starts_with("cpu "); }
 
 }  // namespace
 
 Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device, const std::string& file) {
   Vendors vendors;
   if (!file.empty() && std::filesystem::exists(file)) vendors = read_vendors(file);
+  if (device.backend == Backend::cpu) {
+    if (conv == kCudnn) fail("--conv {}: expected a GPU, got {}", kCudnn, name_of(device));
+    if (!gemm.empty()) fail("--gemm {}: expected a GPU, got {}", gemm, name_of(device));
+    if (conv.empty()) return vendors;
+    const Provider before = vendors.cpu_convolution;
+    vendors.cpu_convolution = parse(conv, "--conv", kOneDnn);
+    if (vendors.cpu_convolution != before)
+      std::erase_if(vendors.choices, [](const auto& choice) { return is_of_cpu(choice.first); });
+    return vendors;
+  }
+  if (conv == kOneDnn) fail("--conv {}: expected the CPU, got {}", kOneDnn, name_of(device));
   if (!conv.empty()) vendors.convolution = parse(conv, "--conv", kCudnn);
   if (!gemm.empty()) vendors.product = parse(gemm, "--gemm", kCublas);
   if (device.backend == Backend::cuda) return vendors;
@@ -49,12 +70,25 @@ Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device 
 }
 
 void write_vendors(const std::string& file, const Vendors& vendors) {
-  const bool native = vendors.convolution == Provider::Native && vendors.product == Provider::Native;
+  bool native = vendors.convolution == Provider::Native && vendors.product == Provider::Native &&
+                vendors.cpu_convolution == Provider::Auto;
+  for (const auto& [shape, choice] : vendors.choices) native = native && choice == kNative;
   if (native && !std::filesystem::exists(file)) return;
   const nlohmann::ordered_json content = {{"conv", text_of(vendors.convolution, kCudnn)},
                                           {"gemm", text_of(vendors.product, kCublas)},
+                                          {"cpu_conv", text_of(vendors.cpu_convolution, kOneDnn)},
                                           {"choices", vendors.choices}};
   write_file(file, content.dump(2) + "\n");
+}
+
+std::string convolution_providers(const Vendors& vendors, Device device) {
+  const bool cpu = device.backend == Backend::cpu;
+  if (!cpu && vendors.convolution == Provider::Native) return kNative;
+  std::set<std::string> providers;
+  for (const auto& [shape, choice] : vendors.choices)
+    if (cpu ? is_of_cpu(shape) : shape.starts_with("conv ")) providers.insert(choice);
+  if (!cpu && vendors.convolution == Provider::Vendor) providers.insert(kCudnn);
+  return providers.empty() ? kNative : fmt::format("{}", fmt::join(providers, ", "));
 }
 
 }  // namespace mpanet

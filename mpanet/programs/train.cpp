@@ -44,7 +44,8 @@ The run folder holds
   config.json        the configuration with every default; a valid --config
   inputs.json        where the data set lies, for --resume
   initial.txt        with --init: the tensors taken from that file, not used, and drawn at random
-  vendors.json       on a GPU with --conv or --gemm: what runs, by shape where auto chose; kept when the run goes on
+  vendors.json       what runs convolutions and products, by shape: on a GPU with --conv or --gemm, on a CPU where oneDNN
+                     runs any, or with --conv; kept when the run goes on
   provenance.json    commit, compiler, instruction set, libraries, threads, seed
 
 With --splits, --seeds or --sweep the run folder holds a folder for each run and summary.json: the best and the last

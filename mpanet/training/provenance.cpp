@@ -161,12 +161,14 @@ std::string version_text(const std::string& program) {
   return text;
 }
 
-ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device) {
+ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device,
+                            const std::string& convolutions) {
   ordered_json all = build_provenance();
   all["threads"] = threads;
   all["seed"] = seed;
   all["precision"] = precision;
   all["device"] = name_of(device);
+  all["convolutions"] = convolutions;
   all["gpu"] = nullptr;
   if (device.backend == Backend::cuda) {
     const std::vector<Gpu> gpus = cuda::survey().gpus;
@@ -177,8 +179,8 @@ ordered_json run_provenance(int threads, uint64_t seed, const std::string& preci
 
 std::vector<std::string> provenance_differences(const ordered_json& before, const ordered_json& now) {
   std::vector<std::string> differences;
-  for (const char* key : {"device", "gpu", "precision", "processor", "threads", "instruction_set", "commit", "compiler",
-                          "build", "libraries"}) {
+  for (const char* key : {"device", "gpu", "precision", "convolutions", "processor", "threads", "instruction_set",
+                          "commit", "compiler", "build", "libraries"}) {
     if (!before.contains(key) || before[key] == now[key]) continue;
     if (before[key].is_object())
       differences.push_back(fmt::format("{}: other versions than before", key));

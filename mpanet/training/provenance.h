@@ -15,8 +15,10 @@ nlohmann::ordered_json build_provenance();
 // The same as lines of text, for --version.
 std::string version_text(const std::string& program);
 
-// build_provenance() with "threads", "seed", "precision", "device" and "gpu" (its name, or null) of a run.
-nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device);
+// build_provenance() with "threads", "seed", "precision", "device", "convolutions" (network/vendors.h) and "gpu"
+// (its name, or null) of a run.
+nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::string& precision, Device device,
+                                      const std::string& convolutions);
 
 // The differences between two provenances that can change computed bits, one text each: "threads: 2 before, 4 now".
 std::vector<std::string> provenance_differences(const nlohmann::ordered_json& before,

@@ -4,7 +4,7 @@
 //   best.safetensors   model of the best evaluation   provenance.json  build, libraries, threads (provenance.h)
 //   log.jsonl          one JSON object a line         lock             locked while a program trains here
 //   inputs.json        path of the data set           initial.txt      tensors taken from --init, and the others
-//   vendors.json       libraries of a GPU's convolutions and products, unless all are native (network/vendors.h)
+//   vendors.json       libraries of convolutions and a GPU's products, unless all are native (network/vendors.h)
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>

@@ -149,10 +149,10 @@ int train(const TrainOptions& given) {
   print_data(data, sampler, config);
   if (pack) say(stdout, fmt::format("data: pictures are read from the pack {}\n", printable(config.pack)));
   Workload workload = workload_of(options.device, data, evaluated);
+  workload.vendors = vendors;
   plan_memory_of(config, workload, pack != nullptr);
 
   EngineConfig made = engine_config(config, workload);
-  made.vendors = vendors;
   made.record_steps = options.graph;
   const auto engine = make_engine(made);
   std::optional<WeightsReport> initial;
@@ -164,7 +164,8 @@ int train(const TrainOptions& given) {
   const InterruptGuard guard;
   if (!run.folder) run.folder.emplace(RunFolder::create(options.out));
   RunFolder& folder = *run.folder;
-  const auto provenance = run_provenance(threads.count, config.seed, name_of(*config.precision), options.device);
+  const auto provenance = run_provenance(threads.count, config.seed, name_of(*config.precision), options.device,
+                                         convolution_providers(engine->vendors(), options.device));
   write_run_files(options, folder, config, inputs, engine->vendors(), initial);
   record_provenance(folder.provenance(), provenance, progression.step, resumed);
   if (resumed)

@@ -33,6 +33,7 @@ EngineConfig engine_config(const TrainConfig& config, const Workload& workload) 
   engine.train_batch = config.p_size * config.k_size;
   engine.embed_batch = config.eval_interval > 0 ? config.embed_batch : 0;
   engine.pictures = workload.pictures;
+  engine.vendors = workload.vendors;
   if (workload.pictures == PictureForm::Held) engine.held_pictures = static_cast<int>(workload.train_images);
   if (workload.pictures != PictureForm::Floats)
     engine.picture_values = picture_values(PixelTable(), config.augment().pad_value);

@@ -23,6 +23,7 @@ struct Workload {
   size_t rerank_bytes = 0;                     // of its re-ranking's distances
   size_t queries = 0, gallery = 0;             // the largest numbers that are ranked without it
   PictureForm pictures = PictureForm::Floats;  // of choose_pictures()
+  Vendors vendors = {};                        // of choose_vendors()
   bool evaluates_there = false;                // of choose_evaluation()
 };
 

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/conv_providers.h"
 #include "kernels/cpu/panel_kernels.h"
+#include "kernels/cpu/vendor.h"
 #include "tests/support/conv_test.h"
 
 namespace mpanet::PRECISION {
@@ -254,6 +255,58 @@ TEST_CASE("panels: the errors of Winograd's gradients of weights are those of su
       CHECK(error > 0);
     });
   }
+}
+
+// The convolutions of kernels.inc take the one that is chosen.
+TEST_CASE("panels: --conv native, auto and onednn") {
+  const ConvShape s{.n = 1, .h = 6, .w = 5, .c = 64, .k = 64, .kh = 3, .kw = 3, .stride = 1, .pad = 1};
+  ConvShape point = s;
+  point.kh = point.kw = 1, point.pad = 0;
+  const auto ran = [&](Provider provider, const std::map<std::string, std::string>& before = {}) {
+    Context context(Backend::cpu, Guards::On);
+    Vendors vendors;
+    vendors.cpu_convolution = provider;
+    vendors.choices = before;
+    mpanet::cpu::set_vendors(context.stream(), vendors);
+    for (const ConvShape& shape : {s, point})
+      for (const ConvPass pass : {ConvPass::Forward, ConvPass::BackwardData, ConvPass::BackwardWeights})
+        cpu::conv_workspace_bytes(context.stream(), shape, pass);
+    return mpanet::cpu::vendors_of(context.stream()).choices;
+  };
+  for (const auto& [shape, provider] : ran(Provider::Native)) CHECK(provider == "native");
+  const auto chosen = ran(Provider::Auto);
+  if (chosen.empty()) {  // there is no oneDNN to choose
+    CHECK_THROWS_AS(ran(Provider::Vendor), UserError);
+    return;
+  }
+  CHECK(chosen.size() == 6);
+  const std::string large = "cpu conv f32 backward weights 1x6x5x64 -> 64, 3x3, stride 1, pad 1";
+  const std::string small = "cpu conv f32 forward 1x6x5x64 -> 64, 1x1, stride 1, pad 0";
+  CHECK(chosen.at(large) == "native");
+  CHECK(chosen.at(small) == "onednn");
+  for (const auto& [shape, provider] : ran(Provider::Vendor)) CHECK(provider == "onednn");
+  // Gradients of 1x1 weights of a middle size, without AVX-512.
+  ConvShape middle = point;
+  middle.c = 512, middle.k = 256;
+  on_each_instruction_set([&](Context& context) {
+    const bool wide = mpanet::cpu::panel_kernels().columns == 32;
+    cpu::conv_workspace_bytes(context.stream(), middle, ConvPass::BackwardWeights);
+    CHECK(mpanet::cpu::vendors_of(context.stream()).choices.begin()->second == (wide ? "onednn" : "native"));
+  });
+  // What a run folder has holds.
+  const std::map<std::string, std::string> before = {{large, "onednn"}, {small, "native"}};
+  CHECK(ran(Provider::Auto, before).at(large) == "onednn");
+  CHECK(ran(Provider::Auto, before).at(small) == "native");
+  // The bits are those of the chosen one.
+  const auto x = normals(point.input_count(), 1), w = normals(point.weight_count(), 2);
+  Context context(Backend::cpu, Guards::On);
+  Vendors native;
+  native.cpu_convolution = Provider::Native;
+  mpanet::cpu::set_vendors(context.stream(), native);
+  Convolution conv(context, point, w);
+  const Stored input(context, x), y(context, point.output_count());
+  conv.forward(input, {}, y.data());
+  CHECK(y.values() == forward(context, point, x, w, nullptr));
 }
 
 }  // namespace

@@ -36,8 +36,12 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     for (const char* option : {"--seed", "--init", "--trials", "--sweep", "--conv", "--config"})
       refused({option, ""}, std::string("mpanet-train: ") + option + ": expected a value, got \"\" (see --help)");
     refused({"--device", "tpu"}, "device tpu: expected cpu, emu, cuda, cuda:N or auto");
-    refused({"--conv", "fast"}, "--conv: expected native, cudnn or auto, got fast");
+    refused({"--device", "cpu", "--conv", "fast"}, "--conv: expected native, onednn or auto, got fast");
+    refused({"--device", "cpu", "--conv", "cudnn"}, "--conv cudnn: expected a GPU, got cpu");
+    refused({"--device", "cpu", "--conv", "onednn", "--precision", "f64"},
+            "--conv onednn: oneDNN computes f32 and tf32 here, got f64; choose native or auto");
     refused({"--device", "cpu", "--gemm", "cublas"}, "--gemm cublas: expected a GPU, got cpu");
+    refused({"--device", "cpu", "--gemm", "native"}, "--gemm native: expected a GPU, got cpu");
     refused({"--device", "cpu", "--no-graph"}, "--no-graph: expected a GPU, got cpu");
     refused({"--threads", "0"}, "threads");
     refused({"--max-steps", "-1"}, "max-steps");

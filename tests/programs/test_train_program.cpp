@@ -30,9 +30,12 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(has(out, ", checkpoint "));
     CHECK(has(out, "the 3 epochs of the whole run"));
     CHECK(has(out, "chosen on the test set"));
-    CHECK(names_in(run) == std::set<std::string>{"best.safetensors", "config.json", "events.out.tfevents.mpanet",
-                                                 "inputs.json", "last.safetensors", "lock", "log.csv", "log.jsonl",
-                                                 "provenance.json"});
+    std::set<std::string> files{"best.safetensors", "config.json",      "events.out.tfevents.mpanet",
+                                "inputs.json",      "last.safetensors", "lock",
+                                "log.csv",          "log.jsonl",        "provenance.json"};
+    const json written = json::parse(read_text(run + "/provenance.json"));
+    if (!written["libraries"]["oneDNN"].is_null()) files.insert("vendors.json");  // it runs some convolutions
+    CHECK(names_in(run) == files);
     const std::string table = read_text(run + "/log.csv");
     CHECK(std::count(table.begin(), table.end(), '\n') == static_cast<ptrdiff_t>(log_lines(run).size()) + 1);
 
@@ -179,6 +182,28 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
     CHECK(provenance["threads"] == 1);
     CHECK(provenance["resumed"][0]["threads"] == 2);
     CHECK(provenance["resumed"][0]["step"] == 1);
+  }
+
+  TEST_CASE("--conv on a CPU: the run folder has what ran, and a run that goes on keeps it") {
+    TemporaryFolder folder;
+    const auto go = [&](const std::string& run, const Arguments& more) {
+      check_works(no_evaluation(command(folder, run, more)));
+      return json::parse(read_text(folder / run + "/provenance.json"));
+    };
+    CHECK(go("run", {"--precision", "f32", "--conv", "native", "--max-steps", "1"})["convolutions"] == "native");
+    const std::string vendors = read_text(folder / "run/vendors.json");
+    CHECK(json::parse(vendors)["cpu_conv"] == "native");
+    const json later = go("run", {"--precision", "f32", "--resume", "--max-steps", "2"});
+    CHECK(later["resumed"][0]["convolutions"] == "native");
+    CHECK(read_text(folder / "run/vendors.json") == vendors);
+    if (later["libraries"]["oneDNN"].is_null()) {
+      CHECK(go("auto", {"--precision", "f32", "--max-steps", "1"})["convolutions"] == "native");
+      return check_refused(command(folder, "library", {"--precision", "f32", "--conv", "onednn"}),
+                           "--conv onednn: this build has no oneDNN (MPANET_ONEDNN)");
+    }
+    CHECK(go("auto", {"--precision", "f32", "--max-steps", "1"})["convolutions"] == "native, onednn");
+    CHECK(go("library", {"--precision", "f32", "--conv", "onednn", "--max-steps", "1"})["convolutions"] == "onednn");
+    CHECK(json::parse(read_text(folder / "library/vendors.json"))["cpu_conv"] == "onednn");
   }
 
   TEST_CASE("another device and another machine warn in one line, and the run goes on") {

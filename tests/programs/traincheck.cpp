@@ -71,7 +71,9 @@ EngineConfig config_on(Device device, Precision precision, const Options& o, boo
   config.train_batch = o.batch;
   config.record_steps = record;
   if (record) picture_set(o).configure(config, form_of(o));
-  if (device.backend == Backend::cuda) config.vendors = choose_vendors(o.conv, o.gemm, device);
+  // Not the reference.
+  if (device.backend != Backend::cpu || precision != Precision::f64)
+    config.vendors = choose_vendors(o.conv, o.gemm, device);
   return config;
 }
 
@@ -247,6 +249,8 @@ int traincheck(const Options& o) {
   const Device device = choose_device(o.device, &why);
   const Precision precision = parse_precision(o.precision, "--precision");
   choose_vendors(o.conv, o.gemm, device);  // throws for invalid options
+  if (device.backend == Backend::cpu && precision == Precision::f64 && !o.conv.empty())
+    fail("--conv: expected another precision on a CPU, whose reference is f64");
   if (o.pictures != "floats" && o.against != "unrecorded") fail("--pictures: only with --against unrecorded");
   fmt::print("device: {}\n", why);
   return (o.against == "cpu" ? check_against_cpu : check_against_unrecorded)(o, device, precision);
