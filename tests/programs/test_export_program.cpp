@@ -18,9 +18,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kHeight = 64, kWidth = 32;
-
 std::string quoted(const std::string& word) { return "'" + word + "'"; }
+
+void check_export_refused(const std::string& arguments, const std::string& words) {
+  CHECK(not_refused("mpanet-export", arguments, words) == "");
+}
+
+}  // namespace
+
+#ifdef MPANET_TEST_ONNX
+
+namespace {
+
+constexpr int kHeight = 64, kWidth = 32;
 
 // A run with pictures that leave 4 x 2 positions for the instance norms: with two positions, whose difference may be
 // small, these amplify float32's rounding to 1e-3.
@@ -39,16 +49,6 @@ const std::string& trained(const std::string& settings = "num_parts=2") {
 }
 
 std::string checkpoint() { return trained() + "/best.safetensors"; }
-
-void check_export_refused(const std::string& arguments, const std::string& words) {
-  CHECK(not_refused("mpanet-export", arguments, words) == "");
-}
-
-}  // namespace
-
-#ifdef MPANET_TEST_ONNX
-
-namespace {
 
 onnx::ModelProto exported(const std::string& file, const std::string& options, const std::string& run = trained()) {
   const Result result = run_program(
