@@ -147,8 +147,10 @@ class Network:
             'instance_norm_blend_kernel': 2 * s * planes + 3 * r * channels,
             'instance_norm_gradients_kernel': 2 * s * planes + 4 * r * channels,
             'instance_norm_backward_apply_kernel': 3 * s * planes + 6 * r * channels,
-            'pattern_forward_tensor_kernel': s * x + r * (maps + n * self.features() + PARTS * self.channels),
-            'pattern_backward_tensor_kernel': 2 * s * x + r * (2 * maps + n * self.features() + 2 * PARTS * self.channels),
+            **dict.fromkeys(('pattern_forward_kernel', 'pattern_forward_tensor_kernel'),
+                            s * x + r * (maps + n * self.features() + PARTS * self.channels)),
+            **dict.fromkeys(('pattern_backward_kernel', 'pattern_backward_tensor_kernel'),
+                            2 * s * x + r * (2 * maps + n * self.features() + 2 * PARTS * self.channels)),
             'adam_kernel': 4 * r * trained + (s * working if s != r else 0),
             'teacher_kernel': 2 * 2 * r * self.classes * self.features(),
         }

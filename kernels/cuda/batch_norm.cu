@@ -86,7 +86,9 @@ __global__ void __launch_bounds__(kTileThreads, kNormBlocks<kAdded == Added::Nor
       xs[i] = load_pack<N>(norm.x + at + i * stride);
       if (kAdded != Added::Nothing) added[i] = load_pack<N>(other + at + i * stride);
     }
+    UNROLL
     for (int i = 0; i < kRows; i++) {
+      UNROLL
       for (int v = 0; v < N; v++) {
         real value = (load(xs[i].lane[v]) - k[0][v]) * k[1][v] + k[2][v];
         if constexpr (kJoin) added[i].lane[v] = store<storage>((load(added[i].lane[v]) - k[3][v]) * k[4][v] + k[5][v]);

@@ -131,8 +131,10 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
       dys[i] = load_pack<N>(dy + at + i * stride);
       xs[i] = load_pack<N>(x + at + i * stride);
     }
+    UNROLL
     for (int i = 0; i < kRows; i++) {
       real value[N];
+      UNROLL
       for (int v = 0; v < N; v++)
         value[v] = k[1][v] * load(dys[i].lane[v]) + k[2][v] - (load(xs[i].lane[v]) - k[0][v]) * k[3][v];
       put_lanes(dx + at + i * stride, value, write);
