@@ -14,6 +14,7 @@
 #include "core/base/random.h"
 #include "core/base/threads.h"
 #include "core/upload.h"
+#include "mpanet/training/provenance.h"
 #ifdef MPANET_HAS_CUBLAS
 #  include "bench/cublas_products.h"
 #endif
@@ -102,6 +103,7 @@ int bench_ceilings(int argc, char** argv) {
   add_whole_number(app, "--size", o.size, 16, 32768, "of the square matrices (8192; 3072 on a CPU)")->default_str("");
   add_number(app, "--seconds", o.seconds, 0.001, 60, "given to each number");
   app.add_option("--json", o.json_path, "write the numbers to this file");
+  app.add_version([] { return version_text("bench-ceilings"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const Device device = choose_device(device_name, &why);
   if (device.backend == Backend::emu) fail("--device emu: the emulation's times say nothing");

@@ -21,6 +21,7 @@
 #include "data/loading/loader.h"
 #include "data/loading/pack.h"
 #include "data/sets/picture_names.h"
+#include "mpanet/training/provenance.h"
 
 namespace {
 
@@ -231,6 +232,7 @@ int bench_data(int argc, char** argv) {
   add_whole_number(app, "--images", options.images, 256, 10000000,
                    "pictures to measure; files are used again when there are fewer");
   app.add_option("--json", options.json, "write the numbers to this file");
+  app.add_version([] { return version_text("bench-data"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (const std::string warning = quota_warning(options.threads); !warning.empty()) note("warning: " + warning);
   run(options);

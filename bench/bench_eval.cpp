@@ -23,6 +23,7 @@
 #include "mpanet/evaluation/protocol.h"
 #include "mpanet/evaluation/ranking.h"
 #include "mpanet/evaluation/streamed_ranking.h"
+#include "mpanet/training/provenance.h"
 
 using namespace mpanet;
 
@@ -286,6 +287,7 @@ int bench_eval(int argc, char** argv) {
   add_whole_number(app, "--memory", memory, 1, 1 << 20, "of --stream: MiB beside the lists of images");
   add_whole_number(app, "--threads", threads, 1, 1024, kThreadsHelp)->default_str("");
   app.add_option("--json", json_path, "write the numbers to this file (not with --stream)");
+  app.add_version([] { return version_text("bench-eval"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (counts) return print_counted(sizes), 0;
   set_up_threads(threads);

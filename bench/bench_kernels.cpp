@@ -19,6 +19,7 @@
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
+#include "mpanet/training/provenance.h"
 
 using namespace mpanet;
 using nlohmann::ordered_json;
@@ -144,6 +145,7 @@ int bench_kernels(int argc, char** argv) {
   app.add_option("--json", o.json_path, "write the numbers to this file");
   app.add_option("--launches", o.launches_path,
                  "only write what would be launched at the network's sizes, for scripts/kernel-report, to this file");
+  app.add_version([] { return version_text("bench-kernels"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   set_up_threads(0);
   o.launches_path.empty() ? run(o) : list_launches(o);

@@ -22,6 +22,7 @@
 #include "kernels/conv_plan.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/training/provenance.h"
 
 using namespace mpanet;
 
@@ -237,6 +238,7 @@ int bench_step(int argc, char** argv) {
   app.add_option("--counted", o.counted_path,
                  "scripts/count-step's file about the same step: prints what fraction of the time its model has");
   app.add_option("--json", o.json_path, "write the numbers to this file");
+  app.add_version([] { return version_text("bench-step"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const auto size = parse_size(o.size);
   if (!size) fail("--size: expected HEIGHTxWIDTH, got {}", quote(o.size));

@@ -27,6 +27,7 @@
 #include "mpanet/config/shipped_configs.h"
 #include "mpanet/evaluation/evaluate.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/training/provenance.h"
 #include "mpanet/training/train_plan.h"
 #include "mpanet/training/trainer.h"
 
@@ -325,6 +326,7 @@ int bench_train(int argc, char** argv) {
   app.add_option("--conv", o.conv, kConvHelp);
   app.add_option("--gemm", o.gemm, kGemmHelp);
   app.add_option("--json", o.json_path, "write the numbers to this file");
+  app.add_version([] { return version_text("bench-train"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   o.device = choose_device(device, &why);
   o.device_line = "device: " + why;

@@ -17,6 +17,7 @@
 #include "core/base/error.h"
 #include "core/base/program.h"
 #include "core/base/threads.h"
+#include "mpanet/training/provenance.h"
 #include "tests/ops/op_case.h"
 #include "tests/support/worst.h"
 
@@ -275,6 +276,7 @@ int gradcheck(int argc, char** argv) {
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--list", list, "print the cases and run none");
+  app.add_version([] { return mpanet::version_text("gradcheck"); });
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   std::vector<OpCase> cases = op_cases();
   std::erase_if(cases, [](const OpCase& c) { return !c.recording || !c.differences; });

@@ -16,6 +16,7 @@
 #include "core/base/program.h"
 #include "core/base/threads.h"
 #include "kernels/emu/control.h"
+#include "mpanet/training/provenance.h"
 #include "tests/ops/op_compare.h"
 #include "tests/support/rounded_network.h"
 
@@ -150,6 +151,7 @@ int opcheck(int argc, char** argv) {
   app.add_option("--filter", filter, "only cases whose op and shapes in --list contain TEXT")->type_name("TEXT");
   app.add_flag("--bare", bare, "no guard zones round blocks of memory: a sanitizer sees where they end");
   app.add_flag("--list", list, "print the cases and run none");
+  app.add_version([] { return version_text("opcheck"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const std::vector<OpName> names = op_precision_of(precision).names();
   const std::vector<size_t> chosen = choose(names, filter);

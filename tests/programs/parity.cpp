@@ -17,6 +17,7 @@
 #include "core/base/program.h"
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
+#include "mpanet/training/provenance.h"
 #include "tests/support/reference_fill.h"
 #include "tests/support/step_check.h"
 #include "tests/support/worst.h"
@@ -276,6 +277,7 @@ int parity(int argc, char** argv) {
       ->one_of({"f64", "f32", "bf16", "f16", "tf32"})
       ->capture_default_str();
   app.add_option("--device", device, mpanet::kDeviceHelp)->capture_default_str();
+  app.add_version([] { return mpanet::version_text("parity"); });
   if (const auto code = mpanet::parse_command_line(app, argc, argv)) return *code;
   const mpanet::Device where = mpanet::choose_device(device);
   // Every file is read before any output and computation, so that an error in one is the only line.

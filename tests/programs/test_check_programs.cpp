@@ -21,6 +21,17 @@ Result run(std::vector<std::string> arguments) {
   return {code, process.out(), process.err()};
 }
 
+TEST_CASE("--version is that of all programs, with the name") {
+  for (const char* name : {"gradcheck", "opcheck", "parity"}) {
+    const Result version = run({name, "--version"});
+    CAPTURE(name);
+    CHECK(version.code == 0);
+    CHECK(version.err == "");
+    CHECK(version.out.starts_with(std::string(name) + " (mpanet "));
+    CHECK(has(version.out, "\ncompiler: "));
+  }
+}
+
 TEST_CASE("gradcheck lists, filters and checks") {
   const Result list = run({"gradcheck", "--list"});
   CHECK(list.code == 0);

@@ -19,6 +19,7 @@
 #include "core/base/threads.h"
 #include "mpanet/network/engine.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/training/provenance.h"
 #include "tests/support/picture_set.h"
 #include "tests/support/step_check.h"
 
@@ -281,6 +282,7 @@ int run(int argc, char** argv) {
   add_whole_number(app, "--loss-scale", o.loss_scale, 1, 1 << 30,
                    "f16's first loss scale; a large one makes the first steps overflow")
       ->default_str("");
+  app.add_version([] { return version_text("traincheck"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   mpanet::set_up_threads(0);
   return traincheck(o);
