@@ -147,6 +147,21 @@ bool left_alone(const Engine& tested, const OptimizerProgress& progress, const E
   return same;
 }
 
+bool has_finite_gradients(const Engine& engine) {
+  for (const TensorInfo& tensor : engine.tensors())
+    if (tensor.trainable)
+      for (const double value : read(engine, tensor, Slot::Gradient))
+        if (!std::isfinite(value)) return false;
+  return true;
+}
+
+// Rounded double may overflow at the largest scale that the device takes.
+void lower_loss_scale(Engine& engine) {
+  OptimizerProgress lower = engine.optimizer_progress();
+  lower.loss_scale = std::max(1.0, lower.loss_scale / 8);
+  engine.set_optimizer_progress(lower);
+}
+
 // Each step starts with the device's values. Compares its gradients, and the optimiser's update.
 int check_by_rounding(const Options& o, Device device, Precision precision) {
   // Relative to a tensor's norm: an update has a dozen roundings of float.
@@ -169,14 +184,16 @@ int check_by_rounding(const Options& o, Device device, Precision precision) {
         fmt::print("a step that was left out changed a parameter, a moment or the progress: DIFFERENT\n");
         return 1;
       }
-      // Rounded double may overflow at the largest scale that the device takes.
-      OptimizerProgress lower = tested->optimizer_progress();
-      lower.loss_scale = std::max(1.0, lower.loss_scale / 8);
-      tested->set_optimizer_progress(lower);
+      lower_loss_scale(*tested);
+      continue;
+    }
+    if (!check.compare(*tested, batch, 1, progress.loss_scale)) {
+      if (!has_finite_gradients(*tested)) fail("step {}: a gradient is not finite", step + 1);
+      if (++left_out > kMostLeftOut) fail("{} steps were left out: no loss scale fits rounded double", left_out);
+      lower_loss_scale(*tested);
       continue;
     }
     step++;
-    if (!check.compare(*tested, batch, 1, progress.loss_scale)) fail("step {}: a gradient is not finite", step);
     for (const TensorInfo& tensor : tested->tensors())
       if (tensor.trainable) optimizer->write(tensor.name, Slot::Gradient, read(*tested, tensor, Slot::Gradient).data());
     optimizer->update(kRate);
