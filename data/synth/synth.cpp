@@ -147,7 +147,10 @@ bool write_synth(const SynthConfig& config, const std::string& out, const std::f
 }
 
 bool is_drawn(const std::string& root) {
-  std::ifstream file(root + "/" + kDrawnName, std::ios::binary);
+  const std::string path = root + "/" + kDrawnName;
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return false;  // a pipe would wait
+  std::ifstream file(path, std::ios::binary);
   std::string text(kDrawn.size(), '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   return text == kDrawn;

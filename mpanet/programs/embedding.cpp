@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/sets/dataset_inputs.h"
+#include "data/synth/synth.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/training/train_plan.h"
@@ -141,6 +142,7 @@ void register_data_set(const std::string& data, const std::string& protocol, con
                        bool read) {
   for (const DatasetKind kind : kDatasetKinds)
     for (const std::string& list : dataset_lists(kind, data)) register_input(list, "a list of --data");
+  register_input(data + "/" + kDrawnName, "a file of --data");
   register_pictures(dataset_of(protocol), data, "a picture of --data");
   if (!read) return;
   for (const ImageRecord& image : images_of(planned.plans))

@@ -42,6 +42,8 @@ void choose_protocol(EvalOptions& options) {
 // No output may replace one of these.
 void register_inputs(const EvalOptions& options, const PlannedEvaluation& planned) {
   register_input(options.checkpoint, "--checkpoint");
+  if (!options.checkpoint.empty() && !options.calibrates())
+    register_input(calibration_path(options.checkpoint), "the calibration");
   register_input(options.pack, "--pack");
   register_input(options.protocol.trial_file, "--trials");
   register_input(options.calibrate_ids, "--calibrate-ids");

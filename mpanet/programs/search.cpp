@@ -18,6 +18,7 @@
 #include "core/base/threads.h"
 #include "data/loading/loader.h"
 #include "data/pictures/sheet.h"
+#include "data/sets/picture_names.h"
 #include "mpanet/evaluation/calibration.h"
 #include "mpanet/evaluation/results.h"
 #include "mpanet/network/vendors.h"
@@ -224,19 +225,28 @@ void print_lists(const std::vector<std::string>& queries, const std::vector<std:
   }
 }
 
+// No output may replace the query's pictures, or what the index consists of.
+void register_query(const SearchOptions& options, const IndexAbout& about) {
+  for (const std::string& picture : options.pictures) register_input(picture, "a picture");
+  register_inputs_below(
+      options.index, [](std::string_view) { return true; }, "a file of the index");
+  register_inputs_below(about.folder, is_picture_name, "a picture of the index");
+  const std::string& checkpoint = options.checkpoint.empty() ? about.checkpoint : options.checkpoint;
+  register_input(checkpoint, "--checkpoint");
+  register_input(calibration_path(checkpoint), "the calibration");
+}
+
 int query_index(SearchOptions options) {
   if (!options.since_text.empty()) {
     options.since = parse_time(options.since_text);
     if (!options.since)
       fail("--since: expected a time in UTC such as 2026-11-26 or 2026-11-26T18:30, got {}", quote(options.since_text));
   }
-  for (const std::string& picture : options.pictures) register_input(picture, "a picture");
-  register_input(options.index + "/index.sqlite", "the index");
+  const IndexAbout about = IndexReader(options.index).about();
+  register_query(options, about);
   const auto json = output_for_later(options.json), sheet = output_for_later(options.sheet);
   keep_stdout_for({options.json, options.sheet});
-  const IndexAbout about = IndexReader(options.index).about();
   if (options.checkpoint.empty()) options.checkpoint = about.checkpoint;
-  register_input(options.checkpoint, "--checkpoint");
   options.size = fmt::format("{}x{}", about.height, about.width);
   options.flip = about.flip;
   const ThreadChoice threads = choose_and_note_threads(options.threads);

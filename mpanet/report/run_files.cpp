@@ -127,8 +127,8 @@ RunRecord read_run(const std::string& path, bool embeds) {
 
 std::vector<std::string> run_files(const std::string& path) {
   std::vector<std::string> files;
-  for (const char* name :
-       {"best.safetensors", "last.safetensors", "config.json", "provenance.json", "inputs.json", "log.jsonl"})
+  for (const char* name : {"best.safetensors", "last.safetensors", "config.json", "provenance.json", "inputs.json",
+                           "log.jsonl", "log.csv", "vendors.json", "events.out.tfevents.mpanet", "lock"})
     files.push_back(fmt::format("{}/{}", path, name));
   for (const char* name : {"best.safetensors", "last.safetensors"})
     files.push_back(calibration_path(fmt::format("{}/{}", path, name)));

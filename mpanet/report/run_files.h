@@ -38,7 +38,7 @@ struct RunRecord {
 // `embeds`: whether a checkpoint is needed.
 RunRecord read_run(const std::string& path, bool embeds);
 
-// The files of the run that read_run() and the evaluation read.
+// The files of the run: those that read_run() and the evaluation read, and those that resuming needs or goes on with.
 std::vector<std::string> run_files(const std::string& path);
 
 // Keys with their values as text: "data.threads" and "2", in the order of the file; lists in one line, null as a dash.

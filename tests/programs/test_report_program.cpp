@@ -1,4 +1,6 @@
 // mpanet-report as a program: pages of small runs are well-formed, need nothing else, and escape what they are given.
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include "core/base/quote.h"
@@ -152,6 +154,7 @@ TEST_CASE("whose pictures are inside: drawn people, or perhaps real ones" * doct
   fs::create_directory(copy);
   for (const auto& entry : fs::directory_iterator(data_set()))
     if (entry.is_directory()) fs::create_directory_symlink(entry.path(), copy + "/" + entry.path().filename().string());
+  REQUIRE(mkfifo((copy + "/drawn.txt").c_str(), 0600) == 0);  // not read, because it would wait
   const std::string other = notice_of(copy);
   CHECK(!has(other, "No real person is shown."));
   CHECK(has(other, "these are real people, and the authors"));
@@ -293,8 +296,11 @@ TEST_CASE("bad input" * doctest::skip(kLacking)) {
   const std::string input = trained() + "/log.jsonl", before = read_text(input);
   check_report_refused(quoted(trained()) + data + " --out " + quoted(input), "a file of a run");
   CHECK(read_text(input) == before);
+  for (const char* name : {"/lock", "/log.csv", "/provenance.json"})
+    check_report_refused(quoted(trained()) + data + " --out " + quoted(trained() + name), "a file of a run");
   check_report_refused(quoted(trained()) + data + " --out " + quoted(data_set() + "/exp/test_id.txt"),
                        "a list of --data");
+  check_report_refused(quoted(trained()) + data + " --out " + quoted(data_set() + "/drawn.txt"), "a file of --data");
   const std::string run = folder / "run";
   fs::copy(trained(), run);
   write_file(run + "/log.jsonl", "{}\n");

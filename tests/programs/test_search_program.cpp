@@ -223,6 +223,16 @@ TEST_CASE("input that is refused" * doctest::skip(kLacking)) {
     CHECK_MESSAGE(has(result.err, words), result.err);
   };
   fails(query_arguments + quoted(folder / "none.jpg"), "none.jpg");
+  for (const std::string& file : {checkpoint(), checkpoint() + ".calibration.json", index + "/features-0.f32",
+                                  index + "/index.sqlite", index + "/lock", data + "/a.jpg", picture}) {
+    CAPTURE(file);
+    if (!fs::exists(file)) write_file(file, "");
+    const std::string before = read_text(file);
+    fails(query_arguments + quoted(picture) + " --json " + quoted(file), "cannot write: it is ");
+    fails(query_arguments + quoted(picture) + " --sheet " + quoted(file), "cannot write: it is ");
+    CHECK(read_text(file) == before);
+    if (before.empty() && file.ends_with(".calibration.json")) fs::remove(file);
+  }
   const std::string moved = folder / "moved.safetensors";
   fs::copy_file(checkpoint(), moved);
   fs::rename(checkpoint(), checkpoint() + ".away");
