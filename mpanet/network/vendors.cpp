@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/json_fields.h"
+#include "core/base/quote.h"
 
 namespace mpanet {
 namespace {
@@ -30,6 +31,9 @@ std::string text_of(Provider provider, const std::string& library) {
   return provider == Provider::Native ? kNative : provider == Provider::Vendor ? library : "auto";
 }
 
+bool is_of_cpu(const std::string& shape) { return shape.starts_with("cpu "); }
+bool is_convolution(const std::string& shape) { return shape.starts_with("conv "); }
+
 Vendors read_vendors(const std::string& file) {
   const nlohmann::ordered_json content = parse_ordered_json(read_text(file), file);
   const JsonFields fields(content, file);
@@ -39,11 +43,15 @@ Vendors read_vendors(const std::string& file) {
   if (content.contains("cpu_conv"))
     vendors.cpu_convolution = parse(fields.text("cpu_conv"), file + ": cpu_conv", kOneDnn);
   const JsonFields choices = fields.object("choices");
-  for (const auto& [shape, choice] : choices.all().items()) vendors.choices[shape] = choices.text(shape);
+  for (const auto& [shape, value] : choices.all().items()) {
+    const std::string choice = choices.text(shape);
+    const char* library = is_of_cpu(shape) ? kOneDnn : is_convolution(shape) ? kCudnn : kCublas;
+    if (choice != kNative && choice != library)
+      fail("{}: choices, {}: expected native or {}, got {}", file, quote(shape), library, quote(choice));
+    vendors.choices[shape] = choice;
+  }
   return vendors;
 }
-
-bool is_of_cpu(const std::string& shape) { return shape.starts_with("cpu "); }
 
 }  // namespace
 
@@ -86,7 +94,7 @@ std::string convolution_providers(const Vendors& vendors, Device device) {
   if (!cpu && vendors.convolution == Provider::Native) return kNative;
   std::set<std::string> providers;
   for (const auto& [shape, choice] : vendors.choices)
-    if (cpu ? is_of_cpu(shape) : shape.starts_with("conv ")) providers.insert(choice);
+    if (cpu ? is_of_cpu(shape) : is_convolution(shape)) providers.insert(choice);
   if (!cpu && vendors.convolution == Provider::Vendor) providers.insert(kCudnn);
   return providers.empty() ? kNative : fmt::format("{}", fmt::join(providers, ", "));
 }

@@ -72,6 +72,11 @@ TEST_CASE("vendors.json: a GPU's and the CPU's choices side by side") {
   CHECK(choose_vendors("", "", Backend::cpu, file).cpu_convolution == Provider::Auto);
   write_file(file, R"({"conv": "auto", "gemm": "native", "cpu_conv": "cudnn", "choices": {}})");
   CHECK(refusal("", "", Backend::cpu, file) == file + ": cpu_conv: expected native, onednn or auto, got cudnn");
+  for (const auto& [shape, library] : {std::pair("cpu conv a", "onednn"), {"conv a", "cudnn"}, {"gemm a", "cublas"}}) {
+    write_file(file, R"({"conv": "auto", "gemm": "auto", "choices": {")" + std::string(shape) + R"(": "foo"}})");
+    CHECK(refusal("", "", Backend::cpu, file) ==
+          file + ": choices, \"" + shape + "\": expected native or " + library + ", got \"foo\"");
+  }
 }
 
 TEST_CASE("what runs convolutions, for the provenance") {
