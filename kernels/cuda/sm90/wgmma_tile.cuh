@@ -25,9 +25,11 @@
 namespace mpanet::PRECISION::KERNEL_NS {
 
 constexpr int kBoxDepth = 64, kRowBytes = 128, kBoxBytes = kBoxDepth * kRowBytes;  // of 64 elements of the width
-// Registers of a thread: 168 for each of 384 threads at first, then the producers' are given to the consumers.
-constexpr int kProducerRegisters = 32, kConsumerRegisters = 240;
 constexpr int kWarpgroup = 128, kConsumers = 2, kConsumerWarps = kConsumers * kWarpgroup / kWarp;
+// Registers of a thread: the launch bounds leave 168 for each of 384 threads, then the producers' are given to the
+// consumers. A block has no more than it was launched with: consumers that asked for more would wait for ever.
+constexpr int kLaunchRegisters = 168, kProducerRegisters = 40, kConsumerRegisters = 232;
+static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <= (1 + kConsumers) * kLaunchRegisters);
 
 template <int M, int N>
 struct WgmmaShape {
