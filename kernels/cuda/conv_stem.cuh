@@ -6,16 +6,15 @@
 // + kFirstWord on, where the first element of the first word is left of the filter. No channel is padded. The rows
 // above, below, left and right of a picture are zeros.
 //
-//   forward    A (pixels, depth): a register is a word of these, which a lane loads. Neighbouring pixels are 3 words
-//   apart
-//              and a lane's group of four reads 4 adjacent ones: 25 different banks. The depth is 12 words a row of the
-//              filter, three chunks of mma's 8 elements: 168 elements of which 147 are taps. What is not a tap is set
-//              to zero in registers too, because zero weights would turn an infinite neighbour into NaN. B (depth,
-//              outputs): the weights in shared memory, with zeros where the depth has no tap.
-//   weights    A (outputs, pixels): dy, in the tensor_tile.cuh's form along the width. B (pixels, depth): a lane
-//   combines
-//              the words of two adjacent pixels to the registers of two columns, the lower and the upper elements.
-//              Columns are the 77 words of all rows of the filter: 160 with 6 behind them.
+// Forward: A is (pixels, depth), a register of a fragment is a word of these, which a lane loads. Neighbouring pixels
+// are 3 words apart, and a group of four lanes reads 4 adjacent words: 25 different banks. The depth is 12 words a row
+// of the filter, three chunks of 8 elements of mma: 168 elements, of which 147 are taps. What is not a tap is set to
+// zero in registers, because zero weights would turn an infinite neighbour into NaN. B is (depth, outputs): the weights
+// in shared memory, with zeros where the depth has no tap.
+//
+// Weights: A is (outputs, pixels), dy in tensor_tile.cuh's form along the width. B is (pixels, columns): a lane
+// combines the words of two adjacent pixels to registers of two columns, the lower and the upper elements. Columns are
+// the 77 words of all rows of the filter, and 3 words that are not stored: 160 elements.
 //
 // Blocks: forward, 4 warps of 32 pixels x 64 outputs, several tiles one after another with the same weights; the sums
 // pass through the memory of the rows. Weights, 5 warps of 64 outputs x 32 columns, one block per split of the pixels,
@@ -232,8 +231,26 @@ struct StemWeightsShape {
   static constexpr int kBlocks = 3;
 #endif
 };
-constexpr int kColumnWords = kFilter * kRowWords;
-static_assert(StemWeightsShape::kWarps * StemWeightsShape::kGroups * 8 >= kColumnWords);
+static_assert(StemWeightsShape::kWarps * StemWeightsShape::kGroups * 8 >= kFilter * kRowWords);
+
+// The words of all rows of the filter in the order of columns: a group has 8 adjacent words of one row, so that lanes
+// load from different banks; the last groups have what is left of the rows.
+struct StemWord {
+  int row = 0, at = 0;
+  bool exists = true;
+
+  __device__ explicit StemWord(int column) {
+    constexpr int kGroup = 8, kLeft = kRowWords - kGroup;
+    if (column < kFilter * kGroup) {
+      row = column / kGroup, at = column % kGroup;
+    } else if (column < kFilter * kRowWords) {
+      const int left = column - kFilter * kGroup;
+      row = left / kLeft, at = kGroup + left % kLeft;
+    } else {
+      exists = false;
+    }
+  }
+};
 
 // Then the rows. Row p of dy has chunk c at c ^ p % 8.
 struct alignas(128) StemStage {
@@ -302,8 +319,8 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   int columns[Shape::kGroups];
   UNROLL
   for (int j = 0; j < Shape::kGroups; j++) {
-    const int word = first_word + 8 * j + lane / 4;
-    columns[j] = word < kColumnWords ? word / kRowWords * x.pitch + word % kRowWords : 0;
+    const StemWord word(first_word + 8 * j + lane / 4);
+    columns[j] = word.row * x.pitch + word.at;
   }
   const auto fetch = [&](int tile) {
     const int first = begin + tile * kPixels;
@@ -333,10 +350,10 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     for (int j = 0; j < 2 * Shape::kGroups; j++) {
       UNROLL
       for (int e = 0; e < 4; e++) {
-        const int filter = 16 * i + lane / 4 + e / 2 * 8, word = first_word + j / 2 * 8 + lane % 4 * 2 + e % 2;
-        const int tap = word % kRowWords * 2 + j % 2 - 1;
-        if (word < kColumnWords && tap >= 0)
-          sums_memory.at[filter * kWeights + word / kRowWords * kTaps + tap] = sums[i][j][e];
+        const int filter = 16 * i + lane / 4 + e / 2 * 8;
+        const StemWord word(first_word + j / 2 * 8 + lane % 4 * 2 + e % 2);
+        const int tap = word.at * 2 + j % 2 - 1;
+        if (word.exists && tap >= 0) sums_memory.at[filter * kWeights + word.row * kTaps + tap] = sums[i][j][e];
       }
     }
   }
