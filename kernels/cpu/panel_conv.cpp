@@ -259,6 +259,7 @@ void Task::winograd(int64_t block, int chunk) const {
 
 void run(const Part& p, const storage* source, const float* right, const Finishing<storage>& finish, storage* target,
          void* workspace) {
+  if (p.pixels() == 0) return;  // a picture smaller than the stride
   const Blocks b = blocks_of(p);
 #pragma omp parallel
   {
@@ -277,7 +278,10 @@ void run(const Part& p, const storage* source, const float* right, const Finishi
 size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
   if (pass == ConvPass::BackwardWeights) return conv_backward_weights_bytes(stream, s);
   int64_t floats = 0;
-  for (int i = 0; i < part_count(s, pass); i++) floats = std::max(floats, blocks_of(part_of(s, pass, i)).floats());
+  for (int i = 0; i < part_count(s, pass); i++) {
+    const Part p = part_of(s, pass, i);
+    if (p.pixels() > 0) floats = std::max(floats, blocks_of(p).floats());
+  }
   const int64_t source = pass == ConvPass::Forward ? s.input_count() : s.output_count();
   return rounded_bytes<storage>(stream, source) + static_cast<size_t>(floats) * sizeof(float) * omp_get_max_threads();
 }

@@ -1,6 +1,7 @@
 // Convolution, NHWC activations and OHWI weights, as matrix products without unfolding in memory: of bf16, f16 and tf32
-// on tensor cores (tensor_tile.cuh), of f64 and f32 in ordinary arithmetic (tile.cuh). o: output pixels, t = (i, j):
-// taps, x(o, t): the input pixel under the tap:
+// on tensor cores (tensor_tile.cuh), of f64 and f32 in ordinary arithmetic (tile.cuh). In 16 bits the stem has kernels
+// of its own (conv_stem.h), and so has compute capability 9.0 (sm90/). o: output pixels, t = (i, j): taps, x(o, t): the
+// input pixel under the tap:
 //
 //   forward           y (o, k)         = sum over (t, c) of x(o, t)(c) w(k, t, c), then the epilogue of ConvEpilogue
 //   backward data     dx (p, c)        = sum over (t, k) of dy(o with p under t)(k) w(k, t, c)
@@ -23,6 +24,7 @@
 // 0.06 in TF32. Outputs are written once; or each split writes (rows, columns) reals and a second kernel adds them.
 #include "kernels/cuda/capability.h"
 #include "kernels/cuda/conv_loop.h"
+#include "kernels/cuda/conv_stem.h"
 #include "kernels/cuda/conv_tensor.cuh"
 #include "kernels/cuda/plan.cuh"
 #include "kernels/cuda/vendor_calls.h"
@@ -216,6 +218,12 @@ ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
   const ForcedPlan& forced = forced_plan();
   const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
   KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
+  ConvShape planned = s;
+  if (forced.batch > 0) planned.n = forced.batch;
+  if (stem_takes(s, pass)) {
+    const ProductPlan plan = stem_plan(planned, pass, forced);
+    return forced.batch > 0 && plan.splits > 1 ? plan.of_depth(int64_t{s.n} * s.oh() * s.ow(), kStemStep) : plan;
+  }
   const TileChoices tiles = wgmma                     ? wgmma_tiles(pass)
                             : on_tensor_cores(stream) ? tensor_tiles<storage>()
                                                       : ordinary_tiles();
@@ -225,8 +233,6 @@ ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
     };
     return size_of(shape, pass, whole(s.c), whole(s.k));
   };
-  ConvShape planned = s;
-  if (forced.batch > 0) planned.n = forced.batch;
   ProductPlan plan = plan_product(size(planned), tiles, forced);
   if (forced.batch > 0) plan = plan.of_depth(size(s).depth, tiles.step);
   plan.wgmma = wgmma, plan.blocks = forced.blocks;
@@ -272,12 +278,13 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
           .by_taps_x = FastDivide(s.kw)};
 }
 
-// Launches a pass with run<Shape, Lanes>(plan, grid) or run_wgmma(plan), then adds its splits. aligned: whether the
-// factors are. A plan for wgmma runs without it if the addresses are not aligned: its depth is not less. sums: whether
-// the epilogue computes what conv_epilogue_sums() says. add: false leaves the splits' sums in the workspace.
-template <class T, class Run, class RunWgmma>
+// Launches a pass with run<Shape, Lanes>(plan, grid), or run_other(plan) if it is one of wgmma or of the stem, then
+// adds its splits. aligned: whether the factors are. These plans run with the first if the addresses are not aligned:
+// their depth is not less. sums: whether the epilogue computes what conv_epilogue_sums() says. add: false leaves the
+// splits' sums in the workspace.
+template <class T, class Run, class RunOther>
 void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned, bool sums, Output<T>& output,
-                 void* workspace, const Run& run, const RunWgmma& run_wgmma, bool add = true) {
+                 void* workspace, const Run& run, const RunOther& run_other, bool add = true) {
   check(s);
   if (!std::is_same_v<storage, float16> && on_tensor_cores(stream))
     ::mpanet::KERNEL_NS::require_tensor_cores(stream, kHalf ? "bf16" : "tf32");
@@ -285,11 +292,11 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
   const ProductPlan plan = plan_of(stream, s, pass);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
   const bool packed = size.packed && aligned && output.packed;
-  if (plan.wgmma && packed)
-    run_wgmma(plan);
+  if ((plan.wgmma && packed) || (plan.stem && aligned && (output.packed || pass == ConvPass::BackwardWeights)))
+    run_other(plan);
   else
     with_plan(stream, plan, packed, [&]<class Shape, int L>() {
-      KERNEL_CHECK(!sums || (!plan.wgmma && plan.splits == 1 && Shape::kM == plan.tile_m),
+      KERNEL_CHECK(!sums || (!plan.wgmma && !plan.stem && plan.splits == 1 && Shape::kM == plan.tile_m),
                    "sums of tiles only where conv_epilogue_sums() has them, and aligned addresses");
       run.template operator()<Shape, L>(plan, product_grid<Shape>(size.m, size.n, int64_t{plan.splits} * size.classes));
     });
@@ -312,7 +319,13 @@ void backward_weights(Stream stream, const ConvShape& s, const storage* x, const
                forward_gather(s, x), dy, plan.splits, plan.chunk,
                HalfPacks{half_packs_fit(s.k, dy), half_packs_fit(s.c, x)}, output);
       },
-      [&](const ProductPlan& plan) { wgmma_backward_weights(stream, s, x, dy, plan, output); }, add);
+      [&](const ProductPlan& plan) {
+        if (plan.stem)
+          stem_backward_weights(stream, s, x, dy, plan, output);
+        else
+          wgmma_backward_weights(stream, s, x, dy, plan, output);
+      },
+      add);
 }
 
 }  // namespace
@@ -360,7 +373,12 @@ void conv_forward(Stream stream, const ConvShape& s, const storage* x, const sto
                forward_gather(s, x), w, plan.splits, plan.chunk,
                HalfPacks{half_packs_fit(s.c, x), half_packs_fit(s.c, w)}, output, epilogue.moments);
       },
-      [&](const ProductPlan& plan) { wgmma_forward(stream, s, x, w, plan, epilogue.moments, output); });
+      [&](const ProductPlan& plan) {
+        if (plan.stem)
+          stem_forward(stream, s, x, w, plan, epilogue.moments, output);
+        else
+          wgmma_forward(stream, s, x, w, plan, epilogue.moments, output);
+      });
 }
 
 void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, const storage* w, const void*,

@@ -1,6 +1,7 @@
 // The factors of a convolution's matrix products on tensor cores (tensor_tile.cuh). A piece never crosses taps: if the
 // channels of 16 bits cannot be read in packs, every tap has tap_channels(c) of them, and those from c on are zero. So
-// the stem's 3 channels are 4, and its depth is 4 times the taps. Pieces of one float need no such channels.
+// 3 channels are 4, and the depth is 4 times the taps (conv_stem.cuh needs no such channels). Nor do pieces of one
+// float.
 //
 // A step along the depth usually stays within a tap, where an addition advances the depth. It is divided into tap and
 // channel again when its tap ends.

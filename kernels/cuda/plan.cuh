@@ -35,6 +35,8 @@ struct ProductPlan {
   int chunk = 0;       // depth of a split, a multiple of a step's
   bool wgmma = false;  // by the loop of wgmma_calls.h
   int blocks = 0;      // of that loop; 0: one on each multiprocessor
+  bool stem = false;   // by the kernels of conv_stem.h
+  int stem_tiles = 1;  // of a block, forward
 
   // The same tile and number of splits for another depth. The last splits may be empty: their sums are zero.
   ProductPlan of_depth(int64_t depth, int step) const {

@@ -17,6 +17,10 @@ const ConvShape kShapes[] = {
     {.n = 2, .h = 7, .w = 5, .c = 3, .k = 5, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 2, .h = 17, .w = 11, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
     {.n = 2, .h = 16, .w = 8, .c = 3, .k = 16, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 3, .h = 12, .w = 16, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},  // 128 pixels of 3 pictures
+    {.n = 1, .h = 33, .w = 21, .c = 3, .k = 24, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 5, .h = 1, .w = 1, .c = 3, .k = 8, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 1, .h = 2, .w = 296, .c = 3, .k = 40, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
     {.n = 3, .h = 5, .w = 4, .c = 17, .k = 13, .kh = 1, .kw = 1},
     {.n = 2, .h = 6, .w = 5, .c = 16, .k = 32, .kh = 1, .kw = 1, .stride = 2, .pad = 0},
     {.n = 2, .h = 8, .w = 6, .c = 32, .k = 48, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
@@ -69,6 +73,29 @@ TEST_CASE("conv_forward with every epilogue") {
         check_exact(in_place.values(), expected, name(s) + ", in place, epilogue " + flags.text());
       }
     });
+  }
+}
+
+// Kernels multiply more than the taps by zeros, which are no zeros where a pixel is infinite.
+TEST_CASE("an infinite pixel reaches the outputs whose window has it, no others") {
+  constexpr real inf = std::numeric_limits<real>::infinity();
+  for (const int w : {16, 19}) {
+    const ConvShape s{.n = 2, .h = 9, .w = w, .c = 3, .k = 16, .kh = 7, .kw = 7, .stride = 2, .pad = 3};
+    const std::vector<real> weights(static_cast<size_t>(s.weight_count()), real(1));
+    for (int64_t at = 0; at < s.input_count(); at += 5) {
+      std::vector<real> x(static_cast<size_t>(s.input_count())), expected(static_cast<size_t>(s.output_count()));
+      x[static_cast<size_t>(at)] = inf;
+      each_product(s, [&](size_t y, size_t i, size_t) {
+        if (static_cast<int64_t>(i) == at) expected[y] = inf;
+      });
+      on_each_device([&](Context& context) {
+        Convolution conv(context, s, weights);
+        const Stored input(context, x);
+        Stored y(context, s.output_count());
+        conv.forward(input, {}, y.data());
+        check_exact(y.values(), expected, fmt::format("{}, element {}", name(s), at));
+      });
+    }
   }
 }
 

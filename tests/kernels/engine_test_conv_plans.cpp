@@ -255,9 +255,10 @@ void check_unaligned(const ConvShape& s) {
   });
 }
 
-// The second shape's own plan is one of wgmma, where there is one, with several splits.
+// The second shape's own plan is one of wgmma, where there is one, with several splits; the third's one of the stem.
 TEST_CASE("convolution at unaligned addresses") {
   check_unaligned(kShapes[2]);
+  check_unaligned({.n = 3, .h = 21, .w = 24, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3});
   check_unaligned({.n = 2, .h = 9, .w = 7, .c = 72, .k = 80, .kh = 3, .kw = 3, .stride = 2, .pad = 1});
 }
 

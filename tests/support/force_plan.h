@@ -8,7 +8,8 @@ namespace mpanet::PRECISION {
 
 // Tiles of 128 have remainders in both directions in the first shape. Taps begin within a step in the first and third;
 // the second has two steps, the fourth a part of one. No tap reaches three quarters of the fifth's pixels. The last
-// ones cannot be read in packs: the stem, and primes.
+// ones cannot be read in packs: the stem, which has a kernel of its own in 16 bits, with a part of one tile and with
+// three tiles, and primes.
 inline const ConvShape kShapes[] = {
     {.n = 2, .h = 10, .w = 9, .c = 40, .k = 136, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 3, .h = 8, .w = 8, .c = 64, .k = 64, .kh = 1, .kw = 1},
@@ -16,6 +17,7 @@ inline const ConvShape kShapes[] = {
     {.n = 1, .h = 7, .w = 6, .c = 8, .k = 16, .kh = 1, .kw = 3, .stride = 1, .pad = 0},
     {.n = 2, .h = 9, .w = 7, .c = 72, .k = 80, .kh = 1, .kw = 1, .stride = 2},
     {.n = 2, .h = 17, .w = 12, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    {.n = 3, .h = 22, .w = 19, .c = 3, .k = 40, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
     {.n = 2, .h = 6, .w = 5, .c = 17, .k = 13, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
 };
 
