@@ -141,18 +141,16 @@ __global__ void __launch_bounds__(kMergeThreads, 1)
   const NormStatistics& norm = merges.to[second ? 1 : 0];
   const storage* const x = merges.x;
   const int own_block = second ? block - merges.first_blocks : block;
-  // Loaded before the parts, so that the end need not wait for them.
-  const MergedChannel merged(own_block / list.runs, list.c);
   real origin = 0, before_mean = 0, before_variance = 0;
-  if (merged.own) {
-    origin = x != nullptr ? static_cast<real>(load(x[merged.channel])) : list.parts[merged.channel];
-    if (norm.running_mean != nullptr) before_mean = norm.running_mean[merged.channel];
-    if (norm.running_variance != nullptr) before_variance = norm.running_variance[merged.channel];
-  }
+  const auto prepare = [&](int channel) {
+    origin = x != nullptr ? static_cast<real>(load(x[channel])) : list.parts[channel];
+    if (norm.running_mean != nullptr) before_mean = norm.running_mean[channel];
+    if (norm.running_variance != nullptr) before_variance = norm.running_variance[channel];
+  };
   const auto pivot = [&](int channel, real(&to)[N]) {
     if (x == nullptr) load_lanes(list.parts + channel, to);
   };
-  merge_parts<MomentParts, N>(shared, list, own_block, RunMemory(exchange, second ? 1 : 0), pivot,
+  merge_parts<MomentParts, N>(shared, list, own_block, RunMemory(exchange, second ? 1 : 0), pivot, prepare,
                               [&](int channel, const MomentParts::Sums<1>& sums) {
                                 const double mean = static_cast<double>(origin) + static_cast<double>(sums.mean[0]);
                                 norm.mean[channel] = static_cast<real>(mean);
@@ -248,14 +246,13 @@ __global__ void __launch_bounds__(kMergeThreads, 1)
   using One = typename Kind::template Sums<1>;
   auto& shared = shared_memory<MergeMemory<Kind::kKept>>();
   const int block = static_cast<int>(blockIdx.x);
-  const MergedChannel merged(block / list.runs, list.c);
   real variance[K] = {};
-  if (merged.own) {
+  const auto prepare = [&](int channel) {
     UNROLL
-    for (int k = 0; k < K; k++) variance[k] = results.variance[k][merged.channel];
-  }
+    for (int k = 0; k < K; k++) variance[k] = results.variance[k][channel];
+  };
   merge_parts<Kind, N>(
-      shared, list, block, RunMemory(exchange, 0), [](int, real(&)[N]) {},
+      shared, list, block, RunMemory(exchange, 0), [](int, real(&)[N]) {}, prepare,
       [&](int channel, const One& sums) {
         const real total = sums.total[0][0];
         sum_g[channel] = total;

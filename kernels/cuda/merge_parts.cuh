@@ -147,10 +147,11 @@ __device__ inline bool last_of_tile(unsigned* ticket, int blocks) {
 }
 
 // Merges run block % runs of tile block / runs. Calls finish(channel, sums) in one thread per channel, in the tile's
-// last block. pivot(channel, to) sets the pivot of a thread's channels; means of runs are minus it.
-template <class Kind, int N, class Memory, class Pivot, class Finish>
+// last block, and prepare(channel) in the same threads before that block's last loads: what finish() needs from memory
+// is loaded with them. pivot(channel, to) sets the pivot of a thread's channels; means of runs are minus it.
+template <class Kind, int N, class Memory, class Pivot, class Prepare, class Finish>
 __device__ void merge_parts(Memory& shared, const PartList& list, int block, const RunMemory& memory,
-                            const Pivot& pivot, const Finish& finish) {
+                            const Pivot& pivot, const Prepare& prepare, const Finish& finish) {
   using Sums = typename Kind::template Sums<N>;
   using One = typename Kind::template Sums<1>;
   constexpr int kValues = Sums::kValues, kRunPitch = kValues * kMergeChannels;
@@ -159,6 +160,7 @@ __device__ void merge_parts(Memory& shared, const PartList& list, int block, con
   const int channel = static_cast<int>(threadIdx.x) % (kMergeChannels / N) * N;  // of the tile
   const bool inside = first + channel < list.c;
   const MergedChannel merged(tile, list.c);
+  if (list.runs == 1 && merged.own) prepare(merged.channel);
   real origin[N] = {};
   if (inside) pivot(first + channel, origin);
   const int begin = run * list.length, end = min(begin + list.length, list.count);
@@ -169,6 +171,7 @@ __device__ void merge_parts(Memory& shared, const PartList& list, int block, con
     real* const results = memory.results + int64_t{tile} * list.runs * kRunPitch;
     if (merged.own) one.write(results + run * kRunPitch + merged.channel - first, kMergeChannels);
     if (!last_of_tile(memory.tickets + tile, list.runs)) return;
+    if (merged.own) prepare(merged.channel);
     const MergeItems runs{results,   kRunPitch,     kMergeChannels, 0,
                           list.runs, list.runs - 1, list.rows,      int64_t{list.length} * list.height};
     const real none[N] = {};
