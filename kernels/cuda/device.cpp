@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "kernels/cuda/exchange.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/memory.h"
@@ -27,6 +28,11 @@ void refuse_in_capture(const StreamState& state, const char* what, size_t bytes)
 
 }  // namespace
 
+Exchange exchange(Stream stream) {
+  char* const memory = static_cast<char*>(state_of(stream).exchange.get());
+  return {reinterpret_cast<unsigned*>(memory + kExchangeBytes), memory};
+}
+
 Stream create_stream(int index) {
   const cudaError_t error = cudaSetDevice(index);
   if (error != cudaSuccess) {
@@ -45,6 +51,11 @@ Stream create_stream(int index) {
   state->shared_bytes = properties.sharedMemPerBlockOptin;
   state->handle = make_stream();
   state->copies = make_stream();
+  constexpr size_t kBytes = kExchangeBytes + kTickets * sizeof(unsigned);
+  void* exchange = nullptr;
+  CUDA_CALL(cudaMalloc(&exchange, kBytes));
+  state->exchange.reset(exchange);
+  CUDA_CALL(cudaMemsetAsync(exchange, 0, kBytes, state->handle.get()));
   return reinterpret_cast<Stream>(state.release());
 }
 

@@ -22,6 +22,7 @@ struct StreamState {
   CudaStream copies;        // for uploads for a later step, concurrent with the kernels
   Allocator memory;
   Staging staging;
+  DeviceBlock exchange;               // results, then tickets: exchange.h
   const char* last_kernel = nullptr;  // launched last, for messages about faults
   const char* kernel_before = nullptr;
   bool capturing = false;

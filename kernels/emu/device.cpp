@@ -11,12 +11,14 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
 #include "core/base/error.h"
 #include "core/base/guard.h"
 #include "core/base/output.h"
+#include "kernels/cuda/exchange.h"
 #include "kernels/emu/races.h"
 #include "kernels/memory.h"
 
@@ -176,14 +178,26 @@ void fill_zero(Stream, void* to, size_t bytes) { std::memset(to, 0, bytes); }
 void copy_to_device(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 void copy_to_host(Stream, void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 
-// Launches run immediately, so a stream has only settings.
+// Launches run immediately, so a stream has only settings, and memory for blocks.
 struct StreamSettings {
   bool tf32 = false;
+  Exchange exchange;
 };
 static StreamSettings* settings_of(Stream stream) { return reinterpret_cast<StreamSettings*>(stream); }
 
-Stream create_stream(int) { return reinterpret_cast<Stream>(new StreamSettings); }
-void destroy_stream(Stream stream) { delete settings_of(stream); }
+Stream create_stream(int) {
+  constexpr size_t kBytes = kTickets * sizeof(unsigned);
+  auto settings = std::make_unique<StreamSettings>();
+  settings->exchange = {static_cast<unsigned*>(allocate(nullptr, kBytes)), allocate(nullptr, kExchangeBytes)};
+  fill_zero(nullptr, settings->exchange.tickets, kBytes);
+  return reinterpret_cast<Stream>(settings.release());
+}
+void destroy_stream(Stream stream) {
+  const std::unique_ptr<StreamSettings> settings(settings_of(stream));
+  release(stream, settings->exchange.tickets, kTickets * sizeof(unsigned));
+  release(stream, settings->exchange.results, kExchangeBytes);
+}
+Exchange exchange(Stream stream) { return settings_of(stream)->exchange; }
 void set_tf32(Stream stream, bool on) { settings_of(stream)->tf32 = on; }
 bool uses_tf32(Stream stream) { return stream != nullptr && settings_of(stream)->tf32; }
 bool can_use_tf32(Stream) { return true; }
