@@ -89,8 +89,7 @@ __global__ void __launch_bounds__(kLossThreads)
   real pulls = 0, pushes = 0;
   int groups = 0;
   for (int row = threadIdx.x; row < n; row += kLossThreads) {
-    real sum = 0;
-    for (int slice = 0; slice < slices; slice++) sum += pull_partial[int64_t{slice} * n + row];
+    const real sum = sum_in_order(pull_partial + row, slices, n);
     pull[row] = sum < static_cast<real>(kSamePull) ? real{0} : sqrt(sum);
     pulls += pull[row];
     groups += group[row] == row;

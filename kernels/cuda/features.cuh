@@ -68,6 +68,21 @@ __device__ void each_chosen_row(int begin, int n, RowList<T>& list, const Wanted
       begin, n, list, [&](int row, real&) { return wanted(row); }, [&](int row, real) { body(row); });
 }
 
+// The sum of `count` values that are `stride` apart, in order. Several are loaded at once, because latency decides.
+__device__ inline real sum_in_order(const real* from, int count, int64_t stride) {
+  constexpr int kAtOnce = 16;
+  real sum = 0;
+  ONE_BY_ONE
+  for (int first = 0; first < count; first += kAtOnce) {
+    real values[kAtOnce];
+    UNROLL
+    for (int i = 0; i < kAtOnce; i++) values[i] = first + i < count ? from[(first + i) * stride] : real{0};
+    UNROLL
+    for (int i = 0; i < kAtOnce; i++) sum += values[i];
+  }
+  return sum;
+}
+
 // ---- All pairs: |f_i - f_l|^2 as sums of squared differences, because |a|^2 + |b|^2 - 2 a b cancels. ---------------
 // A block sums one tile of 64 x 64 pairs over 256 columns, 32 columns at a time in shared memory, 4 x 4 pairs per
 // thread. A second kernel adds the sums of all column ranges in order. f is read from DRAM once: n / 64 blocks read a
@@ -164,7 +179,7 @@ __global__ void pair_distances_kernel(const real* partial, const int32_t* group,
   if (other < row || other >= n) return;
   real sum = 0;
   if (group == nullptr || (row != other && group[row] == row && group[other] == other))
-    for (int split = 0; split < splits; split++) sum += partial[(int64_t{split} * n + row) * n + other];
+    sum = sum_in_order(partial + int64_t{row} * n + other, splits, int64_t{n} * n);
   const real value = Finish{}(sum);
   distance[int64_t{row} * n + other] = value;
   distance[int64_t{other} * n + row] = value;

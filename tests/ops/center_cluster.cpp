@@ -23,9 +23,9 @@ Cases checks() {
   for (const int d : {1, 3, 67})
     for (const double margin : {0.7, 1.5})
       for (const Labels& labels : {kEven, kUneven, kUnsorted}) cases.push_back(center_cluster_case(labels, d, margin));
-  cases.push_back(center_cluster_case({7, 7, 7}, 5, 0.7));  // one identity: no push
-  cases.push_back(center_cluster_case(kSingles, 5, 2));     // one sample each: no pull
-  cases.push_back(wide(center_cluster_case(kUneven, 2048, 1.5)));
+  cases.push_back(center_cluster_case({7, 7, 7}, 5, 0.7));         // one identity: no push
+  cases.push_back(center_cluster_case(kSingles, 5, 2));            // one sample each: no pull
+  cases.push_back(wide(center_cluster_case(kUneven, 4352, 1.5)));  // 17 splits of columns and more
   cases.push_back(wide(center_cluster_case(many_labels(), 3, 1.5)));
   return cases;
 }
