@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -18,7 +19,7 @@ namespace {
 
 constexpr int64_t kTileElements = 1 << 16;
 constexpr int64_t kMostRows = 256;  // of a tile; longer sums have larger rounding errors
-constexpr int kSlice = 64;          // channels that are summed at once
+constexpr int kSlice = 256;         // channels that are summed at once
 constexpr int kWide = 1024;         // channels whose coefficients fit in the L1 cache
 
 int64_t tile_rows(int c) { return std::clamp<int64_t>(kTileElements / c, 1, kMostRows); }
@@ -96,15 +97,19 @@ void batch_norm_statistics(Stream, const storage* x, int64_t rows, int c, real m
   for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
     const storage* from = x + row * c + first;
     real pivot[kSlice], mean_of_tile[kSlice] = {}, squares[kSlice] = {};
+    Row<kSlice> buffer;
     for (int j = 0; j < width; j++) pivot[j] = load(x[first + j]);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
+      const real* row_x = buffer.read(from + i * c, width);
 #pragma omp simd
-      for (int j = 0; j < width; j++) mean_of_tile[j] += load(from[i * c + j]) - pivot[j];
+      for (int j = 0; j < width; j++) mean_of_tile[j] += row_x[j] - pivot[j];
+    }
     for (int j = 0; j < width; j++) mean_of_tile[j] /= static_cast<real>(count);
     for (int64_t i = 0; i < count; i++) {
+      const real* row_x = buffer.read(from + i * c, width);
 #pragma omp simd
       for (int j = 0; j < width; j++) {
-        const real d = load(from[i * c + j]) - pivot[j] - mean_of_tile[j];
+        const real d = row_x[j] - pivot[j] - mean_of_tile[j];
         squares[j] += d * d;
       }
     }
@@ -156,13 +161,18 @@ void batch_norm_apply(Stream, int64_t rows, int c, real eps, const NormInput& no
   with_constant(relu, [&](auto with_relu) {
     with_constant(residual != nullptr, [&](auto with_residual) {
       for_each_row<3>(rows, c, fill, [&](int64_t at, int count, const real(*k)[kWide]) {
+        Row<kWide> buffer_x, buffer_residual, buffer_y;
+        const real* row_x = buffer_x.read(x + at, count);
+        const real* row_residual = with_residual ? buffer_residual.read(residual + at, count) : nullptr;
+        real* row_y = buffer_y.open(y + at, count, Write::Set);
 #pragma omp simd
         for (int j = 0; j < count; j++) {
-          real value = (load(x[at + j]) - k[0][j]) * k[1][j] + k[2][j];
-          if constexpr (with_residual) value += load(residual[at + j]);
+          real value = (row_x[j] - k[0][j]) * k[1][j] + k[2][j];
+          if constexpr (with_residual) value += row_residual[j];
           if constexpr (with_relu) value = rectify(value);
-          y[at + j] = store<storage>(value);
+          row_y[j] = value;
         }
+        buffer_y.save(y + at, count);
       });
     });
   });
@@ -178,14 +188,17 @@ void batch_norm_backward_reduce(Stream, const storage* dy, const ReluMask& mask,
     for_each_tile(rows, c, [&](int64_t row, int64_t count, int first, int width, int64_t tile) {
       real sum[kSlice] = {}, product[kSlice] = {}, center[kSlice];
       for (int j = 0; j < width; j++) center[j] = norm.mean[first + j];
+      Row<kSlice> buffer_dy, buffer_y, buffer_x;
       for (int64_t i = row; i < row + count; i++) {
         const int64_t at = i * c + first;
+        const real *row_dy = buffer_dy.read(dy + at, width), *row_x = buffer_x.read(x + at, width);
+        const real* row_y = with_relu ? buffer_y.read(y + at, width) : nullptr;
 #pragma omp simd
         for (int j = 0; j < width; j++) {
-          real g = load(dy[at + j]);
-          if constexpr (with_relu) g = load(y[at + j]) > 0 ? g : real{0};
+          real g = row_dy[j];
+          if constexpr (with_relu) g = row_y[j] > 0 ? g : real{0};
           sum[j] += g;
-          product[j] += g * (load(x[at + j]) - center[j]);
+          product[j] += g * (row_x[j] - center[j]);
         }
       }
       std::copy_n(sum, width, partial + tile * 2 * c + first);
@@ -232,21 +245,27 @@ void batch_norm_backward_apply(Stream, const storage* dy, const ReluMask& mask, 
     }
   };
   with_constant(y != nullptr, [&](auto with_relu) {
-    const auto g = [&](int64_t i) {
-      const real value = load(dy[i]);  // read unconditionally, so that the loops have no branch
-      if constexpr (with_relu) return load(y[i]) > 0 ? value : real{0};
-      return value;
-    };
     const auto body = [&](auto add, auto add_residual) {
+      constexpr Write kWrite = add ? Write::Add : Write::Set, kResidualWrite = add_residual ? Write::Add : Write::Set;
       for_each_row<4>(rows, c, fill, [&](int64_t at, int count, const real(*k)[kWide]) {
+        Row<kWide> buffer_dy, buffer_y, buffer_x, buffer_to;
+        const real *row_dy = buffer_dy.read(dy + at, count), *row_x = buffer_x.read(x + at, count);
+        const real* row_y = with_relu ? buffer_y.read(y + at, count) : nullptr;
+        const auto g = [&](int j) {
+          const real value = row_dy[j];  // read unconditionally, so that the loops have no branch
+          if constexpr (with_relu) return row_y[j] > 0 ? value : real{0};
+          return value;
+        };
+        real* to_x = buffer_to.open(dx + at, count, kWrite);
 #pragma omp simd
-        for (int j = 0; j < count; j++) {
-          const real value = k[0][j] * (g(at + j) - k[1][j] - (load(x[at + j]) - k[2][j]) * k[3][j]);
-          put(dx[at + j], value, add ? Write::Add : Write::Set);
-        }
+        for (int j = 0; j < count; j++)
+          put(to_x[j], k[0][j] * (g(j) - k[1][j] - (row_x[j] - k[2][j]) * k[3][j]), kWrite);
+        buffer_to.save(dx + at, count);
         if (dresidual == nullptr) return;  // written after dx, because dresidual may be dy
+        real* to_residual = buffer_to.open(dresidual + at, count, kResidualWrite);
 #pragma omp simd
-        for (int j = 0; j < count; j++) put(dresidual[at + j], g(at + j), add_residual ? Write::Add : Write::Set);
+        for (int j = 0; j < count; j++) put(to_residual[j], g(j), kResidualWrite);
+        buffer_to.save(dresidual + at, count);
       });
     };
     with_constant(to.dx_write == Write::Add, [&](auto add) {

@@ -8,12 +8,13 @@
 #include <cmath>
 
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
 namespace {
 
-constexpr int kSlice = 64;  // channels that a thread computes at a time
+constexpr int kSlice = 256;  // channels that a thread computes at a time
 
 // Calls body(image, first channel, channels) for every slice of every image, in parallel; slices are independent.
 template <class Body>
@@ -30,14 +31,19 @@ void instance_norm_statistics(Stream, const storage* x, int n, int hw, int c, re
   for_slices(n, c, [=](int image, int first, int width) {
     const storage* xs = x + int64_t{image} * hw * c + first;
     real m[kSlice] = {}, q[kSlice] = {};
-    for (int p = 0; p < hw; p++)
-      for (int j = 0; j < width; j++) m[j] += load(xs[int64_t{p} * c + j]);
+    Row<kSlice> buffer;
+    for (int p = 0; p < hw; p++) {
+      const real* row = buffer.read(xs + int64_t{p} * c, width);
+      for (int j = 0; j < width; j++) m[j] += row[j];
+    }
     for (int j = 0; j < width; j++) m[j] /= static_cast<real>(hw);
-    for (int p = 0; p < hw; p++)
+    for (int p = 0; p < hw; p++) {
+      const real* row = buffer.read(xs + int64_t{p} * c, width);
       for (int j = 0; j < width; j++) {
-        const real d = load(xs[int64_t{p} * c + j]) - m[j];
+        const real d = row[j] - m[j];
         q[j] += d * d;
       }
+    }
     for (int j = 0; j < width; j++) {
       const int64_t at = int64_t{image} * c + first + j;
       mean[at] = m[j];
@@ -50,13 +56,17 @@ void instance_norm_blend(Stream, const storage* x, int n, int hw, int c, const r
                          const real* mask, storage* y) {
   for_slices(n, c, [=](int image, int first, int width) {
     const int64_t base = int64_t{image} * hw * c + first, at = int64_t{image} * c + first;
-    for (int p = 0; p < hw; p++)
+    Row<kSlice> buffer_x, buffer_y;
+    for (int64_t e = base; e < base + int64_t{hw} * c; e += c) {
+      const real* row = buffer_x.read(x + e, width);
+      real* to = buffer_y.open(y + e, width, Write::Set);
       for (int j = 0; j < width; j++) {
-        const real v = load(x[base + int64_t{p} * c + j]);
-        const real normalised = (v - mean[at + j]) * rstd[at + j];
+        const real normalised = (row[j] - mean[at + j]) * rstd[at + j];
         const real m = mask != nullptr ? mask[at + j] : 0;
-        y[base + int64_t{p} * c + j] = store<storage>(m * v + (1 - m) * normalised);
+        to[j] = m * row[j] + (1 - m) * normalised;
       }
+      buffer_y.save(y + e, width);
+    }
   });
 }
 
@@ -65,12 +75,14 @@ void instance_norm_backward_reduce(Stream, const storage* dy, const storage* x, 
   for_slices(n, c, [=](int image, int first, int width) {
     const int64_t base = int64_t{image} * hw * c + first, at = int64_t{image} * c + first;
     real s[kSlice] = {}, sn[kSlice] = {};
-    for (int p = 0; p < hw; p++)
+    Row<kSlice> buffer_dy, buffer_x;
+    for (int64_t e = base; e < base + int64_t{hw} * c; e += c) {
+      const real *row_dy = buffer_dy.read(dy + e, width), *row_x = buffer_x.read(x + e, width);
       for (int j = 0; j < width; j++) {
-        const real g = load(dy[base + int64_t{p} * c + j]);
-        s[j] += g;
-        sn[j] += g * (load(x[base + int64_t{p} * c + j]) - mean[at + j]) * rstd[at + j];
+        s[j] += row_dy[j];
+        sn[j] += row_dy[j] * (row_x[j] - mean[at + j]) * rstd[at + j];
       }
+    }
     std::copy_n(s, width, sum_dy + at);
     std::copy_n(sn, width, sum_dyn + at);
   });
@@ -88,15 +100,20 @@ void instance_norm_backward_apply(Stream, const storage* dy, const storage* x, i
   const real inverse_hw = 1 / static_cast<real>(hw);
   for_slices(n, c, [=](int image, int first, int width) {
     const int64_t base = int64_t{image} * hw * c + first, at = int64_t{image} * c + first;
-    for (int p = 0; p < hw; p++)
+    Row<kSlice> buffer_dy, buffer_x, buffer_dx;
+    for (int64_t e = base; e < base + int64_t{hw} * c; e += c) {
+      const real *row_dy = buffer_dy.read(dy + e, width), *row_x = buffer_x.read(x + e, width);
+      real* to = buffer_dx.open(dx + e, width, write);
       for (int j = 0; j < width; j++) {
-        const int64_t e = base + int64_t{p} * c + j, k = at + j;
-        const real g = load(dy[e]), normalised = (load(x[e]) - mean[k]) * rstd[k];
+        const int64_t k = at + j;
+        const real g = row_dy[j], normalised = (row_x[j] - mean[k]) * rstd[k];
         const real m = mask != nullptr ? mask[k] : 0;
         real v = m * g + (1 - m) * rstd[k] * (g - inverse_hw * sum_dy[k] - inverse_hw * sum_dyn[k] * normalised);
         if (dpooled != nullptr) v += inverse_hw * dpooled[k];
-        put(dx[e], v, write);
+        put(to[j], v, write);
       }
+      buffer_dx.save(dx + e, width);
+    }
   });
 }
 

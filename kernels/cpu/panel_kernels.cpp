@@ -150,6 +150,23 @@ HWY_ATTR void widen_bfloat16(const uint16_t* from, int64_t count, float* to) {
   for (; i < count; i++) to[i] = std::bit_cast<float>(uint32_t{from[i]} << 16);
 }
 
+HWY_ATTR void narrow_bfloat16(const float* from, int64_t count, uint16_t* to) {
+  const hn::RebindToUnsigned<D> wide;
+  const hn::Rebind<uint16_t, D> narrow;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const V value = hn::LoadU(D(), from + i);
+    const auto bits = hn::BitCast(wide, value), upper = hn::ShiftRight<16>(bits);
+    // To nearest, ties to even: half of the last kept bit less one is added, and one if that bit is set.
+    const auto odd = hn::And(upper, hn::Set(wide, 1));
+    const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(wide, 0x7fff))));
+    const auto nan = hn::Or(upper, hn::Set(wide, 0x40));
+    const auto is_nan = hn::RebindMask(wide, hn::IsNaN(value));
+    hn::StoreU(hn::TruncateTo(narrow, hn::IfThenElse(is_nan, nan, rounded)), narrow, to + i);
+  }
+  for (; i < count; i++) to[i] = bfloat16(from[i]).bits;
+}
+
 // Highway's conversions without the instructions of AVX2's processors neither round nor keep infinities.
 constexpr bool kConvertsFloat16 = HWY_TARGET <= HWY_AVX2;
 
@@ -336,6 +353,7 @@ const PanelKernels* kernels() {
                                      .pack = pack,
                                      .widen_bfloat16 = widen_bfloat16,
                                      .widen_float16 = widen_float16,
+                                     .narrow_bfloat16 = narrow_bfloat16,
                                      .narrow_float16 = narrow_float16,
                                      .store = store,
                                      .winograd_input = winograd_input,

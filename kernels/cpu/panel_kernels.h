@@ -48,6 +48,7 @@ struct PanelKernels {
   // Conversions of bfloat16 and float16 (core/base/real.h), by their bits.
   void (*widen_bfloat16)(const uint16_t* from, int64_t count, float* to);
   void (*widen_float16)(const uint16_t* from, int64_t count, float* to);
+  void (*narrow_bfloat16)(const float* from, int64_t count, uint16_t* to);
   void (*narrow_float16)(const float* from, int64_t count, uint16_t* to);
 
   // Stores the first `count` rows and `width` columns of a tile. Row m, column j goes to y[offsets[m] + column + j].

@@ -1,16 +1,14 @@
 // A convolution as products of packed panels: which pixels a part of it reads and writes, and the left factor.
 #pragma once
-#include <type_traits>
-
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/panel_kernels.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu::panels {
 
 using mpanet::cpu::kGroup;
 using mpanet::cpu::kMaxTileRows;
-using mpanet::cpu::panel_kernels;
 
 constexpr int kDepthGroups = 32;  // of a block of the depth
 
@@ -56,29 +54,8 @@ inline const storage* source_at(const Part& p, const Pixel& pixel, int y, int x)
   return pixel.picture + (int64_t{y} * p.width + x) * p.channels;
 }
 
-// `count` numbers in float at `to`.
-inline void widen(const float* from, int64_t count, float* to) { std::copy_n(from, count, to); }
-inline void widen(const bfloat16* from, int64_t count, float* to) {
-  panel_kernels().widen_bfloat16(&from->bits, count, to);
-}
-inline void widen(const float16* from, int64_t count, float* to) {
-  panel_kernels().widen_float16(&from->bits, count, to);
-}
-// `count` numbers in float: `from` itself, or at `buffer`.
-inline const float* widened(const float* from, int64_t, float*) { return from; }
-template <class T>
-const float* widened(const T* from, int64_t count, float* buffer) {
-  widen(from, count, buffer);
-  return buffer;
-}
-inline void narrow(const float* from, int64_t count, bfloat16* to) {
-  for (int64_t i = 0; i < count; i++) to[i] = static_cast<bfloat16>(from[i]);
-}
-inline void narrow(const float* from, int64_t count, float16* to) {
-  panel_kernels().narrow_float16(from, count, &to->bits);
-}
 // Floats of the buffer of widened().
-constexpr int64_t buffer_floats(int64_t count) { return std::is_same_v<storage, float> ? 1 : count; }
+constexpr int64_t buffer_floats(int64_t count) { return buffer_size<storage>(count); }
 
 // Elements first..first+count of a pixel's row of the left factor, for any number of channels; zeros behind its end.
 void copy_row(const Part& p, const Pixel& pixel, int64_t first, int64_t count, float* to);

@@ -9,6 +9,8 @@
 namespace mpanet::PRECISION::cpu::panels {
 namespace {
 
+using mpanet::cpu::kMaxTileColumns;
+
 struct Weights {
   const ConvShape& s;
   ConvPass pass;
@@ -16,12 +18,34 @@ struct Weights {
   const real* scale;
   bool rounds;  // to TF32
 
-  // The weight of a tap (y, x), a source channel and a target channel.
-  float at(int y, int x, int channel, int column) const {
-    const int k = pass == ConvPass::Forward ? column : channel, c = pass == ConvPass::Forward ? channel : column;
-    float value = static_cast<float>(load(w[((int64_t{k} * s.kh + y) * s.kw + x) * s.c + c]));
-    if (rounds) value = rounded_to_tf32(value);
-    return scale != nullptr ? value * scale[k] : value;
+  // Rows of a panel: to[r * columns + j] is the weight of tap (y, x), source channel `channel` + r and target channel
+  // `column` + j. At most a group of channels, and `width` columns.
+  void copy(int y, int x, int channel, int count, int column, int width, float* to) const {
+    const int columns = panel_kernels().columns;
+    const auto at = [&](int k, int c) { return w + ((int64_t{k} * s.kh + y) * s.kw + x) * s.c + c; };
+    float row[std::max(kGroup, kMaxTileColumns)];
+    if (pass == ConvPass::BackwardData) {
+      for (int r = 0; r < count; r++) {
+        widen(at(channel + r, column), width, row);
+        finish(row, width, nullptr);
+        std::copy_n(row, width, to + r * columns);
+      }
+      return;
+    }
+    // In memory a filter's source channels are contiguous.
+    for (int j = 0; j < width; j++) {
+      widen(at(column + j, channel), count, row);
+      finish(row, count, scale != nullptr ? scale + column + j : nullptr);
+      for (int r = 0; r < count; r++) to[r * columns + j] = row[r];
+    }
+  }
+
+ private:
+  void finish(float* row, int count, const real* factor) const {
+    if (rounds)
+      for (int i = 0; i < count; i++) row[i] = rounded_to_tf32(row[i]);
+    if (factor != nullptr)
+      for (int i = 0; i < count; i++) row[i] *= *factor;
   }
 };
 
@@ -29,37 +53,39 @@ struct Weights {
 void pack_weights(const Part& p, const Weights& weights, int panel, int64_t group, float* to) {
   const int columns = panel_kernels().columns, width = std::min(columns, p.to_channels - panel * columns);
   std::fill_n(to, kGroup * columns, 0.0F);
-  for (int j = 0; j < width; j++)
-    for (int r = 0; r < std::min<int64_t>(kGroup, p.depth() - group * kGroup); r++) {
-      const int64_t at = group * kGroup + r;
-      const int tap = static_cast<int>(at / p.channels), channel = static_cast<int>(at % p.channels);
-      to[r * columns + j] = weights.at(p.tap_y + tap / p.taps_x * p.tap_step, p.tap_x + tap % p.taps_x * p.tap_step,
-                                       channel, panel * columns + j);
-    }
+  const int64_t end = std::min(p.depth(), (group + 1) * kGroup);
+  for (int64_t at = group * kGroup; at < end;) {
+    const int tap = static_cast<int>(at / p.channels), channel = static_cast<int>(at % p.channels);
+    const int count = static_cast<int>(std::min<int64_t>(p.channels - channel, end - at));
+    weights.copy(p.tap_y + tap / p.taps_x * p.tap_step, p.tap_x + tap % p.taps_x * p.tap_step, channel, count,
+                 panel * columns, width, to + (at - group * kGroup) * columns);
+    at += count;
+  }
 }
 
 // G g G', with G = (1 0 0, 1/2 1/2 1/2, 1/2 -1/2 1/2, 0 0 1): the rows of one group of 16 panels.
 void pack_winograd_weights(const Part& p, const Weights& weights, int panel, int64_t group, float* to) {
   const int columns = panel_kernels().columns, width = std::min(columns, p.to_channels - panel * columns);
-  for (int j = 0; j < columns; j++) {
-    float g[9][kGroup] = {}, rows[4][3][kGroup];
-    for (int tap = 0; tap < 9 && j < width; tap++) {
-      const int y = p.delta > 0 ? tap / 3 : 2 - tap / 3, x = p.delta > 0 ? tap % 3 : 2 - tap % 3;
-      for (int r = 0; r < kGroup; r++)
-        g[tap][r] = weights.at(y, x, static_cast<int>(group) * kGroup + r, panel * columns + j);
-    }
+  const int channel = static_cast<int>(group) * kGroup;
+  alignas(64) float g[9][kGroup * kMaxTileColumns] = {};
+  for (int tap = 0; tap < 9; tap++) {
+    const int y = p.delta > 0 ? tap / 3 : 2 - tap / 3, x = p.delta > 0 ? tap % 3 : 2 - tap % 3;
+    weights.copy(y, x, channel, kGroup, panel * columns, width, g[tap]);
+  }
+  const int64_t next = int64_t{p.channels} * columns;  // of the same place in the next product
+  for (int first = 0; first < kGroup * columns; first += kGroup) {
+    float rows[4][3][kGroup];
     for (int x = 0; x < 3; x++)
-      for (int r = 0; r < kGroup; r++) {
-        const float a = g[x][r], b = g[3 + x][r], c = g[6 + x][r];
-        rows[0][x][r] = a, rows[1][x][r] = (a + b + c) / 2, rows[2][x][r] = (a - b + c) / 2, rows[3][x][r] = c;
+      for (int j = 0; j < kGroup; j++) {
+        const float a = g[x][first + j], b = g[3 + x][first + j], c = g[6 + x][first + j];
+        rows[0][x][j] = a, rows[1][x][j] = (a + b + c) / 2, rows[2][x][j] = (a - b + c) / 2, rows[3][x][j] = c;
       }
     for (int y = 0; y < 4; y++) {
-      float* const out = to + int64_t{4} * y * p.channels * columns + j;
-      const int64_t next = int64_t{p.channels} * columns;
-      for (int r = 0; r < kGroup; r++) {
-        const float a = rows[y][0][r], b = rows[y][1][r], c = rows[y][2][r];
-        out[r * columns] = a, out[next + r * columns] = (a + b + c) / 2;
-        out[2 * next + r * columns] = (a - b + c) / 2, out[3 * next + r * columns] = c;
+      float* const out = to + 4 * y * next + first;
+      for (int j = 0; j < kGroup; j++) {
+        const float a = rows[y][0][j], b = rows[y][1][j], c = rows[y][2][j];
+        out[j] = a, out[next + j] = (a + b + c) / 2;
+        out[2 * next + j] = (a - b + c) / 2, out[3 * next + j] = c;
       }
     }
   }

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -13,16 +14,43 @@ constexpr int kMaxParts = 8;
 
 void check(int p) { MPANET_CHECK(p >= 1 && p <= kMaxParts, "expected 1 to {} pattern maps, got {}", kMaxParts, p); }
 
-// Lanes have sums of their own, which vectorises, and in one sum thousands of terms would be rounded too often.
-real dot(const real* a, const storage* x, int c) {
-  constexpr int kLanes = 32;
-  real sums[kLanes] = {}, total = 0;
-  int k = 0;
-  for (; k + kLanes <= c; k += kLanes)
-    for (int lane = 0; lane < kLanes; lane++) sums[lane] += a[k + lane] * load(x[k + lane]);
-  for (int lane = 0; k < c; k++, lane++) sums[lane] += a[k] * load(x[k]);
-  for (const real sum : sums) total += sum;
-  return total;
+// A sum of products. Lanes have sums of their own, which vectorises, and in one sum thousands of terms would be rounded
+// too often.
+class Dot {
+ public:
+  // Of all calls but the last one, count is a multiple of kLanes.
+  void add(const real* a, const real* x, int count) {
+    int k = 0;
+    for (; k + kLanes <= count; k += kLanes)
+      for (int lane = 0; lane < kLanes; lane++) sums_[lane] += a[k + lane] * x[k + lane];
+    for (int lane = 0; k < count; k++, lane++) sums_[lane] += a[k] * x[k];
+  }
+  real total() const {
+    real total = 0;
+    for (const real sum : sums_) total += sum;
+    return total;
+  }
+
+ private:
+  static constexpr int kLanes = 32;
+  static_assert(kRun % kLanes == 0);
+  real sums_[kLanes] = {};
+};
+
+// sum += factor x
+void add_scaled(real factor, const real* x, int count, real* sum) {
+#pragma omp simd
+  for (int k = 0; k < count; k++) sum[k] += factor * x[k];
+}
+
+// Calls body(first channel, count, x's channels) for runs of the channels of a row.
+template <class Body>
+void for_each_part(const storage* x, int c, const Body& body) {
+  Row<kRun> buffer;
+  for (int first = 0; first < c; first += kRun) {
+    const int count = std::min(kRun, c - first);
+    body(first, count, buffer.read(x + first, count));
+  }
 }
 
 }  // namespace
@@ -36,13 +64,15 @@ void pattern_alignment_forward(Stream, const storage* x, const real* w, const re
     real* fi = f + int64_t{i} * (p + 1) * c;
     std::fill_n(fi, int64_t{p + 1} * c, real(0));
     for (int64_t row = int64_t{i} * hw; row < int64_t{i + 1} * hw; row++) {
-      const storage* xr = x + row * c;
-      for (int j = 0; j <= p; j++) {
-        real m = 1;
-        if (j < p) masks[row * p + j] = m = 1 / (1 + std::exp(-(dot(w + int64_t{j} * c, xr, c) + b[j])));
-        real* sum = fi + int64_t{j} * c;
-        for (int k = 0; k < c; k++) sum[k] += m * load(xr[k]);
-      }
+      Dot dots[kMaxParts];
+      for_each_part(x + row * c, c, [&](int first, int count, const real* xr) {
+        for (int j = 0; j < p; j++) dots[j].add(w + int64_t{j} * c + first, xr, count);
+      });
+      real* m = masks + row * p;
+      for (int j = 0; j < p; j++) m[j] = 1 / (1 + std::exp(-(dots[j].total() + b[j])));
+      for_each_part(x + row * c, c, [&](int first, int count, const real* xr) {
+        for (int j = 0; j <= p; j++) add_scaled(j < p ? m[j] : real{1}, xr, count, fi + int64_t{j} * c + first);
+      });
     }
     for (int64_t k = 0; k < int64_t{p + 1} * c; k++) fi[k] *= inverse_hw;
   }
@@ -60,26 +90,33 @@ void pattern_alignment_backward(Stream, const real* df, const real* dmasks, cons
     std::fill_n(dw, int64_t{p} * c, real(0));
     std::fill_n(db, p, real(0));
     for (int64_t row = int64_t{i} * hw; row < int64_t{i + 1} * hw; row++) {
-      const storage* xr = x + row * c;
+      Dot dots[kMaxParts];
+      if (dfi != nullptr)
+        for_each_part(x + row * c, c, [&](int first, int count, const real* xr) {
+          for (int j = 0; j < p; j++) dots[j].add(dfi + int64_t{j} * c + first, xr, count);
+        });
       real ds[kMaxParts], scaled[kMaxParts];
       for (int j = 0; j < p; j++) {
         const real m = masks[row * p + j], given = dmasks == nullptr ? 0 : dmasks[row * p + j];
-        const real pooled = dfi == nullptr ? 0 : dot(dfi + int64_t{j} * c, xr, c) * inverse_hw;
+        const real pooled = dfi == nullptr ? 0 : dots[j].total() * inverse_hw;
         ds[j] = (given + pooled) * m * (1 - m);
         scaled[j] = m * inverse_hw;
         db[j] += ds[j];
-        real* sum = dw + int64_t{j} * c;
-        for (int k = 0; k < c; k++) sum[k] += ds[j] * load(xr[k]);
       }
-      for (int k = 0; k < c; k++) {
-        real v = 0;
-        for (int j = 0; j < p; j++) v += ds[j] * w[int64_t{j} * c + k];
+      for_each_part(x + row * c, c, [&](int first, int count, const real* xr) {
+        for (int j = 0; j < p; j++) add_scaled(ds[j], xr, count, dw + int64_t{j} * c + first);
+        real sum[kRun] = {};
+        for (int j = 0; j < p; j++) add_scaled(ds[j], w + int64_t{j} * c + first, count, sum);
         if (dfi != nullptr) {
-          v += inverse_hw * dfi[int64_t{p} * c + k];
-          for (int j = 0; j < p; j++) v += scaled[j] * dfi[int64_t{j} * c + k];
+          add_scaled(inverse_hw, dfi + int64_t{p} * c + first, count, sum);
+          for (int j = 0; j < p; j++) add_scaled(scaled[j], dfi + int64_t{j} * c + first, count, sum);
         }
-        put(dx[row * c + k], v, dx_write);
-      }
+        Row<kRun> buffer;
+        storage* const to = dx + row * c + first;
+        real* row_dx = buffer.open(to, count, dx_write);
+        for (int k = 0; k < count; k++) put(row_dx[k], sum[k], dx_write);
+        buffer.save(to, count);
+      });
     }
   }
 }

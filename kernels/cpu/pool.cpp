@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -35,24 +36,23 @@ void max_pool_forward(Stream, const PoolShape& s, const storage* x, storage* y, 
           const int width = std::min(kSlice, s.c - first);
           real best[kSlice];
           int32_t best_position[kSlice];
+          Row<kSlice> buffer;
           for (int i = vertical.begin; i < vertical.end; i++) {
             for (int j = horizontal.begin; j < horizontal.end; j++) {
-              const storage* from = x + ((int64_t{n} * s.h + top + i) * s.w + left + j) * s.c + first;
+              const real* from = buffer.read(x + ((int64_t{n} * s.h + top + i) * s.w + left + j) * s.c + first, width);
               const bool start = i == vertical.begin && j == horizontal.begin;
               const int32_t position = i * s.size + j;
 #pragma omp simd
               for (int c = 0; c < width; c++) {
-                const real value = load(from[c]);
+                const real value = from[c];
                 const bool better = start || value > best[c] || value != value;  // NaN is larger than all numbers
                 best[c] = better ? value : best[c];
                 best_position[c] = better ? position : best_position[c];
               }
             }
           }
-          for (int c = 0; c < width; c++) {
-            y[out + first + c] = store<storage>(best[c]);
-            winner[out + first + c] = static_cast<uint8_t>(best_position[c]);
-          }
+          narrow(best, width, y + out + first);
+          for (int c = 0; c < width; c++) winner[out + first + c] = static_cast<uint8_t>(best_position[c]);
         }
       }
     }
@@ -75,18 +75,22 @@ void max_pool_backward(Stream, const PoolShape& s, const storage* dy, const uint
         for (int first = 0; first < s.c; first += kSlice) {
           const int width = std::min(kSlice, s.c - first);
           real sum[kSlice] = {};
+          Row<kSlice> buffer;
           for (int row = first_window(y); row < row_end; row++) {
             for (int column = first_window(x); column < column_end; column++) {
               const int position = (y + s.pad - row * s.stride) * s.size + x + s.pad - column * s.stride;
               const int64_t out = ((int64_t{n} * oh + row) * ow + column) * s.c + first;
+              const real* from = buffer.read(dy + out, width);
 #pragma omp simd
               for (int c = 0; c < width; c++) {
-                const real g = load(dy[out + c]);
+                const real g = from[c];
                 sum[c] += winner[out + c] == position ? g : real{0};
               }
             }
           }
-          for (int c = 0; c < width; c++) put(to[first + c], sum[c], write);
+          real* total = buffer.open(to + first, width, write);
+          for (int c = 0; c < width; c++) put(total[c], sum[c], write);
+          buffer.save(to + first, width);
         }
       }
     }
@@ -101,9 +105,12 @@ void mean_pool_forward(Stream, const storage* x, int n, int hw, int c, real* y) 
       const int first = slice * kSlice, width = std::min(kSlice, c - first);
       const storage* from = x + int64_t{i} * hw * c + first;
       real sum[kSlice] = {};
-      for (int64_t p = 0; p < hw; p++)
+      Row<kSlice> buffer;
+      for (int64_t p = 0; p < hw; p++) {
+        const real* row = buffer.read(from + p * c, width);
 #pragma omp simd
-        for (int j = 0; j < width; j++) sum[j] += load(from[p * c + j]);
+        for (int j = 0; j < width; j++) sum[j] += row[j];
+      }
       for (int j = 0; j < width; j++) y[int64_t{i} * c + first + j] = sum[j] / static_cast<real>(hw);
     }
   }
@@ -114,8 +121,16 @@ void mean_pool_backward(Stream, const real* dy, int n, int hw, int c, storage* d
 #pragma omp parallel for collapse(2) schedule(static) if (int64_t{n} * hw * c > kSerialCount)
   for (int i = 0; i < n; i++)
     for (int p = 0; p < hw; p++)
+      for (int first = 0; first < c; first += kRun) {
+        const int width = std::min(kRun, c - first);
+        const real* from = dy + int64_t{i} * c + first;
+        storage* to = dx + (int64_t{i} * hw + p) * c + first;
+        Row<kRun> buffer;
+        real* row = buffer.open(to, width, write);
 #pragma omp simd
-      for (int j = 0; j < c; j++) put(dx[(int64_t{i} * hw + p) * c + j], dy[int64_t{i} * c + j] * inverse_hw, write);
+        for (int j = 0; j < width; j++) put(row[j], from[j] * inverse_hw, write);
+        buffer.save(to, width);
+      }
 }
 
 }  // namespace mpanet::PRECISION::cpu

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {
@@ -19,10 +20,12 @@ void sum_rows(const T* from, int64_t rows, int k, real* to, Write write) {
     const int first = slice * kSlice, width = std::min(kSlice, k - first);
     real total[kSlice] = {};
     for (int64_t block = 0; block < rows; block += kBlock) {
-      real sum[kSlice] = {};
-      for (int64_t row = block; row < std::min(rows, block + kBlock); row++)
+      real sum[kSlice] = {}, buffer[kSlice];
+      for (int64_t row = block; row < std::min(rows, block + kBlock); row++) {
+        const real* values = widened(from + row * k + first, width, buffer);
 #pragma omp simd
-        for (int j = 0; j < width; j++) sum[j] += static_cast<real>(from[row * k + first + j]);
+        for (int j = 0; j < width; j++) sum[j] += values[j];
+      }
       for (int j = 0; j < width; j++) total[j] += sum[j];
     }
     for (int j = 0; j < width; j++) put(to[first + j], total[j], write);

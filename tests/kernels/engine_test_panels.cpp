@@ -3,7 +3,6 @@
 // Winograd's transformed filters are quarters of integers.
 #include <omp.h>
 
-#include <bit>
 #include <cmath>
 
 #include "kernels/cpu/conv_providers.h"
@@ -180,39 +179,6 @@ TEST_CASE("panels: the same bits with any number of threads, and with every inst
     });
   }
   omp_set_num_threads(before);
-}
-
-TEST_CASE("panels: conversions of 16-bit numbers, every one of them, on every instruction set") {
-  std::vector<uint16_t> all(1 << 16);
-  for (size_t i = 0; i < all.size(); i++) all[i] = static_cast<uint16_t>(i);
-  // Every float16, the float just above and below, and the middle to the next one.
-  std::vector<float> from;
-  for (const uint16_t bits : all) {
-    const float value = float16_value(bits), next = float16_value(static_cast<uint16_t>(bits + 1));
-    for (const float v : {value, std::nextafter(value, 0.0F), std::nextafter(value, 1e9F), value + (next - value) / 2})
-      from.push_back(v);
-  }
-  from.insert(from.end(), {65519.0F, 65520.0F, 1e30F, -1e30F, 1e-30F});
-  on_each_instruction_set([&](Context&) {
-    const auto& k = mpanet::cpu::panel_kernels();
-    std::vector<float> wide(all.size());
-    const auto differs = [&](size_t i, float expected) {
-      return std::isnan(expected) ? !std::isnan(wide[i])
-                                  : std::bit_cast<uint32_t>(wide[i]) != std::bit_cast<uint32_t>(expected);
-    };
-    k.widen_float16(all.data(), static_cast<int64_t>(all.size()) - 1, wide.data());  // an odd number: a tail
-    for (size_t i = 0; i + 1 < all.size(); i++)
-      if (differs(i, float16_value(all[i]))) FAIL_CHECK("float16 " << all[i] << " became " << wide[i]);
-    k.widen_bfloat16(all.data(), static_cast<int64_t>(all.size()) - 1, wide.data());
-    for (size_t i = 0; i + 1 < all.size(); i++)
-      if (differs(i, std::bit_cast<float>(uint32_t{all[i]} << 16)))
-        FAIL_CHECK("bfloat16 " << all[i] << " became " << wide[i]);
-    std::vector<uint16_t> narrow(from.size());
-    k.narrow_float16(from.data(), static_cast<int64_t>(from.size()), narrow.data());
-    for (size_t i = 0; i < from.size(); i++)
-      if (std::isnan(from[i]) ? (narrow[i] & 0x7fff) <= 0x7c00 : narrow[i] != float16_bits(from[i]))
-        FAIL_CHECK(from[i] << " became float16 " << narrow[i]);
-  });
 }
 
 double rms_difference(const std::vector<real>& got, const std::vector<double>& exact) {
