@@ -56,7 +56,7 @@ struct PixelPass {
     static_assert(kRows == SumSlab::kM);
     if constexpr (kBackward) {
       const int norms = sums.z[1] != nullptr ? 2 : 1;
-      const int64_t part = int64_t{tile.product} * tiles.row_tiles * (Shape::kM / kRows) + row / kRows;
+      const int64_t part = int64_t{tile.product} * tiles.row_tiles.divisor * (Shape::kM / kRows) + row / kRows;
       real* const to = sums.sums + part * (1 + norms) * columns;
       if (sums.sums == nullptr) return body(NoTileSums{});
       if (norms == 2) return body(TileGradients<2>{sums, to, columns});
@@ -233,18 +233,20 @@ PixelProduct product_of(Stream stream, const Geometry& g, const storage* picture
 }
 
 TileList tiles_of(const ProductPlan& plan, int64_t rows, int64_t columns, int products) {
-  return {static_cast<int>(divide_up(columns, plan.tile_n)), static_cast<int>(divide_up(rows, plan.tile_m)),
-          plan.splits, products, plan.chunk / kBoxDepth};
+  return {FastDivide(static_cast<int>(divide_up(columns, plan.tile_n))),
+          FastDivide(static_cast<int>(divide_up(rows, plan.tile_m))), FastDivide(plan.splits), products,
+          plan.chunk / kBoxDepth};
 }
 
 // Calls body<Shape>(blocks, shared bytes) for the plan's tile.
 template <class Shape, class... More, class Body>
 void with_shape(Stream stream, const ProductPlan& plan, const TileList& tiles, const Body& body) {
   if (plan.tile_m == Shape::kM && plan.tile_n == Shape::kN) {
-    const int64_t count = int64_t{tiles.column_tiles} * tiles.row_tiles * tiles.splits * tiles.products;
-    KERNEL_CHECK(count < int64_t{1} << 31, "fewer than 2^31 tiles");
+    const double count =
+        1.0 * tiles.column_tiles.divisor * tiles.row_tiles.divisor * tiles.splits.divisor * tiles.products;
+    KERNEL_CHECK(count < 0x1p31, "fewer than 2^31 tiles");
     const int most = plan.blocks > 0 ? plan.blocks : runtime::multiprocessors(stream);
-    body.template operator()<Shape>(dim3(static_cast<unsigned>(std::min<int64_t>(count, most))),
+    body.template operator()<Shape>(dim3(static_cast<unsigned>(std::min<int64_t>(static_cast<int64_t>(count), most))),
                                     sizeof(WgmmaMemory<Shape>));
   } else if constexpr (sizeof...(More) > 0) {
     with_shape<More...>(stream, plan, tiles, body);

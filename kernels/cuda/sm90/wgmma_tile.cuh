@@ -28,7 +28,7 @@ constexpr int kBoxDepth = 64, kRowBytes = 128, kBoxBytes = kBoxDepth * kRowBytes
 constexpr int kWarpgroup = 128, kConsumers = 2, kConsumerWarps = kConsumers * kWarpgroup / kWarp;
 // Registers of a thread: the launch bounds leave 168 for each of 384 threads, then the producers' are given to the
 // consumers. A block has no more than it was launched with: consumers that asked for more would wait for ever.
-constexpr int kLaunchRegisters = 168, kProducerRegisters = 40, kConsumerRegisters = 232;
+constexpr int kLaunchRegisters = 168, kProducerRegisters = 24, kConsumerRegisters = 240;
 static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <= (1 + kConsumers) * kLaunchRegisters);
 
 template <int M, int N>
@@ -94,17 +94,21 @@ struct WgmmaTile {
 
 // The tiles of a launch: columns fastest, then rows, splits, products.
 struct TileList {
-  int column_tiles = 0, row_tiles = 0, splits = 1, products = 1;
+  FastDivide column_tiles, row_tiles, splits;
+  int products = 1;
   int split_steps = 0;
 
-  __device__ int count() const { return column_tiles * row_tiles * splits * products; }
+  __host__ __device__ int count() const {
+    return static_cast<int>(column_tiles.divisor * row_tiles.divisor * splits.divisor) * products;
+  }
   template <class Shape>
   __device__ WgmmaTile tile(int index) const {
-    const int tiles = column_tiles * row_tiles, z = index / tiles, at = index % tiles, split = z % splits;
-    return {.row = at / column_tiles * Shape::kM,
-            .column = at % column_tiles * Shape::kN,
+    const int row_at = column_tiles.quotient(index), split_at = row_tiles.quotient(row_at);
+    const int product = splits.quotient(split_at), split = splits.remainder(split_at, product);
+    return {.row = row_tiles.remainder(row_at, split_at) * Shape::kM,
+            .column = column_tiles.remainder(index, row_at) * Shape::kN,
             .split = split,
-            .product = z / splits,
+            .product = product,
             .begin = split * split_steps,
             .end = (split + 1) * split_steps};
   }
@@ -211,43 +215,61 @@ struct SlabThread {
   int column = thread % kPacks * L, group = thread / kPacks;
 };
 
-// Writes the slab at first_row and first_column of C, and computes tile_sums (tile_sums.cuh) of what is stored. All
-// threads of the warpgroup must call.
+// Writes the slab at first_row and first_column of C, and computes tile_sums (tile_sums.cuh) of what is stored. Waits
+// for the slab's sums. All threads of the warpgroup must call.
 template <int L, class Pass, class T, class TileSum>
 __device__ __forceinline__ void emit_results(SumSlab& slab, const Pass& pass, const WgmmaTile& tile, int first_row,
                                              int first_column, const Output<T>& output, const TileSum& tile_sums) {
   using Own = SlabThread<L>;
+  using State = typename TileSum::template State<L>;
+  struct Row {
+    int64_t index;
+    typename Output<T>::template Inputs<L> inputs;
+    typename State::Inputs others;
+  };
+  constexpr int kRows = SumSlab::kM / Own::kGroups;
+  constexpr size_t kInputs = sizeof(typename State::Inputs);
+  // Rows whose inputs are read before the first one is written. Those of two norms would need too many registers.
+  constexpr int kAtOnce = kInputs > 32 ? 1 : 2;
+  // The few warps of a multiprocessor hide little latency, so forward has a whole slab's rows unrolled.
+  constexpr bool kUnrolled = std::is_empty_v<typename State::Inputs>;
   const Own own;
+  const int barrier = 1 + static_cast<int>(threadIdx.x) / kWarpgroup;
   const int at = pass.column_at(first_column + own.column);
   const int end = at < 0 ? 0 : min(SumSlab::kM, pass.rows(tile) - first_row);
-  using State = typename TileSum::template State<L>;
   State state(tile_sums, at);
-  // Rows whose inputs are read before the first one is written. Those of two norms would need too many registers.
-  constexpr int kAtOnce = sizeof(typename State::Inputs) > 32 ? 1 : 2;
-  ONE_BY_ONE
-  for (int row = own.group; row < end; row += kAtOnce * Own::kGroups) {
-    const auto exists = [&](int i) { return i == 0 || row + i * Own::kGroups < end; };
-    int64_t index[kAtOnce];
-    typename Output<T>::template Inputs<L> inputs[kAtOnce];
-    typename State::Inputs others[kAtOnce];
+  const auto load_row = [&](Row& row, int r) {
+    row.index = pass.row_offset(tile, first_row + r) + at;
+    row.inputs = output.template load_inputs<L, State::kSums>(row.index);
+    row.others = state.load_inputs(row.index);
+  };
+  const auto write_row = [&](const Row& row, int r) {
+    real sums[L];
+    load_sums(slab, r, own.column, sums);
+    output.finish(row.inputs, row.others, state, row.index, at, sums);
+  };
+  warpgroup_barrier(barrier);
+  if (kUnrolled && end == SumSlab::kM) {
+    Row rows[kRows];
     UNROLL
-    for (int i = 0; i < kAtOnce; i++) {
-      if (!exists(i)) continue;
-      index[i] = pass.row_offset(tile, first_row + row + i * Own::kGroups) + at;
-      inputs[i] = output.template load_inputs<L, State::kSums>(index[i]);
-      others[i] = state.load_inputs(index[i]);
-    }
+    for (int i = 0; i < kRows; i++) load_row(rows[i], own.group + i * Own::kGroups);
     UNROLL
-    for (int i = 0; i < kAtOnce; i++) {
-      if (!exists(i)) continue;
-      real sums[L];
-      load_sums(slab, row + i * Own::kGroups, own.column, sums);
-      output.finish(inputs[i], others[i], state, index[i], at, sums);
+    for (int i = 0; i < kRows; i++) write_row(rows[i], own.group + i * Own::kGroups);
+  } else {
+    ONE_BY_ONE
+    for (int row = own.group; row < end; row += kAtOnce * Own::kGroups) {
+      const auto exists = [&](int i) { return i == 0 || row + i * Own::kGroups < end; };
+      Row rows[kAtOnce];
+      UNROLL
+      for (int i = 0; i < kAtOnce; i++)
+        if (exists(i)) load_row(rows[i], row + i * Own::kGroups);
+      UNROLL
+      for (int i = 0; i < kAtOnce; i++)
+        if (exists(i)) write_row(rows[i], row + i * Own::kGroups);
     }
   }
   if constexpr (TileSum::kValues > 0) {
     static_assert(TileSum::kValues * Own::kGroups * SumSlab::kN <= SumSlab::kM * SumSlab::kN);
-    const int barrier = 1 + static_cast<int>(threadIdx.x) / kWarpgroup;
     warpgroup_barrier(barrier);
     state.template keep<SumSlab::kN, Own::kGroups>(slab.sums, own.group, own.column);
     warpgroup_barrier(barrier);
@@ -255,7 +277,7 @@ __device__ __forceinline__ void emit_results(SumSlab& slab, const Pass& pass, co
   }
 }
 
-// Writes the slab's sums of a split.
+// Writes the slab's sums of a split. Waits for them.
 template <class Pass, class T>
 __device__ __forceinline__ void emit_partial(const SumSlab& slab, const Pass& pass, const WgmmaTile& tile,
                                              int first_row, int first_column, const Output<T>& output) {
@@ -265,6 +287,7 @@ __device__ __forceinline__ void emit_partial(const SumSlab& slab, const Pass& pa
   const int at = pass.column_at(first_column + own.column);
   const int end = at < 0 ? 0 : min(SumSlab::kM, pass.rows(tile) - first_row);
   real* const to = output.partial + tile.split * output.count + at;
+  warpgroup_barrier(1 + static_cast<int>(threadIdx.x) / kWarpgroup);
   for (int row = own.group; row < end; row += Own::kGroups) {
     Pack<real, L> sums;
     load_sums(slab, row, own.column, sums.lane);
@@ -282,7 +305,6 @@ __device__ __forceinline__ void emit_tile(WgmmaMemory<Shape>& memory, WgmmaSums<
   ONE_BY_ONE
   for (int i = 0; i < Shape::kRowBlocks * kAcross; i++) {
     store_slab(slab, sums, i);
-    warpgroup_barrier(barrier);
     const int row = tile.row + Shape::group_row() + i / kAcross * SumSlab::kM;
     const int column = tile.column + Shape::group_column() + i % kAcross * SumSlab::kN;
     if (output.partial != nullptr)
