@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "core/base/file.h"
@@ -14,11 +15,18 @@ struct Result {
   std::string out, err;
 };
 
+// A program of this build: beside the running test, also where the build was copied to another machine.
+inline std::string program_path(const std::string& program) {
+  std::error_code none;
+  const auto beside = std::filesystem::read_symlink("/proc/self/exe", none).parent_path() / program;
+  return std::filesystem::exists(beside, none) ? beside.string() : PROGRAMS "/" + program;
+}
+
 // Runs a program of this build with these arguments, which a shell parses.
 inline Result run_program(const std::string& program, const std::string& arguments) {
   TemporaryFolder folder;
   const std::string out = folder / "out", err = folder / "err";
-  const std::string command = "{ " PROGRAMS "/" + program + " " + arguments + "; } >'" + out + "' 2>'" + err + "'";
+  const std::string command = "{ '" + program_path(program) + "' " + arguments + "; } >'" + out + "' 2>'" + err + "'";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, mpanet::read_text(out), mpanet::read_text(err)};
 }
