@@ -1,5 +1,6 @@
 // bench-conv: each pass of each convolution of the network on a GPU, one by one: the plan that our kernels choose, on
-// request every other plan, and cuDNN in the same run. This is where the choice in kernels/cuda/plan.cuh can be checked.
+// request every other plan, and cuDNN in the same run. This is where the choice in kernels/cuda/plan.cuh can be
+// checked.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -58,8 +59,8 @@ void run(const Options& o, OutputFile* json_file) {
           continue;
         }
         if (!chosen) chosen = time.seconds;
-        fmt::print("{:<34} {:<8} {:<32} {:>9.1f} {:>8.0f} {:>8.2f}\n", text(shape), name, time.plan, *time.seconds * 1e6,
-                   shape.flops() * 1e-12 / *time.seconds, *chosen / *time.seconds);
+        fmt::print("{:<34} {:<8} {:<32} {:>9.1f} {:>8.0f} {:>8.2f}\n", text(shape), name, time.plan,
+                   *time.seconds * 1e6, shape.flops() * 1e-12 / *time.seconds, *chosen / *time.seconds);
         json["passes"].push_back(
             {{"shape", text(shape)}, {"pass", name}, {"plan", time.plan}, {"seconds", *time.seconds}});
       }
@@ -70,7 +71,8 @@ void run(const Options& o, OutputFile* json_file) {
 
 int bench_conv(int argc, char** argv) {
   Options o;
-  CommandLine app("Times each pass of the network's convolutions on a GPU, with every plan and with cuDNN", "bench-conv");
+  CommandLine app("Times each pass of the network's convolutions on a GPU, with every plan and with cuDNN",
+                  "bench-conv");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
   app.add_option("--precision", o.precision, "f32, tf32, bf16, f16 or f64")->capture_default_str();
   app.add_option("--filter", o.filter, "only passes whose text holds this, as '3x3 k256' or 'weights'");

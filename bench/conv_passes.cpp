@@ -66,7 +66,8 @@ std::vector<ForcedPlan> every_plan(const ConvShape& s, ConvPass pass, bool tf32)
 }
 
 std::string text(const ForcedPlan& plan) {
-  std::string text = fmt::format("{} {}x{}", plan.loop == ConvLoop::Wgmma ? "wgmma" : "mma.sync", plan.tile_m, plan.tile_n);
+  std::string text =
+      fmt::format("{} {}x{}", plan.loop == ConvLoop::Wgmma ? "wgmma" : "mma.sync", plan.tile_m, plan.tile_n);
   if (plan.splits > 1) text += fmt::format(", {} splits", plan.splits);
   return text;
 }
@@ -97,7 +98,8 @@ class Timer {
       if (sums && pass_ != ConvPass::BackwardWeights)
         parts = ASK_BACKEND(context_, conv_epilogue_sums(context_.stream(), s_, pass_));
       const int columns = pass_ == ConvPass::Forward ? s_.k : s_.c;
-      const Buffer sums_to(context_, static_cast<size_t>(parts.parts) * 2 * static_cast<size_t>(columns) * sizeof(real));
+      const Buffer sums_to(context_,
+                           static_cast<size_t>(parts.parts) * 2 * static_cast<size_t>(columns) * sizeof(real));
       if (parts.available) result.plan += " + sums";
       // Recorded calls, as in training: what a call costs the host does not count.
       constexpr int kCalls = 4;
@@ -123,8 +125,10 @@ class Timer {
     if (pass_ == ConvPass::BackwardData) {
       GradEpilogue epilogue;
       if (sums != nullptr)
-        epilogue = {.signs = signs_.as<uint8_t>(), .z = {z_.data(), nullptr}, .mean = {mean_.data(), nullptr}, .sums = sums};
-      RUN_ON(context_, conv_backward_data(stream, s_, y_.data(), w_.data(), nullptr, x_.data(), Write::Set, work, epilogue));
+        epilogue = {
+            .signs = signs_.as<uint8_t>(), .z = {z_.data(), nullptr}, .mean = {mean_.data(), nullptr}, .sums = sums};
+      RUN_ON(context_,
+             conv_backward_data(stream, s_, y_.data(), w_.data(), nullptr, x_.data(), Write::Set, work, epilogue));
     }
     if (pass_ == ConvPass::BackwardWeights)
       RUN_ON(context_, conv_backward_weights(stream, s_, x_.data(), y_.data(), dw_.data(), Write::Set, work));

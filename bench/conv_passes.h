@@ -22,10 +22,10 @@ struct ConvPasses {
   bool every_plan = false, tf32 = false;
 };
 
-// The chosen plan first. BackwardWeights includes adding the splits. Forward and BackwardData compute the sums for batch
-// norms in their epilogues where the plan allows, as in training ("+ sums").
-#define DECLARE_TIME_PASS(precision) \
-  namespace precision {              \
+// The chosen plan first. BackwardWeights includes adding the splits. Forward and BackwardData compute the sums for
+// batch norms in their epilogues where the plan allows, as in training ("+ sums").
+#define DECLARE_TIME_PASS(precision)                                                           \
+  namespace precision {                                                                        \
   std::vector<PlanTime> time_pass(const ConvPasses& o, const ConvShape& shape, ConvPass pass); \
   }
 MPANET_EACH_PRECISION(DECLARE_TIME_PASS)
