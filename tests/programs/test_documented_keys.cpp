@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "tests/support/train_program.h"
+#include "tests/support/trained_run.h"
 
 namespace fs = std::filesystem;
 using mpanet::read_text;
@@ -111,12 +111,10 @@ TEST_CASE("docs/files.md has every key of log, summary, results, provenance and 
 }
 
 TEST_CASE("docs/files.md has every key of a calibration and of a search" * doctest::skip(kLacking)) {
-  TemporaryFolder folder;
-  const std::string data = folder / "data", checkpoint = folder / "out/best.safetensors";
-  check_works(command(folder, "out"));
-  check_works({PROGRAMS "/mpanet-data", "synth", "--out", data, "--ids", "4", "--test-ids", "6", "--images", "2"});
+  const Trained folder;
+  const std::string data = folder.data(), checkpoint = folder.checkpoint();
   check_works({PROGRAMS "/mpanet-eval", "--checkpoint", checkpoint, "--data", data, "--calibrate-share", "0.5"});
-  check_keys(keys_of(json::parse(read_text(checkpoint + ".calibration.json"))), "## Calibration");
+  check_keys(keys_of(json::parse(read_text(folder.calibration()))), "## Calibration");
 #ifdef MPANET_TEST_SQLITE
   const std::string search = PROGRAMS "/mpanet-search", index = folder / "index", found = folder / "found.json";
   check_works({search, "index", "--checkpoint", checkpoint, data, "--out", index});
