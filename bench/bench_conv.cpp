@@ -74,7 +74,9 @@ int bench_conv(int argc, char** argv) {
   CommandLine app("Times each pass of the network's convolutions on a GPU, with every plan and with cuDNN",
                   "bench-conv");
   app.add_option("--device", o.device, kDeviceHelp)->capture_default_str();
-  app.add_option("--precision", o.precision, "f32, tf32, bf16, f16 or f64")->capture_default_str();
+  app.add_option("--precision", o.precision, "f32, tf32, bf16, f16 or f64")
+      ->one_of({"f32", "tf32", "bf16", "f16", "f64"})
+      ->capture_default_str();
   app.add_option("--filter", o.filter, "only passes whose text holds this, as '3x3 k256' or 'weights'");
   add_whole_number(app, "--batch", o.sizes.batch, 1, 4096, "pictures");
   add_number(app, "--seconds", o.passes.seconds, 0.001, 60, "time given to each plan");
