@@ -40,9 +40,8 @@ void check_one_line(Process& process, const std::string& words) {
 
 TEST_CASE("count-step: reports that a runtime or a benchmark did not write") {
   const Counted folder("exit 1");
-  const std::string report = folder / "reports/4-64x32-1.bench-step.report.json",
-                    numbers = folder / "reports/4-64x32-1.bench-step.numbers.json",
-                    log = folder / "reports/4-64x32-1.bench-step.log";
+  const std::string report = folder / "reports/4-64x32-1.report.json",
+                    numbers = folder / "reports/4-64x32-1.numbers.json", log = folder / "reports/4-64x32-1.log";
   const std::string right_report = R"({"kernels": []})", right_numbers = R"({"flops": 1, "ops": []})";
   const auto refused = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& words) {
     CAPTURE(a);
