@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/support/process.h"
 #include "tests/support/stand_ins.h"
@@ -23,16 +24,21 @@ constexpr const char* kRefusesRepeats =
 struct Machine : StandIns {
   Machine() {
     for (const char* name :
-         {"opcheck", "gradcheck", "parity", "traincheck", "bench-kernels", "bench-step", "bench-train",
+         {"opcheck", "gradcheck", "parity", "traincheck", "bench-conv", "bench-kernels", "bench-step", "bench-train",
           "bench-ceilings", "bench-eval", "test_device_ranking", "test_device_embedding", "test_conv_plans_bf16",
           "test_conv_plans_f16", "test_conv_sums_bf16", "test_conv_sums_f16", "test_cuda_runtime"})
       program(name, fmt::format("{}echo \"{} says \\\\\\\"fine\\\\\\\"\"", kRefusesRepeats, name));
-    tool("nvidia-smi", "echo 'NVIDIA Card, 9.0, 580.1'");
+    card_with(0);
     tool("compute-sanitizer", "exit 0");
     tool("ncu", "echo Duration 1 us");
     tool("python3", "exit 1");  // a Python without torch and NVIDIA's packages
   }
   void program(const std::string& name, const std::string& script) const { write("bin/" + name, script); }
+  // free: MiB of the card's memory; 0: it does not tell.
+  void card_with(int free) const {
+    tool("nvidia-smi", fmt::format("case \"$*\" in *memory*) echo {};; *) echo 'NVIDIA Card, 9.0, 580.1';; esac",
+                                   free > 0 ? std::to_string(free) : "N/A"));
+  }
   void tool(const std::string& name, const std::string& script) const { write("tools/" + name, script); }
 };
 
@@ -93,10 +99,11 @@ TEST_CASE("on a card every step runs, the most telling ones first; one report an
   CHECK(c.report["commit"] == "abc123");
   CHECK(c.report["bench-kernels"]["timed"] == true);
   for (const auto& step : c.outcomes)
-    CHECK_MESSAGE(step.second == (step.first == "peers" ? "skipped" : "passed"), step.first);
-  const char* order[] = {"ceilings",        "opcheck-f32",      "opcheck-bf16",         "bench-step-f32",
-                         "bench-step-bf16", "bench-train-bf16", "bench-step-f32-cudnn", "peers",
-                         "bench-kernels",   "ncu-conv_forward", "opcheck-f64",          "sanitizer-memcheck"};
+    CHECK_MESSAGE(step.second == (step.first.starts_with("peers") ? "skipped" : "passed"), step.first);
+  const char* order[] = {
+      "ceilings",         "opcheck-f32",          "opcheck-bf16",        "bench-step-f32",    "bench-step-bf16",
+      "bench-train-bf16", "bench-step-f32-cudnn", "peers-eager-bf16",    "bench-conv",        "bench-kernels",
+      "ncu-conv_forward", "opcheck-f64",          "peers-compiled-bf16", "sanitizer-memcheck"};
   for (size_t i = 1; i < std::size(order); i++) {
     CHECK_MESSAGE(at(c, order[i]) < c.order.size(), order[i]);
     CHECK_MESSAGE(at(c, order[i - 1]) < at(c, order[i]), order[i]);
@@ -113,7 +120,7 @@ TEST_CASE("--quick runs the same steps") {
   const Check whole = check(machine), quick = check(machine, {"--quick"});
   CHECK(quick.code == 0);
   for (const auto& step : quick.outcomes)
-    CHECK_MESSAGE(step.second == (step.first == "peers" ? "skipped" : "passed"), step.first);
+    CHECK_MESSAGE(step.second == (step.first.starts_with("peers") ? "skipped" : "passed"), step.first);
   for (const std::string& name : whole.order)  // but for the slowest
     CHECK_MESSAGE((quick.outcomes.count(name) || name.starts_with("parity-") || name == "training-f16"), name);
 }
@@ -126,8 +133,8 @@ TEST_CASE("under the emulation what needs a GPU is skipped") {
                            "embeddings", "bench-eval", "training-f64", "training-bf16", "training-tf32", "opcheck-tf32",
                            "conv-sums-bf16", "bench-kernels", "bench-step-f32", "bench-train-bf16"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
-  for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "peers", "ncu-conv_forward", "runtime",
-                           "sanitizer-racecheck", "training-f32-cudnn"})
+  for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "bench-conv", "peers-eager-f32",
+                           "ncu-conv_forward", "runtime", "sanitizer-racecheck", "training-f32-cudnn"})
     CHECK_MESSAGE(c.outcomes.at(name) == "skipped", name);
 }
 
@@ -161,6 +168,51 @@ TEST_CASE("what is missing, refuses to run, hangs or finds no time is no wrong r
   CHECK(c.outcomes.at("opcheck-f32") == "timed out");
   CHECK(c.outcomes.at("training-f32") == "no time");
   CHECK(c.outcomes.at("bench-step-f32") == "no time");
+}
+
+// The most programs that ran at a time; 0: a timed one ran beside another.
+int most_at_a_time(const std::string& diary) {
+  int running = 0, most = 0;
+  bool timed = false;
+  std::istringstream lines(diary);
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "timed") timed = true;
+    if (line == "timed end") timed = false;
+    running += line.ends_with("end") ? -1 : 1;
+    if (timed && running > 1) return 0;
+    most = std::max(most, running);
+  }
+  return most;
+}
+
+TEST_CASE("checks run side by side as far as memory and cores allow, timings alone") {
+  Machine machine;
+  const std::string diary = machine / "diary";
+  const auto note = [&](const std::string& word) {
+    return "echo " + word + " >>" + diary + "; sleep 0.2; echo " + word + " end >>" + diary;
+  };
+  for (const char* name : {"opcheck", "traincheck", "parity"}) machine.program(name, note("check"));
+  for (const char* name : {"bench-step", "bench-kernels", "bench-conv"}) machine.program(name, note("timed"));
+  const struct { int free, cores, jobs; } cases[] = {{40000, 16, 4}, {40000, 6, 3}, {9000, 16, 1}, {0, 16, 1}};
+  for (const auto& [free, cores, jobs] : cases) {
+    CAPTURE(free);
+    CAPTURE(cores);
+    machine.card_with(free);
+    machine.tool("nproc", fmt::format("echo {}", cores));
+    mpanet::write_file(diary, "");
+    CHECK(check(machine).code == 0);
+    CHECK(most_at_a_time(mpanet::read_text(diary)) == jobs);
+  }
+}
+
+TEST_CASE("PyTorch's slow compilation takes no other step's time") {
+  Machine machine;
+  machine.tool("python3", "case \"$*\" in *compiled*) exec sleep 100;; *peer_*) exit 77;; *nvidia*) exit 1;; esac");
+  const Check c = check(machine, {"--seconds", "10"});
+  CHECK(c.code == 3);
+  for (const char* name : {"peers-eager-f32", "peers-eager-bf16", "bench-kernels", "opcheck-f64", "recorded-f16"})
+    CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
+  CHECK(c.outcomes.at("peers-compiled-bf16") == "timed out");
 }
 
 TEST_CASE("sanitizers run one after the other; only what they find is wrong") {
@@ -208,11 +260,11 @@ TEST_CASE("whoever stops it has what was found until then") {
   machine.program("bench-kernels", "exec sleep 100");
   const TemporaryFolder folder;
   Process process(command(machine, folder.path(), "emu"));
-  REQUIRE(process.wait_until([&] { return has(process.out(), "\npeers "); }));
+  REQUIRE(process.wait_until([&] { return has(process.out(), "\nbench-conv "); }));
   process.send(SIGTERM);
   CHECK(process.wait() == 130);
   const nlohmann::json report = nlohmann::json::parse(mpanet::read_text(folder / "gpu-check.json"));
-  CHECK(report["steps"].back()["name"] == "peers");
+  CHECK(report["steps"].back()["name"] == "bench-conv");
   CHECK(std::filesystem::exists(folder / "logs.tgz"));
 }
 
