@@ -7,15 +7,19 @@
 namespace mpanet::PRECISION {
 
 // Tiles of 128 have remainders in both directions in the first shape. Taps begin within a step in the first and third;
-// the second has two steps, the fourth a part of one. No tap reaches three quarters of the fifth's pixels. The last
-// ones cannot be read in packs: the stem, which has a kernel of its own in 16 bits, with a part of one tile and with
-// three tiles, and primes.
+// the second has two steps, the fourth a part of one. No tap reaches three quarters of the fifth's pixels. In the
+// gradients of the next three, 16 pixels of a residue are a part of a line, two lines, and two pictures of which the
+// last does not exist. The last shapes cannot be read in packs: the stem, which has a kernel of its own in 16 bits,
+// with a part of one tile and with three tiles, and primes.
 inline const ConvShape kShapes[] = {
     {.n = 2, .h = 10, .w = 9, .c = 40, .k = 136, .kh = 3, .kw = 3, .stride = 1, .pad = 1},
     {.n = 3, .h = 8, .w = 8, .c = 64, .k = 64, .kh = 1, .kw = 1},
     {.n = 2, .h = 13, .w = 11, .c = 24, .k = 48, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
     {.n = 1, .h = 7, .w = 6, .c = 8, .k = 16, .kh = 1, .kw = 3, .stride = 1, .pad = 0},
     {.n = 2, .h = 9, .w = 7, .c = 72, .k = 80, .kh = 1, .kw = 1, .stride = 2},
+    {.n = 1, .h = 6, .w = 32, .c = 72, .k = 16, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
+    {.n = 2, .h = 8, .w = 16, .c = 16, .k = 24, .kh = 1, .kw = 1, .stride = 2},
+    {.n = 3, .h = 8, .w = 4, .c = 64, .k = 8, .kh = 3, .kw = 3, .stride = 2, .pad = 1},
     {.n = 2, .h = 17, .w = 12, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
     {.n = 3, .h = 22, .w = 19, .c = 3, .k = 40, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
     {.n = 2, .h = 6, .w = 5, .c = 17, .k = 13, .kh = 3, .kw = 3, .stride = 1, .pad = 1},

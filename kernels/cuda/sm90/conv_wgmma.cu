@@ -8,23 +8,25 @@
 // Pixels beyond the last picture are zero. Bytes: as conv.cu; a multiply-add of a 128 x 256 tile reads 0.023 bytes from
 // L2 (85 flop a byte).
 #include "kernels/cuda/conv.cuh"
-#include "kernels/cuda/sm90/tensor_map.h"
+#include "kernels/cuda/sm90/conv_geometry.h"
 #include "kernels/cuda/sm90/wgmma_tile.cuh"
 #include "kernels/cuda/wgmma_calls.h"
 
 namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
-namespace runtime = ::mpanet::cuda;
-
-constexpr int kChannels = kBoxDepth;  // of a box
-constexpr int kMostStride = 2;        // of backward data, for the size of a kernel's parameters
+constexpr int kMostStride = 2;  // of backward data, for the size of a kernel's parameters
 
 // A convolution whose results are the positions (y_0 + step y, x_0 + step x) of pictures (h, w), for (y, x) in `grid`.
 // Under tap (i, j) lies (y stride - pad_y + i, x stride - pad_x + j) of `pixels`; its weights are those of tap
 // first + i down + j right.
+//
+// Results are written, and inputs of the epilogue read, in boxes of 16 rows. They lie in the output's map at the pixels
+// of `output_grid`: all rows in one line, or with a stride the pictures' every second pixel of every second line.
 struct PixelProduct {
   CUtensorMap pixels;
+  CUtensorMap output, others[2];  // of the results, of the residual or the norms' inputs
+  PixelGrid output_grid;
   PixelGrid grid;
   int stride, pad_y, pad_x;
   FastDivide by_taps_x;
@@ -49,21 +51,60 @@ struct PixelPass {
   int h, w, columns, step;
   std::conditional_t<kBackward, GradEpilogue, Moments> sums;
 
-  // A part is 64 rows. Backward data also has parts of tiles without rows, which are zero.
-  template <class Shape, class Body>
-  __device__ void with_sums(const WgmmaTile& tile, int row, const Body& body) const {
-    constexpr int kRows = kWgmmaSumRows;
-    static_assert(kRows == SumSlab::kM);
+  template <class Body>
+  __device__ __forceinline__ void with_sums(const Body& body) const {
     if constexpr (kBackward) {
-      const int norms = sums.z[1] != nullptr ? 2 : 1;
-      const int64_t part = int64_t{tile.product} * tiles.row_tiles.divisor * (Shape::kM / kRows) + row / kRows;
-      real* const to = sums.sums + part * (1 + norms) * columns;
-      if (sums.sums == nullptr) return body(NoTileSums{});
-      if (norms == 2) return body(TileGradients<2>{sums, to, columns});
-      body(TileGradients<1>{sums, to, columns});
+      if (sums.sums == nullptr) return body(NoFragmentSums{});
+      if (sums.z[1] != nullptr) return body(FragmentGradients<2>{sums, columns});
+      body(FragmentGradients<1>{sums, columns});
     } else {
-      if (sums.moments == nullptr || row >= rows(tile)) return body(NoTileSums{});
-      body(TileMoments{sums.moments + int64_t{row / kRows} * 2 * columns, columns});
+      if (sums.moments == nullptr) return body(NoFragmentSums{});
+      body(FragmentMoments{sums.moments});
+    }
+  }
+  // Backward data also has parts of tiles without rows, which are zero.
+  __device__ bool has_part(const WgmmaTile& tile, int row) const { return kBackward || row < rows(tile); }
+  template <class Shape>
+  __device__ int64_t part(const WgmmaTile& tile, int row) const {
+    static_assert(kWgmmaSumRows == kPartRows);
+    return int64_t{tile.product} * tiles.row_tiles.divisor * (Shape::kM / kPartRows) + row / kPartRows;
+  }
+  __device__ int others(const Output<storage>& output) const {
+    if constexpr (kBackward)
+      return sums.sums == nullptr ? 0 : sums.z[1] != nullptr ? 2 : 1;
+    else
+      return sums.moments == nullptr && output.residual != nullptr ? 1 : 0;
+  }
+  __device__ PixelGrid::Pixel pixel(const WgmmaTile& tile, int row) const {
+    return product[tile.product].output_grid.locate(row);
+  }
+  __device__ const CUtensorMap& output_map(const WgmmaTile& tile) const { return product[tile.product].output; }
+  __device__ const CUtensorMap& other_map(const WgmmaTile& tile, int i) const {
+    return product[tile.product].others[i];
+  }
+  template <class Shape>
+  __device__ __forceinline__ auto load_gates(const WgmmaTile& tile) const {
+    if constexpr (kBackward) {
+      constexpr int kAcross = Shape::kGroupN / kPatchColumns;
+      TileGates<Shape> gates{};
+      if (sums.sums == nullptr) return gates;
+      UNROLL
+      for (int i = 0; i < 2 * Shape::kRowBlocks; i++) {
+        const int warp = static_cast<int>(threadIdx.x) / kWarp % kGroupWarps;
+        const int row =
+            tile.row + Shape::group_row() + i / 2 * kPartRows + warp * kWarpRows + i % 2 * 8 + lane_of_warp() / 4;
+        if (row >= rows(tile)) continue;
+        const int64_t offset = row_offset(tile, row);
+        UNROLL
+        for (int j = 0; j < kAcross; j++) {
+          const int column = tile.column + Shape::group_column() + j * kPatchColumns;
+          if (column < columns)
+            gates.words[i / 2 * kAcross + j][i % 2] = load_gate_bits(sums.signs, offset, column, columns);
+        }
+      }
+      return gates;
+    } else {
+      return NoGates{};
     }
   }
   __device__ int rows(const WgmmaTile& tile) const { return product[tile.product].grid.pixels; }
@@ -94,7 +135,7 @@ struct PixelPass {
     const auto [n, y, x] = p.grid.locate(row);
     return ((int64_t{n} * h + y * step + p.y_0) * w + x * step + p.x_0) * columns;
   }
-  __device__ int column_at(int column) const { return column < columns ? column : -1; }
+  __device__ ColumnRun columns_from(int column) const { return {column, columns - column}; }
 };
 
 // Rows are k, columns (t, c), the depth is pixels.
@@ -107,10 +148,6 @@ struct WeightPass {
   FastDivide by_boxes, by_taps_x;
   int stride, pad, k, c, taps;
 
-  template <class Shape, class Body>
-  __device__ void with_sums(const WgmmaTile&, int, const Body& body) const {
-    body(NoTileSums{});
-  }
   __device__ int rows(const WgmmaTile&) const { return k; }
   __device__ int last_step(const WgmmaTile&) const { return (grid.pixels - 1) / kBoxDepth + 1; }
   template <class Shape>
@@ -131,10 +168,9 @@ struct WeightPass {
     }
   }
   __device__ int64_t row_offset(const WgmmaTile&, int row) const { return int64_t{row} * taps * c; }
-  __device__ int column_at(int column) const {
-    const int at = column / kChannels, tap = by_boxes.quotient(at);
-    const int channel = by_boxes.remainder(at, tap) * kChannels + column % kChannels;
-    return tap < taps && channel < c ? tap * c + channel : -1;
+  __device__ ColumnRun columns_from(int column) const {
+    const int at = column / kChannels, tap = by_boxes.quotient(at), channel = by_boxes.remainder(at, tap) * kChannels;
+    return {tap * c + channel, tap < taps ? c - channel : 0};
   }
 };
 
@@ -156,62 +192,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
 
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
-constexpr bool kBfloat = std::is_same_v<storage, bfloat16>;
-
 int boxes(int channels) { return static_cast<int>(divide_up(channels, kChannels)); }
-
-struct Geometry {
-  int h, w;  // of the pictures that are read
-  PixelGrid grid;
-  int stride, pad_y, pad_x, taps_y, taps_x;
-
-  bool can_describe() const { return runtime::can_describe({w, h}, first(), count(), stride, {taps_x, taps_y}); }
-  std::array<int, 2> first() const { return {-pad_x, -pad_y}; }
-  std::array<int, 2> count() const {
-    return {static_cast<int>(grid.by_width.divisor), static_cast<int>(grid.by_height.divisor)};
-  }
-  const CUtensorMap& map(Stream stream, const storage* pictures, int n, int c, int pixels) const {
-    const auto size = [](int value) { return static_cast<uint64_t>(value); };
-    return runtime::tensor_map(stream, runtime::PixelBox{pictures,
-                                                         kBfloat,
-                                                         {size(c), size(w), size(h), size(n)},
-                                                         first(),
-                                                         count(),
-                                                         stride,
-                                                         static_cast<uint32_t>(pixels)});
-  }
-};
-
-PixelGrid grid_of(int n, int h, int w) { return {FastDivide(w), FastDivide(h), n * h * w}; }
-
-// Of forward, and of backward weights, which reads the same pixels.
-Geometry forward_geometry(const ConvShape& s) {
-  return {s.h, s.w, grid_of(s.n, s.oh(), s.ow()), s.stride, s.pad, s.pad, s.kh, s.kw};
-}
-
-// Residue (a, b) of (y, x) modulo the stride in backward data, see conv.cu. first_y, first_x: the first tap that
-// reaches it.
-struct Residue {
-  int a, b, first_y, first_x;
-  Geometry geometry;
-};
-Residue residue(const ConvShape& s, int a, int b) {
-  const int first_y = (a + s.pad) % s.stride, first_x = (b + s.pad) % s.stride;
-  const auto count = [&](int size, int first) { return size > first ? (size - first - 1) / s.stride + 1 : 0; };
-  const int taps_y = count(s.kh, first_y), taps_x = count(s.kw, first_x);
-  return {a,
-          b,
-          first_y,
-          first_x,
-          {s.oh(), s.ow(), grid_of(s.n, count(s.h, a), count(s.w, b)), 1, taps_y - 1 - (a + s.pad - first_y) / s.stride,
-           taps_x - 1 - (b + s.pad - first_x) / s.stride, taps_y, taps_x}};
-}
-
-template <class Body>
-void each_residue(const ConvShape& s, const Body& body) {
-  for (int a = 0; a < s.stride; a++)
-    for (int b = 0; b < s.stride; b++) body(residue(s, a, b));
-}
 
 // Weights (k, t, c) in boxes of 64 channels c and `rows` of k.
 const CUtensorMap& weights_map(Stream stream, const ConvShape& s, const storage* w, int rows) {
@@ -266,7 +247,7 @@ bool wgmma_takes(Stream stream, const ConvShape& s, ConvPass pass, bool forced) 
   if (can)
     each_residue(s, [&](const Residue& r) {
       const Geometry& g = r.geometry;
-      can = can && (g.taps_y * g.taps_x == 0 || g.can_describe());
+      can = can && (g.taps_y * g.taps_x == 0 || g.can_describe()) && output_boxes(s, r).can_describe();
     });
   return can;
 }
@@ -278,6 +259,10 @@ void wgmma_forward(Stream stream, const ConvShape& s, const storage* x, const st
   p = product_of(stream, forward_geometry(s), x, s.n, s.c, plan.tile_m);
   p.down = s.kw, p.right = 1;
   pass.weights = weights_map(stream, s, w, plan.tile_n);
+  const OutputBoxes out{s.n, s.oh(), s.ow(), s.k, 1, 0, 0, {}};
+  p.output_grid = out.pixel_grid();
+  out.describe(stream, y.to, p.output);
+  out.describe(stream, y.residual, p.others[0]);
   pass.tiles = tiles_of(plan, p.grid.pixels, s.k, 1);
   pass.by_boxes = FastDivide(boxes(s.c));
   pass.sums.moments = moments;
@@ -299,6 +284,11 @@ void wgmma_backward_data(Stream stream, const ConvShape& s, const storage* dy, c
     p.first = (r.first_y + s.stride * (r.geometry.taps_y - 1)) * s.kw + r.first_x + s.stride * (r.geometry.taps_x - 1);
     p.down = -s.stride * s.kw, p.right = -s.stride;
     p.y_0 = r.a, p.x_0 = r.b;
+    const OutputBoxes out = output_boxes(s, r);
+    p.output_grid = out.pixel_grid();
+    out.describe(stream, dx.to, p.output);
+    if (epilogue.sums != nullptr)
+      for (int i = 0; i < 2; i++) out.describe(stream, epilogue.z[i], p.others[i]);
     rows = std::max<int64_t>(rows, p.grid.pixels);
   });
   pass.weights = weights_map(stream, s, w, kChannels);

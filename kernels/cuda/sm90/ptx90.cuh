@@ -8,6 +8,13 @@
 // tma_load_*: one thread starts the copy of a box of a tensor to shared memory. Its bytes arrive at the barrier.
 // Elements outside of the tensor are zero and count as bytes.
 //
+// tma_store_4d: one thread starts the copy of a box from shared memory. Elements outside of the tensor are left out.
+// What was written to shared memory must have been made visible by shared_accesses_to_copies(). tma_store_commit()
+// closes a group of the thread's copies, tma_store_wait_read() waits until all of them have read shared memory.
+//
+// stmatrix: the opposite of ldmatrix (ptx.cuh): register m of lane l is row l / 4, columns 2 (l % 4) and + 1 of matrix
+// m.
+//
 // wgmma: the product of a warpgroup, D (64, N) += A (64, 16) B (16, N), of 16-bit factors in shared memory. It runs
 // asynchronously: wgmma_fence() before the first one that uses registers written otherwise; wgmma_wait<N>() waits
 // until at most the N newest groups are unfinished. Of lane l in warp w of the group,
@@ -70,6 +77,29 @@ __device__ inline void tma_load_pixels(void* to, const CUtensorMap& map, uint64_
       "l"(&map), "r"(shared_address(&barrier)), "r"(c), "r"(x), "r"(y), "r"(n), "h"(static_cast<uint16_t>(j)),
       "h"(static_cast<uint16_t>(i))
       : "memory");
+}
+
+__device__ inline void tma_load_4d(void* to, const CUtensorMap& map, uint64_t& barrier, int c, int x, int y, int n) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
+      "[%2];" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(&barrier)), "r"(c), "r"(x), "r"(y), "r"(n)
+      : "memory");
+}
+__device__ inline void tma_store_4d(const CUtensorMap& map, const void* from, int c, int x, int y, int n) {
+  asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(&map),
+               "r"(shared_address(from)), "r"(c), "r"(x), "r"(y), "r"(n)
+               : "memory");
+}
+__device__ inline void tma_store_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+__device__ inline void tma_store_wait_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+// Orders this thread's accesses to shared memory before the copies that are started after it.
+__device__ inline void shared_accesses_to_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+__device__ inline void stmatrix(void* row, const uint32_t (&from)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+               "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3])
+               : "memory");
 }
 
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

@@ -52,10 +52,13 @@ cuuint32_t rank_of(const std::array<uint64_t, 4>& size) {
 }
 
 // Bytes between neighbours in the second and later dimensions.
-std::array<cuuint64_t, 3> pitches_of(const std::array<uint64_t, 4>& size) {
+std::array<cuuint64_t, 3> pitches_of(const std::array<uint64_t, 4>& size, const std::array<uint64_t, 3>& pitch = {}) {
   std::array<cuuint64_t, 3> pitches{};
   cuuint64_t bytes = 2;
-  for (size_t i = 0; i < pitches.size(); i++) pitches[i] = bytes *= size[i];
+  for (size_t i = 0; i < pitches.size(); i++) {
+    bytes *= size[i];
+    pitches[i] = pitch[i] != 0 ? 2 * pitch[i] : bytes;
+  }
   return pitches;
 }
 
@@ -78,7 +81,7 @@ const CUtensorMap& tensor_map(Stream stream, const TensorBox& box) {
   Maps& maps = maps_of(state_of(stream));
   const auto [entry, added] = maps.boxes.try_emplace(box);
   if (!added) return entry->second;
-  const auto pitches = pitches_of(box.size);
+  const auto pitches = pitches_of(box.size, box.pitch);
   const std::array<cuuint32_t, 4> steps = {1, 1, 1, 1};
   const CUresult result =
       maps.encode_tiled(&entry->second, type_of(box.bfloat), rank_of(box.size), const_cast<void*>(box.start),

@@ -10,13 +10,14 @@
 
 namespace mpanet::cuda {
 
-// A dense tensor of 16-bit elements and the box that a copy moves. In shared memory a box's rows are 128 bytes, and
+// A tensor of 16-bit elements and the box that a copy moves. In shared memory a box's rows are 128 bytes, and
 // chunk c of row r is at c ^ r % 8 (the 128-byte swizzle). Dimensions: the contiguous one first, unused ones 0.
 struct TensorBox {
   const void* start = nullptr;  // aligned to 16
   bool bfloat = false;          // bf16, else f16
   std::array<uint64_t, 4> size{};
   std::array<uint32_t, 4> box{};
+  std::array<uint64_t, 3> pitch{};  // elements between neighbours in the second and later dimensions; 0: dense
   auto operator<=>(const TensorBox&) const = default;
 };
 
