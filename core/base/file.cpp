@@ -159,8 +159,9 @@ size_t InputFile::read(void* to, size_t bytes, uint64_t offset) const {
 namespace {
 
 template <class Container>
-Container read_whole(const std::string& path) {
+Container read_whole(const std::string& path, uint64_t longest) {
   const InputFile file(path);
+  if (file.size() > longest) fail("{}: expected at most {} bytes, got {}", path, longest, file.size());
   Container content;
   content.resize(file.size());
   size_t done = file.read(content.data(), content.size(), 0);
@@ -169,6 +170,7 @@ Container read_whole(const std::string& path) {
     const size_t got = file.read(content.data() + done, kPipeChunk, done);
     done += got;
     if (got == 0) break;
+    if (done > longest) fail("{}: expected at most {} bytes, got more", path, longest);
   }
   content.resize(done);
   return content;
@@ -176,8 +178,10 @@ Container read_whole(const std::string& path) {
 
 }  // namespace
 
-std::vector<uint8_t> read_bytes(const std::string& path) { return read_whole<std::vector<uint8_t>>(path); }
-std::string read_text(const std::string& path) { return read_whole<std::string>(path); }
+std::vector<uint8_t> read_bytes(const std::string& path, uint64_t longest) {
+  return read_whole<std::vector<uint8_t>>(path, longest);
+}
+std::string read_text(const std::string& path, uint64_t longest) { return read_whole<std::string>(path, longest); }
 
 namespace {
 

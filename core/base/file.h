@@ -49,9 +49,11 @@ class InputFile {
   uint64_t size_ = 0;
 };
 
-// The whole file.
-std::vector<uint8_t> read_bytes(const std::string& path);
-std::string read_text(const std::string& path);
+// The whole file. UserError for one of more than `longest` bytes, before anything of it is read. kLongestLog is for
+// logs, which grow with the steps, and for results, which grow with the queries.
+constexpr uint64_t kLongestRead = kLongestPipe, kLongestLog = uint64_t{1} << 30;
+std::vector<uint8_t> read_bytes(const std::string& path, uint64_t longest = kLongestRead);
+std::string read_text(const std::string& path, uint64_t longest = kLongestRead);
 
 // A file that is written from its beginning to its end. How depends on the path's present content:
 //

@@ -1,5 +1,6 @@
 #include "core/base/folder.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,6 +88,14 @@ void check_folder_can_be_made(const std::string& path) {
   const int reason = try_new_file(existing);
   if (reason != 0 && !missing.empty()) fail_to_make(path, reason);
   if (reason != 0) fail("{}: cannot write into the folder: {}", path, std::strerror(reason));
+}
+
+bool folder_can_be_read(const std::string& path) {
+  return faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) == 0;
+}
+
+void check_folder_can_be_read(const std::string& path) {
+  if (!folder_can_be_read(path)) fail("{}: cannot read the folder: {}", path, std::strerror(errno));
 }
 
 }  // namespace mpanet

@@ -32,4 +32,8 @@ class MadeFiles {
 // UserError unless the folder can be made, or, if it exists, a file can be made in it. Creates nothing that stays.
 void check_folder_can_be_made(const std::string& path);
 
+// Whether the entries of a folder can be listed and opened. UserError, which says why, when they cannot.
+bool folder_can_be_read(const std::string& path);
+void check_folder_can_be_read(const std::string& path);
+
 }  // namespace mpanet

@@ -52,6 +52,10 @@ std::vector<EvaluationPlan> plans_without(std::vector<EvaluationPlan> plans, con
 Calibration calibrate(const std::vector<EvaluationPlan>& plans, const std::vector<ImageRecord>& images,
                       const Embeddings& embeddings);
 
+// Why a distance stands for no probability; empty when the calibration has its curve (Calibration::curve()).
+std::string why_no_probability(const std::optional<Calibration>& calibration, Distance distance, int height, int width,
+                               bool flip);
+
 // The file beside a checkpoint: FILE.calibration.json.
 std::string calibration_path(const std::string& checkpoint);
 // Its content (docs/files.md).

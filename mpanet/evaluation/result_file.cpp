@@ -89,7 +89,7 @@ ResultEntry read_entry(const JsonFields& result, const JsonFields& file) {
 std::string ResultEntry::name() const { return fmt::format("{} {}: {}", mode, shots, direction); }
 
 ResultFile read_result_file(const std::string& path) {
-  const ordered_json json = parse_ordered_json(read_text(path), path);
+  const ordered_json json = parse_ordered_json(read_text(path, kLongestLog), path);
   if (!json.is_object() || !json.contains("protocol") || !json.contains("results"))
     fail("{}: expected a result file of mpanet-eval --json, which has protocol and results", path);
   const JsonFields fields(json, path);

@@ -131,6 +131,8 @@ void append_json(const ordered_json& json, const std::string& indent, std::strin
 
 }  // namespace
 
+std::string percent_words(double value) { return std::isnan(value) ? "undefined" : fmt::format("{:.2f} %", value); }
+
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial) {
   const EvaluationPlan& plan = evaluation.plan;
   std::string table = fmt::format("protocol {}{}: {}; mean of {}, percent\n", plan.protocol,

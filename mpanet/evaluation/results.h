@@ -23,6 +23,9 @@ struct Evaluation {
   const std::vector<SettingResult>& results;
 };
 
+// "82.80 %"; "undefined" for NaN: no query has a match.
+std::string percent_words(double value);
+
 // The table, with counts, direction, distance, feature and the other facts that affect the metrics. per_trial: also a
 // line per trial.
 std::string results_table(const Evaluation& evaluation, const ResultFacts& facts, bool per_trial);

@@ -11,6 +11,7 @@
 #include "core/base/file.h"
 #include "core/base/json_fields.h"
 #include "core/base/quote.h"
+#include "kernels/cuda/vendor.h"
 
 namespace mpanet {
 namespace {
@@ -53,11 +54,55 @@ Vendors read_vendors(const std::string& file) {
   return vendors;
 }
 
+#ifdef MPANET_HAS_ONEDNN
+constexpr bool kHasOneDnn = true;
+#else
+constexpr bool kHasOneDnn = false;
+#endif
+
+// UserError if the library that the file's `key` chooses cannot run here. `why_not` is empty if it can.
+void check_kept(Provider provider, const std::string& file, const char* key, const char* library,
+                const std::string& why_not) {
+  if (provider == Provider::Vendor && !why_not.empty())
+    fail("{}: {}: expected native or auto here, got {}: {}", file, key, library, why_not);
+}
+
+// UserError for a library of the file that cannot run on this device. An option in place of the file's choice is
+// checked where it is parsed, and by the backend.
+void check_kept(const Vendors& vendors, const std::string& file, Device device, std::optional<Precision> precision,
+                bool other_conv, bool other_gemm) {
+  if (device.backend == Backend::cpu) {
+    const bool computes = !precision || *precision == Precision::f32 || *precision == Precision::tf32;
+    if (!other_conv)
+      check_kept(vendors.cpu_convolution, file, "cpu_conv", kOneDnn,
+                 !computes     ? fmt::format("it computes f32 and tf32, not {}", name_of(*precision))
+                 : !kHasOneDnn ? "this build does not have it (MPANET_ONEDNN)"
+                               : "");
+    return;
+  }
+  const std::string no_gpu = device.backend == Backend::emu ? "it needs a GPU, not " + name_of(device) : "";
+  if (!other_conv)
+    check_kept(vendors.convolution, file, "conv", kCudnn,
+               !no_gpu.empty()               ? no_gpu
+               : !cuda::has_cudnn()          ? "this build does not have it (MPANET_CUDNN)"
+               : precision == Precision::f64 ? "it computes no f64"
+                                             : "");
+  if (!other_gemm)
+    check_kept(vendors.product, file, "gemm", kCublas,
+               !no_gpu.empty()       ? no_gpu
+               : !cuda::has_cublas() ? "this build does not have it (MPANET_CUBLAS)"
+                                     : "");
+}
+
 }  // namespace
 
-Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device, const std::string& file) {
+Vendors choose_vendors(const std::string& conv, const std::string& gemm, Device device, const std::string& file,
+                       std::optional<Precision> precision) {
   Vendors vendors;
-  if (!file.empty() && std::filesystem::exists(file)) vendors = read_vendors(file);
+  if (!file.empty() && std::filesystem::exists(file)) {
+    vendors = read_vendors(file);
+    check_kept(vendors, file, device, precision, !conv.empty(), !gemm.empty());
+  }
   if (device.backend == Backend::cpu) {
     if (conv == kCudnn) fail("--conv {}: expected a GPU, got {}", kCudnn, name_of(device));
     if (!gemm.empty()) fail("--gemm {}: expected a GPU, got {}", gemm, name_of(device));

@@ -70,19 +70,12 @@ Image sheet_of(const std::vector<EmbeddedPicture>& pictures, const MapShape& sha
 // The probability that belongs to the distance, as a line; a note on stderr when there is none.
 std::string probability_line(const std::optional<Calibration>& calibration, Distance distance, double value,
                              const EmbedOptions& how) {
-  if (!calibration) {
-    note("the checkpoint has no calibration, so that this distance stands for no probability");
+  const std::string why_not = why_no_probability(calibration, distance, how.height, how.width, how.flip);
+  if (!why_not.empty()) {
+    note(why_not + ", so that this distance stands for no probability");
     return "";
   }
   const LogisticCurve* curve = calibration->curve(distance, how.height, how.width, how.flip);
-  if (curve == nullptr) {
-    note(
-        fmt::format("the checkpoint's calibration is of pictures of {}x{}{}{}, so that this distance stands for no "
-                    "probability",
-                    calibration->height, calibration->width, calibration->flip ? ", with flip averaging" : "",
-                    calibration->curves.contains(distance) ? "" : ", without a curve for this distance"));
-    return "";
-  }
   return fmt::format("same person with probability {:.4f}, calibrated on {}; {} at distance {:.6g}, prior {}\n",
                      curve->probability(value), counted(calibration->identities.size(), "identity", "identities"), 0.5,
                      curve->threshold(), kCalibrationPrior);

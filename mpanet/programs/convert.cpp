@@ -10,6 +10,7 @@
 #include "core/base/program.h"
 #include "core/base/quote.h"
 #include "core/base/text.h"
+#include "mpanet/evaluation/calibration.h"
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/pth.h"
 #include "mpanet/files/safetensors.h"
@@ -84,6 +85,7 @@ void convert(const TensorFile& file, const std::string& out, Format format) {
   // A file without anything else may be replaced by its converted self.
   if (names.size() < file.tensors().size() || !file.others().empty() || file.metadata().contains(kProgressKey))
     register_input(file.path(), "IN with more than the network");
+  register_input(calibration_path(file.path()), "the calibration of IN");
   std::vector<TensorSource> tensors;
   for (const auto& [name, in_file] : names) {
     const TensorEntry& entry = *file.find(in_file);

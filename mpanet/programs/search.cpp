@@ -257,6 +257,9 @@ int query_index(SearchOptions options) {
   const auto calibration = read_calibration(options.checkpoint, network.checkpoint);
   const LogisticCurve* curve =
       calibration ? calibration->curve(Distance::UnitEuclidean, about.height, about.width, about.flip) : nullptr;
+  const std::string why_not =
+      why_no_probability(calibration, Distance::UnitEuclidean, about.height, about.width, about.flip);
+  if (!why_not.empty()) note(why_not + ", so that the distances stand for no probability");
   std::vector<float> queries;
   embed_each(network, options.pictures,
              [&](size_t, std::vector<float>& rows) { queries.insert(queries.end(), rows.begin(), rows.end()); });

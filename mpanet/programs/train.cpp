@@ -52,8 +52,8 @@ With --splits, --seeds or --sweep the run folder holds a folder for each run and
 evaluation of each run, mean and standard deviation. The same command goes on after any stop, and leaves alone what is
 complete.
 
-Resuming gives the same bits as one go on the same machine, build and number of threads; of a complete run it changes
-nothing. These keys may change then:
+Resuming gives the same bits as one go on the same machine, build and number of threads; of a complete run, and of
+one that has all steps up to --max-steps, it changes nothing. These keys may change then:
 CHANGEABLE
 
 Exit code 0: done; 2: bad input (one line on stderr says what); 130: stopped by Ctrl-C, saved; 128 + n for

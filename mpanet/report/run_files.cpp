@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/json.h"
 #include "core/base/json_fields.h"
 #include "mpanet/evaluation/calibration.h"
@@ -63,6 +64,7 @@ bool is_file(const std::string& path) {
 void check_is_run(const std::string& path) {
   std::error_code error;
   if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got no folder", path);
+  check_folder_can_be_read(path);
   if (RunFolder::is_run(path)) return;
   for (const auto& entry : fs::directory_iterator(path, error))
     if (RunFolder::is_run(entry.path().string()))
@@ -90,7 +92,7 @@ void flatten(const ordered_json& json, const std::string& prefix,
 RunCurves read_curves(const std::string& log) {
   RunCurves curves;
   std::vector<double> speeds;
-  const std::string text = read_text(log);
+  const std::string text = read_text(log, kLongestLog);
   int number = 1;
   for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1, number++) {
     const std::string where = fmt::format("{}: line {}", log, number);

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/folder.h"
 #include "core/base/text.h"
+#include "mpanet/evaluation/results.h"
 #include "mpanet/report/run_files.h"
 #include "mpanet/training/run_folder.h"
 
@@ -23,7 +25,8 @@ bool is_run(const std::string& path) {
          (fs::exists(path + "/config.json", error) || fs::exists(path + "/last.safetensors", error));
 }
 
-// Adds the runs in a folder, and those one level deeper, which are an experiment's.
+// Adds the runs in a folder, and those one level deeper, which are an experiment's. A folder that cannot be read may be
+// one of them.
 void add_runs(const std::string& folder, int levels, std::vector<std::string>& runs) {
   std::error_code error;
   for (fs::directory_iterator entries(folder, error); !error && entries != fs::directory_iterator();
@@ -31,7 +34,7 @@ void add_runs(const std::string& folder, int levels, std::vector<std::string>& r
     const std::string path = entries->path().string();
     std::error_code ignored;
     if (!entries->is_directory(ignored)) continue;
-    if (is_run(path))
+    if (is_run(path) || !folder_can_be_read(path))
       runs.push_back(path);
     else if (levels > 1)
       add_runs(path, levels - 1, runs);
@@ -41,8 +44,8 @@ void add_runs(const std::string& folder, int levels, std::vector<std::string>& r
 std::string best_words(const RunCurves& curves) {
   if (curves.rank1.empty()) return "not evaluated";
   const size_t at = curves.best.empty() ? curves.rank1.size() - 1 : curves.best.back();
-  return fmt::format("rank-1 {:.2f} %, mAP {:.2f} % (epoch {:.0f})", curves.rank1[at].second, curves.mAP[at].second,
-                     curves.rank1[at].first);
+  return fmt::format("rank-1 {}, mAP {} (epoch {:.0f})", percent_words(curves.rank1[at].second),
+                     percent_words(curves.mAP[at].second), curves.rank1[at].first);
 }
 
 // The columns after the name.
@@ -64,6 +67,7 @@ std::vector<std::string> columns_of(const std::string& path) {
 std::string list_runs(const std::string& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) fail("{}: expected a folder with runs, got no folder", folder);
+  check_folder_can_be_read(folder);
   std::vector<std::string> runs;
   if (is_run(folder))
     runs = {folder};

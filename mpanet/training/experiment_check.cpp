@@ -14,6 +14,8 @@
 #include "mpanet/files/checkpoint.h"
 #include "mpanet/files/weights.h"
 #include "mpanet/network/vendors.h"
+#include "mpanet/training/experiment_summary.h"
+#include "mpanet/training/provenance.h"
 #include "mpanet/training/run_folder.h"
 #include "mpanet/training/run_start.h"
 #include "mpanet/training/train_plan.h"
@@ -91,7 +93,7 @@ class Checker {
       open_pack(chosen, shared.data, shared.evaluated);
       check_memory(chosen, workload_of(options_.device, shared.data, shared.evaluated), free_);
     });
-    check_folder(one, checked, checkpoint);
+    check_folder(one, checked, chosen, checkpoint);
     if (!checkpoint) check_initial(chosen);
     return checked;
   }
@@ -108,12 +110,16 @@ class Checker {
     return shared_.emplace(key, std::move(shared)).first->second;
   }
 
-  static void check_folder(const TrainOptions& one, const CheckedRun& run,
+  // Reads all that a run that goes on reads from its folder.
+  static void check_folder(const TrainOptions& one, const CheckedRun& run, const TrainConfig& chosen,
                            const std::optional<Checkpoint>& checkpoint) {
     if (!one.resume) return RunFolder::check_can_be_made(one.out);
-    if (is_complete(one.out, run)) return;
+    if (is_complete(one.out, run)) return static_cast<void>(read_run_result(one.out + "/log.jsonl"));
     RunFolder::check_can_be_opened(one.out);
+    read_inputs(one.out + "/inputs.json");
+    choose_vendors(one.conv, one.gemm, one.device, one.out + "/vendors.json", chosen.precision);
     if (!checkpoint) return;
+    read_provenance(one.out + "/provenance.json");
     effective_config(one, checkpoint);
     if (checkpoint->progression()->data != run.fingerprint)
       fail("{}: expected the training images that this run began with, got another list; choose another --out",

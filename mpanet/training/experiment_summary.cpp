@@ -84,7 +84,7 @@ ordered_json evaluation_json(const LoggedEvaluation& evaluation) {
 RunResult read_run_result(const std::string& log) {
   RunResult result;
   bool found = false;
-  const std::string text = read_text(log);
+  const std::string text = read_text(log, kLongestLog);
   int number = 1;
   for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1, number++) {
     const auto parsed = try_parse_json(std::string_view(text).substr(start, end - start));

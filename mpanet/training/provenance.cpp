@@ -8,7 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
-#include "core/base/json.h"
+#include "core/base/json_fields.h"
 #include "core/base/output.h"
 #include "core/base/text.h"
 #include "kernels/cpu/panel_kernels.h"
@@ -121,18 +121,6 @@ ordered_json libraries() {
   return versions;
 }
 
-// The run's provenance.json; empty, with a warning, when it cannot be read.
-ordered_json earlier_provenance(const std::string& path) {
-  try {
-    ordered_json before = parse_ordered_json(read_text(path), path);
-    if (before.is_object()) return before;
-    fail("{}: expected an object, got {}", path, shown(before));
-  } catch (const UserError& e) {
-    note(fmt::format("mpanet-train: warning: {}; it is written anew", e.what()));
-    return {};
-  }
-}
-
 }  // namespace
 
 ordered_json build_provenance() {
@@ -190,23 +178,30 @@ std::vector<std::string> provenance_differences(const ordered_json& before, cons
   return differences;
 }
 
-void record_provenance(const std::string& path, const ordered_json& now, int64_t step, bool resumed) {
+std::optional<ordered_json> read_provenance(const std::string& path) {
   std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  ordered_json all = parse_ordered_json(read_text(path), path);
+  const JsonFields fields(all, path);
+  if (fields.has("resumed"))
+    for (const ordered_json& entry : fields.list("resumed"))
+      if (!entry.is_object()) fields.refuse("resumed", "a list of objects", &entry);
+  return all;
+}
+
+void record_provenance(const std::string& path, const ordered_json& now, const std::optional<ordered_json>& before,
+                       int64_t step) {
   ordered_json all = now;
-  if (resumed && std::filesystem::exists(path, error)) {
-    const ordered_json before = earlier_provenance(path);
-    if (before.is_object()) {
-      all = before;
-      const bool again = before.contains("resumed") && before["resumed"].is_array() && !before["resumed"].empty();
-      const auto differences = provenance_differences(again ? before["resumed"].back() : before, now);
-      if (!differences.empty())
-        note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
-                         join(differences, "; ")));
-      ordered_json entry = now;
-      entry["step"] = step;
-      if (!all["resumed"].is_array()) all["resumed"] = ordered_json::array();
-      all["resumed"].push_back(entry);
-    }
+  if (before) {
+    all = *before;
+    ordered_json& resumed = all["resumed"];
+    const auto differences = provenance_differences(resumed.empty() ? *before : resumed.back(), now);
+    if (!differences.empty())
+      note(fmt::format("mpanet-train: warning: {}; the run may go on with other bits than in one go",
+                       join(differences, "; ")));
+    ordered_json entry = now;
+    entry["step"] = step;
+    resumed.push_back(entry);
   }
   write_file(path, all.dump(2) + "\n");
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,13 @@ nlohmann::ordered_json run_provenance(int threads, uint64_t seed, const std::str
 std::vector<std::string> provenance_differences(const nlohmann::ordered_json& before,
                                                 const nlohmann::ordered_json& now);
 
+// The provenance.json of a run that goes on; nullopt if there is none. UserError, one line with the file and the key,
+// for one that record_provenance() did not write.
+std::optional<nlohmann::ordered_json> read_provenance(const std::string& path);
+
 // Writes provenance.json at `path`: the provenance at the run's start, and under "resumed" one for each resume with
-// its "step". Warns of differences that can change the run's bits, and of a file there that cannot be read, which is
-// replaced.
-void record_provenance(const std::string& path, const nlohmann::ordered_json& now, int64_t step, bool resumed);
+// its "step". `before`: what the file of a run that goes on has. Warns of differences that can change the run's bits.
+void record_provenance(const std::string& path, const nlohmann::ordered_json& now,
+                       const std::optional<nlohmann::ordered_json>& before, int64_t step);
 
 }  // namespace mpanet

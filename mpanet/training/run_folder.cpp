@@ -55,6 +55,7 @@ void check_is_folder(const std::string& path) {
   std::error_code error;
   if (!fs::exists(path, error)) fail("{}: expected a run folder, got a link that leads nowhere", path);
   if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got something else", path);
+  check_folder_can_be_read(path);
 }
 
 bool is_there(const std::string& path) {
@@ -187,7 +188,7 @@ std::vector<nlohmann::ordered_json> shorten_log(const std::string& path, int64_t
   std::vector<nlohmann::ordered_json> lines;
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return lines;
-  const std::string text = read_text(path);
+  const std::string text = read_text(path, kLongestLog);
   std::string kept;
   for (size_t start = 0, end; (end = text.find('\n', start)) != text.npos; start = end + 1)
     if (const std::string line = text.substr(start, end - start); is_kept(line, step, evaluation_due)) {
@@ -210,7 +211,7 @@ std::string write_table(const std::string& path, const std::vector<nlohmann::ord
 std::string write_events(const std::string& path, const std::vector<nlohmann::ordered_json>& lines) {
   std::error_code error;
   std::map<int64_t, double> times;
-  if (fs::is_regular_file(path, error)) times = event_times(read_text(path));
+  if (fs::is_regular_file(path, error)) times = event_times(read_text(path, kLongestLog));
   const double now = seconds_now();
   std::string file = event_head(times.empty() ? now : times.begin()->second);
   for (const nlohmann::ordered_json& line : lines) {

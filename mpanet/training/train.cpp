@@ -28,6 +28,16 @@ void say_complete(const std::string& run, const TrainConfig& config, int64_t ste
                           counted(config.num_epoch, "epoch"), step));
 }
 
+// Whether the run has all steps up to --max-steps, and no evaluation is due.
+bool has_steps(const Progression& progression, const Sampler& sampler, std::optional<int64_t> max_steps) {
+  if (!max_steps || progression.step < *max_steps) return false;
+  return static_cast<size_t>(progression.batch) < sampler.epoch(static_cast<uint32_t>(progression.epoch)).size();
+}
+
+void say_has_steps(const std::string& last, int64_t step, int64_t max_steps) {
+  say(stdout, fmt::format("{} holds step {}: nothing to do up to --max-steps {}\n", printable(last), step, max_steps));
+}
+
 void print_data(const Dataset& data, const IdentitySampler& sampler, const TrainConfig& config) {
   size_t infrared = 0;
   for (const ImageRecord& image : data.train) infrared += image.infrared;
@@ -134,14 +144,17 @@ int train(const TrainOptions& given) {
   if (!threads.warning.empty()) note("mpanet-train: warning: " + threads.warning);
   register_inputs(options, config, resumed);
   if (run.folder) run.folder->check_no_inputs();
-  const Vendors vendors =
-      choose_vendors(options.conv, options.gemm, options.device, run.folder ? run.folder->vendors() : "");
+  const Vendors vendors = choose_vendors(options.conv, options.gemm, options.device,
+                                         run.folder ? run.folder->vendors() : "", config.precision);
+  const auto provenance_before = resumed ? read_provenance(run.folder->provenance()) : std::nullopt;
 
   const bool evaluates = config.eval_interval > 0;
   Dataset data = read_dataset(config.dataset, options.data, evaluates ? Split::Both : Split::Train, config.split);
   check_pictures(data, data.train);
   config.model.classes = data.classes;
   const IdentitySampler sampler(data.train, config.p_size, config.k_size, config.seed);
+  if (resumed && has_steps(*run.checkpoint->progression(), sampler, options.max_steps))
+    return say_has_steps(run.folder->last(), run.checkpoint->progression()->step, *options.max_steps), 0;
   const auto evaluated = evaluates ? plan_between_epochs(config, data, options.data, options.trials, options.protocol)
                                    : std::vector<EvaluationPlan>();
   const auto pack = open_pack(config, data, evaluated);
@@ -167,7 +180,7 @@ int train(const TrainOptions& given) {
   const auto provenance = run_provenance(threads.count, config.seed, name_of(*config.precision), options.device,
                                          convolution_providers(engine->vendors(), options.device));
   write_run_files(options, folder, config, inputs, engine->vendors(), initial);
-  record_provenance(folder.provenance(), provenance, progression.step, resumed);
+  record_provenance(folder.provenance(), provenance, provenance_before, progression.step);
   if (resumed)
     say(stdout, fmt::format("going on from {}, step {}\n", printable(folder.last()), progression.step));
   else if (options.resume)

@@ -139,8 +139,8 @@ void TrainReport::evaluation(const Progression& progression, const std::vector<E
                {"protocol", evaluations.front().plan.protocol},
                {"best_is", fmt::format("the highest {} so far, chosen on the test set", name)},
                {"results", all}});
-  say(fmt::format("evaluation after epoch {}: {} {:.2f} %, mAP {:.2f} %{}", progression.epoch, name,
-                  selection_rank1(evaluations), mean_precision,
+  say(fmt::format("evaluation after epoch {}: {} {}, mAP {}{}", progression.epoch, name,
+                  percent_words(selection_rank1(evaluations)), percent_words(mean_precision),
                   best ? "; the best so far (chosen on the test set, as the authors do)" : ""));
 }
 

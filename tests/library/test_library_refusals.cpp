@@ -5,8 +5,8 @@
 #include <limits>
 #include <thread>
 
-#include "mpanet/files/checkpoint.h"
 #include "tests/library/loaded_network.h"
+#include "tests/support/spoiled_checkpoint.h"
 
 using namespace mpanet;
 
@@ -103,17 +103,8 @@ TEST_CASE("a network that gives every picture the same embedding is refused, equ
   CHECK(std::equal(twice.begin(), twice.begin() + dimension, twice.begin() + dimension));
 
   // A neck that multiplies every feature by 0.
-  const Checkpoint whole(network().checkpoint());
-  EngineConfig config;
-  config.model = whole.embedding_model();
-  config.embed_batch = 1;
-  const auto engine = make_engine(config);
-  whole.load_embedding(*engine);
-  for (const TensorInfo& tensor : engine->tensors())
-    if (tensor.name == "bn_neck.weight")
-      engine->write(tensor.name, Slot::Value, std::vector<double>(tensor.count(), 0).data());
   const TemporaryFolder folder;
-  save_model(folder / "wild.safetensors", *engine->snapshot(), *whole.config(), 0);
+  save_spoiled(network().checkpoint(), "bn_neck.weight", 0, folder / "wild.safetensors");
   mpanet_model* wild = nullptr;
   REQUIRE(mpanet_load((folder / "wild.safetensors").c_str(), nullptr, &wild) == MPANET_OK);
   const char* paths[] = {path.c_str(), path.c_str(), expected().paths[1].c_str()};

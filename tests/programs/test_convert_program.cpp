@@ -86,6 +86,11 @@ TEST_SUITE("mpanet-convert" * doctest::skip(!zip_supported())) {
       check_refused("'" + in + "' '" + same + "'",
                     same + ": cannot write: it is IN with more than the network, which this program reads");
     CHECK(read_text(in) == before);
+    const std::string calibration = in + ".calibration.json";
+    write_file(calibration, "{}");
+    check_refused("--to pth '" + in + "' '" + calibration + "'",
+                  calibration + ": cannot write: it is the calibration of IN, which this program reads");
+    CHECK(read_text(calibration) == "{}");
     const Result result = run(in + " " + out);
     CHECK(result.out == out +
                             ": 2 tensors written, 1 not written, 0 values beside them not written; prefix "

@@ -14,6 +14,7 @@
 #include "data/sets/sysu.h"
 #include "mpanet/files/checkpoint.h"
 #include "tests/support/eval_program.h"
+#include "tests/support/spoiled_checkpoint.h"
 
 using namespace mpanet;
 using nlohmann::json;
@@ -138,19 +139,7 @@ TEST_CASE("bad networks and pictures") {
     check_refused(arguments, "best.safetensors");
   }
   SUBCASE("a checkpoint whose finite weights overflow in the network") {
-    const Checkpoint whole(folder.checkpoint());
-    EngineConfig config;
-    config.model = whole.embedding_model();
-    config.embed_batch = 1;
-    const auto engine = make_engine(config);
-    whole.load_embedding(*engine);
-    for (const TensorInfo& tensor : engine->tensors())
-      if (tensor.name == "backbone.conv1.weight") {
-        size_t count = 1;
-        for (const int64_t size : tensor.shape) count *= static_cast<size_t>(size);
-        engine->write(tensor.name, Slot::Value, std::vector<double>(count, 3e38).data());
-      }
-    save_model(folder.checkpoint(), *engine->snapshot(), *whole.config(), 0);
+    save_spoiled(folder.checkpoint(), "backbone.conv1.weight", 3e38, folder.checkpoint());
     const Result result = run(arguments);
     CHECK(result.code == 2);
     CHECK(result.out.empty());

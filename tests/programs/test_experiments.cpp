@@ -234,7 +234,25 @@ TEST_CASE("an experiment: stopped, gone on with, and the same to the bit" * doct
   stopped.insert(stopped.end(), {"--max-steps", "1"});
   check_works(stopped);
   CHECK(!fs::exists(parts + "/summary.json"));
+  // What a later run would refuse is refused before the first one goes on.
+  for (const auto& [name, content, words] :
+       {std::tuple("vendors.json", "{", "expected JSON, broken"),
+        {"vendors.json", "{}", "conv: expected a text"},
+        {"provenance.json", R"({"resumed": 5})", "resumed: expected a list, got 5"},
+        {"inputs.json", "7", "expected an object, got 7"}}) {
+    const std::string file = parts + "/split-2/" + name, before = fs::exists(file) ? read_text(file) : "";
+    write_file(file, content);
+    check_refused(run_of(folder, "regdb", parts, splits), file + ": " + words);
+    CHECK(steps_of(parts + "/split-1") == 1);
+    fs::remove(file);
+    if (!before.empty()) write_file(file, before);
+  }
   check_works(run_of(folder, "regdb", parts, {"--splits", "2"}));  // a subset first
+  const std::string log = parts + "/split-2/log.jsonl", logged = read_text(log);
+  write_file(log, "");
+  check_refused(run_of(folder, "regdb", parts, splits), log + ": expected an evaluation that chose the best model");
+  CHECK(steps_of(parts + "/split-1") == 1);
+  write_file(log, logged);
   CHECK(json::parse(read_text(parts + "/summary.json"))["runs"].size() == 1);
   check_works(run_of(folder, "regdb", parts, splits));
   for (const char* file : {"split-1/last.safetensors", "split-2/last.safetensors", "split-2/best.safetensors"})

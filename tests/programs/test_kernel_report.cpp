@@ -66,6 +66,9 @@ TEST_CASE("nothing to report on is refused") {
   CHECK(has(report("").err, "expected a build with the cuda backend"));
   CHECK(report(facts("sm_80", 40, 0, 0), "no such kernel").code == 2);
   CHECK(report(facts("sm_80", 40, 0, 0), "relu").code == 0);
+  Process nameless({SOURCE_DIR "/scripts/kernel-report", ""});
+  CHECK(nameless.wait() == 2);
+  CHECK(nameless.err() == "kernel-report: expected the folder of a build, got an empty name\n");
 }
 
 }  // namespace

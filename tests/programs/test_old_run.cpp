@@ -81,6 +81,16 @@ void check_same_tensors(const std::string& one, const std::string& other) {
   for (const auto& tensor : a.tensors()) CHECK_MESSAGE(a.read(tensor.first) == b.read(tensor.first), tensor.first);
 }
 
+// Loads a training checkpoint, and writes what the engine holds then.
+void write_again(const std::string& from, const std::string& to) {
+  const Checkpoint checkpoint(from);
+  TrainConfig config = *checkpoint.config();
+  config.model.classes = static_cast<int>(checkpoint.file().find("visible_classifier.weight")->shape.at(0));
+  const auto engine = make_engine({config.model, config.optimizer, *config.precision, Backend::cpu, 4, 0});
+  checkpoint.load_training(*engine);
+  save_training(to, *engine->snapshot(), config, *checkpoint.progression());
+}
+
 }  // namespace
 
 TEST_SUITE("a run folder of version 0.1.0" * doctest::skip(kLacking)) {
@@ -96,8 +106,10 @@ TEST_SUITE("a run folder of version 0.1.0" * doctest::skip(kLacking)) {
     Process process(stay);
     CHECK_MESSAGE(process.wait() == 0, process.err());
     CHECK_MESSAGE(has(process.out(), "\nprecision: f32, as the run began\n"), process.out());
-    check_same_tensors(last, make_run(folder / "again") + "/last.safetensors");
     CHECK(log_lines(run).size() == lines);
+    const std::string again = folder / "again.safetensors";
+    write_again(last, again);
+    check_same_tensors(again, last);
 
     check_works(resume);
     const Checkpoint checkpoint(last);

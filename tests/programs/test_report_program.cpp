@@ -1,5 +1,6 @@
 // mpanet-report as a program: pages of small runs are well-formed, need nothing else, and escape what they are given.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -205,6 +206,45 @@ TEST_CASE("a line for each run" * doctest::skip(kLacking)) {
   fs::create_directory(folder / "empty");
   CHECK(not_refused("mpanet-train", "--list " + quoted(folder / "empty"), "got one without") == "");
   CHECK(not_refused("mpanet-train", "--list x --data y", "--list: takes a folder alone") == "");
+
+  // No query had a match.
+  std::string undefined = read_text(folder / "b/log.jsonl");
+  for (const char* key : {"\"rank1\":", "\"mAP\":"})
+    for (size_t at = 0; (at = undefined.find(key, at)) != undefined.npos;) {
+      at += std::string(key).size();
+      if (undefined[at] != '[') undefined.replace(at, undefined.find_first_of(",}", at) - at, "null");
+    }
+  write_file(folder / "b/log.jsonl", undefined);
+  const std::string said = list(folder / "b").out;
+  CHECK_MESSAGE(has(said, "rank-1 undefined, mAP undefined (epoch "), said);
+}
+
+TEST_CASE("a folder that may not be read is not one without runs" * doctest::skip(kLacking)) {
+  const TemporaryFolder folder;
+  const std::string runs = folder / "runs";
+  fs::create_directory(runs);
+  fs::copy(trained("1"), runs + "/closed");
+  fs::copy(trained("2"), runs + "/open");
+  fs::permissions(folder.path(), fs::perms::owner_all | fs::perms::others_read | fs::perms::others_exec);
+  // Root may read everything.
+  const std::string user = geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
+  const auto list = [&](const std::string& path) {
+    Process process({"/bin/sh", "-c", user + quoted(program_path("mpanet-train")) + " --list " + quoted(path)});
+    const int code = process.wait();
+    return Result{code, process.out(), process.err()};
+  };
+  if (list(runs).code != 0) return;  // another user may not run programs of this folder
+  fs::permissions(runs + "/closed", fs::perms::none);
+  const Result one = list(runs);
+  CHECK(one.code == 0);
+  CHECK_MESSAGE(has(one.out, runs + "/closed: cannot read the folder: Permission denied\n"), one.out);
+  CHECK(has(one.out, runs + "/open"));
+  fs::permissions(runs, fs::perms::none);
+  const Result none = list(runs);
+  CHECK(none.code == 2);
+  CHECK(none.out == "");
+  CHECK_MESSAGE(none.err == "mpanet-train: " + runs + ": cannot read the folder: Permission denied\n", none.err);
+  for (const std::string& path : {runs, runs + "/closed"}) fs::permissions(path, fs::perms::owner_all);
 }
 
 TEST_CASE("two pictures compared" * doctest::skip(kLacking || !png_supported())) {

@@ -110,6 +110,10 @@ TEST_CASE("the nearest pictures are those of mpanet-eval's embeddings" * doctest
   CHECK(has(update(data, index), fmt::format("{} pictures, {} embedded, 0 removed", pictures, pictures)));
   const Embedded all = embedded();
   const std::string first = all.paths[0], second = all.paths[7];
+  const Result said = run_program("mpanet-search", "query " + quoted(index) + " " + quoted(data + "/" + first));
+  CHECK_MESSAGE(has(said.err, "the checkpoint has no calibration, so that the distances stand for no probability\n"),
+                said.err);
+  CHECK(!has(said.out, "  P "));
   const json found = query(index, quoted(data + "/" + first) + " " + quoted(data + "/" + second) + " --top 1000" +
                                       (png_supported() ? " --sheet " + quoted(sheet) : ""));
   CHECK(found["folder"] == fs::canonical(data).string());

@@ -84,6 +84,23 @@ TEST_SUITE("mpanet-train's command line" * doctest::skip(kLacking)) {
       CHECK(was.first == read_text(run + "/" + name));
       CHECK(was.second == fs::last_write_time(run + "/" + name));
     }
+    // Neither is one of a run that has all steps up to --max-steps.
+    const std::string part = folder / "part";
+    check_works(command(folder, "part", {"--data", folder / "moved", "--max-steps", "1"}));
+    before.clear();
+    for (const std::string& name : names_in(part))
+      before[name] = {read_text(part + "/" + name), fs::last_write_time(part + "/" + name)};
+    for (const char* steps : {"0", "1"}) {
+      Process held({kTrain, "--out", part, "--resume", "--threads", "2", "--max-steps", steps});
+      CHECK(held.wait() == 0);
+      CHECK_MESSAGE(has(held.out(), part + "/last.safetensors holds step 1: nothing to do up to --max-steps " + steps),
+                    held.out());
+    }
+    CHECK(names_in(part).size() == before.size());
+    for (const auto& [name, was] : before) {
+      CHECK_MESSAGE(was.first == read_text(part + "/" + name), name);
+      CHECK_MESSAGE(was.second == fs::last_write_time(part + "/" + name), name);
+    }
     check_refused({kTrain, "--out", run, "--resume", "--set", "lr=0.5"}, "the run began with another lr");
     check_refused({kTrain, "--out", run, "--resume", "--set", "num_epoch=4"}, "is no longer there; where is it now?");
     check_works(

@@ -144,24 +144,47 @@ TEST_SUITE("mpanet-train" * doctest::skip(kLacking)) {
 TEST_CASE("what a file of the run folder holds cannot end the program or reach the terminal raw" *
           doctest::skip(kLacking)) {
   TemporaryFolder folder;
-  const Arguments run = no_evaluation(command(folder, "run", {"--max-steps", "1"}));
-  check_works(run);
-  const auto resumed = [&](const std::string& provenance) {
-    write_file(folder / "run/provenance.json", provenance);
-    Arguments again = run;
-    again.push_back("--resume");
-    Process process(again);
-    CHECK(process.wait() == 0);
-    CHECK(json::parse(read_text(folder / "run/provenance.json")).is_object());
-    CHECK(!has(process.err(), "\033"));
-    return process.err();
-  };
-  CHECK(has(resumed(std::string(1000000, '[')), "expected at most 32 levels of nesting; it is written anew"));
-  CHECK(has(resumed("{\"threads\": 1} x"), "expected JSON, broken at line 1, column 16; it is written anew"));
-  CHECK(has(resumed("{\"threads\": 1, \"resumed\": 7, \"commit\": \"\\u001b[31m\\n\"}"), "\\x1b[31m\\n"));
+  check_works(no_evaluation(command(folder, "run", {"--max-steps", "1"})));
+  const Arguments again = no_evaluation(command(folder, "run", {"--resume", "--max-steps", "2"}));
+  const std::string provenance = folder / "run/provenance.json", vendors = folder / "run/vendors.json";
+  for (const auto& [content, words] : {std::pair(std::string(1000000, '['), "expected at most 32 levels of nesting"),
+                                       {"{\"threads\": 1} x", "expected JSON, broken at line 1, column 16"},
+                                       {"7", "expected an object, got 7"},
+                                       {"{\"resumed\": 5}", "resumed: expected a list, got 5"},
+                                       {"{\"resumed\": [{}, 5]}", "resumed: expected a list of objects, got 5"}}) {
+    write_file(provenance, content);
+    check_refused(again, provenance + ": " + words);
+    CHECK(read_text(provenance) == content);
+  }
+  CHECK(log_lines(folder / "run").size() == 1);
+  // As large as a disk: nothing of it is read.
+  const std::string kept = fs::exists(vendors) ? read_text(vendors) : "";
+  for (const char* name : {"vendors.json", "provenance.json", "inputs.json"}) {
+    const std::string file = folder / "run/" + name, before = fs::exists(file) ? read_text(file) : "";
+    write_file(file, "{");
+    fs::resize_file(file, uint64_t{20} << 30);
+    check_refused(again, file + ": expected at most 67108864 bytes, got 21474836480");
+    fs::remove(file);
+    if (!before.empty()) write_file(file, before);
+  }
+  write_file(vendors, R"({"conv": "native", "gemm": "native", "cpu_conv": "onednn", "choices": {}})");
+  check_works(no_evaluation(command(folder, "f64", {"--precision", "f64", "--max-steps", "1"})));
+  fs::copy_file(vendors, folder / "f64/vendors.json", fs::copy_options::overwrite_existing);
+  check_refused(no_evaluation(command(folder, "f64", {"--precision", "f64", "--max-steps", "2", "--resume"})),
+                folder /
+                    "f64/vendors.json: cpu_conv: expected native or auto here, got onednn: it computes f32 and "
+                    "tf32, not f64");
+  fs::remove(vendors);
+  if (!kept.empty()) write_file(vendors, kept);
+
+  write_file(provenance, "{\"threads\": 1, \"commit\": \"\\u001b[31m\\n\"}");
+  Process resumed(again);
+  CHECK(resumed.wait() == 0);
+  CHECK(has(resumed.err(), "\\x1b[31m\\n"));
+  CHECK(!has(resumed.err(), "\033"));
   // A deeply nested line of the log is dropped, like every other line that is not a log entry.
   write_file(folder / "run/log.jsonl", std::string(100000, '[') + "\n");
-  check_works(no_evaluation(command(folder, "run", {"--max-steps", "2", "--resume"})));
+  check_works(no_evaluation(command(folder, "run", {"--max-steps", "3", "--resume"})));
   CHECK(log_lines(folder / "run").size() == 1);
   write_file(folder / "c\033[31m\n.json", "{");
   Arguments odd = command(folder, "other");

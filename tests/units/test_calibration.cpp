@@ -278,6 +278,25 @@ TEST_CASE("the file of a calibration") {
   refused("prior");
   with("/identities", {1, "2"});
   refused("identities: expected an integer");
+  for (const auto& [list, words] :
+       {std::pair(nlohmann::json{2, 2}, "identities: expected them ascending, got 2 after 2"),
+        {{7, 2}, "identities: expected them ascending, got 2 after 7"},
+        {nlohmann::json::array({2}), "identities: expected at least two, got [2]"}}) {
+    with("/identities", list);
+    refused(words);
+  }
+  with("/curves/cosine/threshold", 0.25);
+  refused("curves.cosine.threshold: expected 100000000");
+  with("/curves/cosine/threshold", nullptr);
+  refused("curves.cosine.threshold: expected a number, got null");
+  with("/curves", nlohmann::json::object());
+  refused("curves: expected at least one, got an object");
+  with("/protocol", "market");
+  refused("protocol: unknown protocol 'market', expected one of: sysu, agw, regdb");
+  with("/protocol", "sysu");
+  refused("split: expected null with the protocol sysu, got 3");
+  with("/split", nullptr);
+  refused("split: expected an integer in 1..10, got null");
   with("/height", 0);
   refused("height");
   write_file(file, "{");

@@ -258,3 +258,17 @@ TEST_CASE("appending: whole lines, and the error of a device that is full") {
   CHECK(error_of([&] { AppendFile(folder / "full").append("x"); }).ends_with("No space left on device"));
   CHECK(error_of([&] { AppendFile(folder.path()); }).ends_with("got a folder"));
 }
+
+TEST_CASE("a file that is too long to be read whole is refused before anything of it is read") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "long";
+  write_file(path, "begins");
+  fs::resize_file(path, uint64_t{20} << 30);
+  const std::string words = path + ": expected at most ";
+  CHECK(error_of([&] { read_text(path); }) == words + "67108864 bytes, got 21474836480");
+  CHECK(error_of([&] { read_bytes(path); }) == words + "67108864 bytes, got 21474836480");
+  CHECK(error_of([&] { read_text(path, kLongestLog); }) == words + "1073741824 bytes, got 21474836480");
+  fs::resize_file(path, 7);
+  CHECK(error_of([&] { read_text(path, 6); }) == words + "6 bytes, got 7");
+  CHECK(read_text(path, 7) == std::string("begins\0", 7));
+}

@@ -11,9 +11,10 @@
 namespace mpanet {
 namespace {
 
-std::string refusal(const std::string& conv, const std::string& gemm, Device device, const std::string& file = "") {
+std::string refusal(const std::string& conv, const std::string& gemm, Device device, const std::string& file = "",
+                    std::optional<Precision> precision = std::nullopt) {
   try {
-    choose_vendors(conv, gemm, device, file);
+    choose_vendors(conv, gemm, device, file, precision);
   } catch (const UserError& error) {
     return error.what();
   }
@@ -58,7 +59,7 @@ TEST_CASE("vendors.json: a GPU's and the CPU's choices side by side") {
   Vendors gpu = choose_vendors("cudnn", "", Backend::cuda, file);
   gpu.choices["conv f32 forward"] = "native";
   write_vendors(file, gpu);
-  CHECK(choose_vendors("", "", Backend::cuda, file).convolution == Provider::Vendor);
+  CHECK(choose_vendors("", "", Backend::cpu, file).convolution == Provider::Vendor);
   // Another choice replaces those that the CPU's rule made.
   const Vendors native = choose_vendors("native", "", Backend::cpu, file);
   CHECK(native.cpu_convolution == Provider::Native);
@@ -77,6 +78,29 @@ TEST_CASE("vendors.json: a GPU's and the CPU's choices side by side") {
     CHECK(refusal("", "", Backend::cpu, file) ==
           file + ": choices, \"" + shape + "\": expected native or " + library + ", got \"foo\"");
   }
+}
+
+TEST_CASE("a library of vendors.json that cannot run here: the file and its key, unless an option replaces it") {
+  const TemporaryFolder folder;
+  const std::string file = folder / "vendors.json";
+  write_file(file, R"({"conv": "cudnn", "gemm": "cublas", "cpu_conv": "onednn", "choices": {}})");
+  for (const Precision precision : {Precision::f64, Precision::bf16, Precision::f16})
+    CHECK(refusal("", "", Backend::cpu, file, precision) ==
+          file + ": cpu_conv: expected native or auto here, got onednn: it computes f32 and tf32, not " +
+              name_of(precision));
+  CHECK(refusal("native", "", Backend::cpu, file, Precision::f64) == "");
+  for (const Precision precision : {Precision::f32, Precision::tf32})
+    if (const std::string text = refusal("", "", Backend::cpu, file, precision); !text.empty())
+      CHECK(text == file +
+                        ": cpu_conv: expected native or auto here, got onednn: this build does not have it "
+                        "(MPANET_ONEDNN)");
+  const std::string here = " expected native or auto here, got ";
+  CHECK(refusal("", "", Backend::emu, file) == file + ": conv:" + here + "cudnn: it needs a GPU, not emu");
+  CHECK(refusal("native", "", Backend::emu, file) == file + ": gemm:" + here + "cublas: it needs a GPU, not emu");
+  CHECK(refusal("native", "native", Backend::emu, file) == "");
+  CHECK(refusal("native", "native", Backend::cuda, file, Precision::f64) == "");
+  const std::string on_gpu = refusal("", "native", Backend::cuda, file, Precision::f64);
+  CHECK_MESSAGE(on_gpu.starts_with(file + ": conv:" + here + "cudnn: "), on_gpu);
 }
 
 TEST_CASE("what runs convolutions, for the provenance") {
