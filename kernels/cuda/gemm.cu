@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 // A matrix of floats as a factor on tensor cores, with the indices of MatrixSource.
 template <bool AlongDepth, int Lanes>
 struct TensorMatrix {
-  static constexpr bool kAlongDepth = AlongDepth, kPartial = AlongDepth;
+  static constexpr bool kAlongDepth = AlongDepth;
   static constexpr int kLanes = Lanes;
   using Element = float;
   struct Row {
@@ -88,7 +88,7 @@ struct TensorMatrix {
     depth.bytes += AlongDepth ? kStepBytes : int64_t{stride} * kStepBytes;
   }
   __device__ bool inside(const Row& row, const Depth& depth) const { return row.index < rows && depth.p < end; }
-  __device__ int left(const Row&, const Depth& depth) const { return end - depth.p; }
+  __device__ int exist(const Depth& depth) const requires AlongDepth { return end - depth.p; }
 };
 
 // Single floats need more registers for addresses.

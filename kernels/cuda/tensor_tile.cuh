@@ -34,9 +34,9 @@
 //   Depth depth(int p)               of the piece that begins at this depth, also if there is none
 //   void advance(Depth&)             to the depth one step later
 //   bool inside(Row, Depth)          false: the whole piece is zero
-//   kPartial, if it has it           true: left() counts for pieces of 16 bytes too
 //   bool packed, int left(Row, Depth)   for pieces through registers: whether a piece inside can be loaded as one pack;
 //                                    the number of its elements that exist (may exceed kLanes), the others are zero
+//   int exist(Depth)                 optional, for pieces of 16 bytes: the same number
 //
 // and Row::address + Depth::bytes is the address of a piece inside.
 #pragma once
@@ -134,7 +134,7 @@ class TensorPanel {
       const bool inside = source_.inside(row_[i], depth_);
       const auto* from = reinterpret_cast<const Element*>(row_[i].address + static_cast<uintptr_t>(depth_.bytes));
       if constexpr (kPiece == kChunk)
-        cp_async_16_if(inside, panel + to(i), from, valid_bytes(row_[i]));
+        cp_async_16_if(inside, panel + to(i), from, valid_bytes());
       else if constexpr (kFloat)
         cp_async_4_if(inside, panel + to(i), from);
       else
@@ -192,9 +192,9 @@ class TensorPanel {
   __device__ int to(int i) const { return kAlongDepth ? to_ + i * kRowStep * kPitch : to_ ^ i * kSegment; }
 
   // Of a piece of 16 bytes inside.
-  __device__ int valid_bytes(const typename Source::Row& row) const {
-    if constexpr (requires { requires Source::kPartial; })
-      return min(kChunk, source_.left(row, depth_) * kSize);
+  __device__ int valid_bytes() const {
+    if constexpr (requires { source_.exist(depth_); })
+      return min(kChunk, source_.exist(depth_) * kSize);
     else
       return kChunk;
   }
