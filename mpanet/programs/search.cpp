@@ -23,6 +23,7 @@
 #include "mpanet/evaluation/results.h"
 #include "mpanet/network/vendors.h"
 #include "mpanet/programs/embedding.h"
+#include "mpanet/search/nearest_pictures.h"
 #include "mpanet/search/nearest_rows.h"
 #include "mpanet/search/search_index.h"
 #include "mpanet/search/times.h"
@@ -132,38 +133,18 @@ int make_index(SearchOptions options) {
   return 0;
 }
 
-struct Found {
-  IndexedPicture picture;
-  double distance = 0;
-  std::optional<double> probability;
-};
+using Lists = std::vector<std::vector<NearPicture>>;  // for each query
 
-// The nearest pictures of each query; equal distances by ascending path.
-std::vector<std::vector<Found>> find(IndexReader& index, const std::vector<float>& queries,
-                                     const SearchOptions& options, const LogisticCurve* curve) {
-  const int dimension = index.about().dimension;
-  const size_t count = queries.size() / static_cast<size_t>(dimension);
-  const std::vector<uint32_t> rows = index.rows(options.camera, options.since);
-  std::vector<float> products(count * rows.size());
-  multiply_rows(queries, index.table(), rows, dimension, usable_processors(), products.data());
-  std::vector<std::vector<Found>> lists(count);
-  for (size_t q = 0; q < count; q++) {
-    const std::span<const float> own(products.data() + q * rows.size(), rows.size());
-    for (const uint32_t i : largest_products(own, static_cast<size_t>(options.top))) {
-      Found found{index.picture(rows[i]), std::max(0.0, 2 - 2.0 * own[i]), {}};
-      if (curve != nullptr) found.probability = curve->probability(found.distance);
-      lists[q].push_back(std::move(found));
-    }
-    std::stable_sort(lists[q].begin(), lists[q].end(), [](const Found& a, const Found& b) {
-      return a.distance != b.distance ? a.distance < b.distance : a.picture.path < b.picture.path;
-    });
-    if (lists[q].size() > static_cast<size_t>(options.top)) lists[q].resize(static_cast<size_t>(options.top));
-  }
+Lists find(IndexReader& index, const std::vector<float>& queries, const SearchOptions& options,
+           const LogisticCurve* curve) {
+  Lists lists = nearest_pictures(index, queries, {options.top, options.camera, options.since}, usable_processors());
+  if (curve != nullptr)
+    for (std::vector<NearPicture>& list : lists)
+      for (NearPicture& found : list) found.probability = curve->probability(found.distance);
   return lists;
 }
 
-nlohmann::ordered_json json_of(const IndexAbout& about, const std::vector<std::string>& queries,
-                               const std::vector<std::vector<Found>>& lists) {
+nlohmann::ordered_json json_of(const IndexAbout& about, const std::vector<std::string>& queries, const Lists& lists) {
   nlohmann::ordered_json json;
   json["folder"] = about.folder;
   json["checkpoint_sha256"] = about.sha256;
@@ -172,7 +153,7 @@ nlohmann::ordered_json json_of(const IndexAbout& about, const std::vector<std::s
     nlohmann::ordered_json query;
     query["picture"] = queries[q];
     query["matches"] = nlohmann::ordered_json::array();
-    for (const Found& found : lists[q]) {
+    for (const NearPicture& found : lists[q]) {
       nlohmann::ordered_json match;
       match["path"] = found.picture.path;
       match["distance"] = found.distance;
@@ -188,7 +169,7 @@ nlohmann::ordered_json json_of(const IndexAbout& about, const std::vector<std::s
 }
 
 void write_sheet(OutputFile& file, const IndexAbout& about, const std::vector<std::string>& queries,
-                 const std::vector<std::vector<Found>>& lists) {
+                 const Lists& lists) {
   constexpr int kHeight = 128, kWidth = 48;
   constexpr size_t kShown = 20;
   size_t longest = 1;
@@ -201,7 +182,7 @@ void write_sheet(OutputFile& file, const IndexAbout& about, const std::vector<st
     decoder.decode(queries[q], picture);
     sheet.set(static_cast<int>(q), 0, picture, kSheetInk, "query");
     for (size_t i = 0; i < std::min(lists[q].size(), kShown); i++) {
-      const Found& found = lists[q][i];
+      const NearPicture& found = lists[q][i];
       decoder.decode(about.folder + "/" + found.picture.path, picture);
       sheet.set(static_cast<int>(q), static_cast<int>(i) + 1, picture, kSheetGray,
                 fmt::format("{}:{:.3f}\n{}", i + 1, found.distance,
@@ -211,11 +192,11 @@ void write_sheet(OutputFile& file, const IndexAbout& about, const std::vector<st
   write_png(file, sheet.image());
 }
 
-void print_lists(const std::vector<std::string>& queries, const std::vector<std::vector<Found>>& lists) {
+void print_lists(const std::vector<std::string>& queries, const Lists& lists) {
   for (size_t q = 0; q < queries.size(); q++) {
     fmt::print("{}\n", printable(queries[q]));
     for (size_t i = 0; i < lists[q].size(); i++) {
-      const Found& found = lists[q][i];
+      const NearPicture& found = lists[q][i];
       fmt::print("{:>5}  {:.6f}  {}camera {:<3} {}  {}\n", i + 1, found.distance,
                  found.probability ? fmt::format("P {:.4f}  ", *found.probability) : "",
                  found.picture.camera > 0 ? std::to_string(found.picture.camera) : "-", time_text(found.picture.time),
@@ -266,7 +247,7 @@ int query_index(SearchOptions options) {
   IndexReader index(options.index);
   if (index.about().sha256 != about.sha256 || index.about().dimension != about.dimension)
     fail("{}: the index was replaced during this search", options.index);
-  const std::vector<std::vector<Found>> lists = find(index, queries, options, curve);
+  const Lists lists = find(index, queries, options, curve);
   print_lists(options.pictures, lists);
   if (json) write_file(*json, json_text(json_of(about, options.pictures, lists)));
   if (sheet) {

@@ -92,6 +92,9 @@ IndexAbout read_about(Database& database) {
   about.width = number("width");
   about.dimension = number("dimension");
   about.flip = number("flip") == 1;
+  if (about.dimension < 1 || about.height < 1 || about.width < 1)
+    fail("{}: expected positive sizes, got {} numbers of pictures of {}x{}: the index is damaged", database.path(),
+         about.dimension, about.height, about.width);
   return about;
 }
 
@@ -100,6 +103,19 @@ int64_t about_number(Database& database, const char* key) {
   statement.bind(0, std::string(key));
   if (!statement.step()) fail("{}: expected the database of an index, got one without {}", database.path(), key);
   return statement.integer(0);
+}
+
+// Rows that the transactions have added. UserError when a picture has another.
+int64_t row_count(Database& database) {
+  const int64_t rows = about_number(database, "rows");
+  // Each from the index by_row; both as aggregates of one SELECT would read it from end to end.
+  Statement statement(database,
+                      "SELECT (SELECT coalesce(min(row), 0) FROM pictures),"
+                      " (SELECT coalesce(max(row), -1) FROM pictures)");
+  statement.step();
+  for (const int64_t row : {statement.integer(0), statement.integer(1) + 1})
+    if (row < 0 || row > rows) fail("{}: expected {} rows at most: the index is damaged", database.path(), rows);
+  return rows;
 }
 
 bool has_tables(Database& database) {
@@ -170,17 +186,18 @@ void IndexWriter::open(const IndexAbout& about) {
   if (own.checkpoint != about.checkpoint)
     Statement(*database_, "UPDATE about SET value = ? WHERE key = 'checkpoint'").bind(0, about.checkpoint).run();
   generation_ = value("generation");
-  rows_ = value("rows");
+  rows_ = row_count(*database_);
   const std::string features = features_path(generation_), keep = fs::path(features).filename().string();
   for (const auto& entry : fs::directory_iterator(path_))
     if (const std::string name = entry.path().filename().string(); is_features(name) && name != keep)
       fs::remove(entry.path());
   features_ = Descriptor(::open(features.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (!features_) fail_on(features, "open");
-  const int64_t bytes = rows_ * dimension_ * static_cast<int64_t>(sizeof(float));
+  const int64_t row_bytes = dimension_ * static_cast<int64_t>(sizeof(float));
   struct stat status {};
   if (fstat(features_.get(), &status) != 0) fail_on(features, "read");
-  if (status.st_size < bytes) fail("{}: expected {} rows: the index is damaged", features, rows_);
+  if (status.st_size / row_bytes < rows_) fail("{}: expected {} rows: the index is damaged", features, rows_);
+  const int64_t bytes = rows_ * row_bytes;
   if (status.st_size > bytes && ftruncate(features_.get(), bytes) != 0) fail_on(features, "truncate");
 }
 
@@ -283,30 +300,30 @@ IndexReader::IndexReader(const std::string& path) {
     snapshot_ = std::make_unique<Transaction>(*database_, Database::Open::Read);
     if (!has_tables(*database_)) fail("{}: expected an index, got a database that is none yet", path);
     about_ = read_about(*database_);
-    const std::string features = features_in(path, about_number(*database_, "generation"));
-    if (fs::exists(features, error) || attempt == 3) {
-      map(features);
-      return;
-    }
+    rows_ = row_count(*database_);
+    path_ = features_in(path, about_number(*database_, "generation"));
+    if (fs::exists(path_, error) || attempt == 3) break;
     snapshot_.reset();
   }
+  map();
 }
 
 IndexReader::~IndexReader() {
   if (mapped_ != nullptr) munmap(mapped_, bytes_);
 }
 
-void IndexReader::map(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) fail_on(path, "open");
-  const int64_t rows = about_number(*database_, "rows");
-  bytes_ = static_cast<size_t>(rows) * static_cast<size_t>(about_.dimension) * sizeof(float);
+void IndexReader::map() {
+  const Descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) fail_on(path_, "open");
+  const size_t row_bytes = static_cast<size_t>(about_.dimension) * sizeof(float);
   struct stat status {};
-  if (fstat(file.get(), &status) != 0) fail_on(path, "read");
-  if (static_cast<size_t>(status.st_size) < bytes_) fail("{}: expected {} rows: the index is damaged", path, rows);
+  if (fstat(file.get(), &status) != 0) fail_on(path_, "read");
+  if (static_cast<size_t>(status.st_size) / row_bytes < static_cast<size_t>(rows_))
+    fail("{}: expected {} rows: the index is damaged", path_, rows_);
+  bytes_ = static_cast<size_t>(rows_) * row_bytes;
   if (bytes_ == 0) return;
   void* const mapped = mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, file.get(), 0);
-  if (mapped == MAP_FAILED) fail_on(path, "map");
+  if (mapped == MAP_FAILED) fail_on(path_, "map");
   mapped_ = mapped;
   madvise(mapped_, bytes_, MADV_SEQUENTIAL);
 }

@@ -88,19 +88,22 @@ class IndexReader {
   IndexReader& operator=(const IndexReader&) = delete;
 
   const IndexAbout& about() const { return about_; }
+  const std::string& path() const { return path_; }  // of the file of rows
   const float* table() const { return static_cast<const float*>(mapped_); }
   // Rows of the pictures by this camera (0: any) that changed at or after `since`, ascending.
   std::vector<uint32_t> rows(int camera, std::optional<int64_t> since);
   IndexedPicture picture(uint32_t row);
 
  private:
-  void map(const std::string& path);
+  void map();
+  std::string path_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<Transaction> snapshot_;
   std::unique_ptr<Statement> lookup_;
   IndexAbout about_;
   void* mapped_ = nullptr;
   size_t bytes_ = 0;
+  int64_t rows_ = 0;
 };
 
 }  // namespace mpanet

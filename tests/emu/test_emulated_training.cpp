@@ -6,6 +6,7 @@
 
 #include "kernels/emu/control.h"
 #include "mpanet/config/config.h"
+#include "tests/support/built.h"
 #include "tests/support/engine_helpers.h"
 
 namespace mpanet {
@@ -66,9 +67,7 @@ TEST_CASE("three steps of the demo's network equal the cpu backend's") {
 // Classifiers, teachers and channel attention. Their parameters are floats in every precision but f64.
 TEST_CASE("networks of 16 bits and of tf32 compute their products in TF32, those of f32 do not") {
   for (const Precision precision : kEveryPrecision) {
-    const Precision engine_of = precision == Precision::tf32 ? Precision::f32 : precision;
-    const std::vector<Precision>& built = built_precisions();
-    if (std::find(built.begin(), built.end(), engine_of) == built.end()) continue;
+    if (!is_built(precision)) continue;
     CAPTURE(name_of(precision));
     EngineConfig config = tiny(precision);
     config.device = Backend::emu;

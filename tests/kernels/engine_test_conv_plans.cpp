@@ -114,7 +114,7 @@ TEST_CASE("conv_forward with every plan") {
             return std::array{y, i, j};
           });
       const Definition all = finished(plain, scale, shift, residual);
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward, tf32)) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward)) {
         const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -143,7 +143,7 @@ TEST_CASE("conv_backward_data with every plan") {
             return std::array{i, y, j};
           });
       const Definition sum = added(set, before);
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData, tf32)) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData)) {
         const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, w);
@@ -171,7 +171,7 @@ TEST_CASE("conv_backward_weights with every plan") {
             return std::array{j, y, i};
           });
       const Definition sum = added(set, before);
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights, tf32)) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardWeights)) {
         const Force force(plan);
         const Grids grids;
         Convolution conv(context, s, std::vector<real>(before.size()));

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "mpanet/files/checkpoint.h"
+#include "tests/support/built.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_training.h"
 
@@ -111,6 +112,7 @@ TEST_CASE("a file from a snapshot has the bytes of one that is written number by
       CAPTURE(settings.size());
       TemporaryFolder folder;
       const TrainConfig config = tiny_config(settings);
+      if (!is_built(*config.precision)) continue;
       const auto engine = make_engine({config.model, config.optimizer, *config.precision, device, kBatch, kBatch});
       engine->initialize(3);
       for (uint32_t i = 0; i < 3; i++) engine->step(some_batch(i), 1e-3, 1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "tests/support/built.h"
 #include "tests/support/engine_helpers.h"
 
 namespace mpanet {
@@ -26,7 +27,8 @@ std::map<std::string, Values> optimised(const Engine& engine) {
   return state;
 }
 
-TEST_CASE("f16: steps with gradients that overflow are left out, and each halves the loss scale") {
+TEST_CASE("f16: steps with gradients that overflow are left out, and each halves the loss scale" *
+          doctest::skip(!is_built(Precision::f16))) {
   constexpr double kTooLarge = 0x1p24;
   std::vector<double> scales, totals;  // of the first device
   for (const Device device : devices()) {
@@ -77,7 +79,8 @@ TEST_CASE("f16: steps with gradients that overflow are left out, and each halves
   }
 }
 
-TEST_CASE("f16: gradients are read, written and applied without the loss scale, which grows after steady steps") {
+TEST_CASE("f16: gradients are read, written and applied without the loss scale, which grows after steady steps" *
+          doctest::skip(!is_built(Precision::f16))) {
   for (const Device device : devices()) {
     CAPTURE(name_of(device));
     EngineConfig config = tiny(Precision::f16);

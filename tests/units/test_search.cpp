@@ -8,12 +8,15 @@
 #  include <algorithm>
 #  include <cmath>
 #  include <csignal>
+#  include <cstring>
 #  include <filesystem>
 #  include <map>
 #  include <numeric>
 
 #  include "core/base/file.h"
 #  include "core/base/random.h"
+#  include "mpanet/search/database.h"
+#  include "mpanet/search/nearest_pictures.h"
 #  include "mpanet/search/nearest_rows.h"
 #  include "mpanet/search/search_index.h"
 #  include "mpanet/search/times.h"
@@ -242,6 +245,40 @@ TEST_CASE("what a killed program leaves") {
     CHECK(killed > 5);
     bring(path, pictures(kPictures, 1, 2));
     CHECK(content(path) == pictures(kPictures, 1, 2));
+  }
+}
+
+TEST_CASE("an index with wrong numbers is refused, whoever opens it") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "index", database = path + "/index.sqlite", features = path + "/features-0.f32";
+  bring(path, pictures(10, 1));
+  const auto refused_with = [&](const char* sql) {
+    Database(database, Database::Open::Write).execute(sql);
+    const std::string read = error_of([&] { IndexReader index(path); });
+    CHECK_MESSAGE(has(read, "the index is damaged"), sql << ": " << read);
+    const std::string written = error_of([&] { IndexWriter index(path, about()); });
+    CHECK_MESSAGE(has(written, "the index is damaged"), sql << ": " << written);
+    CHECK(fs::file_size(features) == 10 * kDimension * sizeof(float));  // no row is cut off
+  };
+  SUBCASE("a row beyond the table") { refused_with("UPDATE pictures SET row = 1000000 WHERE row = 4"); }
+  SUBCASE("a row before the table") { refused_with("UPDATE pictures SET row = -1 WHERE row = 4"); }
+  SUBCASE("fewer rows than pictures have") { refused_with("UPDATE about SET value = 5 WHERE key = 'rows'"); }
+  SUBCASE("a negative number of rows") { refused_with("UPDATE about SET value = -1 WHERE key = 'rows'"); }
+  SUBCASE("more bytes than 64 bits count") {
+    refused_with("UPDATE about SET value = 4611686018427387904 WHERE key = 'rows'");
+  }
+  SUBCASE("embeddings without numbers") { refused_with("UPDATE about SET value = 0 WHERE key = 'dimension'"); }
+  SUBCASE("rows that are no unit vectors") {
+    std::vector<float> query(kDimension);
+    query[0] = 1;
+    for (const float wrong : {std::nanf(""), INFINITY, 7.0f}) {
+      std::string bytes(10 * kDimension * sizeof(float), '\0');
+      std::memcpy(bytes.data() + 3 * kDimension * sizeof(float), &wrong, sizeof wrong);
+      write_file(features, bytes);
+      IndexReader index(path);
+      const std::string text = error_of([&] { nearest_pictures(index, query, {}, 1); });
+      CHECK_MESSAGE(has(text, "features-0.f32: row 3 is no embedding: the index is damaged"), text);
+    }
   }
 }
 

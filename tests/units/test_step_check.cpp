@@ -1,5 +1,6 @@
 // traincheck's comparison of gradients: it must find faults that are planted into them, in each precision.
 #include "core/base/precisions.h"
+#include "tests/support/built.h"
 #include "tests/support/engine_helpers.h"
 #include "tests/support/step_check.h"
 #include "tests/support/tf32.h"
@@ -142,7 +143,8 @@ TEST_CASE("the projection's bound is wider for a tensor of few values with a lar
   for (const size_t count : {size_t{256}, size_t{4096}}) CHECK(bound(count, 0.8) == 0.2);
 }
 
-TEST_CASE("a perturbation leaves the size of the rounding errors, and changes which values are rounded up") {
+TEST_CASE("a perturbation leaves the size of the rounding errors, and changes which values are rounded up" *
+          doctest::skip(!is_built(Precision::bf16))) {
   const EngineConfig config = small(Precision::bf16);
   const std::unique_ptr<Engine> engine = make_engine(config);
   engine->initialize(3);
