@@ -80,7 +80,7 @@ int bench_conv(int argc, char** argv) {
   app.add_option("--filter", o.filter, "only passes whose text holds this, as '3x3 k256' or 'weights'");
   add_whole_number(app, "--batch", o.sizes.batch, 1, 4096, "pictures");
   add_number(app, "--seconds", o.passes.seconds, 0.001, 60, "time given to each plan");
-  app.add_flag("--plans", o.passes.every_plan, "every plan of tensor cores, not the chosen one only");
+  app.add_flag("--plans", o.passes.every_plan, "every plan, not the chosen one only");
   app.add_option("--json", o.json_path, "write the numbers to this file");
   app.add_version([] { return version_text("bench-conv"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;

@@ -7,6 +7,7 @@
 #include "bench/stopwatch.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
+#include "kernels/cuda/conv_tiles.h"
 #include "kernels/kernels.h"
 #ifdef MPANET_HAS_CUDA
 #  include "kernels/cuda/vendor.h"
@@ -14,8 +15,6 @@
 
 namespace mpanet::PRECISION {
 namespace {
-
-constexpr bool kHalf = sizeof(storage) == 2;
 
 // A tensor of random normal numbers, not of zeros, which multiply faster: less power is drawn.
 template <class T>
@@ -37,22 +36,11 @@ class Numbers {
 
 int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Tiles of both main loops, and numbers of splits that give a few blocks to each multiprocessor.
-std::vector<ForcedPlan> every_plan(const ConvShape& s, ConvPass pass, bool tf32) {
+// Every tile, and for weights numbers of splits that give a few blocks to each multiprocessor.
+std::vector<ForcedPlan> every_plan(Context& context, const ConvShape& s, ConvPass pass) {
   const bool weights = pass == ConvPass::BackwardWeights;
-  std::vector<ForcedPlan> tiles;
-  if (kHalf) {
-    const ForcedPlan narrow = weights ? ForcedPlan{64, 128} : ForcedPlan{256, 64};
-    for (ForcedPlan tile : {ForcedPlan{128, 256}, ForcedPlan{128, 128}, narrow}) {
-      tile.loop = ConvLoop::Wgmma;
-      tiles.push_back(tile);
-    }
-  }
-  if (kHalf || tf32)
-    for (const auto& [m, n] : {std::pair{128, 128}, {128, 64}, {64, 128}, {64, 64}})
-      tiles.push_back({.tile_m = m, .tile_n = n, .loop = ConvLoop::MmaSync});
   std::vector<ForcedPlan> plans;
-  for (ForcedPlan tile : tiles) {
+  for (ForcedPlan& tile : ASK_BACKEND(context, conv_tiles(context.stream(), s, pass))) {
     constexpr int kProcessors = 132;
     const int64_t count = up(s.k, tile.tile_m) * up(int64_t{s.kh} * s.kw * s.c, tile.tile_n);
     int last = 0;
@@ -150,7 +138,7 @@ std::vector<PlanTime> time_pass(const ConvPasses& o, const ConvShape& shape, Con
   std::vector<PlanTime> times{timer.time("chosen", true)};
   if (pass != ConvPass::BackwardWeights) times.push_back(timer.time("chosen", false));
   if (o.every_plan)
-    for (const ForcedPlan& plan : every_plan(shape, pass, o.tf32)) {
+    for (const ForcedPlan& plan : every_plan(timer.context(), shape, pass)) {
       force_plan(plan);
       times.push_back(timer.time(text(plan), true));
       force_plan({});

@@ -23,7 +23,7 @@
 // 0.09 bytes with 128 x 64 tiles in f32 (21 flop a byte), 0.03 with 128 x 128 tiles in 16 bits (64 flop a byte) and
 // 0.06 in TF32. Outputs are written once; or each split writes (rows, columns) reals and a second kernel adds them.
 #include "kernels/cuda/capability.h"
-#include "kernels/cuda/conv_loop.h"
+#include "kernels/cuda/conv_choice.h"
 #include "kernels/cuda/conv_stem.h"
 #include "kernels/cuda/conv_tensor.cuh"
 #include "kernels/cuda/plan.cuh"
@@ -35,9 +35,6 @@ namespace mpanet::PRECISION::KERNEL_NS {
 namespace {
 
 constexpr bool kHalf = sizeof(storage) == 2;
-
-// 16-bit factors are multiplied by tensor cores, floats on a stream that uses TF32, others in ordinary arithmetic.
-bool on_tensor_cores(Stream stream) { return kHalf || (kTf32Convolutions && ::mpanet::KERNEL_NS::uses_tf32(stream)); }
 
 template <class Shape>
 using Memory = std::conditional_t<Shape::kTensor, TensorMemory<Shape>, TileMemory<Shape>>;
@@ -201,44 +198,6 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
 
 // ---- Launchers. ----------------------------------------------------------------------------------------------------
 
-// Channels of a tap in the depth or the columns of a product.
-int channels(int c) { return kHalf ? tap_channels(c) : c; }
-
-ProductSize size_of(const ConvShape& s, ConvPass pass, int c, int k) {
-  const bool packed = s.c % kFull<storage> == 0 && s.k % kFull<storage> == 0;
-  const int64_t outputs = int64_t{s.n} * s.oh() * s.ow(), taps = int64_t{s.kh} * s.kw;
-  if (pass == ConvPass::Forward) return {outputs, s.k, taps * c, 1, packed};
-  if (pass == ConvPass::BackwardWeights) return {s.k, taps * c, outputs, 1, packed};
-  const int64_t inputs = s.n * divide_up(s.h, s.stride) * divide_up(s.w, s.stride);
-  const int64_t most_taps = divide_up(s.kh, s.stride) * divide_up(s.kw, s.stride);
-  return {inputs, s.c, most_taps * k, s.stride * s.stride, packed};
-}
-
-ProductPlan plan_of(Stream stream, const ConvShape& s, ConvPass pass) {
-  const ForcedPlan& forced = forced_plan();
-  const bool wgmma = forced.loop != ConvLoop::MmaSync && wgmma_takes(stream, s, pass, forced.loop == ConvLoop::Wgmma);
-  KERNEL_CHECK(wgmma || forced.loop != ConvLoop::Wgmma, "a shape and a device for wgmma");
-  ConvShape planned = s;
-  if (forced.batch > 0) planned.n = forced.batch;
-  if (stem_takes(s, pass)) {
-    const ProductPlan plan = stem_plan(planned, pass, forced);
-    return forced.batch > 0 && plan.splits > 1 ? plan.of_depth(int64_t{s.n} * s.oh() * s.ow(), kStemStep) : plan;
-  }
-  const TileChoices tiles = wgmma                     ? wgmma_tiles(pass)
-                            : on_tensor_cores(stream) ? tensor_tiles<storage>()
-                                                      : ordinary_tiles();
-  const auto size = [&](const ConvShape& shape) {
-    const auto whole = [&](int c) {
-      return wgmma ? static_cast<int>(divide_up(c, tiles.step)) * tiles.step : channels(c);
-    };
-    return size_of(shape, pass, whole(s.c), whole(s.k));
-  };
-  ProductPlan plan = plan_product(size(planned), tiles, forced);
-  if (forced.batch > 0) plan = plan.of_depth(size(s).depth, tiles.step);
-  plan.wgmma = wgmma, plan.blocks = forced.blocks;
-  return plan;
-}
-
 // T is storage; a template, because one that tensor cores do not have must not instantiate their tiles.
 template <class T = storage, class Body>
 void with_plan(Stream stream, const ProductPlan& plan, bool packed, const Body& body) {
@@ -261,7 +220,7 @@ void check(const ConvShape& s) {
   KERNEL_CHECK(int64_t{s.n} * s.h * s.w < kMostPixels && int64_t{s.n} * s.oh() * s.ow() < kMostPixels,
                "at most 2^30 pixels");
   KERNEL_CHECK(
-      int64_t{s.kh} * s.kw * channels(s.c) < kMostWeights && int64_t{s.kh} * s.kw * channels(s.k) < kMostWeights,
+      int64_t{s.kh} * s.kw * tap_width(s.c) < kMostWeights && int64_t{s.kh} * s.kw * tap_width(s.k) < kMostWeights,
       "filters below 2^31 weights");
 }
 
@@ -274,7 +233,7 @@ Gather forward_gather(const ConvShape& s, const storage* x) {
           .stride = s.stride,
           .pad_y = s.pad,
           .pad_x = s.pad,
-          .by_c = FastDivide(channels(s.c)),
+          .by_c = FastDivide(tap_width(s.c)),
           .by_taps_x = FastDivide(s.kw)};
 }
 
@@ -288,8 +247,8 @@ void launch_pass(Stream stream, const ConvShape& s, ConvPass pass, bool aligned,
   check(s);
   if (!std::is_same_v<storage, float16> && on_tensor_cores(stream))
     ::mpanet::KERNEL_NS::require_tensor_cores(stream, kHalf ? "bf16" : "tf32");
-  const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
-  const ProductPlan plan = plan_of(stream, s, pass);
+  const ProductSize size = conv_product(s, pass);
+  const ProductPlan plan = conv_plan(stream, s, pass);
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
   const bool packed = size.packed && aligned && output.packed;
   if ((plan.wgmma && packed) || (plan.stem && aligned && (output.packed || pass == ConvPass::BackwardWeights)))
@@ -329,28 +288,6 @@ void backward_weights(Stream stream, const ConvShape& s, const storage* x, const
 }
 
 }  // namespace
-
-bool can_force_wgmma(Stream stream, const ConvShape& s, ConvPass pass) { return wgmma_takes(stream, s, pass, true); }
-
-size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
-void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
-
-EpilogueSums conv_epilogue_sums(Stream stream, const ConvShape& s, ConvPass pass) {
-  const ProductPlan plan = plan_of(stream, s, pass);
-  if (!forced_plan().sums || plan.splits > 1 || !vendor::conv_is_native(stream, s, pass)) return {};
-  const ProductSize size = size_of(s, pass, channels(s.c), channels(s.k));
-  if (!plan.wgmma) return {true, static_cast<int>(divide_up(size.m, plan.tile_m)) * size.classes, plan.tile_m};
-  const int64_t rows = pass == ConvPass::Forward ? size.m : divide_up(size.m, plan.tile_m) * plan.tile_m;
-  return {true, static_cast<int>(divide_up(rows, kWgmmaSumRows)) * size.classes, kWgmmaSumRows};
-}
-
-size_t conv_workspace_bytes(Stream stream, const ConvShape& s, ConvPass pass) {
-  const int64_t count = pass == ConvPass::Forward        ? s.output_count()
-                        : pass == ConvPass::BackwardData ? s.input_count()
-                                                         : s.weight_count();
-  const size_t native = plan_of(stream, s, pass).workspace_bytes(count);
-  return vendor::conv_workspace_bytes(stream, s, pass, native);
-}
 
 void conv_forward(Stream stream, const ConvShape& s, const storage* x, const storage* w, const void*,
                   const ConvEpilogue& epilogue, storage* y, void* workspace) {
@@ -394,7 +331,7 @@ void conv_backward_data(Stream stream, const ConvShape& s, const storage* dy, co
     const auto by = [&](int size) { return FastDivide(std::max(1, size / s.stride + more)); };
     residues.by_height[more] = by(s.h), residues.by_width[more] = by(s.w), residues.by_taps_x[more] = by(s.kw);
   }
-  residues.by_k = FastDivide(channels(s.k));
+  residues.by_k = FastDivide(tap_width(s.k));
   launch_pass(
       stream, s, ConvPass::BackwardData, full_packs_fit(0, dy, w), epilogue.sums != nullptr, output, workspace,
       [&]<class Shape, int L>(const ProductPlan& plan, dim3 grid) {
@@ -409,12 +346,6 @@ void conv_backward_weights(Stream stream, const ConvShape& s, const storage* x, 
                            Write write, void* workspace) {
   if (vendor::conv_backward_weights(stream, s, x, dy, dw, write, workspace)) return;
   backward_weights(stream, s, x, dy, dw, write, workspace, true);
-}
-
-int conv_weight_splits(Stream stream, const ConvShape& s) {
-  if (!vendor::conv_is_native(stream, s, ConvPass::BackwardWeights)) return 0;
-  const ProductPlan plan = plan_of(stream, s, ConvPass::BackwardWeights);
-  return plan.splits > 1 ? plan.splits : 0;
 }
 
 void conv_backward_weight_splits(Stream stream, const ConvShape& s, const storage* x, const storage* dy,

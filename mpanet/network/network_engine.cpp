@@ -113,7 +113,7 @@ class NetworkEngine final : public Engine {
     StepState state;
     std::memcpy(&state, record, sizeof state);
     std::vector<real> values(terms_.size());
-    std::memcpy(values.data(), record + sizeof state, values.size() * sizeof(real));
+    if (!values.empty()) std::memcpy(values.data(), record + sizeof state, values.size() * sizeof(real));
     StepResult result{{}, state.updated != 0, progress_of(state)};
     for (size_t i = 0; i < terms_.size(); i++) result.losses.emplace_back(terms_[i], static_cast<double>(values[i]));
     return result;

@@ -139,9 +139,8 @@ TEST_CASE("statistics of a convolution's output from its epilogue") {
   for (const ConvShape& s : kShapes) {
     const std::vector<real> x = rounded(normals(s.input_count(), 1, 30)),
                             w = rounded(normals(s.weight_count(), 2, 0.5));
-    on_each_stream([&](Context& context, bool tf32) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward, tf32))
-        check_statistics(context, s, plan, x, w);
+    on_each_stream([&](Context& context, bool) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::Forward)) check_statistics(context, s, plan, x, w);
     });
   }
 }
@@ -250,8 +249,8 @@ TEST_CASE("gated sums of a gradient from the epilogue that completes it") {
     Random random(1, Purpose::Test, 2, 0);
     for (int64_t i = 0; i < (s.input_count() + 7) / 8; i++)
       in.signs.push_back(static_cast<unsigned char>(random.below(256)));
-    on_each_stream([&](Context& context, bool tf32) {
-      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData, tf32))
+    on_each_stream([&](Context& context, bool) {
+      for (const ForcedPlan& plan : plans(context, s, ConvPass::BackwardData))
         for (const Write write : {Write::Set, Write::Add})
           check_gradients(context, s, plan, in, write == Write::Set ? 1 : 2, write);
     });

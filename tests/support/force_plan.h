@@ -1,7 +1,7 @@
 // Plans of convolutions for tests: shapes, and every plan of a shape.
 #pragma once
 #include "kernels/conv_plan.h"
-#include "kernels/cuda/conv_loop.h"
+#include "kernels/cuda/conv_tiles.h"
 #include "tests/support/conv_test.h"
 
 namespace mpanet::PRECISION {
@@ -27,32 +27,19 @@ inline const ConvShape kShapes[] = {
 
 constexpr bool kHalf = sizeof(storage) == 2;
 
-// The plans of a pass on a backend, also of a stream that uses TF32. The cpu backend has none.
-inline std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, [[maybe_unused]] ConvPass pass,
-                                     bool tf32) {
+// The plans of a pass on a backend, as its stream multiplies. The cpu backend has none.
+inline std::vector<ForcedPlan> plans(const Context& context, const ConvShape& s, ConvPass pass) {
   if (context.backend() == Backend::cpu) return {{}};
-  std::vector<ForcedPlan> tiles = {{128, 64, 0}, {64, 64, 0}};
-  if (kHalf || tf32)
-    tiles.insert(tiles.end(), {{128, 128, 0}, {64, 128, 0}});
-  else
-    tiles.push_back({32, 32, 0});
-  if (s.c % 8 != 0 || s.k % 8 != 0) tiles = {{0, 0, 0}};
+  std::vector<ForcedPlan> tiles = ASK_BACKEND(context, conv_tiles(context.stream(), s, pass));
+  if (tiles.empty()) tiles = {{.loop = ConvLoop::MmaSync}};
   std::vector<ForcedPlan> plans;
-  for (const ForcedPlan& tile : tiles)
-    for (const int splits : {1, 3})
-      plans.push_back({.tile_m = tile.tile_m, .tile_n = tile.tile_n, .splits = splits, .loop = ConvLoop::MmaSync});
-#if defined(MPANET_HAS_CUDA)
-  if (context.backend() == Backend::cuda && cuda::can_force_wgmma(context.stream(), s, pass)) {
-    const ForcedPlan narrow = pass == ConvPass::BackwardWeights ? ForcedPlan{64, 128} : ForcedPlan{256, 64};
-    for (const ForcedPlan& tile : {ForcedPlan{128, 256}, ForcedPlan{128, 128}, narrow})
-      for (const int splits : {1, 3})  // one block computes all tiles, or each its own
-        plans.push_back({.tile_m = tile.tile_m,
-                         .tile_n = tile.tile_n,
-                         .splits = splits,
-                         .loop = ConvLoop::Wgmma,
-                         .blocks = splits == 1 ? 1 : 0});
-  }
-#endif
+  for (ForcedPlan& tile : tiles)
+    for (const int splits : {1, 3}) {
+      tile.splits = splits;
+      if (tile.loop == ConvLoop::Wgmma)
+        tile.blocks = splits == 1 ? 1 : 0;  // one block computes all tiles, or each its own
+      plans.push_back(tile);
+    }
   return plans;
 }
 

@@ -116,14 +116,11 @@ struct ArrivedPatches {
       turn.advance();
     }
   }
-  // They have been read by all lanes.
+  // By one lane, after all have read them.
   __device__ __forceinline__ void release(WgmmaMemory<Shape>& memory, int count) {
-    if (count == 0) return;
-    shared_accesses_to_copies();
-    __syncwarp();
     UNROLL
     for (int i = 0; i < kMost; i++)
-      if (i < count && lane_of_warp() == 0) mbarrier_arrive(memory.empty[stage[i]]);
+      if (i < count) mbarrier_arrive(memory.empty[stage[i]]);
   }
 };
 
@@ -146,63 +143,81 @@ __device__ __forceinline__ void merge_warps(WgmmaMemory<Shape>& memory, const Su
   warpgroup_barrier(1 + Shape::group());
 }
 
+// What emit_pixels() reads besides sums, in this order: inputs of norms or a residual, and the output before.
+struct PatchInputs {
+  int others;
+  bool adds;
+
+  template <class Sums>
+  __device__ static PatchInputs of(const Output<storage>& output) {
+    const bool has_residual = Sums::kValues == 0 && output.residual != nullptr;
+    return {Sums::kNorms + has_residual, output.write == Write::Add};
+  }
+  __device__ int count() const { return others + adds; }
+};
+
+// Half of a patch, 32 columns from `column` on: makes results of the sums, stores them to the room, and computes `own`,
+// the sums of the lane's column.
+template <class Sums, class Arrived, int kValues>
+__device__ __forceinline__ void emit_fragment(const float* from, const Output<storage>& output, const Arrived& arrived,
+                                              const PatchInputs& inputs, int column, int half, const Gates& gates,
+                                              unsigned char* room, const Sums& sums, real (&own)[kValues]) {
+  constexpr int kOthers = max(Sums::kNorms, 1);
+  Fragment<real> results, other[kOthers];
+  UNROLL
+  for (int j = 0; j < kFragmentSums; j++) results[j / 4][j / 2 % 2][j % 2] = from[j];
+  UNROLL
+  for (int k = 0; k < kOthers; k++)
+    if (k < inputs.others) load_fragment(arrived.patch[k], half, other[k]);
+  if constexpr (Sums::kValues == 0) transform_fragment(output, column, inputs.others > 0, other[0], results);
+  if (inputs.adds) {
+    Fragment<real> before;
+    load_fragment(inputs.others == 0 ? arrived.patch[0] : arrived.patch[kOthers], half, before);
+    UNROLL
+    for (int j = 0; j < kFragmentSums; j++) results[j / 4][j / 2 % 2][j % 2] += before[j / 4][j / 2 % 2][j % 2];
+  }
+  sums.gate(results, gates);
+  if (half == 0) {  // the room is free again
+    if (lane_of_warp() == 0) tma_store_wait_read();
+    __syncwarp();
+  }
+  store_fragment(room, half, results);
+  if constexpr (Sums::kValues > 0) sums.reduce(results, other, column, own);
+}
+
 // Writes a tile of 16-bit results. All threads of the consumers must call. sums: of fragment_sums.cuh.
 template <class Pass, class Shape, class TileGates, class Sums>
 __device__ __forceinline__ void emit_pixels(WgmmaMemory<Shape>& memory, const WgmmaSums<Shape>& tile_sums,
                                             const Pass& pass, const WgmmaTile& tile, const Output<storage>& output,
                                             const TileGates& gates, Turn<Shape>& turn, Sums sums) {
-  constexpr int kAcross = Shape::kGroupN / kPatchColumns, kNorms = Sums::kNorms;
+  constexpr int kAcross = Shape::kGroupN / kPatchColumns, kValues = max(Sums::kValues, 1);
   // Columns whose sums have room in shared memory until they are merged.
-  constexpr int kSumColumns = min(
-      Shape::kGroupN, Sums::kValues > 0 ? kSumRoom / (max(Sums::kValues, 1) * kGroupWarps * 64) * 64 : kPatchColumns);
+  constexpr int kSumColumns =
+      min(Shape::kGroupN, Sums::kValues > 0 ? kSumRoom / (kValues * kGroupWarps * 64) * 64 : kPatchColumns);
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   unsigned char* const room = memory.room[warp];
-  const bool adds = output.write == Write::Add;
-  const bool has_residual = Sums::kValues == 0 && output.residual != nullptr;
-  const int others = kNorms + has_residual, inputs = others + adds;
+  const auto inputs = PatchInputs::of<Sums>(output);
   UNROLL
   for (int i = 0; i < Shape::kRowBlocks * kAcross; i++) {
     const int row = tile.row + Shape::group_row() + i / kAcross * kPartRows;
     const int column = tile.column + Shape::group_column() + i % kAcross * kPatchColumns;
     if (i % kAcross == 0) sums.begin(min(max(pass.rows(tile) - row, 0), kPartRows));
-    ArrivedPatches<Shape, max(kNorms, 1) + 1> arrived;
-    arrived.wait(memory, turn, inputs);
+    ArrivedPatches<Shape, max(Sums::kNorms, 1) + 1> arrived;
+    arrived.wait(memory, turn, inputs.count());
     UNROLL
     for (int half = 0; half < 2; half++) {
-      const int first = column + half * kFragmentColumns;
-      Fragment<real> results, other[max(kNorms, 1)];
-      const float* const from = tile_sums.at[i / kAcross] + (i % kAcross * 2 + half) * kFragmentSums;
+      real own[kValues];
+      emit_fragment(tile_sums.at[i / kAcross] + (i % kAcross * 2 + half) * kFragmentSums, output, arrived, inputs,
+                    column + half * kFragmentColumns, half, gates.of(i, half), room, sums, own);
+      const int at = (i % kAcross * 2 + half) * kFragmentColumns % kSumColumns + owned_column();
       UNROLL
-      for (int j = 0; j < kFragmentSums; j++) results[j / 4][j / 2 % 2][j % 2] = from[j];
-      UNROLL
-      for (int k = 0; k < max(kNorms, 1); k++)
-        if (k < others) load_fragment(arrived.patch[k], half, other[k]);
-      if constexpr (Sums::kValues == 0) transform_fragment(output, first, has_residual, other[0], results);
-      if (adds) {
-        Fragment<real> before;
-        load_fragment(others == 0 ? arrived.patch[0] : arrived.patch[max(kNorms, 1)], half, before);
-        UNROLL
-        for (int j = 0; j < kFragmentSums; j++) results[j / 4][j / 2 % 2][j % 2] += before[j / 4][j / 2 % 2][j % 2];
-      }
-      sums.gate(results, gates.of(i, half));
-      if (half == 0) {  // the room is free again
-        if (lane_of_warp() == 0) tma_store_wait_read();
-        __syncwarp();
-      }
-      store_fragment(room, half, results);
-      if constexpr (Sums::kValues > 0) {
-        real own[Sums::kValues];
-        sums.reduce(results, other, first, own);
-        const int at = (i % kAcross * 2 + half) * kFragmentColumns % kSumColumns + owned_column();
-        UNROLL
-        for (int v = 0; v < Sums::kValues; v++)
-          memory.sums[Shape::group()][(v * kGroupWarps + warp % kGroupWarps) * kSumColumns + at] = own[v];
-      }
+      for (int v = 0; v < Sums::kValues; v++)
+        memory.sums[Shape::group()][(v * kGroupWarps + warp % kGroupWarps) * kSumColumns + at] = own[v];
     }
-    arrived.release(memory, inputs);
     shared_accesses_to_copies();
     __syncwarp();
     if (lane_of_warp() == 0) {
+      arrived.release(memory, inputs.count());
       const auto [n, y, x] = pass.pixel(tile, row + warp % kGroupWarps * kWarpRows);
       tma_store_4d(pass.output_map(tile), room, column, x, y, n);
       tma_store_commit();
