@@ -292,7 +292,7 @@ void IndexWriter::compact(int64_t pictures) {
 
 IndexReader::IndexReader(const std::string& path) {
   std::error_code error;
-  if (!fs::exists(path + kDatabase, error)) fail("{}: expected an index of mpanet-search, got none", path);
+  if (!path_exists(path + kDatabase)) fail("{}: expected an index of mpanet-search, got none", path);
   database_ = std::make_unique<Database>(path + kDatabase, Database::Open::Read);
   // The first statement of a transaction takes the snapshot. A compaction may remove the file of an older one before it
   // is opened; then there is a newer snapshot.

@@ -143,6 +143,27 @@ TEST_CASE("cameras of paths, and times") {
     CHECK_MESSAGE(!parse_time(wrong), wrong);
 }
 
+TEST_CASE("a folder of pictures that cannot be read is named") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "a/closed");
+  fs::create_directory(folder / "a/.hidden");
+  write_file(folder / "a/closed/1.jpg", "");
+  fs::permissions(folder.path(), fs::perms::owner_all | fs::perms::others_read | fs::perms::others_exec);
+  for (const char* closed : {"a/closed", "a/.hidden"}) fs::permissions(folder / closed, fs::perms::none);
+  fs::create_directory_symlink("/none", folder / "a/link");
+  const pid_t child = fork();
+  if (child == 0) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(2);  // root may read everything
+    const std::string text = error_of([&] { find_pictures(folder / "a"); });
+    _exit(text == folder / "a/closed" + ": cannot read the folder: Permission denied" ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+  for (const char* closed : {"a/closed", "a/.hidden"}) fs::permissions(folder / closed, fs::perms::owner_all);
+  CHECK(find_pictures(folder / "a").size() == 1);
+}
+
 TEST_CASE("new, changed and vanished pictures") {
   const TemporaryFolder folder;
   const std::string path = folder / "a/index";
