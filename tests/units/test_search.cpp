@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #ifdef MPANET_TEST_SQLITE
+#  include <sys/stat.h>
 #  include <sys/wait.h>
 #  include <unistd.h>
 
@@ -289,6 +290,12 @@ TEST_CASE("an index with wrong numbers is refused, whoever opens it") {
     refused_with("UPDATE about SET value = 4611686018427387904 WHERE key = 'rows'");
   }
   SUBCASE("embeddings without numbers") { refused_with("UPDATE about SET value = 0 WHERE key = 'dimension'"); }
+  SUBCASE("pictures larger than any") { refused_with("UPDATE about SET value = 99999 WHERE key = 'height'"); }
+  SUBCASE("a pipe in the place of the rows") {
+    fs::remove(features);
+    REQUIRE(mkfifo(features.c_str(), 0600) == 0);
+    CHECK(has(error_of([&] { IndexReader index(path); }), "the index is damaged"));
+  }
   SUBCASE("rows that are no unit vectors") {
     std::vector<float> query(kDimension);
     query[0] = 1;
