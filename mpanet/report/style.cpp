@@ -39,7 +39,7 @@ thead th { color: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 500; }
 td { overflow-wrap: anywhere; min-width: 3rem; max-width: 40rem; }
 .numbers tbody th { min-width: 7.5rem; }
-@media (min-width: 46rem) { .numbers tbody th { white-space: nowrap; } }
+@media print, (min-width: 46rem) { .numbers tbody th { white-space: nowrap; } }
 .numbers td, .numbers thead th:not(:first-child) { text-align: right; white-space: nowrap; }
 .deviation, .range, .path, .rank + span ~ span { color: var(--soft); }
 .range { font-weight: 400; }
@@ -54,6 +54,8 @@ figure { margin: 0; min-width: 0; }
 figcaption { font-weight: 600; font-size: .92rem; margin-bottom: .2rem; overflow-wrap: anywhere; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 23rem), 1fr)); gap: 1.6rem 2rem; }
 .grid > div { min-width: 0; }
+#cameras .grid { display: flex; flex-wrap: wrap; gap: .5rem 3rem; }
+#cameras .grid > div { max-width: 100%; }
 .chart { display: block; width: 100%; max-width: 34rem; height: auto; font-size: 11.5px; }
 .map { border: 1px solid var(--rule); }
 .chart text { fill: var(--soft); }
@@ -105,12 +107,16 @@ summary { cursor: pointer; font-weight: 600; margin: .8rem 0; overflow-wrap: any
 .ranked .after { opacity: .4; }
 .ranked .gap { margin-left: 1.2rem; position: relative; }
 .ranked .gap::before { content: "…"; position: absolute; left: -1.1rem; top: 3.2rem; color: var(--soft); }
-@media (max-width: 46rem) { .query { grid-template-columns: minmax(0, 1fr); } th, td { padding: .35rem .5rem; } }
+@media screen and (max-width: 46rem) { .query { grid-template-columns: minmax(0, 1fr); } th, td { padding: .35rem .5rem; } }
 @media print {
   :root { --paper: #fff; --ink: #000; --soft: #444; --rule: #bbb; --tint: #f4f4f4; --link: #000; --c0: #0072b2; --c1: #d55e00;
     --c2: #009e73; --c3: #cc79a7; --c6: #b8a900; --right: #009e73; --heat: 0 114 178; }
-  body { max-width: none; padding: 0; font-size: 9.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  body { max-width: none; padding: 0; font-size: 12pt; zoom: .72; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   nav, .skip { display: none; }
+  table { font-size: .8rem; }
+  th, td, .heat { padding: .25rem .4rem; }
+  .grid { grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
+  .query { grid-template-columns: 11rem minmax(0, 1fr); }
   .scroll, pre { overflow: visible; white-space: pre-wrap; }
   h2, h3, figcaption { break-after: avoid; }
   figure, tr { break-inside: avoid; }

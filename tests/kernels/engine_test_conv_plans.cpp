@@ -7,6 +7,8 @@
 //   2 (d + 4) u_real s   d terms are added in real in any order, then up to four operations of the epilogue; s is the
 //                        sum of the terms' magnitudes. 2, because a tensor core may truncate where others round.
 //   u_storage |t|        the rounding of the result, if it is stored as storage
+#include <set>
+
 #include "kernels/emu/control.h"
 #include "tests/support/conv_test.h"
 #include "tests/support/force_plan.h"
@@ -100,6 +102,26 @@ void check_blocks([[maybe_unused]] Context& context, const Grids& grids, const F
   const int64_t chunk = up(up(depth, plan.splits), step) * step;
   const int64_t blocks = up(m, plan.tile_m) * up(n, plan.tile_n) * classes * up(depth, chunk);
   CHECK_MESSAGE(grids.first() == static_cast<uint64_t>(blocks), what);
+}
+
+TEST_CASE("the plans are those of each tile") {
+  using Tiles = std::set<std::pair<int, int>>;
+  on_each_stream([](Context& context, bool tf32) {
+    for (const ConvPass pass : {ConvPass::Forward, ConvPass::BackwardData, ConvPass::BackwardWeights}) {
+      Tiles of_loop[2];
+      for (const ForcedPlan& plan : plans(context, kShapes[0], pass))
+        of_loop[plan.loop == ConvLoop::Wgmma].insert({plan.tile_m, plan.tile_n});
+      if (context.backend() == Backend::cpu)
+        CHECK(of_loop[0] == Tiles{{0, 0}});
+      else if (kHalf || tf32)
+        CHECK(of_loop[0] == Tiles{{128, 128}, {128, 64}, {64, 128}, {64, 64}});
+      else
+        CHECK(of_loop[0] == Tiles{{128, 64}, {64, 64}, {32, 32}});
+      const bool weights = pass == ConvPass::BackwardWeights;
+      if (!of_loop[1].empty())
+        CHECK(of_loop[1] == Tiles{{128, 256}, {128, 128}, weights ? std::pair{64, 128} : std::pair{256, 64}});
+    }
+  });
 }
 
 TEST_CASE("conv_forward with every plan") {
