@@ -12,7 +12,7 @@ using LabelTensor = TensorOf<int32_t>;
 using FlagTensor = TensorOf<uint8_t>;
 
 // Logits (N, K) of a classifier. Their rows and their gradient's begin at multiples of 16 bytes, so that kernels load
-// packs whatever K is. The numbers behind a row's K logits have no meaning.
+// packs whatever K is. The numbers behind a row's K logits have no meaning; losses set those of the gradient.
 struct Logits {
   RealTensor rows;  // (N, stride)
   int k = 0;

@@ -90,6 +90,15 @@ void check_folder_can_be_made(const std::string& path) {
   if (reason != 0) fail("{}: cannot write into the folder: {}", path, std::strerror(reason));
 }
 
+bool path_exists(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) fail("{}: cannot open: {}", path, std::strerror(errno));
+  return false;
+}
+
+bool folder_exists(const std::string& path) { return path_exists(path) && is_folder(path); }
+
 bool folder_can_be_read(const std::string& path) {
   return faccessat(AT_FDCWD, path.c_str(), R_OK | X_OK, AT_EACCESS) == 0;
 }

@@ -32,6 +32,11 @@ class MadeFiles {
 // UserError unless the folder can be made, or, if it exists, a file can be made in it. Creates nothing that stays.
 void check_folder_can_be_made(const std::string& path);
 
+// Whether the path, or a link there, leads to something, or to a folder. UserError when that cannot be known, such as
+// below a folder that this user may not enter.
+bool path_exists(const std::string& path);
+bool folder_exists(const std::string& path);
+
 // Whether the entries of a folder can be listed and opened. UserError, which says why, when they cannot.
 bool folder_can_be_read(const std::string& path);
 void check_folder_can_be_read(const std::string& path);

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/text.h"
 #ifdef MPANET_HAS_ZLIB
 #  include "data/sets/mat_elements.h"
@@ -49,9 +50,8 @@ std::string find_trial_file(const std::string& root, const std::string& given) {
   constexpr const char* kSource =
       "the data set's archive does not contain it; get it from its public repository "
       "https://github.com/wuancong/SYSU-MM01, folder evaluation/data_split";
-  std::error_code ignored;
   if (!given.empty()) {
-    if (!fs::exists(given, ignored)) fail("{}: no such trial file; {}", given, kSource);
+    if (!path_exists(given)) fail("{}: no such trial file; {}", given, kSource);
     return given;
   }
   const std::string path = kept_trial_file(root);

@@ -34,9 +34,9 @@ void cross_entropy_backward(Stream, const real* dloss, const real* logits, const
                             const uint8_t* infrared, int which, int n, int k, int stride, real* dlogits, Write write) {
   const int count = count_selected(infrared, which, n);
   for (int i = 0; i < n; i++) {
-    const bool use = selected(infrared, which, i);
-    for (int j = 0; j < k; j++) {
+    for (int j = 0; j < stride; j++) {
       const int64_t at = int64_t{i} * stride + j;
+      const bool use = j < k && selected(infrared, which, i);
       const real p = use ? std::exp(logits[at] - lse[i]) - (j == labels[i] ? 1 : 0) : 0;
       put(dlogits[at], use ? *dloss * p / static_cast<real>(count) : 0, write);
     }

@@ -40,10 +40,10 @@ void mutual_kl_backward(Stream, const real* dloss, const real* live_visible, con
     const real* q = (is_infrared ? teacher_visible : teacher_infrared) + int64_t{i} * stride;
     const real* row = kept + int64_t{i} * 3;
     const real lse_p = row[0], lse_q = row[1], kl = row[2];
-    for (int j = 0; j < k; j++) {
+    for (int j = 0; j < stride; j++) {
       const int64_t at = int64_t{i} * stride + j;
-      const real log_p = p[j] - lse_p;
-      const real g = factor * std::exp(log_p) * (log_p - (q[j] - lse_q) - kl);
+      const real log_p = j < k ? p[j] - lse_p : 0;
+      const real g = j < k ? factor * std::exp(log_p) * (log_p - (q[j] - lse_q) - kl) : 0;
       put(dlive_visible[at], is_infrared ? 0 : g, visible_write);
       put(dlive_infrared[at], is_infrared ? g : 0, infrared_write);
     }

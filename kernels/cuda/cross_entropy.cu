@@ -52,10 +52,11 @@ __global__ void __launch_bounds__(kRowThreads, kRowBlocks)
   for (int i = threadIdx.x; i < n; i += kRowThreads) count += selected(infrared, which, i);
   count = block_reduce(count, s.counts);
   const real factor = *dloss / static_cast<real>(count);
-  for (int j = threadIdx.x; j < k; j += kRowThreads) {
+  for (int j = threadIdx.x; j < stride; j += kRowThreads) {
     const int64_t at = int64_t{row} * stride + j;
-    const real p = use ? exp(logits[at] - lse[row]) - static_cast<real>(j == labels[row]) : real{0};
-    put(dlogits[at], use ? factor * p : real{0}, write);
+    const bool used = use && j < k;
+    const real p = used ? exp(logits[at] - lse[row]) - static_cast<real>(j == labels[row]) : real{0};
+    put(dlogits[at], used ? factor * p : real{0}, write);
   }
 }
 

@@ -66,9 +66,9 @@ __global__ void __launch_bounds__(kRowThreads, kRowBlocks)
   real* other = (is_infrared ? dlive_visible : dlive_infrared) + int64_t{row} * logits.stride;
   const Write own_write = is_infrared ? infrared_write : visible_write;
   const Write other_write = is_infrared ? visible_write : infrared_write;
-  for (int j = threadIdx.x; j < k; j += kRowThreads) {
-    const real log_p = p[j] - lse_p;
-    put(own[j], factor * exp(log_p) * (log_p - (q[j] - lse_q) - kl), own_write);
+  for (int j = threadIdx.x; j < logits.stride; j += kRowThreads) {
+    const real log_p = j < k ? p[j] - lse_p : real{0};
+    put(own[j], j < k ? factor * exp(log_p) * (log_p - (q[j] - lse_q) - kl) : real{0}, own_write);
     if (other_write == Write::Set) other[j] = 0;
   }
 }

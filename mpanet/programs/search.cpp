@@ -7,6 +7,7 @@
 #include "core/base/command_line.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/inputs.h"
 #include "core/base/interrupt.h"
 #include "core/base/json.h"
@@ -100,8 +101,7 @@ int make_index(SearchOptions options) {
   if (options.checkpoint.empty()) fail("--checkpoint is needed (see --help)");
   if (options.index.empty()) fail("--out is needed (see --help)");
   register_input(options.checkpoint, "--checkpoint");
-  std::error_code error;
-  if (!fs::is_directory(options.folder, error)) fail("{}: expected a folder of pictures, got none", options.folder);
+  if (!folder_exists(options.folder)) fail("{}: expected a folder of pictures, got none", options.folder);
   const ThreadChoice threads = choose_and_note_threads(options.threads);
   const std::vector<IndexedPicture> now = find_pictures(options.folder);
   const OpenedNetwork network = open(options, options.batch, threads);
@@ -235,6 +235,9 @@ int query_index(SearchOptions options) {
   if (network.checkpoint != about.sha256)
     fail("{}: expected the weights of the index, whose SHA-256 is {}, got {}", options.checkpoint, about.sha256,
          network.checkpoint);
+  if (network.engine->feature_size() != about.dimension)
+    fail("{}: expected embeddings of {} numbers, got {}: the index is damaged", options.index,
+         network.engine->feature_size(), about.dimension);
   const auto calibration = read_calibration(options.checkpoint, network.checkpoint);
   const LogisticCurve* curve =
       calibration ? calibration->curve(Distance::UnitEuclidean, about.height, about.width, about.flip) : nullptr;

@@ -63,7 +63,7 @@ bool is_file(const std::string& path) {
 // UserError unless a run made the folder.
 void check_is_run(const std::string& path) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got no folder", path);
+  if (!folder_exists(path)) fail("{}: expected a run folder, got no folder", path);
   check_folder_can_be_read(path);
   if (RunFolder::is_run(path)) return;
   for (const auto& entry : fs::directory_iterator(path, error))

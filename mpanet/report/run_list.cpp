@@ -66,7 +66,7 @@ std::vector<std::string> columns_of(const std::string& path) {
 
 std::string list_runs(const std::string& folder) {
   std::error_code error;
-  if (!fs::is_directory(folder, error)) fail("{}: expected a folder with runs, got no folder", folder);
+  if (!folder_exists(folder)) fail("{}: expected a folder with runs, got no folder", folder);
   check_folder_can_be_read(folder);
   std::vector<std::string> runs;
   if (is_run(folder))

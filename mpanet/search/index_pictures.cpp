@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/base/error.h"
+#include "core/base/folder.h"
 #include "core/base/number.h"
 #include "data/sets/picture_names.h"
 #include "data/sets/text_list.h"
@@ -71,6 +72,7 @@ int camera_of(const std::string& path) {
 }
 
 std::vector<IndexedPicture> find_pictures(const std::string& folder) {
+  check_folder_can_be_read(folder);
   std::vector<std::string> paths;
   std::error_code error;
   fs::recursive_directory_iterator entries(folder, error);
@@ -78,7 +80,10 @@ std::vector<IndexedPicture> find_pictures(const std::string& folder) {
     const std::string name = entries->path().filename().string();
     std::error_code unknown;
     if (entries->is_directory(unknown)) {
-      if (name.starts_with('.')) entries.disable_recursion_pending();
+      if (name.starts_with('.'))
+        entries.disable_recursion_pending();
+      else if (!entries->is_symlink(unknown))  // those are left out
+        check_folder_can_be_read(entries->path().string());
     } else if (is_picture_name(name)) {
       paths.push_back(fs::path(entries->path()).lexically_relative(folder).generic_string());
     }

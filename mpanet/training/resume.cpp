@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/folder.h"
 #include "core/base/json.h"
 #include "core/base/sha256.h"
 #include "core/base/text.h"
@@ -94,9 +95,8 @@ void take_inputs(TrainOptions& options, const RunInputs& inputs) {
 }
 
 void check_inputs(const TrainOptions& options) {
-  std::error_code error;
   if (options.data.empty()) fail("--data is needed: {} does not know its data set", options.out);
-  if (options.data_from_run && !fs::exists(options.data, error))
+  if (options.data_from_run && !path_exists(options.data))
     fail("{}: the data set of {} is no longer there; where is it now? (--data)", options.data, options.out);
 }
 

@@ -52,9 +52,8 @@ void check_not_in_use(const std::string& path) {
 
 // UserError unless the path, which is there, leads to a folder.
 void check_is_folder(const std::string& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) fail("{}: expected a run folder, got a link that leads nowhere", path);
-  if (!fs::is_directory(path, error)) fail("{}: expected a run folder, got something else", path);
+  if (!path_exists(path)) fail("{}: expected a run folder, got a link that leads nowhere", path);
+  if (!folder_exists(path)) fail("{}: expected a run folder, got something else", path);
   check_folder_can_be_read(path);
 }
 

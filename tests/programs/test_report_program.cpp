@@ -244,6 +244,9 @@ TEST_CASE("a folder that may not be read is not one without runs" * doctest::ski
   CHECK(none.code == 2);
   CHECK(none.out == "");
   CHECK_MESSAGE(none.err == "mpanet-train: " + runs + ": cannot read the folder: Permission denied\n", none.err);
+  const Result inside = list(runs + "/open");
+  CHECK(inside.code == 2);
+  CHECK_MESSAGE(inside.err == "mpanet-train: " + runs + "/open: cannot open: Permission denied\n", inside.err);
   for (const std::string& path : {runs, runs + "/closed"}) fs::permissions(path, fs::perms::owner_all);
 }
 

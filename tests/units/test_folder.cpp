@@ -42,6 +42,24 @@ TEST_CASE("folders that were made go again when they are empty, and nothing else
         folder / "a/theirs" + ": cannot make the folder: Not a directory");
 }
 
+TEST_CASE("whether something is there, or nobody can know") {
+  const TemporaryFolder folder;
+  write_file(folder / "file", "x");
+  REQUIRE(symlink("nothing", (folder / "lost").c_str()) == 0);
+  REQUIRE(symlink("circle", (folder / "circle").c_str()) == 0);
+  CHECK(path_exists(folder / "file"));
+  CHECK(!folder_exists(folder / "file"));
+  CHECK(folder_exists(folder.path()));
+  for (const char* missing : {"a", "a/b", "file/b", "lost"}) {
+    CHECK_MESSAGE(!path_exists(folder / missing), missing);
+    CHECK_MESSAGE(!folder_exists(folder / missing), missing);
+  }
+  for (const std::string& unknown : {folder / "circle/a", folder / std::string(256, 'b')}) {
+    CHECK(error_of([&] { path_exists(unknown); }).starts_with(unknown + ": cannot open: "));
+    CHECK(error_of([&] { folder_exists(unknown); }).starts_with(unknown + ": cannot open: "));
+  }
+}
+
 TEST_CASE("whether a folder could be made") {
   const TemporaryFolder folder;
   write_file(folder / "file", "x");

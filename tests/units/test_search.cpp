@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #ifdef MPANET_TEST_SQLITE
+#  include <sys/stat.h>
 #  include <sys/wait.h>
 #  include <unistd.h>
 
@@ -143,6 +144,27 @@ TEST_CASE("cameras of paths, and times") {
     CHECK_MESSAGE(!parse_time(wrong), wrong);
 }
 
+TEST_CASE("a folder of pictures that cannot be read is named") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "a/closed");
+  fs::create_directory(folder / "a/.hidden");
+  write_file(folder / "a/closed/1.jpg", "");
+  fs::permissions(folder.path(), fs::perms::owner_all | fs::perms::others_read | fs::perms::others_exec);
+  for (const char* closed : {"a/closed", "a/.hidden"}) fs::permissions(folder / closed, fs::perms::none);
+  fs::create_directory_symlink("/none", folder / "a/link");
+  const pid_t child = fork();
+  if (child == 0) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(2);  // root may read everything
+    const std::string text = error_of([&] { find_pictures(folder / "a"); });
+    _exit(text == folder / "a/closed" + ": cannot read the folder: Permission denied" ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
+  for (const char* closed : {"a/closed", "a/.hidden"}) fs::permissions(folder / closed, fs::perms::owner_all);
+  CHECK(find_pictures(folder / "a").size() == 1);
+}
+
 TEST_CASE("new, changed and vanished pictures") {
   const TemporaryFolder folder;
   const std::string path = folder / "a/index";
@@ -268,6 +290,12 @@ TEST_CASE("an index with wrong numbers is refused, whoever opens it") {
     refused_with("UPDATE about SET value = 4611686018427387904 WHERE key = 'rows'");
   }
   SUBCASE("embeddings without numbers") { refused_with("UPDATE about SET value = 0 WHERE key = 'dimension'"); }
+  SUBCASE("pictures larger than any") { refused_with("UPDATE about SET value = 99999 WHERE key = 'height'"); }
+  SUBCASE("a pipe in the place of the rows") {
+    fs::remove(features);
+    REQUIRE(mkfifo(features.c_str(), 0600) == 0);
+    CHECK(has(error_of([&] { IndexReader index(path); }), "the index is damaged"));
+  }
   SUBCASE("rows that are no unit vectors") {
     std::vector<float> query(kDimension);
     query[0] = 1;
