@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <memory>
 
+#include "kernels/cpu/panel_kernels.h"
+
 namespace mpanet {
 
 class PackedRows {
@@ -23,11 +25,18 @@ class PackedRows {
  private:
   friend void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
   void pack_panel(int panel, const float* rows, const double* factors);
-  // The panel's elements begin..begin+size of each row: (size, panel_rows).
+  // The panel's elements begin..begin+size of each row: (size, panel_stride).
   float* block(int panel, int begin, int size) const;
 
-  int panel_rows_, max_rows_, length_, rows_ = 0;
-  std::unique_ptr<float[]> values_;  // (block of the length, panel, element of the block, row of the panel)
+  // A vector's load that crosses cache lines is two.
+  struct alignas(64) Line {
+    float values[16];
+  };
+
+  const cpu::PanelKernels& kernels_;
+  int panel_rows_, panel_stride_;  // the stride: panel_rows_ in whole vectors
+  int max_rows_, length_, rows_ = 0;
+  std::unique_ptr<Line[]> values_;  // (block of the length, panel, element of the block, row of the panel)
 };
 
 // products[i * stride + j] = <left row i, right row j> for i < left.padded_rows(), j < right.padded_rows().
