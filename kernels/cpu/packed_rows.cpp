@@ -66,20 +66,22 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
   check_team();
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
-  for (int chunk = 0; chunk < right_panels; chunk += kChunk)
+  for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
+    alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);
       for (int r = chunk; r < std::min(chunk + kChunk, right_panels); r++) {
         const float* panel = right.block(r, begin, size);
         for (int l = 0; l < left_panels; l++) {
-          alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns];
+          const int count = std::min(rows, left.rows_ - l * rows);
           float* const to = products + l * rows * stride + r * columns;
-          if (begin > 0) copy_tile(to, stride, tile, columns, rows, columns);
-          kernels.multiply_transposed(left.block(l, begin, size), panel, size, rows, begin > 0, tile);
-          copy_tile(tile, columns, to, stride, rows, columns);
+          if (begin > 0) copy_tile(to, stride, tile, columns, count, columns);
+          kernels.multiply_transposed(left.block(l, begin, size), panel, size, count, begin > 0, tile);
+          copy_tile(tile, columns, to, stride, count, columns);
         }
       }
     }
+  }
 }
 
 }  // namespace mpanet

@@ -19,7 +19,7 @@ class PackedRows {
   // Packs `rows` (count, length), with row r multiplied by factors[r]. count: 0..max_rows.
   void assign(const float* rows, const double* factors, int count);
   int rows() const { return rows_; }
-  // rows() rounded up to whole panels. The rows beyond rows() are zeros, and their products are written too.
+  // rows() rounded up to whole panels. The rows beyond rows() are zeros. On the right their products are written too.
   int padded_rows() const;
 
  private:
@@ -39,7 +39,7 @@ class PackedRows {
   std::unique_ptr<Line[]> values_;  // (block of the length, panel, element of the block, row of the panel)
 };
 
-// products[i * stride + j] = <left row i, right row j> for i < left.padded_rows(), j < right.padded_rows().
+// products[i * stride + j] = <left row i, right row j> for i < left.rows(), j < right.padded_rows().
 void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
 
 }  // namespace mpanet

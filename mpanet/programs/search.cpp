@@ -235,6 +235,9 @@ int query_index(SearchOptions options) {
   if (network.checkpoint != about.sha256)
     fail("{}: expected the weights of the index, whose SHA-256 is {}, got {}", options.checkpoint, about.sha256,
          network.checkpoint);
+  if (network.engine->feature_size() != about.dimension)
+    fail("{}: expected embeddings of {} numbers, got {}: the index is damaged", options.index,
+         network.engine->feature_size(), about.dimension);
   const auto calibration = read_calibration(options.checkpoint, network.checkpoint);
   const LogisticCurve* curve =
       calibration ? calibration->curve(Distance::UnitEuclidean, about.height, about.width, about.flip) : nullptr;

@@ -92,9 +92,10 @@ IndexAbout read_about(Database& database) {
   about.width = number("width");
   about.dimension = number("dimension");
   about.flip = number("flip") == 1;
-  if (about.dimension < 1 || about.height < 1 || about.width < 1)
-    fail("{}: expected positive sizes, got {} numbers of pictures of {}x{}: the index is damaged", database.path(),
-         about.dimension, about.height, about.width);
+  constexpr int kLargest = 9999;  // of --size
+  if (about.dimension < 1 || about.height < 1 || about.height > kLargest || about.width < 1 || about.width > kLargest)
+    fail("{}: got {} numbers of pictures of {}x{}: the index is damaged", database.path(), about.dimension,
+         about.height, about.width);
   return about;
 }
 
@@ -313,7 +314,7 @@ IndexReader::~IndexReader() {
 }
 
 void IndexReader::map() {
-  const Descriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor file(::open(path_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a pipe would wait
   if (!file) fail_on(path_, "open");
   const size_t row_bytes = static_cast<size_t>(about_.dimension) * sizeof(float);
   struct stat status {};

