@@ -39,6 +39,16 @@ struct ConvShape {
   auto operator<=>(const ConvShape&) const = default;
 };
 
+// A product's matrices in memory: elements from row to row; 0: dense. All rows have as many elements, the last one too.
+// What lies behind a row's own elements has no meaning: it never changes a result, and may be overwritten in c.
+struct GemmStrides {
+  int64_t a = 0, b = 0, c = 0;
+  // The numbers behind each 0, for the sizes of gemm().
+  GemmStrides of(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) const {
+    return {a > 0 ? a : transpose_a ? m : k, b > 0 ? b : transpose_b ? k : n, c > 0 ? c : n};
+  }
+};
+
 enum class ConvPass { Forward, BackwardData, BackwardWeights };
 
 // Max pooling over size x size windows. Ties: the first maximum in row order wins.

@@ -12,9 +12,9 @@ RealTensor global_mean(Context& context, const Tensor& x);
 // x (N, D), weight (K, D), bias (K) or null -> (N, K)
 RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Parameter* bias = nullptr);
 // Several of them on the same x, with weights (K, D) that are all different. Neither the frozen ones nor x get a
-// gradient by the frozen ones. Returns the outputs (N, K) in order, those of `frozen` last.
-std::vector<RealTensor> linear_several(Context& context, const RealTensor& x, const std::vector<Parameter*>& weights,
-                                       const std::vector<const Parameter*>& frozen);
+// gradient by the frozen ones. Returns the outputs in order, those of `frozen` last.
+std::vector<Logits> linear_several(Context& context, const RealTensor& x, const std::vector<Parameter*>& weights,
+                                   const std::vector<const Parameter*>& frozen);
 RealTensor sigmoid(Context& context, const RealTensor& x);
 
 // Normalises each (image, channel) to zero mean and unit variance over H x W; biased variance, no parameters.

@@ -10,24 +10,26 @@ void check_linear(const RealTensor& x, const Parameter& weight) {
 
 // gemm() with its workspace.
 void product(Context& context, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
-             const real* b, const real* bias, real* c, Write write) {
+             const real* b, const real* bias, real* c, Write write, const GemmStrides& strides = {}) {
   const Scratch<> workspace(
-      context, static_cast<int64_t>(
-                   ASK_BACKEND(context, gemm_workspace_bytes(context.stream(), transpose_a, transpose_b, m, n, k))));
+      context, static_cast<int64_t>(ASK_BACKEND(
+                   context, gemm_workspace_bytes(context.stream(), transpose_a, transpose_b, m, n, k, strides))));
   context.add_flops(2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k));
-  RUN_ON(context, gemm(context.stream(), transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace.data()));
+  RUN_ON(context,
+         gemm(context.stream(), transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace.data(), strides));
 }
 
 // gemm_batch() with its workspace.
 void products(Context& context, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-              const std::vector<GemmOperands>& list) {
+              const std::vector<GemmOperands>& list, const GemmStrides& strides) {
   const int length = static_cast<int>(list.size());
   const Scratch<> workspace(
-      context, static_cast<int64_t>(ASK_BACKEND(
-                   context, gemm_batch_workspace_bytes(context.stream(), transpose_a, transpose_b, m, n, k, length))));
+      context,
+      static_cast<int64_t>(ASK_BACKEND(
+          context, gemm_batch_workspace_bytes(context.stream(), transpose_a, transpose_b, m, n, k, length, strides))));
   context.add_flops(2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) * length);
-  RUN_ON(context,
-         gemm_batch(context.stream(), transpose_a, transpose_b, m, n, k, list.data(), length, workspace.data()));
+  RUN_ON(context, gemm_batch(context.stream(), transpose_a, transpose_b, m, n, k, list.data(), length, workspace.data(),
+                             strides));
 }
 
 }  // namespace
@@ -57,8 +59,8 @@ RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Para
   return y;
 }
 
-std::vector<RealTensor> linear_several(Context& context, const RealTensor& x, const std::vector<Parameter*>& weights,
-                                       const std::vector<const Parameter*>& frozen) {
+std::vector<Logits> linear_several(Context& context, const RealTensor& x, const std::vector<Parameter*>& weights,
+                                   const std::vector<const Parameter*>& frozen) {
   std::vector<const Parameter*> all(weights.begin(), weights.end());
   all.insert(all.end(), frozen.begin(), frozen.end());
   MPANET_CHECK(!all.empty(), "expected a weight");
@@ -68,28 +70,31 @@ std::vector<RealTensor> linear_several(Context& context, const RealTensor& x, co
                  all[0]->shape[0], all[0]->name, weight->shape[0]);
   }
   const int64_t n = x.dim(0), d = x.dim(1), k = all[0]->shape[0];
-  std::vector<RealTensor> outputs;
+  std::vector<Logits> outputs;
   std::vector<GemmOperands> list;
   for (const Parameter* weight : all) {
-    const RealTensor& y = outputs.emplace_back(context, Shape{n, k}, context.recording() && weight->trainable);
-    list.push_back({x.data(), weight->value, y.data()});
+    const Logits& y =
+        outputs.emplace_back(context, x.dim(0), static_cast<int>(k), context.recording() && weight->trainable);
+    list.push_back({x.data(), weight->value, y.rows.data()});
   }
-  products(context, false, true, n, k, d, list);
+  const int64_t stride = outputs[0].stride();
+  products(context, false, true, n, k, d, list, {.c = stride});
   if (context.recording())
     context.tape().record("linear", [=, &context] {
       std::vector<GemmOperands> gradients;
       for (size_t i = 0; i < weights.size(); i++) {
-        if (!outputs[i].has_grad()) continue;
+        if (!outputs[i].rows.has_grad()) continue;
         const auto [dw, write] = weights[i]->grad_sink();
-        gradients.push_back({outputs[i].grad(), x.data(), dw, write});
+        gradients.push_back({outputs[i].rows.grad(), x.data(), dw, write});
       }
       if (gradients.empty()) return;
-      products(context, true, false, k, d, n, gradients);
+      products(context, true, false, k, d, n, gradients, {.a = stride});
       if (!x.needs_grad()) return;
       for (size_t i = weights.size(); i-- > 0;) {
-        if (!outputs[i].has_grad()) continue;
+        if (!outputs[i].rows.has_grad()) continue;
         const auto [dx, write] = x.grad_sink();
-        product(context, false, false, n, d, k, outputs[i].grad(), weights[i]->value, nullptr, dx, write);
+        product(context, false, false, n, d, k, outputs[i].rows.grad(), weights[i]->value, nullptr, dx, write,
+                {.a = stride});
       }
     });
   return outputs;

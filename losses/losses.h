@@ -18,14 +18,14 @@ RealTensor center_cluster_loss(Context& context, const RealTensor& f, const Labe
 RealTensor triplet_loss(Context& context, const RealTensor& f, const LabelTensor& labels, double margin);
 // Center loss: squared distances to learned centers (K, D), divided by N K.
 RealTensor center_loss(Context& context, const RealTensor& f, const LabelTensor& labels, Parameter& centers);
-// Cross entropy of logits (N, K), over all rows.
-RealTensor cross_entropy(Context& context, const RealTensor& logits, const LabelTensor& labels);
+// Cross entropy of logits, over all rows.
+RealTensor cross_entropy(Context& context, const Logits& logits, const LabelTensor& labels);
 // The same over the rows of one modality: those whose infrared flag equals `which`.
-RealTensor cross_entropy_of(Context& context, const RealTensor& logits, const LabelTensor& labels,
+RealTensor cross_entropy_of(Context& context, const Logits& logits, const LabelTensor& labels,
                             const FlagTensor& infrared, int which);
 // Mutual mean learning: KL of the live classifier of a row's own modality from the other modality's teacher.
-RealTensor mutual_kl(Context& context, const RealTensor& live_visible, const RealTensor& live_infrared,
-                     const RealTensor& teacher_visible, const RealTensor& teacher_infrared, const FlagTensor& infrared);
+RealTensor mutual_kl(Context& context, const Logits& live_visible, const Logits& live_infrared,
+                     const Logits& teacher_visible, const Logits& teacher_infrared, const FlagTensor& infrared);
 
 struct WeightedTerm {
   RealTensor value;

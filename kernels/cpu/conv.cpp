@@ -194,7 +194,8 @@ void conv_backward_weights(Stream, const ConvShape& s, const storage* x, const s
       }
     }
   };
-  packed_product(s.k, int64_t{s.kh} * s.kw * s.c, int64_t{s.n} * s.oh() * s.ow(), dy, 1, s.k, pack, dw, write);
+  packed_product(s.k, int64_t{s.kh} * s.kw * s.c, int64_t{s.n} * s.oh() * s.ow(), dy, 1, s.k, pack, dw,
+                 int64_t{s.kh} * s.kw * s.c, write);
 }
 
 }  // namespace mpanet::PRECISION::cpu

@@ -16,12 +16,13 @@ auto rows_of(const T* const (&rows)[kTileRows], int64_t step) {
   return [&rows, step](int m, int64_t i) { return static_cast<real>(rows[m][i * step]); };
 }
 
-// c (m, n) = A B. Element (i, p) of A is a[i * row_step + p * depth_step]. pack(first, length, column, width, panel)
-// provides B (k, n): it writes B[first + i][column + j] to panel[i * kTileColumns + j] for i < length and j < width.
+// c (m, n) = A B, with rows of c c_stride apart. Element (i, p) of A is a[i * row_step + p * depth_step].
+// pack(first, length, column, width, panel) provides B (k, n): it writes B[first + i][column + j] to
+// panel[i * kTileColumns + j] for i < length and j < width.
 // Slices of k are added to c in order, for any number of threads.
 template <class T, class Pack>
 void packed_product(int64_t m, int64_t n, int64_t k, const T* a, int64_t row_step, int64_t depth_step, const Pack& pack,
-                    real* c, Write write) {
+                    real* c, int64_t c_stride, Write write) {
   constexpr int64_t kDepth = 128, kGroup = 64;  // a panel stays in the L1 cache for a group of rows
   const int64_t panels = divide_up(n, kTileColumns), groups = divide_up(m, kGroup);
 #pragma omp parallel for collapse(2) schedule(static) if (m * n * k > kSerialCount)
@@ -41,11 +42,11 @@ void packed_product(int64_t m, int64_t n, int64_t k, const T* a, int64_t row_ste
           Tile tile;
           tile.multiply_add(rows_of(rows, depth_step), panel, length);
           if (width == kTileColumns && row + kTileRows <= m) {
-            tile.store(c + row * n + column, n, slice_write == Write::Add);
+            tile.store(c + row * c_stride + column, c_stride, slice_write == Write::Add);
             continue;
           }
           for (int i = 0; i < kTileRows && row + i < m; i++)
-            for (int j = 0; j < width; j++) put(c[(row + i) * n + column + j], tile.at(i, j), slice_write);
+            for (int j = 0; j < width; j++) put(c[(row + i) * c_stride + column + j], tile.at(i, j), slice_write);
         }
       }
     }

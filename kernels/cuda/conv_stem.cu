@@ -6,9 +6,10 @@ namespace {
 
 constexpr int kMostShared = 64 << 10;  // what a block of the oldest devices can have
 
-// Words of a row: up to those of the last output's last chunk, in pieces of 16 bytes.
+// The pitch of rows: words up to those of the last output's last chunk. Pieces of 16 bytes fit.
 int row_words(const ConvShape& s) {
-  return static_cast<int>(divide_up(kFirstWord + kStride * kChannels / 2 * (s.ow() - 1) + kRowWords + 1, 4)) * 4;
+  const int words = kFirstWord + kStride * kChannels / 2 * (s.ow() - 1) + kRowWords + 1;
+  return static_cast<int>(divide_up(words, kPitchWords)) * kPitchWords;
 }
 // The most padded rows that a tile needs.
 int most_rows(const ConvShape& s) {

@@ -14,7 +14,8 @@
 //
 // Weights: A is (outputs, pixels), dy in tensor_tile.cuh's form along the width. B is (pixels, columns): a lane
 // combines the words of two adjacent pixels to registers of two columns, the lower and the upper elements. Columns are
-// the 77 words of all rows of the filter, and 3 words that are not stored: 160 elements.
+// the 77 words of all rows of the filter, and 3 words that are not stored: 160 elements. Their order (StemWord) and the
+// pitch of rows leave no bank conflict where all pixels of a load are of one row.
 //
 // Blocks: forward, 4 warps of 32 pixels x 64 outputs, several tiles one after another with the same weights; the sums
 // pass through the memory of the rows. Weights, 5 warps of 64 outputs x 32 columns, one block per split of the pixels,
@@ -233,22 +234,20 @@ struct StemWeightsShape {
 };
 static_assert(StemWeightsShape::kWarps * StemWeightsShape::kGroups * 8 >= kFilter * kRowWords);
 
-// The words of all rows of the filter in the order of columns: a group has 8 adjacent words of one row, so that lanes
-// load from different banks; the last groups have what is left of the rows.
+// The word of a column. A load has 8 adjacent columns for each of 4 pixels, which are 6 words apart. Adjacent columns
+// are every second word of all rows of the filter. Rows have an odd number of words, so those of adjacent rows are
+// alternately even and odd and in different banks, as the pitch of rows in shared memory is a multiple of kPitchWords.
+// Where a load has words of three rows, those of the first and the third are in different banks too.
+constexpr int kPitchWords = 16;
 struct StemWord {
-  int row = 0, at = 0;
-  bool exists = true;
+  int row, at;
+  bool exists;
 
   __device__ explicit StemWord(int column) {
-    constexpr int kGroup = 8, kLeft = kRowWords - kGroup;
-    if (column < kFilter * kGroup) {
-      row = column / kGroup, at = column % kGroup;
-    } else if (column < kFilter * kRowWords) {
-      const int left = column - kFilter * kGroup;
-      row = left / kLeft, at = kGroup + left % kLeft;
-    } else {
-      exists = false;
-    }
+    constexpr int kWords = kFilter * kRowWords;
+    static_assert(kRowWords % 2 == 1);
+    const int word = 2 * column % kWords;
+    row = word / kRowWords, at = word % kRowWords, exists = column < kWords;
   }
 };
 

@@ -69,7 +69,7 @@ bool native_only(Stream stream) { return runtime::vendors_of(stream).product == 
 }  // namespace
 
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                            size_t native) {
+                            const GemmStrides& strides, size_t native) {
   if (native_only(stream)) return native;
   const size_t bytes = std::max(native, kWorkspace);
   on_device(stream, [&](StreamState& state) {
@@ -85,11 +85,12 @@ size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, i
       const auto size = [](int64_t rows, int64_t columns) {
         return static_cast<size_t>(rows * columns) * sizeof(real);
       };
-      const TrialMemory a(stream, size(m, k)), b(stream, size(k, n)), c(stream, size(m, n)), workspace(stream, bytes);
+      const TrialMemory a(stream, size(transpose_a ? k : m, strides.a)),
+          b(stream, size(transpose_b ? n : k, strides.b)), c(stream, size(m, strides.c)), workspace(stream, bytes);
       taken = runtime::library_is_faster(stream, words, "cublas", [&](bool with_library) {
         taken = with_library;
         cuda::gemm(stream, transpose_a, transpose_b, m, n, k, a.as<real>(), b.as<real>(), nullptr, c.as<real>(),
-                   Write::Set, workspace.as<void>());
+                   Write::Set, workspace.as<void>(), strides);
       });
     }
   });
@@ -97,7 +98,7 @@ size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, i
 }
 
 bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
-          const real* b, const real* bias, real* c, Write write, void* workspace) {
+          const real* b, const real* bias, real* c, Write write, void* workspace, const GemmStrides& strides) {
   if (native_only(stream) || bias != nullptr) return false;
   return on_device(stream, [&](StreamState& state) {
     Library& library = library_of(state);
@@ -110,7 +111,8 @@ bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
     CUBLAS_CALL(cublasSetMathMode(library.handle, in_tf32(stream) ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
     CUBLAS_CALL(cublasSetWorkspace(library.handle, workspace, kWorkspace));
     CUBLAS_CALL(multiply(library.handle, operation(transpose_b), operation(transpose_a), columns, rows, depth, &one, b,
-                         transpose_b ? depth : columns, a, transpose_a ? rows : depth, &beta, c, columns));
+                         static_cast<int>(strides.b), a, static_cast<int>(strides.a), &beta, c,
+                         static_cast<int>(strides.c)));
     return true;
   });
 }

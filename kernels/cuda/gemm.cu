@@ -6,9 +6,12 @@
 // need fewer splits to fill a card.
 //
 // On a stream that uses TF32 the factors are multiplied on tensor cores (tensor_tile.cuh), in tiles of 64 x 64. The
-// left factor is copied by single floats if packs of 16 bytes do not fit its rows, the right one by 16 bytes. Of the
-// classifier's three products two have such a factor, the gradient of the logits (128 x 395): a hundredth of their
-// bytes.
+// left factor is copied by single floats if packs of 16 bytes do not fit its rows, the right one by 16 bytes.
+//
+// Packs fit rows of any width that begin at multiples of 16 bytes, as those of 395 logits do (GemmStrides). A row's
+// last pack then has numbers without meaning. Across the depth they are factors of sums that are no results, or are
+// written where results have no meaning either. Along the depth cp.async replaces them by zeros, and ordinary
+// arithmetic, which cannot, loads single elements.
 #include <algorithm>
 
 #include "kernels/cuda/capability.h"
@@ -24,6 +27,7 @@ constexpr int kMostProducts = 8;  // of a launch
 // The products of a launch, with the depth of a split. blockIdx.z is the index of (product, split).
 struct Products {
   GemmOperands at[kMostProducts];
+  int stride_a, stride_b, stride_c;
   int splits, chunk;
 
   __device__ int split() const { return static_cast<int>(blockIdx.z) % splits; }
@@ -46,12 +50,12 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
   const int begin = split * products.chunk, end = min(k, begin + products.chunk);
   const GemmOperands& own = products.own();
-  const MatrixSource<real, !kTransposeA, L> left{own.a, m, end, kTransposeA ? m : k};
-  const MatrixSource<real, kTransposeB, L> right{own.b, n, end, kTransposeB ? k : n};
+  const MatrixSource<real, !kTransposeA, L> left{own.a, m, end, products.stride_a};
+  const MatrixSource<real, kTransposeB, L> right{own.b, n, end, products.stride_b};
   TileSums<Shape> sums;
   multiply_tile(shared_memory<TileMemory<Shape>>(), left, right, row, column, begin, end, sums);
   const Output<real> c = products.output(common);
-  emit_tile<L>(sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; });
+  emit_tile<L>(sums, c, m, row, column, split, [&](int r) { return int64_t{r} * products.stride_c; });
 }
 
 // A matrix of floats as a factor on tensor cores, with the indices of MatrixSource.
@@ -84,6 +88,7 @@ struct TensorMatrix {
     depth.bytes += AlongDepth ? kStepBytes : int64_t{stride} * kStepBytes;
   }
   __device__ bool inside(const Row& row, const Depth& depth) const { return row.index < rows && depth.p < end; }
+  __device__ int exist(const Depth& depth) const requires AlongDepth { return end - depth.p; }
 };
 
 // Single floats need more registers for addresses.
@@ -102,14 +107,14 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int row = tile / column_tiles * Shape::kM, column = tile % column_tiles * Shape::kN;
   const int begin = split * products.chunk, end = min(k, begin + products.chunk);
   const GemmOperands& own = products.own();
-  const TensorMatrix<!kTransposeA, kLeftLanes> left{own.a, m, end, kTransposeA ? m : k};
-  const TensorMatrix<kTransposeB, kRightLanes> right{own.b, n, end, kTransposeB ? k : n};
+  const TensorMatrix<!kTransposeA, kLeftLanes> left{own.a, m, end, products.stride_a};
+  const TensorMatrix<kTransposeB, kRightLanes> right{own.b, n, end, products.stride_b};
   auto& memory = shared_memory<TensorMemory<Shape>>();
   TensorSums<Shape> sums;
   multiply_tile(memory, left, right, row, column, begin, end, sums);
   const Output<real> c = products.output(common);
   emit_tile<1>(
-      memory, sums, c, m, row, column, split, [&](int r) { return int64_t{r} * n; }, Columns{n});
+      memory, sums, c, m, row, column, split, [&](int r) { return int64_t{r} * products.stride_c; }, Columns{n});
 }
 
 bool on_tensor_cores(Stream stream) { return kTf32Products && ::mpanet::KERNEL_NS::uses_tf32(stream); }
@@ -165,16 +170,15 @@ void launch_tensor(Stream stream, const ProductLaunch& own, bool transpose_a, bo
   }
 }
 
-// The widths of the factors' rows in memory.
-struct Widths {
-  int64_t a, b;
-};
-Widths widths(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  return {transpose_a ? m : k, transpose_b ? k : n};
+// Whether packs of 16 bytes fit a factor's rows, which begin `stride` elements apart.
+bool packs_fit_rows(Stream stream, bool along_depth, int64_t depth, int64_t stride) {
+  return stride % kVector == 0 && (on_tensor_cores(stream) || !along_depth || depth % kVector == 0);
 }
 
-ProductPlan plan_of(Stream stream, const Widths& width, int64_t m, int64_t n, int64_t k, int length) {
-  const bool packed = width.a % kVector == 0 && width.b % kVector == 0 && n % kVector == 0;
+ProductPlan plan_of(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, int length,
+                    const GemmStrides& strides) {
+  const bool packed = packs_fit_rows(stream, !transpose_a, k, strides.a) &&
+                      packs_fit_rows(stream, transpose_b, k, strides.b) && strides.c % kVector == 0;
   if (!on_tensor_cores(stream)) return plan_product({m, n, k, length, packed}, ordinary_tiles());
   TileChoices choices = tensor_tiles<float>();
   choices.tiles = choices.tiles.last(1);
@@ -183,23 +187,29 @@ ProductPlan plan_of(Stream stream, const Widths& width, int64_t m, int64_t n, in
 
 // At most kMostProducts. bias: of the only one, or null.
 void multiply(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-              const GemmOperands* list, int length, const real* bias, void* workspace) {
-  const Widths width = widths(transpose_a, transpose_b, m, n, k);
-  const ProductPlan plan = plan_of(stream, width, m, n, k, length);
-  const auto fit = [&](int64_t row, const auto& start) {
-    return std::all_of(list, list + length, [&](const GemmOperands& p) { return full_packs_fit(row, start(p)); });
+              const GemmOperands* list, int length, const real* bias, void* workspace, const GemmStrides& strides) {
+  const ProductPlan plan = plan_of(stream, transpose_a, transpose_b, m, n, k, length, strides);
+  const auto aligned = [&](const auto& start) {
+    return std::all_of(list, list + length, [&](const GemmOperands& p) { return full_packs_fit(0, start(p)); });
   };
-  ProductLaunch own{.products = {.at = {}, .splits = plan.splits, .chunk = plan.chunk},
+  ProductLaunch own{.products = {.at = {},
+                                 .stride_a = static_cast<int>(strides.a),
+                                 .stride_b = static_cast<int>(strides.b),
+                                 .stride_c = static_cast<int>(strides.c),
+                                 .splits = plan.splits,
+                                 .chunk = plan.chunk},
                     .length = length,
                     .m = static_cast<int>(m),
                     .n = static_cast<int>(n),
                     .k = static_cast<int>(k),
-                    .packed_a = fit(width.a, [](const GemmOperands& p) { return p.a; }),
-                    .packed_b = fit(width.b, [](const GemmOperands& p) { return p.b; })};
+                    .packed_a = packs_fit_rows(stream, !transpose_a, k, strides.a) &&
+                                aligned([](const GemmOperands& p) { return p.a; }),
+                    .packed_b = packs_fit_rows(stream, transpose_b, k, strides.b) &&
+                                aligned([](const GemmOperands& p) { return p.b; })};
   std::copy_n(list, length, own.products.at);
   Output<real> output{.to = list[0].c, .columns = own.n, .shift = bias, .write = list[0].write};
-  output.packed = fit(n, [](const GemmOperands& p) -> const real* { return p.c; });
-  output.count = m * n;
+  output.packed = strides.c % kVector == 0 && aligned([](const GemmOperands& p) -> const real* { return p.c; });
+  output.count = m * strides.c;
   if (plan.splits > 1) output.partial = static_cast<real*>(workspace);
   if (on_tensor_cores(stream)) {
     ::mpanet::KERNEL_NS::require_tensor_cores(stream, "tf32");
@@ -220,52 +230,60 @@ void multiply(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int6
   add_split_sums(stream, sums, length);
 }
 
-void check(int64_t m, int64_t n, int64_t k) {
+void check(int64_t m, int64_t n, int64_t k, const GemmStrides& strides, const real* bias) {
   constexpr int64_t kLimit = (int64_t{1} << 31) - 1024;
   KERNEL_CHECK(m > 0 && n > 0 && k > 0, "positive sizes");
   KERNEL_CHECK(m < kLimit && n < kLimit && k < kLimit, "sizes below 2^31");
+  KERNEL_CHECK(strides.a < kLimit && strides.b < kLimit && strides.c < kLimit, "strides below 2^31");
+  KERNEL_CHECK(bias == nullptr || strides.c == n, "a dense result of a product with a bias");
 }
 
-size_t native_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, int length) {
-  return plan_of(stream, widths(transpose_a, transpose_b, m, n, k), m, n, k, length).workspace_bytes(m * n) *
+size_t native_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, int length,
+                    const GemmStrides& strides) {
+  return plan_of(stream, transpose_a, transpose_b, m, n, k, length, strides).workspace_bytes(m * strides.c) *
          static_cast<size_t>(length);
 }
 
 }  // namespace
 
-size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
-  return vendor::gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k,
-                                      native_bytes(stream, transpose_a, transpose_b, m, n, k, 1));
+size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                            const GemmStrides& given) {
+  const GemmStrides strides = given.of(transpose_a, transpose_b, m, n, k);
+  return vendor::gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, strides,
+                                      native_bytes(stream, transpose_a, transpose_b, m, n, k, 1, strides));
 }
 
 void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
-          const real* b, const real* bias, real* c, Write write, void* workspace) {
-  check(m, n, k);
-  if (vendor::gemm(stream, transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace)) return;
+          const real* b, const real* bias, real* c, Write write, void* workspace, const GemmStrides& given) {
+  const GemmStrides strides = given.of(transpose_a, transpose_b, m, n, k);
+  check(m, n, k, strides, bias);
+  if (vendor::gemm(stream, transpose_a, transpose_b, m, n, k, a, b, bias, c, write, workspace, strides)) return;
   const GemmOperands own{a, b, c, write};
-  multiply(stream, transpose_a, transpose_b, m, n, k, &own, 1, bias, workspace);
+  multiply(stream, transpose_a, transpose_b, m, n, k, &own, 1, bias, workspace, strides);
 }
 
 // A library takes all of them or none, because it decides by the sizes.
 size_t gemm_batch_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                                  int length) {
-  size_t bytes = gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k);
+                                  int length, const GemmStrides& given) {
+  const GemmStrides strides = given.of(transpose_a, transpose_b, m, n, k);
+  size_t bytes = gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, strides);
   for (int first = 0; first < length; first += kMostProducts)
-    bytes = std::max(bytes,
-                     native_bytes(stream, transpose_a, transpose_b, m, n, k, std::min(kMostProducts, length - first)));
+    bytes = std::max(bytes, native_bytes(stream, transpose_a, transpose_b, m, n, k,
+                                         std::min(kMostProducts, length - first), strides));
   return bytes;
 }
 
 void gemm_batch(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                const GemmOperands* list, int length, void* workspace) {
-  check(m, n, k);
+                const GemmOperands* list, int length, void* workspace, const GemmStrides& given) {
+  const GemmStrides strides = given.of(transpose_a, transpose_b, m, n, k);
+  check(m, n, k, strides, nullptr);
   int done = 0;
   while (done < length && vendor::gemm(stream, transpose_a, transpose_b, m, n, k, list[done].a, list[done].b, nullptr,
-                                       list[done].c, list[done].write, workspace))
+                                       list[done].c, list[done].write, workspace, strides))
     done++;
   for (; done < length; done += kMostProducts)
     multiply(stream, transpose_a, transpose_b, m, n, k, list + done, std::min(kMostProducts, length - done), nullptr,
-             workspace);
+             workspace, strides);
 }
 
 }  // namespace mpanet::PRECISION::KERNEL_NS

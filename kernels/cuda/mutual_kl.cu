@@ -1,5 +1,5 @@
-// Mutual mean learning on logits (n, k): 1/n sum_i sum_k p_ik (log p_ik - log q_ik), p from the live classifier of row
-// i's modality, q from the other modality's teacher;
+// Mutual mean learning on logits (n, k), rows `stride` apart: 1/n sum_i sum_k p_ik (log p_ik - log q_ik), p from the
+// live classifier of row i's modality, q from the other modality's teacher;
 //   dlogit_p = p (log p - log q - KL_i) / n, no gradient through q, 0 in the live classifier of the other modality
 // One block per row reads p's and q's logits three times (maxima, sums, divergence); the second and third read hit L1.
 // One block adds the rows' divergences in a fixed order. kept (n, 3): log-sum-exp of p's logits, of q's, KL_i.
@@ -14,23 +14,24 @@ struct Shared {
   real values[kWarp];
 };
 
-struct Logits {
+struct Inputs {
   const real *live_visible, *live_infrared, *teacher_visible, *teacher_infrared;
+  int stride;
+
+  __device__ const real* p_row(bool infrared, int row) const {
+    return (infrared ? live_infrared : live_visible) + int64_t{row} * stride;
+  }
+  __device__ const real* q_row(bool infrared, int row) const {
+    return (infrared ? teacher_visible : teacher_infrared) + int64_t{row} * stride;
+  }
 };
 
-__device__ const real* p_row(const Logits& logits, bool infrared, int row, int k) {
-  return (infrared ? logits.live_infrared : logits.live_visible) + int64_t{row} * k;
-}
-__device__ const real* q_row(const Logits& logits, bool infrared, int row, int k) {
-  return (infrared ? logits.teacher_visible : logits.teacher_infrared) + int64_t{row} * k;
-}
-
 __global__ void __launch_bounds__(kRowThreads, kRowBlocks)
-    divergence_kernel(Logits logits, const uint8_t* infrared, int k, real* kept) {
+    divergence_kernel(Inputs logits, const uint8_t* infrared, int k, real* kept) {
   Shared& s = shared_memory<Shared>();
   const int row = blockIdx.x;
-  const real* p = p_row(logits, infrared[row] != 0, row, k);
-  const real* q = q_row(logits, infrared[row] != 0, row, k);
+  const real* p = logits.p_row(infrared[row] != 0, row);
+  const real* q = logits.q_row(infrared[row] != 0, row);
   const real lse_p = log_sum_exp(p, k, s.values), lse_q = log_sum_exp(q, k, s.values);
   real kl = 0;
   for (int j = threadIdx.x; j < k; j += kRowThreads) {
@@ -53,21 +54,21 @@ __global__ void __launch_bounds__(kRowThreads, kRowBlocks) loss_kernel(const rea
 }
 
 __global__ void __launch_bounds__(kRowThreads, kRowBlocks)
-    backward_kernel(const real* dloss, Logits logits, const uint8_t* infrared, int n, int k, const real* kept,
+    backward_kernel(const real* dloss, Inputs logits, const uint8_t* infrared, int n, int k, const real* kept,
                     real* dlive_visible, Write visible_write, real* dlive_infrared, Write infrared_write) {
   const real factor = *dloss / static_cast<real>(n);
   const int row = blockIdx.x;
   const bool is_infrared = infrared[row] != 0;
-  const real* p = p_row(logits, is_infrared, row, k);
-  const real* q = q_row(logits, is_infrared, row, k);
+  const real* p = logits.p_row(is_infrared, row);
+  const real* q = logits.q_row(is_infrared, row);
   const real lse_p = kept[int64_t{row} * 3], lse_q = kept[int64_t{row} * 3 + 1], kl = kept[int64_t{row} * 3 + 2];
-  real* own = (is_infrared ? dlive_infrared : dlive_visible) + int64_t{row} * k;
-  real* other = (is_infrared ? dlive_visible : dlive_infrared) + int64_t{row} * k;
+  real* own = (is_infrared ? dlive_infrared : dlive_visible) + int64_t{row} * logits.stride;
+  real* other = (is_infrared ? dlive_visible : dlive_infrared) + int64_t{row} * logits.stride;
   const Write own_write = is_infrared ? infrared_write : visible_write;
   const Write other_write = is_infrared ? visible_write : infrared_write;
-  for (int j = threadIdx.x; j < k; j += kRowThreads) {
-    const real log_p = p[j] - lse_p;
-    put(own[j], factor * exp(log_p) * (log_p - (q[j] - lse_q) - kl), own_write);
+  for (int j = threadIdx.x; j < logits.stride; j += kRowThreads) {
+    const real log_p = j < k ? p[j] - lse_p : real{0};
+    put(own[j], j < k ? factor * exp(log_p) * (log_p - (q[j] - lse_q) - kl) : real{0}, own_write);
     if (other_write == Write::Set) other[j] = 0;
   }
 }
@@ -75,19 +76,20 @@ __global__ void __launch_bounds__(kRowThreads, kRowBlocks)
 }  // namespace
 
 void mutual_kl_forward(Stream stream, const real* live_visible, const real* live_infrared, const real* teacher_visible,
-                       const real* teacher_infrared, const uint8_t* infrared, int n, int k, real* kept, real* loss) {
+                       const real* teacher_infrared, const uint8_t* infrared, int n, int k, int stride, real* kept,
+                       real* loss) {
   KERNEL_CHECK(n > 0 && k > 0, "a batch of logits");
-  const Logits logits{live_visible, live_infrared, teacher_visible, teacher_infrared};
+  const Inputs logits{live_visible, live_infrared, teacher_visible, teacher_infrared, stride};
   LAUNCH(divergence_kernel, static_cast<unsigned>(n), kRowThreads, sizeof(Shared), stream, logits, infrared, k, kept);
   LAUNCH(loss_kernel, 1, kRowThreads, sizeof(Shared), stream, kept, n, loss);
 }
 
 void mutual_kl_backward(Stream stream, const real* dloss, const real* live_visible, const real* live_infrared,
                         const real* teacher_visible, const real* teacher_infrared, const uint8_t* infrared, int n,
-                        int k, const real* kept, real* dlive_visible, Write visible_write, real* dlive_infrared,
-                        Write infrared_write) {
+                        int k, int stride, const real* kept, real* dlive_visible, Write visible_write,
+                        real* dlive_infrared, Write infrared_write) {
   KERNEL_CHECK(n > 0 && k > 0, "a batch of logits");
-  const Logits logits{live_visible, live_infrared, teacher_visible, teacher_infrared};
+  const Inputs logits{live_visible, live_infrared, teacher_visible, teacher_infrared, stride};
   LAUNCH(backward_kernel, static_cast<unsigned>(n), kRowThreads, 0, stream, dloss, logits, infrared, n, k, kept,
          dlive_visible, visible_write, dlive_infrared, infrared_write);
 }

@@ -56,8 +56,8 @@ __device__ inline void cp_async_16(void* to, const void* from, int valid = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(valid)
                : "memory");
 }
-__device__ inline void cp_async_16_if(bool condition, void* to, const void* from) {
-  cp_async_16(to, from, condition ? 16 : 0);
+__device__ inline void cp_async_16_if(bool condition, void* to, const void* from, int valid = 16) {
+  cp_async_16(to, from, condition ? valid : 0);
 }
 // Copies 4, 8 or 16 bytes.
 template <int Bytes>
@@ -130,7 +130,8 @@ __device__ inline void cp_async_16(void* to, const void* from, int valid = 16) {
   else
     cp_async<16>(to, from, valid);
 }
-__device__ inline void cp_async_16_if(bool condition, void* to, const void* from) {
+__device__ inline void cp_async_16_if(bool condition, void* to, const void* from, int valid = 16) {
+  if (valid < 16) return cp_async_16(to, from, condition ? valid : 0);
   uint4 value = {};
   if (condition) value = *static_cast<const uint4*>(from);
   *static_cast<uint4*>(to) = value;
@@ -224,8 +225,8 @@ __device__ inline void mma_fragments(float (&d)[M][N][4], const uint32_t (&a)[M]
 inline void cp_async_16(void* to, const void* from, int valid = 16 PTX_WHERE) {
   simt::async_copy(to, from, 16, valid, where);
 }
-inline void cp_async_16_if(bool condition, void* to, const void* from PTX_WHERE) {
-  simt::async_copy(to, condition ? from : to, 16, condition ? 16 : 0, where);
+inline void cp_async_16_if(bool condition, void* to, const void* from, int valid = 16 PTX_WHERE) {
+  simt::async_copy(to, condition ? from : to, 16, condition ? valid : 0, where);
 }
 inline void cp_async_4_if(bool condition, void* to, const void* from PTX_WHERE) {
   simt::async_copy(to, condition ? from : to, 4, condition ? 4 : 0, where);

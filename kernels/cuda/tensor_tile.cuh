@@ -36,6 +36,7 @@
 //   bool inside(Row, Depth)          false: the whole piece is zero
 //   bool packed, int left(Row, Depth)   for pieces through registers: whether a piece inside can be loaded as one pack;
 //                                    the number of its elements that exist (may exceed kLanes), the others are zero
+//   int exist(Depth)                 optional, for pieces of 16 bytes: the same number
 //
 // and Row::address + Depth::bytes is the address of a piece inside.
 #pragma once
@@ -133,7 +134,7 @@ class TensorPanel {
       const bool inside = source_.inside(row_[i], depth_);
       const auto* from = reinterpret_cast<const Element*>(row_[i].address + static_cast<uintptr_t>(depth_.bytes));
       if constexpr (kPiece == kChunk)
-        cp_async_16_if(inside, panel + to(i), from);
+        cp_async_16_if(inside, panel + to(i), from, valid_bytes());
       else if constexpr (kFloat)
         cp_async_4_if(inside, panel + to(i), from);
       else
@@ -189,6 +190,14 @@ class TensorPanel {
   // What a panel along the width adds to the chunks of depth p by ^.
   static constexpr __device__ int swizzle(int p) { return kFloat ? p % 4 * 2 : p % 8; }
   __device__ int to(int i) const { return kAlongDepth ? to_ + i * kRowStep * kPitch : to_ ^ i * kSegment; }
+
+  // Of a piece of 16 bytes inside.
+  __device__ int valid_bytes() const {
+    if constexpr (requires { source_.exist(depth_); })
+      return min(kChunk, source_.exist(depth_) * kSize);
+    else
+      return kChunk;
+  }
 
   __device__ Pack<Element, kLanes> load_piece(bool inside, const Element* from, int left) const {
     Pack<Element, kLanes> piece = {};

@@ -34,15 +34,17 @@ inline bool conv_backward_weights(Stream, const ConvShape&, const storage*, cons
 #endif
 
 #if defined(MPANET_HAS_CUBLAS)
-// The same for a product.
+// The same for a product. Every stride is given.
 size_t gemm_workspace_bytes(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-                            size_t native);
+                            const GemmStrides& strides, size_t native);
 bool gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
-          const real* b, const real* bias, real* c, Write write, void* workspace);
+          const real* b, const real* bias, real* c, Write write, void* workspace, const GemmStrides& strides);
 #else
-inline size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t, size_t native) { return native; }
+inline size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t, const GemmStrides&, size_t native) {
+  return native;
+}
 inline bool gemm(Stream, bool, bool, int64_t, int64_t, int64_t, const real*, const real*, const real*, real*, Write,
-                 void*) {
+                 void*, const GemmStrides&) {
   return false;
 }
 #endif

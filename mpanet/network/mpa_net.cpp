@@ -61,10 +61,10 @@ void MpaNet::add_classifier_terms(Context& context, const RealTensor& g, const L
       teachers.push_back(&c->teacher);
     }
   if (live.empty()) return;
-  const std::vector<RealTensor> logits = linear_several(context, g, live, teachers);
+  const std::vector<Logits> logits = linear_several(context, g, live, teachers);
   if (config_.classification) sum.add("ce", cross_entropy(context, logits[0], labels), 1);
   if (!config_.mutual) return;
-  const RealTensor* const own = logits.data() + (config_.classification ? 1 : 0);  // visible, infrared, their teachers
+  const Logits* const own = logits.data() + (config_.classification ? 1 : 0);  // visible, infrared, their teachers
   sum.add("ce-v", cross_entropy_of(context, own[0], labels, infrared, 0), 2 * config_.weight_sid);
   sum.add("ce-i", cross_entropy_of(context, own[1], labels, infrared, 1), 2 * config_.weight_sid);
   sum.add("KL", mutual_kl(context, own[0], own[1], own[2], own[3], infrared), config_.weight_kl);

@@ -217,6 +217,68 @@ TEST_CASE("gemm in every transposition") {
   }
 }
 
+// `values` (rows, width) in rows that are longer by `more`, with NaN behind them.
+std::vector<real> in_rows(const std::vector<real>& values, int64_t width, int64_t more) {
+  std::vector<real> memory;
+  for (size_t i = 0; i < values.size(); i += static_cast<size_t>(width)) {
+    const auto row = values.begin() + static_cast<ptrdiff_t>(i);
+    memory.insert(memory.end(), row, row + width);
+    memory.insert(memory.end(), static_cast<size_t>(more), std::numeric_limits<real>::quiet_NaN());
+  }
+  return memory;
+}
+
+TEST_CASE("rows with a stride: what lies behind them changes no result") {
+  const int64_t sizes[][3] = {{13, 395, 64}, {395, 64, 13}, {13, 64, 395}, {9, 70, 515}, {130, 67, 2051}};
+  for (const auto& [m, n, k] : sizes) {
+    const std::vector<real> a = integers(m * k, 1), b = integers(k * n, 2), before = integers(m * n, 3, 100);
+    for (const Flags& flags : combinations({"a transposed", "b transposed", "added", "packs"})) {
+      const bool transpose_a = flags["a transposed"], transpose_b = flags["b transposed"], added = flags["added"];
+      const auto stride_of = [&](int64_t width) { return flags["packs"] ? (width + 7) / 4 * 4 : width + 3; };
+      const int64_t width_a = transpose_a ? m : k, width_b = transpose_b ? k : n;
+      const GemmStrides strides{stride_of(width_a), stride_of(width_b), stride_of(n)};
+      std::vector<real> expected = added ? before : std::vector<real>(before.size());
+      for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+          for (int64_t p = 0; p < k; p++)
+            expected[static_cast<size_t>(i * n + j)] += a[static_cast<size_t>(transpose_a ? p * m + i : i * k + p)] *
+                                                        b[static_cast<size_t>(transpose_b ? j * k + p : p * n + j)];
+      on_each_stream(
+          [&, m = m, n = n, k = k](Context& context, bool) {
+            const Stream stream = context.stream();
+            const Reals left(context, in_rows(a, width_a, strides.a - width_a));
+            const Reals right(context, in_rows(b, width_b, strides.b - width_b));
+            const Reals c(context, in_rows(before, n, strides.c - n));
+            const auto check = [&](const char* function) {
+              std::vector<real> dense;
+              const std::vector<real> rows = c.values();
+              for (int64_t i = 0; i < m; i++)
+                dense.insert(dense.end(), rows.begin() + i * strides.c, rows.begin() + i * strides.c + n);
+              check_exact(dense, expected, fmt::format("{} {} x {} x {}, {}", function, m, n, k, flags.text()));
+            };
+            const Write write = added ? Write::Add : Write::Set;
+            const Bytes work(context,
+                             static_cast<int64_t>(ASK_BACKEND(
+                                 context, gemm_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, strides))));
+            RUN_ON(context, gemm(stream, transpose_a, transpose_b, m, n, k, left.data(), right.data(), nullptr,
+                                 c.data(), write, work.data(), strides));
+            check("gemm");
+            if (added) return;
+            const GemmOperands one{left.data(), right.data(), c.data()};
+            const Reals other(context, in_rows(before, n, strides.c - n));
+            const GemmOperands list[] = {one, {left.data(), right.data(), other.data()}};
+            const Bytes more(
+                context,
+                static_cast<int64_t>(ASK_BACKEND(
+                    context, gemm_batch_workspace_bytes(stream, transpose_a, transpose_b, m, n, k, 2, strides))));
+            RUN_ON(context, gemm_batch(stream, transpose_a, transpose_b, m, n, k, list, 2, more.data(), strides));
+            check("gemm_batch");
+          },
+          kTf32Products);
+    }
+  }
+}
+
 // A factor times one is the rounded factor.
 TEST_CASE("products in TF32 round their factors to 10 bits, nearest, ties away from zero, as cvt.rna.tf32.f32") {
   if (!kTf32Products) return;

@@ -9,6 +9,7 @@
 #include "layers/batch_norm.h"
 #include "layers/layers.h"
 #include "mpanet/network/mpa_net.h"
+#include "tests/support/rows.h"
 
 namespace mpanet::PRECISION {
 namespace {
@@ -111,22 +112,25 @@ TEST_CASE("several linear layers on one input equal single ones; frozen ones pas
     store.begin_step();
     const RealTensor x(context, {2, 4}, true);
     x.from_host(normals(8, 3));
-    std::vector<RealTensor> y;
-    if (together)
-      y = linear_several(context, x, {&a, &b}, {&teacher});
-    else
-      y = {linear(context, x, a), linear(context, x, b)};
-    for (int i = 0; i < 2; i++) {
-      const std::vector<real> upstream = normals(6, static_cast<uint32_t>(4 + i));
-      context.to_device(y[static_cast<size_t>(i)].grad_sink().first, upstream.data(), 6 * sizeof(real));
-    }
+    std::vector<std::vector<real>> results;
+    const auto finish = [&](const auto& y, uint32_t index) {
+      results.push_back(values_of(context, y));
+      set_gradient(context, y, normals(6, 4 + index));
+    };
     if (together) {
-      CHECK(!y[2].needs_grad());
-      CHECK(y[2].to_host() == linear(context, x, *store.find("teacher")).to_host());
+      const std::vector<Logits> y = linear_several(context, x, {&a, &b}, {&teacher});
+      for (uint32_t i = 0; i < 2; i++) finish(y[i], i);
+      CHECK(!y[2].rows.needs_grad());
+      CHECK(values_of(context, y[2]) == linear(context, x, *store.find("teacher")).to_host());
+      context.tape().backward();
+    } else {
+      const std::vector<RealTensor> y = {linear(context, x, a), linear(context, x, b)};
+      for (uint32_t i = 0; i < 2; i++) finish(y[i], i);
+      context.tape().backward();
     }
-    context.tape().backward();
-    return std::vector{y[0].to_host(), y[1].to_host(), get(context, a.gradient, 12), get(context, b.gradient, 12),
-                       get(context, x.grad(), 8)};
+    results.insert(results.end(),
+                   {get(context, a.gradient, 12), get(context, b.gradient, 12), get(context, x.grad(), 8)});
+    return results;
   };
   CHECK(run(true) == run(false));
 }

@@ -6,6 +6,7 @@
 
 #include "layers/layers.h"
 #include "losses/losses.h"
+#include "tests/support/rows.h"
 
 namespace mpanet::PRECISION {
 namespace {
@@ -32,6 +33,13 @@ RealTensor tensor(Context& context, const Rows& rows) {
   return tensor(context, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(rows[0].size())}, flat(rows));
 }
 
+Logits logits_of(Context& context, const Rows& rows) {
+  const Logits made(context, static_cast<int>(rows.size()), static_cast<int>(rows[0].size()), true);
+  const Values values = flat(rows);
+  set_values(context, made, {values.begin(), values.end()});
+  return made;
+}
+
 template <class T>
 TensorOf<T> list(Context& context, const std::vector<T>& values) {
   const TensorOf<T> t(context, {static_cast<int64_t>(values.size())});
@@ -43,6 +51,12 @@ Values gradient_of(Context& context, const RealTensor& t) {
   REQUIRE(t.has_grad());
   std::vector<real> values(static_cast<size_t>(t.count()));
   context.to_host(values.data(), t.grad(), values.size() * sizeof(real));
+  return {values.begin(), values.end()};
+}
+
+Values gradient_of_logits(Context& context, const Logits& x) {
+  REQUIRE(x.rows.has_grad());
+  const std::vector<real> values = gradient_of(context, x);
   return {values.begin(), values.end()};
 }
 
@@ -88,11 +102,11 @@ Result triplet(const Rows& f, const std::vector<int32_t>& labels, double margin)
 Result cross_entropy_rows(const Rows& logits, const std::vector<int32_t>& labels,
                           const std::vector<uint8_t>& infrared = {}, int which = 0) {
   Context context(Backend::cpu, Guards::On);
-  const RealTensor x = tensor(context, logits);
+  const Logits x = logits_of(context, logits);
   const LabelTensor y = list(context, labels);
   const double loss = run(context, infrared.empty() ? cross_entropy(context, x, y)
                                                     : cross_entropy_of(context, x, y, list(context, infrared), which));
-  return {loss, gradient_of(context, x)};
+  return {loss, gradient_of_logits(context, x)};
 }
 
 struct MutualResult {
@@ -103,12 +117,12 @@ struct MutualResult {
 MutualResult mutual(const Rows& live_visible, const Rows& live_infrared, const Rows& teacher_visible,
                     const Rows& teacher_infrared, const std::vector<uint8_t>& flags) {
   Context context(Backend::cpu, Guards::On);
-  const RealTensor v = tensor(context, live_visible), i = tensor(context, live_infrared);
-  const RealTensor teacher_v = tensor(context, teacher_visible), teacher_i = tensor(context, teacher_infrared);
+  const Logits v = logits_of(context, live_visible), i = logits_of(context, live_infrared);
+  const Logits teacher_v = logits_of(context, teacher_visible), teacher_i = logits_of(context, teacher_infrared);
   const double loss = run(context, mutual_kl(context, v, i, teacher_v, teacher_i, list(context, flags)));
-  CHECK(!teacher_v.has_grad());
-  CHECK(!teacher_i.has_grad());
-  return {loss, gradient_of(context, v), gradient_of(context, i)};
+  CHECK(!teacher_v.rows.has_grad());
+  CHECK(!teacher_i.rows.has_grad());
+  return {loss, gradient_of_logits(context, v), gradient_of_logits(context, i)};
 }
 
 Values zeros(size_t count) { return Values(count); }

@@ -40,6 +40,7 @@ Cases checks() {
   cases.push_back(shared_conv_case());
   for (const ConvShape& s : {kWideConvolution, kDeepConvolution, kBroadConvolution})
     cases.push_back(wide(conv_case(s, false)));
+  for (const ConvShape& s : {kStem, kTinyStem}) cases.push_back(wide(conv_case(s, false, true)));
   return cases;
 }
 

@@ -29,6 +29,11 @@ inline const ConvShape kWideConvolution{
     kDeepConvolution{.n = 1, .h = 2, .w = 2, .c = 2048, .k = 32, .kh = 1, .kw = 1},
     kBroadConvolution{.n = 1, .h = 3, .w = 2, .c = 32, .k = 256, .kh = 1, .kw = 1};
 
+// The stem of a ResNet and of the tiny network, whose pictures need no gradient: in 16 bits it has kernels of its own.
+// The first has three tiles of 128 outputs that share rows and pictures, the second a part of one tile.
+inline const ConvShape kStem{.n = 3, .h = 22, .w = 19, .c = 3, .k = 64, .kh = 7, .kw = 7, .stride = 2, .pad = 3},
+    kTinyStem{.n = 2, .h = 13, .w = 11, .c = 3, .k = 16, .kh = 7, .kw = 7, .stride = 2, .pad = 3};
+
 inline std::string name(const ConvShape& s) {
   return fmt::format("{}x{}x{}x{} {}x{} to {} stride {} pad {}", s.n, s.h, s.w, s.c, s.kh, s.kw, s.k, s.stride, s.pad);
 }

@@ -7,7 +7,7 @@ namespace {
 // which: -1 for all rows, else the rows of one modality. scale: the logits' standard deviation.
 OpCase cross_entropy_case(int n, int k, int which, double scale = 2) {
   const auto make = [=](Inputs& in) -> Call {
-    const RealTensor logits = in.values("logits", {n, k}, Draw::normal(scale));
+    const Logits logits = in.logits("logits", n, k, Draw::normal(scale));
     Labels labels;
     std::vector<uint8_t> infrared;
     for (int i = 0; i < n; i++) {

@@ -19,6 +19,7 @@
 #include "core/base/threads.h"
 #include "mpanet/training/provenance.h"
 #include "tests/ops/op_case.h"
+#include "tests/support/rows.h"
 #include "tests/support/worst.h"
 
 namespace {
@@ -66,17 +67,18 @@ template <class Body>
 void each_output(const Outputs& outputs, const Body& body) {
   uint32_t index = 0;
   const auto visit = [&](const auto& tensors) {
-    for (const auto& y : tensors) body(y, normals(static_cast<size_t>(y.count()), index++));
+    for (const auto& y : tensors) body(y, normals(static_cast<size_t>(count_of(y)), index++));
   };
   visit(outputs.activations);
   visit(outputs.values);
+  visit(outputs.logits);
 }
 
 double weighted_loss(Context& context, const Call& call) {
   context.set_recording(false);
   long double sum = 0;
   each_output(call(), [&](const auto& y, const Values& weights) {
-    const auto values = y.to_host();
+    const auto values = values_of(context, y);
     for (size_t i = 0; i < values.size(); i++) sum += static_cast<long double>(values[i]) * weights[i];
   });
   return static_cast<double>(sum);
@@ -97,9 +99,8 @@ std::vector<Values> backward_gradients(Inputs& in, const Call& call, bool preset
   {
     const Outputs outputs = call();
     each_output(outputs, [&](const auto& y, const Values& weights) {
-      const auto [gradient, write] = y.grad_sink();
+      const Write write = set_gradient(context, y, weights);
       MPANET_CHECK(write == Write::Set, "one tensor occurs twice among the outputs");
-      context.to_device(gradient, weights.data(), weights.size() * sizeof(double));
     });
     context.tape().backward();
   }

@@ -8,8 +8,8 @@ OpCase mutual_kl_case(int k, const std::vector<uint8_t>& infrared) {
   const int n = static_cast<int>(infrared.size());
   const auto make = [=](Inputs& in) -> Call {
     const Draw how = Draw::normal(2);
-    const RealTensor live_v = in.values("live visible", {n, k}, how), live_i = in.values("live infrared", {n, k}, how);
-    const RealTensor teacher_v = in.values("", {n, k}, how, false), teacher_i = in.values("", {n, k}, how, false);
+    const Logits live_v = in.logits("live visible", n, k, how), live_i = in.logits("live infrared", n, k, how);
+    const Logits teacher_v = in.logits("", n, k, how, false), teacher_i = in.logits("", n, k, how, false);
     const FlagTensor flags = in.flags(infrared);
     return [=, &context = in.context()] {
       return Outputs{{}, {mutual_kl(context, live_v, live_i, teacher_v, teacher_i, flags)}};

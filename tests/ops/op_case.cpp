@@ -5,6 +5,8 @@
 #include <map>
 #include <type_traits>
 
+#include "tests/support/rows.h"
+
 namespace mpanet::PRECISION {
 namespace {
 
@@ -22,27 +24,26 @@ void to_device(Context& context, T* to, const std::vector<double>& values) {
 }
 
 template <class T>
-std::vector<double> to_host(Context& context, const T* from, int64_t count) {
-  std::vector<T> values(static_cast<size_t>(count));
-  context.to_host(values.data(), from, values.size() * sizeof(T));
+std::vector<double> widen(const std::vector<T>& values) {
   std::vector<double> wide(values.size());
   std::transform(values.begin(), values.end(), wide.begin(),
                  [](T v) { return static_cast<double>(static_cast<real>(v)); });
   return wide;
 }
 
-template <class T>
-Leaf leaf_of(Context& context, const std::string& name, const TensorOf<T>& t, const std::vector<double>& values) {
+// T: of a tensor's elements. t: a tensor or logits.
+template <class T, class Tensor>
+Leaf leaf_of(Context& context, const std::string& name, const Tensor& t, const std::vector<double>& values) {
   return {name,
           values,
-          [=, &context](const std::vector<double>& v) { to_device(context, t.data(), v); },
+          [=, &context](const std::vector<double>& v) { set_values(context, t, narrow<T>(v)); },
           [=, &context](const std::vector<double>* preset) {
-            t.release_grad();
-            if (preset != nullptr) to_device(context, t.grad_sink().first, *preset);
+            memory_of(t).release_grad();
+            if (preset != nullptr) set_gradient(context, t, narrow<T>(*preset));
           },
           [=, &context] {
-            MPANET_CHECK(t.has_grad(), "{} got no gradient", name);
-            return to_host(context, t.grad(), t.count());
+            MPANET_CHECK(memory_of(t).has_grad(), "{} got no gradient", name);
+            return widen(gradient_of(context, t));
           },
           std::is_same_v<T, storage>};
 }
@@ -63,7 +64,7 @@ Leaf leaf_of(Context& context, ParameterStore& store, Parameter& p, const std::v
           },
           [&] {
             MPANET_CHECK(p.has_gradient, "{} got no gradient", p.name);
-            return to_host(context, p.gradient, p.count);
+            return widen(rows_of<real>(context, p.gradient, 1, p.count, p.count));
           }};
 }
 
@@ -131,7 +132,7 @@ template <class T>
 TensorOf<T> Inputs::add_tensor(const std::string& name, const Shape& shape, Draw how, bool needs_grad) {
   const TensorOf<T> t(context_, shape, needs_grad);
   const std::vector<double> drawn = fill(t.data(), t.count(), how);
-  if (needs_grad) leaves_.push_back(leaf_of(context_, name, t, drawn));
+  if (needs_grad) leaves_.push_back(leaf_of<T>(context_, name, t, drawn));
   return t;
 }
 
@@ -141,6 +142,14 @@ Tensor Inputs::activation(const std::string& name, const Shape& shape, Draw how,
 
 RealTensor Inputs::values(const std::string& name, const Shape& shape, Draw how, bool needs_grad) {
   return add_tensor<real>(name, shape, how, needs_grad);
+}
+
+Logits Inputs::logits(const std::string& name, int n, int k, Draw how, bool needs_grad) {
+  const Logits made(context_, n, k, needs_grad);
+  const std::vector<double> drawn = draw(int64_t{n} * k, how);
+  if (!context_.planning()) set_values(context_, made, narrow<real>(drawn));
+  if (needs_grad) leaves_.push_back(leaf_of<real>(context_, name, made, drawn));
+  return made;
 }
 
 TensorOf<float> Inputs::floats(const Shape& shape, Draw how) { return add_tensor<float>("", shape, how, false); }

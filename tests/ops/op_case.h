@@ -23,6 +23,7 @@ struct Outputs {
   std::vector<LabelTensor> indices = {};
   std::vector<TensorOf<float>> floats = {};
   std::vector<TensorOf<double>> doubles = {};
+  std::vector<Logits> logits = {};  // with gradient
 };
 // Runs the op on the inputs that it was made with. It may be called any number of times.
 using Call = std::function<Outputs()>;
@@ -68,6 +69,7 @@ class Inputs {
   // needs_grad: the tensor becomes a leaf.
   Tensor activation(const std::string& name, const Shape& shape, Draw how = {}, bool needs_grad = true);
   RealTensor values(const std::string& name, const Shape& shape, Draw how = {}, bool needs_grad = true);
+  Logits logits(const std::string& name, int n, int k, Draw how = {}, bool needs_grad = true);
   // Numbers whose type is the same in every precision; no leaves.
   TensorOf<float> floats(const Shape& shape, Draw how = {});
   TensorOf<double> doubles(const Shape& shape, Draw how = {});

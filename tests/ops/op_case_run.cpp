@@ -4,6 +4,7 @@
 #include "tests/ops/op_case.h"
 #include "tests/ops/op_instance.h"
 #include "tests/ops/op_run.h"
+#include "tests/support/rows.h"
 
 namespace mpanet::PRECISION {
 namespace {
@@ -105,17 +106,18 @@ class Run {
     return values;
   }
 
-  template <class T>
-  void finish(const std::vector<TensorOf<T>>& tensors, bool add) {
-    for (const TensorOf<T>& y : tensors) {
+  // Outputs are tensors or logits, with elements of type T.
+  template <class T, class Output>
+  void finish(const std::vector<Output>& outputs, bool add) {
+    for (const Output& y : outputs) {
       const uint32_t index = outputs_++;
-      if (!add) results_.push_back({fmt::format("output {}", index), wide(y.to_host()), std::is_same_v<T, storage>});
+      if (!add)
+        results_.push_back({fmt::format("output {}", index), wide(values_of(context_, y)), std::is_same_v<T, storage>});
       if (!recording_) continue;
-      const auto [gradient, write] = y.grad_sink();
-      MPANET_CHECK(write == Write::Set, "one tensor occurs twice among the outputs");
       std::vector<T> weights;
-      for (const double w : normals(y.count(), index)) weights.push_back(static_cast<T>(static_cast<real>(w)));
-      context_.to_device(gradient, weights.data(), weights.size() * sizeof(T));
+      for (const double w : normals(count_of(y), index)) weights.push_back(static_cast<T>(static_cast<real>(w)));
+      const Write write = set_gradient(context_, y, weights);
+      MPANET_CHECK(write == Write::Set, "one tensor occurs twice among the outputs");
     }
   }
 
@@ -136,8 +138,9 @@ class Run {
     outputs_ = 0;
     {
       const Outputs outputs = call_();
-      finish(outputs.activations, add);
-      finish(outputs.values, add);
+      finish<storage>(outputs.activations, add);
+      finish<real>(outputs.values, add);
+      finish<real>(outputs.logits, add);
       add_numbers("integers", outputs.indices);
       add_numbers("floats", outputs.floats);
       add_numbers("doubles", outputs.doubles);

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "tests/support/rows.h"
+
 namespace mpanet::PRECISION {
 namespace {
 
@@ -27,6 +29,7 @@ class Passes {
     for (Leaf& leaf : in_.leaves()) leaf.begin(nullptr);
     set_gradients(outputs_.activations);
     set_gradients(outputs_.values);
+    set_gradients(outputs_.logits);
   }
 
   void backward() { context_.tape().backward(); }
@@ -37,14 +40,14 @@ class Passes {
     outputs_ = {};
   }
 
-  // Sets every output's gradient to a copy of the output.
-  template <class T>
-  void set_gradients(const std::vector<TensorOf<T>>& tensors) {
-    for (const TensorOf<T>& y : tensors) {
-      T* gradient = y.grad_sink().first;
-      if (context_.planning()) continue;
-      const std::vector<T> values = y.to_host();
-      context_.to_device(gradient, values.data(), values.size() * sizeof(T));
+  // Sets every output's gradient to a copy of the output. Outputs are tensors or logits.
+  template <class Output>
+  void set_gradients(const std::vector<Output>& outputs) {
+    for (const Output& y : outputs) {
+      if (context_.planning())
+        memory_of(y).grad_sink();
+      else
+        set_gradient(context_, y, values_of(context_, y));
     }
   }
 

@@ -191,7 +191,8 @@ TEST_CASE("checks run side by side as far as memory and cores allow, timings alo
   const auto note = [&](const std::string& word) {
     return "echo " + word + " >>" + diary + "; sleep 0.2; echo " + word + " end >>" + diary;
   };
-  for (const char* name : {"opcheck", "traincheck", "parity"}) machine.program(name, note("check"));
+  for (const char* name : {"opcheck", "traincheck", "test_conv_sums_f16", "test_cuda_runtime"})
+    machine.program(name, note("check"));
   for (const char* name : {"bench-step", "bench-kernels", "bench-conv"}) machine.program(name, note("timed"));
   const struct { int free, cores, jobs; } cases[] = {{40000, 16, 4}, {40000, 6, 3}, {9000, 16, 1}, {0, 16, 1}};
   for (const auto& [free, cores, jobs] : cases) {

@@ -43,9 +43,9 @@ void conv_backward_weights(const ConvShape& s, const double* x, const double* dy
 }
 
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double* a, const double* b,
-          const double* bias, double* c, bool add) {
-  std::vector<char> memory(cpu::gemm_workspace_bytes(nullptr, transpose_a, transpose_b, m, n, k));
-  cpu::gemm(nullptr, transpose_a, transpose_b, m, n, k, a, b, bias, c, write_of(add), memory.data());
+          const double* bias, double* c, bool add, const GemmStrides& strides) {
+  std::vector<char> memory(cpu::gemm_workspace_bytes(nullptr, transpose_a, transpose_b, m, n, k, strides));
+  cpu::gemm(nullptr, transpose_a, transpose_b, m, n, k, a, b, bias, c, write_of(add), memory.data(), strides);
 }
 
 }  // namespace mpanet::exact

@@ -14,6 +14,6 @@ void conv_forward(const ConvShape& s, const double* x, const double* w, const do
 void conv_backward_data(const ConvShape& s, const double* dy, const double* w, double* dx, bool add);
 void conv_backward_weights(const ConvShape& s, const double* x, const double* dy, double* dw, bool add);
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const double* a, const double* b,
-          const double* bias, double* c, bool add);
+          const double* bias, double* c, bool add, const GemmStrides& strides);
 
 }  // namespace mpanet::exact

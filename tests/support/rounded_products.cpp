@@ -34,7 +34,7 @@ void put(const Doubles& values, storage* to) {
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage*, const real*, void*) {}
 size_t conv_workspace_bytes(Stream, const ConvShape&, ConvPass) { return 0; }
-size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t) { return 0; }
+size_t gemm_workspace_bytes(Stream, bool, bool, int64_t, int64_t, int64_t, const GemmStrides&) { return 0; }
 
 void conv_forward(Stream, const ConvShape& s, const storage* x, const storage* w, const void*,
                   const ConvEpilogue& epilogue, storage* y, void*) {
@@ -61,9 +61,10 @@ void conv_backward_weights(Stream, const ConvShape& s, const storage* x, const s
 }
 
 void gemm(Stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a, const real* b,
-          const real* bias, real* c, Write write, void*) {
-  exact::gemm(transpose_a, transpose_b, m, n, k, operand(a, m * k).data(), operand(b, k * n).data(), bias, c,
-              write == Write::Add);
+          const real* bias, real* c, Write write, void*, const GemmStrides& given) {
+  const GemmStrides strides = given.of(transpose_a, transpose_b, m, n, k);
+  exact::gemm(transpose_a, transpose_b, m, n, k, operand(a, strides.a * (transpose_a ? k : m)).data(),
+              operand(b, strides.b * (transpose_b ? n : k)).data(), bias, c, write == Write::Add, strides);
 }
 
 }  // namespace mpanet::rounded::cpu
