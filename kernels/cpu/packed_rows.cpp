@@ -4,32 +4,38 @@
 
 #include "core/base/error.h"
 #include "core/base/threads.h"
-#include "kernels/cpu/tile.h"
 
 namespace mpanet {
 namespace {
 
-using Tile = cpu::Tile<float, 3>;
-constexpr int kLeft = cpu::kTileRows, kRight = Tile::kColumns;
 constexpr int kBlock = 512;  // elements of a row at a time; a right panel's block fits in the L2 cache
 constexpr int kChunk = 8;    // right panels that a thread takes at a time; the left block is read once for all of them
 
 int panels(int rows, int panel_rows) { return (rows + panel_rows - 1) / panel_rows; }
 
+// Copies (rows, columns) between matrices with these strides.
+void copy_tile(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to_stride, int rows, int columns) {
+  for (int i = 0; i < rows; i++) std::copy_n(from + i * from_stride, columns, to + i * to_stride);
+}
+
 }  // namespace
 
 PackedRows::PackedRows(Side side, int max_rows, int length)
-    : panel_rows_(side == Side::Left ? kLeft : kRight), max_rows_(max_rows), length_(length) {
+    : kernels_(cpu::panel_kernels()),
+      panel_rows_(side == Side::Left ? kernels_.rows : kernels_.columns),
+      panel_stride_(side == Side::Left ? kernels_.row_stride : kernels_.columns),
+      max_rows_(max_rows),
+      length_(length) {
   MPANET_CHECK(max_rows >= 0 && length >= 1, "cannot pack {} rows of {} numbers", max_rows, length);
-  const size_t padded = static_cast<size_t>(panels(max_rows, panel_rows_)) * panel_rows_;
-  values_ = std::make_unique_for_overwrite<float[]>(padded * length);
+  const size_t padded = static_cast<size_t>(panels(max_rows, panel_rows_)) * panel_stride_;
+  values_ = std::make_unique_for_overwrite<Line[]>((padded * length * sizeof(float) + sizeof(Line) - 1) / sizeof(Line));
 }
 
 int PackedRows::padded_rows() const { return panels(rows_, panel_rows_) * panel_rows_; }
 
 float* PackedRows::block(int panel, int begin, int size) const {
-  const size_t padded = static_cast<size_t>(panels(max_rows_, panel_rows_)) * panel_rows_;
-  return values_.get() + padded * begin + static_cast<size_t>(panel) * panel_rows_ * size;
+  const size_t padded = static_cast<size_t>(panels(max_rows_, panel_rows_)) * panel_stride_;
+  return values_.get()->values + padded * begin + static_cast<size_t>(panel) * panel_stride_ * size;
 }
 
 void PackedRows::assign(const float* rows, const double* factors, int count) {
@@ -44,33 +50,38 @@ void PackedRows::pack_panel(int panel, const float* rows, const double* factors)
   for (int begin = 0; begin < length_; begin += kBlock) {
     const int size = std::min(kBlock, length_ - begin);
     float* to = block(panel, begin, size);
-    if (count < panel_rows_) std::fill(to, to + size * panel_rows_, 0.0f);
+    if (count < panel_stride_) std::fill(to, to + size * panel_stride_, 0.0f);
     for (int i = 0; i < count; i++) {
       const float* from = rows + static_cast<size_t>(first + i) * length_ + begin;
-      for (int x = 0; x < size; x++) to[x * panel_rows_ + i] = static_cast<float>(from[x] * factors[first + i]);
+      for (int x = 0; x < size; x++) to[x * panel_stride_ + i] = static_cast<float>(from[x] * factors[first + i]);
     }
   }
 }
 
 void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride) {
-  MPANET_CHECK(left.panel_rows_ == kLeft && right.panel_rows_ == kRight, "a side stands on the other's place");
+  const cpu::PanelKernels& kernels = left.kernels_;
+  const int rows = kernels.rows, columns = kernels.columns;
+  MPANET_CHECK(left.panel_rows_ == rows && right.panel_rows_ == columns, "a side stands on the other's place");
   MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
   check_team();
-  const int left_panels = panels(left.rows_, kLeft), right_panels = panels(right.rows_, kRight);
+  const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
-  for (int chunk = 0; chunk < right_panels; chunk += kChunk)
+  for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
+    alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);
       for (int r = chunk; r < std::min(chunk + kChunk, right_panels); r++) {
-        const float* columns = right.block(r, begin, size);
+        const float* panel = right.block(r, begin, size);
         for (int l = 0; l < left_panels; l++) {
-          const float* rows = left.block(l, begin, size);
-          Tile tile;
-          tile.multiply_add([rows](int m, int64_t x) { return rows[x * kLeft + m]; }, columns, size);
-          tile.store(products + l * kLeft * stride + r * kRight, stride, begin > 0);
+          const int count = std::min(rows, left.rows_ - l * rows);
+          float* const to = products + l * rows * stride + r * columns;
+          if (begin > 0) copy_tile(to, stride, tile, columns, count, columns);
+          kernels.multiply_transposed(left.block(l, begin, size), panel, size, count, begin > 0, tile);
+          copy_tile(tile, columns, to, stride, count, columns);
         }
       }
     }
+  }
 }
 
 }  // namespace mpanet

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <memory>
 
+#include "kernels/cpu/panel_kernels.h"
+
 namespace mpanet {
 
 class PackedRows {
@@ -17,20 +19,27 @@ class PackedRows {
   // Packs `rows` (count, length), with row r multiplied by factors[r]. count: 0..max_rows.
   void assign(const float* rows, const double* factors, int count);
   int rows() const { return rows_; }
-  // rows() rounded up to whole panels. The rows beyond rows() are zeros, and their products are written too.
+  // rows() rounded up to whole panels. The rows beyond rows() are zeros. On the right their products are written too.
   int padded_rows() const;
 
  private:
   friend void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
   void pack_panel(int panel, const float* rows, const double* factors);
-  // The panel's elements begin..begin+size of each row: (size, panel_rows).
+  // The panel's elements begin..begin+size of each row: (size, panel_stride).
   float* block(int panel, int begin, int size) const;
 
-  int panel_rows_, max_rows_, length_, rows_ = 0;
-  std::unique_ptr<float[]> values_;  // (block of the length, panel, element of the block, row of the panel)
+  // A vector's load that crosses cache lines is two.
+  struct alignas(64) Line {
+    float values[16];
+  };
+
+  const cpu::PanelKernels& kernels_;
+  int panel_rows_, panel_stride_;  // the stride: panel_rows_ in whole vectors
+  int max_rows_, length_, rows_ = 0;
+  std::unique_ptr<Line[]> values_;  // (block of the length, panel, element of the block, row of the panel)
 };
 
-// products[i * stride + j] = <left row i, right row j> for i < left.padded_rows(), j < right.padded_rows().
+// products[i * stride + j] = <left row i, right row j> for i < left.rows(), j < right.padded_rows().
 void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
 
 }  // namespace mpanet

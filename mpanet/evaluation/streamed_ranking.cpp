@@ -275,8 +275,9 @@ class StreamedRanking {
     }
     const size_t columns = plan_.columns(), dimension = source_.dimension;
     // A growing vector may have twice its size temporarily.
+    const size_t query_embeddings = dimension * 4 * 7 / 3;  // as read, and packed: 6 rows in the space of 8 at most
     const size_t query_bytes = 2 * rights * sizeof(Right) + rights * (columns * 4 + 8) +
-                               candidates_.indices.size() * columns / 8 + sizeof(QueryState) + 2 * dimension * 4;
+                               candidates_.indices.size() * columns / 8 + sizeof(QueryState) + query_embeddings;
     const size_t row_bytes = 4 * dimension * 4;  // as read, packed, gathered and packed by identity
     const size_t all = std::min<size_t>(plan_.queries.size(), kLargestGroup), lists = list_bytes();
     const size_t given = memory;

@@ -130,7 +130,9 @@ bool RunFolder::in_use(const std::string& path) {
 
 bool RunFolder::is_run(const std::string& path) {
   std::error_code error;
-  return fs::exists(path + "/lock", error) || fs::exists(path + "/last.safetensors", error);
+  if (fs::exists(path + "/last.safetensors", error)) return true;
+  // An index of mpanet-search has a lock as well.
+  return fs::exists(path + "/lock", error) && !fs::exists(path + "/index.sqlite", error);
 }
 
 void RunFolder::check_can_be_opened(const std::string& path) {

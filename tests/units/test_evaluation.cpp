@@ -292,7 +292,7 @@ TEST_CASE("embeddings of any length, zeros included") {
   }
 }
 
-TEST_CASE("products of whole numbers are exact") {
+void check_products_of_whole_numbers() {
   constexpr int kRows = 61, kColumns = 131;
   for (const int k : {1, 15, 16, 17, 131, 512, 1111}) {
     std::vector<float> a(kRows * k), b(kColumns * k);
@@ -316,6 +316,15 @@ TEST_CASE("products of whole numbers are exact") {
     }
     CHECK(wrong == 0);
   }
+}
+
+TEST_CASE("products of whole numbers are exact with every instruction set") {
+  for (const cpu::PanelKernels* kernels : cpu::all_panel_kernels()) {
+    CAPTURE(kernels->instruction_set);
+    cpu::force_panel_kernels(kernels);
+    check_products_of_whole_numbers();
+  }
+  cpu::force_panel_kernels(nullptr);
 }
 
 TEST_CASE("what the protocol refuses") {

@@ -173,9 +173,12 @@ TEST_CASE("what is no run folder is named, whether a run is to be made or to go 
           folder / "link" + ": expected a run folder, got a link that leads nowhere");
     CHECK(error_of([&] { check(folder / "file"); }) == folder / "file" + ": expected a run folder, got something else");
   }
-  CHECK(error_of([&] { RunFolder::check_can_be_opened(folder / "other"); }) ==
-        folder / "other" + ": expected a run folder, got a folder that no run made");
-  CHECK(names_in(folder.path()) == std::set<std::string>{"file", "link", "other"});
+  fs::create_directory(folder / "index");  // of mpanet-search
+  for (const char* file : {"lock", "index.sqlite", "features-0.f32"}) write_file(folder / "index/" + file, "");
+  for (const char* name : {"other", "index"})
+    CHECK(error_of([&] { RunFolder::check_can_be_opened(folder / name); }) ==
+          folder / name + ": expected a run folder, got a folder that no run made");
+  CHECK(names_in(folder.path()) == std::set<std::string>{"file", "index", "link", "other"});
 }
 
 TEST_CASE("checking whether a run can go on changes nothing and disturbs nobody") {
