@@ -64,6 +64,13 @@ TEST_CASE("count-step: reports that a runtime or a benchmark did not write") {
        {"", "[]", R"({"flops": "1", "ops": []})", R"({"flops": 1, "ops": [{"op": 1, "flops": 2}]})"})
     refused(right_report, wrong, "", numbers + ": expected a benchmark's numbers, got something else");
   refused(right_report, "{}", "", numbers + ": expected a benchmark's numbers, got some without 'flops'");
+  // A benchmark that did not profile has no ops; the next run fails.
+  write_file(report, right_report);
+  write_file(numbers, R"({"flops": 1})");
+  write_file(log, "");
+  Process next(folder.command());
+  CHECK(next.wait() == 2);
+  CHECK(has(next.err(), "\ncount-step: bench-step ended with 1: "));
   refused(right_report, right_numbers, "\xff", log + ": expected a benchmark's output, got something else");
 }
 
