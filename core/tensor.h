@@ -53,6 +53,13 @@ class TensorOf {
     if (body_->grad != nullptr) body_->context.arena().release(std::exchange(body_->grad, nullptr));
   }
 
+  // Releases the memory of the values before the tensor itself, which keeps its shape and its gradient. restore_data()
+  // takes memory again; contents undefined until a kernel writes them.
+  void release_data() const { body_->release_data(); }
+  void restore_data() const {
+    if (body_->data == nullptr) body_->data = body_->allocate();
+  }
+
   // An object of the layers that all handles share; attached() is null if none of this type was attached.
   template <class A>
   void attach(std::shared_ptr<A> object) const {
@@ -79,11 +86,14 @@ class TensorOf {
     Body(Context& c, const Shape& s, bool g) : context(c), shape(s), needs_grad(g), data(allocate()) {}
     Body(Context& c, const Shape& s, T* memory) : context(c), shape(s), owned(false), data(memory) {}
     ~Body() {
-      if (owned) context.arena().release(data);
+      release_data();
       if (grad != nullptr) context.arena().release(grad);
     }
     Body(const Body&) = delete;
     Body& operator=(const Body&) = delete;
+    void release_data() {
+      if (owned && data != nullptr) context.arena().release(std::exchange(data, nullptr));
+    }
     T* allocate() const {
       return static_cast<T*>(context.arena().allocate(static_cast<size_t>(shape.count()) * sizeof(T)));
     }

@@ -70,6 +70,8 @@ struct GemmOperands {
 struct NormFeatures {
   bool signs = false;  // apply writes the signs of its output, and the backward reads them instead of the output
   bool join = false;   // apply and its backward take the sum of two norms
+  // A block's inner outputs are released in the forward and computed again in the backward: memory for one pass more.
+  bool recompute = false;
 };
 
 // A batch norm's input and coefficients.

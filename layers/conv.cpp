@@ -20,14 +20,12 @@ ConvShape Conv::shape(const Tensor& x) const {
   return s;
 }
 
-const void* Conv::prepared_forward(Context& context, const ConvShape& shape, const storage* weight, const real* scale) {
-  const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), shape, ConvPass::Forward));
-  if (bytes == 0) return nullptr;
+const void* Conv::kept_weights(Context& context, const ConvShape& shape, size_t bytes, const real* scale) {
   const bool folded = scale != nullptr;
   if (copy_.buffer.bytes() < bytes) copy_.buffer = Buffer(context, bytes);
   if (copy_.version != store_.version() || copy_.shape != shape || copy_.folded != folded) {
-    RUN_ON(context,
-           conv_prepare_weights(context.stream(), shape, ConvPass::Forward, weight, scale, copy_.buffer.as<void>()));
+    RUN_ON(context, conv_prepare_weights(context.stream(), shape, ConvPass::Forward, weight_.working, scale,
+                                         copy_.buffer.as<void>()));
     copy_.version = store_.version();
     copy_.shape = shape;
     copy_.folded = folded;
@@ -37,7 +35,16 @@ const void* Conv::prepared_forward(Context& context, const ConvShape& shape, con
 
 void Conv::forward(Context& context, const Tensor& x, const ConvEpilogue& epilogue, const Tensor& y) {
   const ConvShape s = shape(x);
-  const void* prepared = prepared_forward(context, s, weight_.working, epilogue.scale);
+  const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, ConvPass::Forward));
+  // In training the weights change with every step. A copy that was kept would be used once too, and need its memory
+  // during the whole step.
+  const bool keep = bytes > 0 && !context.recording();
+  const Scratch<> passing(context, keep ? 0 : static_cast<int64_t>(bytes));
+  if (context.recording()) copy_ = {};
+  if (passing.data() != nullptr)
+    RUN_ON(context, conv_prepare_weights(context.stream(), s, ConvPass::Forward, weight_.working, epilogue.scale,
+                                         passing.data()));
+  const void* prepared = keep ? kept_weights(context, s, bytes, epilogue.scale) : passing.data();
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
                                          context, conv_workspace_bytes(context.stream(), s, ConvPass::Forward))));
   context.add_flops(s.flops());

@@ -51,7 +51,7 @@ class Conv {
  private:
   void backward_weights(Context& context, const Tensor& x, const storage* dy);
   void backward_data(Context& context, const Tensor& x, const storage* dy, bool completes);
-  const void* prepared_forward(Context& context, const ConvShape& shape, const storage* weight, const real* scale);
+  const void* kept_weights(Context& context, const ConvShape& shape, size_t bytes, const real* scale);
   ParameterStore& store_;
   Parameter& weight_;
   Parameter* bias_ = nullptr;

@@ -121,6 +121,13 @@ NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTens
   return output;
 }
 
+void restore_output(Context& context, const NormOutput& output, const NormedTensor& z) {
+  output.y.restore_data();
+  const int c = z.norm->channels();
+  RUN_ON(context, batch_norm_apply(context.stream(), z.z.count() / c, c, BatchNorm::kEps, z.input(), {}, nullptr,
+                                   output.relu, output.y.data(), nullptr));
+}
+
 void norms_backward(Context& context, const NormOutput& output, const NormedTensor& z, storage* dz, Write dz_write,
                     const NormedTensor& joined, const Tensor& residual) {
   const Tensor& y = output.y;

@@ -38,6 +38,9 @@ struct NormOutput {
 NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTensor& joined, const Tensor& residual,
                        bool relu);
 
+// Computes the output of one norm again, after release_data().
+void restore_output(Context& context, const NormOutput& output, const NormedTensor& z);
+
 // From y's gradient: the gradients of the norms' weights and biases, of z into `dz`, of joined.z into itself, and of
 // the residual. Releases y's gradient, or lets the residual take over its memory if it has no gradient yet.
 void norms_backward(Context& context, const NormOutput& output, const NormedTensor& z, storage* dz, Write dz_write,

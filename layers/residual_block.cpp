@@ -21,6 +21,7 @@ struct SavedBlock {
   Saved downsample;
   Tensor shortcut;  // x or the downsample's output; empty if the last norm's output contains the downsample's norm
   bool completes_x = false;  // no later op adds to x's gradient, and its epilogue may be used
+  bool recomputes = false;   // the inner outputs have no data between forward and backward
 };
 
 Saved run_conv(Context& context, const Tensor& x, ConvNorm& layer, Mode mode) {
@@ -59,6 +60,10 @@ void backward(Context& context, SavedBlock& saved) {
     const bool first = saved.body.size() == 1;
     norm_backward(s, last && join ? downsample.z : NormedTensor{}, last ? saved.shortcut : Tensor());
     if (first && saved.completes_x) shortcut_backward();
+    if (!first && saved.recomputes) {
+      const Saved& before = saved.body[saved.body.size() - 2];
+      restore_output(context, before.output, before.z);
+    }
     s.layer->conv.backward(context, s.x, s.z.z.data(), !first || saved.completes_x);
     saved.body.pop_back();
   }
@@ -70,6 +75,8 @@ void backward(Context& context, SavedBlock& saved) {
 Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, Mode mode) {
   if (mode == Mode::Eval && !context.recording()) return folded_block(context, x, block);
   const auto saved = std::make_shared<SavedBlock>();
+  const NormFeatures features = ASK_BACKEND(context, batch_norm_features());
+  saved->recomputes = features.recompute;
   Saved& downsample = saved->downsample;
   saved->shortcut = x;
   Saved first;  // of the body, if its statistics are merged with the downsample's
@@ -78,7 +85,7 @@ Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, M
     const auto z = conv_statistics(context, x, down.conv, down.norm, front.conv, front.norm, mode);
     downsample = {&down, x, z.first, {}};
     first = {&front, x, z.second, {}};
-    if (ASK_BACKEND(context, batch_norm_features()).join) {
+    if (features.join) {
       saved->shortcut = {};
     } else {
       downsample.output = apply_norms(context, downsample.z, {}, {}, false);
@@ -89,10 +96,13 @@ Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, M
   for (ConvNorm& layer : block.body) {
     Saved& s = saved->body.emplace_back(first.layer == &layer ? first : run_conv(context, y, layer, mode));
     first = {};
+    if (saved->recomputes && &s != &saved->body.front()) s.x.release_data();
     const bool last = &layer == &block.body.back(), join = last && !saved->shortcut;
     s.output = apply_norms(context, s.z, join ? downsample.z : NormedTensor{}, last ? saved->shortcut : Tensor(), true);
     y = s.output.y;
   }
+  // Of a downsample's output the backward needs only the gradient.
+  if (saved->downsample.output.y) saved->downsample.output.y.release_data();
   if (context.recording()) {
     saved->completes_x = follows_request(context, x);
     context.tape().record("residual_block", [saved, &context] { backward(context, *saved); });

@@ -7,7 +7,7 @@
 namespace mpanet::PRECISION::cpu {
 
 // This backend has neither joined norms nor sums from a convolution's epilogue.
-NormFeatures batch_norm_features() { return {}; }
+NormFeatures batch_norm_features() { return {.recompute = true}; }
 EpilogueSums conv_epilogue_sums(Stream, const ConvShape&, ConvPass) { return {}; }
 void batch_norm_finish_statistics(Stream, const NormStatistics*, int, real) {
   MPANET_CHECK(false, "expected what conv_epilogue_sums() says");

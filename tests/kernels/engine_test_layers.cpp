@@ -8,6 +8,7 @@
 #include "core/base/random.h"
 #include "layers/batch_norm.h"
 #include "layers/layers.h"
+#include "layers/residual_block.h"
 #include "mpanet/network/mpa_net.h"
 #include "tests/support/rows.h"
 
@@ -280,6 +281,55 @@ TEST_CASE("a training step: planned memory suffices, nothing grows, nothing is r
     CHECK(slab.arena().used() == 0);
     CHECK(slab.persistent_bytes() == persistent);
   }
+}
+
+TEST_CASE(
+    "between forward and backward a residual block keeps what its norms read, and of their outputs only its own") {
+  Context context(Backend::cpu);
+  ParameterStore store;
+  ResidualBlock block;
+  block.body.emplace_back(store, "conv1", "norm1", 64, 32, 1, 1);
+  block.body.emplace_back(store, "conv2", "norm2", 32, 48, 3, 1);
+  block.body.emplace_back(store, "conv3", "norm3", 48, 128, 1, 1);
+  block.downsample.emplace(store, "downsample", "norm4", 64, 128, 1, 1);
+  store.allocate(context, ParameterStore::State::Gradients);
+  fill(context, store);
+  const Tensor x(context, {2, 8, 8, 64}, true);
+  x.from_host(normals(x.count(), 0));
+  const size_t before = context.arena().used();
+  const Tensor y = residual_block(context, x, block, Mode::Train);
+  size_t kept = 0;
+  const auto keep = [&](size_t bytes) {
+    kept += (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
+  };
+  for (const size_t channels : {32, 48, 128, 128}) {
+    keep(2 * 8 * 8 * channels * sizeof(storage));
+    keep(channels * sizeof(real)), keep(channels * sizeof(real));  // mean and variance
+  }
+  keep(y.count() * sizeof(storage));
+  CHECK(context.arena().used() - before == kept);
+  context.tape().clear();
+}
+
+TEST_CASE("a convolution keeps its copy of the weights for embeddings alone") {
+  Context context(Backend::cpu);
+  ParameterStore store;
+  Conv conv(store, "conv", 16, 32, 3, 1, 1);
+  store.allocate(context, ParameterStore::State::Gradients);
+  fill(context, store);
+  const size_t parameters = context.persistent_bytes();
+  const Tensor x(context, {1, 6, 6, 16});
+  x.from_host(normals(x.count(), 0));
+  const auto run = [&](bool recording) {
+    context.set_recording(recording);
+    const Tensor y(context, {1, 6, 6, 32});
+    conv.forward(context, x, {}, y);
+    return y.to_host();
+  };
+  const std::vector<storage> embedded = run(false);
+  CHECK(context.persistent_bytes() >= parameters + 16 * 32 * 9 * sizeof(real));
+  CHECK(run(true) == embedded);
+  CHECK(context.persistent_bytes() == parameters);
 }
 
 }  // namespace
