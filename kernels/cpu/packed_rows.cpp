@@ -8,8 +8,8 @@
 namespace mpanet {
 namespace {
 
-constexpr int kBlock = 512;  // elements of a row at a time; a right panel's block fits in the L2 cache
-constexpr int kChunk = 8;    // right panels that a thread takes at a time; the left block is read once for all of them
+constexpr int kBlock = 256;  // elements of a row at a time: a left panel's block stays in the L1 cache
+constexpr int kChunk = 16;   // right panels that a thread takes at a time: their blocks stay in the L2 cache
 
 int panels(int rows, int panel_rows) { return (rows + panel_rows - 1) / panel_rows; }
 
@@ -67,16 +67,22 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
   for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
-    alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};
+    const int chunk_end = std::min(chunk + kChunk, right_panels);
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);
-      for (int r = chunk; r < std::min(chunk + kChunk, right_panels); r++) {
-        const float* panel = right.block(r, begin, size);
-        for (int l = 0; l < left_panels; l++) {
-          const int count = std::min(rows, left.rows_ - l * rows);
+      for (int l = 0; l < left_panels; l++) {
+        const float* const panel = left.block(l, begin, size);
+        const int count = std::min(rows, left.rows_ - l * rows);
+        for (int r = chunk; r < chunk_end; r++) {
           float* const to = products + l * rows * stride + r * columns;
+          if (count % 2 == 0) {
+            kernels.multiply_transposed(panel, right.block(r, begin, size), size, count, begin > 0, to, stride);
+            continue;
+          }
+          // One row more is written than there is.
+          alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns];
           if (begin > 0) copy_tile(to, stride, tile, columns, count, columns);
-          kernels.multiply_transposed(left.block(l, begin, size), panel, size, count, begin > 0, tile);
+          kernels.multiply_transposed(panel, right.block(r, begin, size), size, count, begin > 0, tile, columns);
           copy_tile(tile, columns, to, stride, count, columns);
         }
       }

@@ -185,7 +185,7 @@ void Task::multiply(int count, bool add, int64_t next, int64_t end) const {
           next += share;
         }
         k.multiply_transposed(tiles_of + tile * plan.rows.step, panels_of + panel * plan.columns.step, count,
-                              static_cast<int>(rows() - tile * k.rows), add, sum(product, tile, panel));
+                              static_cast<int>(rows() - tile * k.rows), add, sum(product, tile, panel), k.columns);
       }
   }
 }

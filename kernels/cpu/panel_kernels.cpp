@@ -65,13 +65,13 @@ HWY_ATTR void multiply(const float* HWY_RESTRICT left, const float* HWY_RESTRICT
 
 template <int kTile>
 HWY_ATTR void multiply_tile(const float* HWY_RESTRICT left, const float* HWY_RESTRICT right, int64_t depth, bool add,
-                            float* HWY_RESTRICT sums) {
+                            float* HWY_RESTRICT sums, ptrdiff_t sums_stride) {
   const D d;
   V sum[kTile][2];
 #pragma GCC unroll 16
   for (int m = 0; m < kTile; m++) {
-    sum[m][0] = add ? hn::LoadU(d, sums + m * kColumns) : hn::Zero(d);
-    sum[m][1] = add ? hn::LoadU(d, sums + m * kColumns + kLanes) : hn::Zero(d);
+    sum[m][0] = add ? hn::LoadU(d, sums + m * sums_stride) : hn::Zero(d);
+    sum[m][1] = add ? hn::LoadU(d, sums + m * sums_stride + kLanes) : hn::Zero(d);
   }
 #pragma GCC unroll 2
   for (int64_t i = 0; i < depth; i++) {
@@ -89,24 +89,24 @@ HWY_ATTR void multiply_tile(const float* HWY_RESTRICT left, const float* HWY_RES
   }
 #pragma GCC unroll 16
   for (int m = 0; m < kTile; m++) {
-    hn::StoreU(sum[m][0], d, sums + m * kColumns);
-    hn::StoreU(sum[m][1], d, sums + m * kColumns + kLanes);
+    hn::StoreU(sum[m][0], d, sums + m * sums_stride);
+    hn::StoreU(sum[m][1], d, sums + m * sums_stride + kLanes);
   }
 }
 
 // Tiles with fewer rows, of an even number, for the last rows of a factor.
 template <int kTile>
-HWY_ATTR void multiply_up_to(const float* left, const float* right, int64_t depth, int tile_rows, bool add,
-                             float* sums) {
+HWY_ATTR void multiply_up_to(const float* left, const float* right, int64_t depth, int tile_rows, bool add, float* sums,
+                             ptrdiff_t sums_stride) {
   if constexpr (kTile > 2) {
-    if (tile_rows <= kTile - 2) return multiply_up_to<kTile - 2>(left, right, depth, tile_rows, add, sums);
+    if (tile_rows <= kTile - 2) return multiply_up_to<kTile - 2>(left, right, depth, tile_rows, add, sums, sums_stride);
   }
-  multiply_tile<kTile>(left, right, depth, add, sums);
+  multiply_tile<kTile>(left, right, depth, add, sums, sums_stride);
 }
 
 HWY_ATTR void multiply_transposed(const float* left, const float* right, int64_t depth, int tile_rows, bool add,
-                                  float* sums) {
-  multiply_up_to<kRows>(left, right, depth, tile_rows, add, sums);
+                                  float* sums, ptrdiff_t sums_stride) {
+  multiply_up_to<kRows>(left, right, depth, tile_rows, add, sums, sums_stride);
 }
 
 HWY_ATTR void spread_rows(const float* row, int count, ptrdiff_t step, float* left) {

@@ -34,9 +34,9 @@ struct PanelKernels {
   // The same where both factors are packed by rows of the depth:
   //   left    (depth, row_stride)      of which the first tile_rows are computed
   //   right   (depth, columns)
-  // sums (rows, columns) = or += left' right
+  // sums (rows, columns), sums_stride floats between rows, = or += left' right. An odd tile_rows writes one row more.
   void (*multiply_transposed)(const float* left, const float* right, int64_t depth, int tile_rows, bool add,
-                              float* sums);
+                              float* sums, ptrdiff_t sums_stride);
   // Splits one row of the depth, of `count` elements, among tiles or panels that begin `step` floats apart; zeros
   // behind its end.
   void (*spread_rows)(const float* row, int count, ptrdiff_t step, float* left);

@@ -294,7 +294,7 @@ TEST_CASE("embeddings of any length, zeros included") {
 
 void check_products_of_whole_numbers() {
   constexpr int kRows = 61, kColumns = 131;
-  for (const int k : {1, 15, 16, 17, 131, 512, 1111}) {
+  for (const int k : {1, 15, 16, 17, 131, 256, 257, 1111}) {
     std::vector<float> a(kRows * k), b(kColumns * k);
     Random random(2, Purpose::Test, 0, k);
     for (auto* values : {&a, &b})
@@ -314,6 +314,7 @@ void check_products_of_whole_numbers() {
       }
       for (int j = right.padded_rows(); j < stride; j++) wrong += products[i * stride + j] != 7;
     }
+    for (int i = kRows * stride; i < left.padded_rows() * stride; i++) wrong += products[i] != 7;
     CHECK(wrong == 0);
   }
 }
