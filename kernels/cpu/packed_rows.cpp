@@ -67,6 +67,7 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
   for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
+    alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};  // for one row more than there is
     const int chunk_end = std::min(chunk + kChunk, right_panels);
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);
@@ -79,8 +80,6 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
             kernels.multiply_transposed(panel, right.block(r, begin, size), size, count, begin > 0, to, stride);
             continue;
           }
-          // One row more is written than there is.
-          alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns];
           if (begin > 0) copy_tile(to, stride, tile, columns, count, columns);
           kernels.multiply_transposed(panel, right.block(r, begin, size), size, count, begin > 0, tile, columns);
           copy_tile(tile, columns, to, stride, count, columns);
