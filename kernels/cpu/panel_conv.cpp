@@ -53,13 +53,13 @@ Blocks blocks_of(const Part& p) {
   }
   b.tiles = static_cast<int>(std::min<int64_t>(b.tiles, tiles));
   b.count = divide_up(tiles, b.tiles);
-  const bool split = !p.winograd && p.groups() > kDepthGroups;
+  const bool split = !p.winograd && p.groups() > k.depth_groups;
   int64_t chunks = std::min<int64_t>(b.panels, divide_up(kMinTasks, b.count));
   if (split) chunks = std::max(chunks, divide_up(p.to_channels, kSumColumns));
   b.chunk = static_cast<int>(divide_up(b.panels, chunks));
   const int64_t tile_rows = int64_t{b.tiles} * k.rows;
   b.left = p.winograd ? 16 * (tile_rows * p.channels + kSkew)
-                      : tile_rows * kGroup * std::min<int64_t>(p.groups(), kDepthGroups);
+                      : tile_rows * kGroup * std::min<int64_t>(p.groups(), k.depth_groups);
   b.sums = (p.winograd ? 16 * tile_rows : split ? tile_rows * b.chunk : k.rows) * k.columns;
   return b;
 }
@@ -166,7 +166,8 @@ void Task::fetch_target(const int64_t* offsets, int count, int panel) const {
 Ahead Task::ahead_of(int64_t block, int chunk) const {
   if (p.taps_y * p.taps_x != 1 || p.step != 1) return {};
   const int64_t size = int64_t{b.tiles} * panel_kernels().rows * p.channels;
-  const int64_t products = b.tiles * (panels_end(chunk) - chunk * b.chunk) * divide_up(p.groups(), kDepthGroups);
+  const int64_t products =
+      b.tiles * (panels_end(chunk) - chunk * b.chunk) * divide_up(p.groups(), panel_kernels().depth_groups);
   const storage* from = source + (block + 1) * size;
   return {from, std::min(from + size, source + p.pixels() * p.channels), divide_up(size, products)};
 }
@@ -185,13 +186,13 @@ void Task::direct(int64_t block, int chunk) const {
   Ahead ahead = ahead_of(block, chunk);
   int64_t begin = 0;
   do {
-    const int64_t end = std::min<int64_t>(begin + kDepthGroups, groups);
+    const int64_t end = std::min<int64_t>(begin + k.depth_groups, groups);
     const int64_t tile_floats = (end - begin) * kGroup * k.rows;
     for (int t = 0; t < tiles; t++)
       pack_tile(p, pixels + t * k.rows, std::min(k.rows, count - t * k.rows), begin, end, left + t * tile_floats);
     const auto tile = [&](int panel, int t) {
       const float* weights = right + (panel * groups + begin) * kGroup * k.columns;
-      const bool split = groups > kDepthGroups;
+      const bool split = groups > k.depth_groups;
       const int tile_count = std::min(k.rows, count - t * k.rows);
       ahead.fetch();
       if (end == groups) fetch_target(offsets + t * k.rows, tile_count, panel);

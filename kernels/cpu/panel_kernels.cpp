@@ -28,6 +28,9 @@ constexpr int kColumns = 2 * kLanes;
 // Sums, two vectors of a panel and a broadcast element fit into 32 or 16 registers.
 constexpr int kRows = kLanes == 16 ? 14 : 6;
 constexpr int kRowStride = (kRows + kLanes - 1) / kLanes * kLanes;
+// With few registers a tile has few rows, and the panel is read again so often that its block should stay in the L1
+// cache.
+constexpr int kDepth = kLanes == 16 ? kDepthGroups : kDepthGroups / 2;
 constexpr int kAhead = 12;  // rows of a panel that are fetched ahead
 constexpr int kVectorsOfGroup = kGroup / kLanes;
 
@@ -346,6 +349,7 @@ const PanelKernels* kernels() {
                                      .rows = kRows,
                                      .columns = kColumns,
                                      .row_stride = kRowStride,
+                                     .depth_groups = kDepth,
                                      .multiply = multiply,
                                      .multiply_transposed = multiply_transposed,
                                      .spread_rows = spread_rows,

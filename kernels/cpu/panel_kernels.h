@@ -15,6 +15,7 @@ namespace mpanet::cpu {
 constexpr int kGroup = 16;        // elements of the depth that are contiguous in a packed left factor
 constexpr int kMaxTileRows = 16;  // of every instruction set
 constexpr int kMaxTileColumns = 32;
+constexpr int kDepthGroups = 32;  // of a block of the depth, at most
 
 // What is done to a finished sum before it is stored: y = relu(sum + shift + residual). Null pointers: nothing.
 struct Finish {
@@ -26,7 +27,8 @@ struct Finish {
 struct PanelKernels {
   const char* instruction_set;
   int rows, columns;
-  int row_stride;  // rows, in whole vectors
+  int row_stride;    // rows, in whole vectors
+  int depth_groups;  // of a block of the depth, where a product has several
 
   // sums (rows, columns) = or += left right
   void (*multiply)(const float* left, const float* right, int64_t groups, bool add, float* sums);

@@ -10,7 +10,7 @@ namespace mpanet::PRECISION::cpu::panels {
 using mpanet::cpu::kGroup;
 using mpanet::cpu::kMaxTileRows;
 
-constexpr int kDepthGroups = 32;  // of a block of the depth
+using mpanet::cpu::kDepthGroups;
 
 // A pass, or the part of it whose pixels read the same taps, as a convolution from a source to a grid of pixels.
 struct Part {
