@@ -1,7 +1,11 @@
 #include "bench/yardstick.h"
 
+#include <dlfcn.h>
+#include <omp.h>
+
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <vector>
 
 #ifdef MPANET_HAS_ONEDNN
@@ -35,6 +39,39 @@ double seconds_of_product(int m, int n, int k, const float* a, const float* b) {
   std::vector<float> product(static_cast<size_t>(left.padded_rows()) * right.padded_rows());
   return seconds_of([&] { multiply(left, right, product.data(), right.padded_rows()); });
 #endif
+}
+
+namespace {
+
+// cblas.h of OpenBLAS with int as blasint.
+struct OpenBlas {
+  void (*sgemm)(int order, int transposed_a, int transposed_b, int m, int n, int k, float alpha, const float* a,
+                int lda, const float* b, int ldb, float beta, float* c, int ldc) = nullptr;
+  void (*set_num_threads)(int) = nullptr;
+
+  OpenBlas() {
+    void* library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (!library) return;
+    sgemm = reinterpret_cast<decltype(sgemm)>(dlsym(library, "cblas_sgemm"));
+    set_num_threads = reinterpret_cast<decltype(set_num_threads)>(dlsym(library, "openblas_set_num_threads"));
+  }
+};
+
+}  // namespace
+
+std::optional<double> seconds_of_openblas_product(int m, int n, int k, const float* a, const float* b) {
+  static const OpenBlas library;
+  if (!library.sgemm || !library.set_num_threads) return std::nullopt;
+  constexpr int kRowMajor = 101, kNotTransposed = 111, kTransposed = 112;
+  library.set_num_threads(omp_get_max_threads());
+  std::vector<float> product(static_cast<size_t>(m) * n);
+  const double seconds = seconds_of([&] {
+    library.sgemm(kRowMajor, kNotTransposed, kTransposed, m, n, k, 1.0f, a, k, b, k, 0.0f, product.data(), n);
+  });
+  // Its threads wait in a loop for some tenths of a second before they sleep; they must not slow down what is timed
+  // next.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  return seconds;
 }
 
 double product_flops() {

@@ -1,8 +1,11 @@
-// scripts/compare-peers with shell scripts in place of bench-step and of a Python that has PyTorch. The test peer_torch
-// checks that PyTorch's step is the same method.
+// scripts/compare-peers with shell scripts in place of bench-step and of a Python that has the peers. The test
+// peer_torch checks that PyTorch's step is the same method.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/process.h"
@@ -11,23 +14,57 @@
 
 namespace {
 
-// Shell: the value of --json among the arguments goes to $file.
-constexpr const char* kFindFile = "while [ $# -gt 1 ]; do [ $1 = --json ] && file=$2; shift; done\n";
+namespace fs = std::filesystem;
+
+// Shell: the values of --json, --variants, --what and --export among the arguments go to variables. The number of runs
+// with the same arguments goes to $round.
+const std::string kArguments = R"(what=embed
+for word; do
+  case $before in
+    --json) file=$word round=$(basename "$word" | cut -d- -f1) ;;
+    --variants) variant=$word ;;
+    --what) what=$word ;;
+    --export) export=$word ;;
+  esac
+  before=$word
+done
+)";
+
+// Shell: `peer` with variant and f32; the rest of the row are the arguments.
+const std::string kRow =
+    R"(row() { echo '[{"peer": "'$1'", "variant": "'$variant'", "precision": "f32", '"$2"'}]' >"$file"; }
+)";
 
 struct Machine : StandIns {
   Machine() {
-    python(
-        std::string(kFindFile) +
-        "echo '[{\"peer\": \"PyTorch 9\", \"variant\": \"eager\", \"precision\": \"f32\", \"seconds_per_image\": 0.5},"
-        " {\"peer\": \"PyTorch 9\", \"variant\": \"compiled\", \"precision\": \"f32\", \"error\": \"no compiler\"}]'"
-        " >$file");
-    write("build/bin/bench-step",
-          "echo \"$@\" >" + *this / "asked" + "\n" + kFindFile +
-              "echo '{\"precision\": \"f32\", \"conv\": \"native\", \"seconds_per_image\": 0.25}' >$file");
+    python(R"([ -z "$export" ] || exit 0
+case $what-$variant in
+  train-eager) row Torch '"seconds_per_image": 0.5, "peak_mib": 400' ;;
+  train-channels_last) row Torch '"seconds_per_image": 0.4, "peak_mib": 500' ;;
+  *compiled) row Torch '"error": "no compiler"' ;;
+  *) row Torch '"seconds_per_image": 0.2, "peak_mib": 300' ;;
+esac)",
+           R"(case $variant in
+  openvino) row OpenVINO '"seconds_per_image": 0.'$((4 - round))', "peak_mib": 100' ;;
+  *) echo "skipped: this Python has no onnxruntime"; exit 77 ;;
+esac)");
+    write("build/bin/bench-step", "echo \"$LD_PRELOAD $@\" >>" + *this / "asked" + "\n" + kArguments +
+                                      "[ -n \"$file\" ] || { echo 'instruction_set: x86-64; AVX3'; exit; }\n"
+                                      "echo '{\"precision\": \"f32\", \"conv\": \"native\", \"seconds_per_image\": "
+                                      "0.25, \"peak_mib\": 200}' >$file");
+    write("tools/lscpu", "echo 'Flags:   fpu avx2'");
   }
-  // `peer` handles requests for times; the real Python gets all others.
-  void python(const std::string& peer) const {
-    write("python", "case $1 in bench/peer_torch.py) shift;; *) exec python3 \"$@\";; esac\n" + peer);
+  // What bench/peer_torch.py and bench/peer_onnx.py do; the real Python gets all other requests.
+  void python(const std::string& torch, const std::string& onnx) const { write("python", interpreter(torch, onnx)); }
+  static std::string interpreter(const std::string& torch, const std::string& onnx) {
+    return kArguments + kRow + "case $1 in\nbench/peer_torch.py)\n" + torch + "\n;;\nbench/peer_onnx.py)\n" + onnx +
+           "\n;;\n*) exec " + real_python() + " \"$@\" ;;\nesac";
+  }
+  // Found before a test puts another python3 into PATH.
+  static std::string real_python() {
+    for (const char* path : {"/usr/bin/python3", "/usr/local/bin/python3"})
+      if (fs::exists(path)) return path;
+    return "python3";
   }
 };
 
@@ -36,59 +73,236 @@ struct Run {
   std::string out, err;
 };
 
-Run compare(const Machine& machine, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(),
-                   {SOURCE_DIR "/scripts/compare-peers", "--python", machine / "python", "--build", machine / "build"});
-  Process process(arguments);
+std::vector<std::string> command(const Machine& machine, const std::vector<std::string>& arguments) {
+  std::vector<std::string> all = {"/usr/bin/env", fmt::format("PATH={}:{}", machine / "tools", std::getenv("PATH")),
+                                  SOURCE_DIR "/scripts/compare-peers", "--build", machine / "build"};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return all;
+}
+
+Run compare(const Machine& machine, std::vector<std::string> arguments, bool with_python = true) {
+  if (with_python) arguments.insert(arguments.begin(), {"--python", machine / "python"});
+  Process process(command(machine, arguments));
   const int code = process.wait();
   return {code, process.out(), process.err()};
 }
 
-TEST_CASE("peers stand in one table beside bench-step, in one file too") {
-  if (std::system("command -v python3 >/dev/null") != 0) {
-    MESSAGE("skipped: no python3 here");
-    return;
-  }
-  const Machine machine;
-  const Run run = compare(machine, {"--batch", "4", "--size", "64x32", "--json", machine / "peers.json"});
-  CHECK(run.code == 0);
-  CHECK(mpanet::read_text(machine / "asked").starts_with("--device cpu --batch 4 --size 64x32 --depth 50"));
-  CHECK(has(run.out, "mpanet                   native           f32            250.000        4.0"));
-  CHECK(has(run.out, "PyTorch 9                eager            f32            500.000        2.0"));
-  CHECK(has(run.out, "did not run: no compiler"));
-  const nlohmann::json report = nlohmann::json::parse(mpanet::read_text(machine / "peers.json"));
-  CHECK(report["batch"] == 4);
-  REQUIRE(report["rows"].size() == 3);
-  CHECK(report["rows"][0]["peer"] == "mpanet");
-  CHECK(report["rows"][1]["seconds_per_image"] == 0.5);
+bool no_python() {
+  const bool missing = std::system("command -v python3 >/dev/null") != 0;
+  if (missing) MESSAGE("skipped: no python3 here");
+  return missing;
 }
 
-TEST_CASE("a peer of which nothing ran is no success") {
-  if (std::system("command -v python3 >/dev/null") != 0) {
-    MESSAGE("skipped: no python3 here");
-    return;
-  }
+TEST_CASE("peers stand in tables beside bench-step, with ratios to the best of them, in one file too") {
+  if (no_python()) return;
   const Machine machine;
-  machine.python(std::string(kFindFile) +
-                 "echo '[{\"peer\": \"PyTorch 9\", \"variant\": \"eager\", \"precision\": \"f32\","
-                 " \"error\": \"no driver\"}]' >$file");
+  const Run run = compare(machine, {"--batch", "4", "--size", "64x32", "--threads", "2", "--rounds", "2", "--json",
+                                    machine / "peers.json"});
+  CHECK(run.code == 0);
+  CHECK(has(mpanet::read_text(machine / "asked"),
+            " --what train --device cpu --batch 4 --size 64x32 --depth 50 --classes 395 --precision f32 --steps 5 "
+            "--threads 2 --no-profile --json "));
+  CHECK(has(run.out,
+            "training step of MPANet, ResNet 50, 4 pictures of 64x32 on cpu, 2 threads, all instructions; median of 5 "
+            "steps, fastest of 2 rounds\n"));
+  CHECK(has(run.out, "mpanet                   native           f32            250.000        4.0       200\n"));
+  CHECK(has(run.out, "Torch                    eager            f32            500.000        2.0       400\n"));
+  CHECK(has(run.out, "did not run: no compiler"));
+  CHECK(has(run.out,
+            "f32: 1.60 times the speed of the best peer (Torch channels_last, 1.60 to 1.60 in single rounds)\n"));
+  CHECK(has(run.out, "f32: 0.50 times the peak memory of the smallest peer (Torch eager)\n"));
+  // OpenVINO takes 0.3 s in the first round and 0.2 s in the second; eager PyTorch comes first of equals.
+  CHECK(has(run.out, "OpenVINO                 openvino         f32            200.000        5.0       100\n"));
+  CHECK(has(run.out, "f32: 0.80 times the speed of the best peer (Torch eager, 0.80 to 0.80 in single rounds)\n"));
+  CHECK(has(run.out, "f32: 2.00 times the peak memory of the smallest peer (OpenVINO openvino)\n"));
+  CHECK(has(run.out, "onnx: skipped: this Python has no onnxruntime\n"));
+  const nlohmann::json report = nlohmann::json::parse(mpanet::read_text(machine / "peers.json"));
+  CHECK(report["batch"] == 4);
+  REQUIRE(report["rows"].size() == 10);
+  CHECK(report["rows"][0]["peer"] == "mpanet");
+  CHECK(report["rows"][1]["seconds_per_image"] == 0.5);
+  CHECK(report["rows"][9]["rounds"]["1"] == 0.3);
+  CHECK(report["ratios"][1]["speed"] == doctest::Approx(0.8));
+}
+
+TEST_CASE("what failed or is missing is not tried again in the next round") {
+  if (no_python()) return;
+  const Machine machine;
+  const Run run = compare(machine, {"--rounds", "3"});
+  CHECK(run.code == 0);
+  for (const std::string what : {"train by compiled (torch)", "embed by onnxruntime (onnx)"}) {
+    CHECK(has(run.err, "round 1: " + what));
+    CHECK(!has(run.err, "round 2: " + what));
+  }
+  CHECK(has(run.err, "round 3: embed by openvino (onnx)"));
+}
+
+TEST_CASE("only what is asked for runs") {
+  if (no_python()) return;
+  const Machine machine;
+  Run run = compare(machine, {"--what", "train", "--variants", "eager,openvino", "--rounds", "1"});
+  CHECK(run.err == "round 1: train by mpanet in f32\nround 1: train by eager (torch) in f32\n");
+  run = compare(machine, {"--what", "embed", "--peers", "onnx", "--rounds", "1", "--build", "none"});
+  CHECK(run.err ==
+        "embeddings by PyTorch, to compare with\nround 1: embed by onnxruntime (onnx) in f32\n"
+        "round 1: embed by openvino (onnx) in f32\n");
+  run = compare(machine, {"--device", "cuda"});  // one round, where PyTorch need not compile
+  CHECK(run.err == "round 1: train by mpanet in f32\nround 1: train by channels_last (torch) in f32\n");
+}
+
+TEST_CASE("peers of which nothing ran are no success") {
+  if (no_python()) return;
+  const Machine machine;
+  machine.python("[ -n \"$export\" ] || row Torch '\"error\": \"no driver\"'", "exit 77");
   const Run run = compare(machine, {});
   CHECK(run.code == 3);
   CHECK(has(run.out, "did not run: no driver"));
   CHECK(has(run.out, "mpanet                   native           f32            250.000        4.0"));
+  CHECK(!has(run.out, "times"));
 }
 
 TEST_CASE("a peer that is not installed is skipped aloud, one that breaks is an error") {
   const Machine machine;
-  machine.python("echo 'skipped: this Python has no torch'; exit 77");
+  machine.python("echo 'skipped: this Python has no torch'; exit 77", "exit 9");
   Run run = compare(machine, {"--build", "none"});
   CHECK(run.code == 0);
-  CHECK(run.out == "torch: skipped: this Python has no torch\n");
-  machine.python("echo no room left; exit 1");
+  CHECK(run.out == "onnx: skipped: this Python has no torch\ntorch: skipped: this Python has no torch\n");
+  machine.python("echo no room left; exit 1", "");
   run = compare(machine, {});
   CHECK(run.code == 2);
   CHECK(has(run.err, "no room left"));
-  CHECK(has(run.err, "compare-peers: torch failed in f32"));
+  CHECK(has(run.err, "compare-peers: torch failed"));
+  machine.python("", "");
+  run = compare(machine, {});
+  CHECK(run.code == 2);
+  CHECK(has(run.err, "compare-peers: torch wrote no times in f32\n"));
+}
+
+// A python3 whose venv module makes an interpreter that has the peers, after `pip`.
+void installs(const Machine& machine, const std::string& pip) {
+  machine.write("new/python", "[ \"$2\" != pip ] || { echo \"$@\" >>" + machine / "pip" + "; " + pip +
+                                  "; exit; }\nexec " + machine / "python" + " \"$@\"");
+  machine.write(
+      "tools/python3",
+      "if [ \"$1 $2\" = '-m venv' ]; then mkdir -p $3/bin && cp " + machine / "new/python" +
+          " $3/bin/python; exit; fi\ncase $1 in bench/*) echo 'skipped: nothing here'; exit 77;; esac\nexec " +
+          Machine::real_python() + " \"$@\"");
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  return names;
+}
+
+TEST_CASE("the peers are installed once") {
+  if (no_python()) return;
+  const Machine machine;
+  installs(machine, "exit 0");
+  fs::create_directory(machine / "home");
+  const std::vector<std::string> arguments = {"--environment", machine / "home/peers", "--rounds", "1"};
+  Run run = compare(machine, arguments, false);
+  CHECK(run.code == 0);
+  CHECK(has(run.err, "compare-peers: installing torch numpy onnx onnxruntime openvino into " + machine / "home/peers"));
+  CHECK(has(mpanet::read_text(machine / "pip"), "torch numpy onnx onnxruntime openvino\n"));
+  CHECK(has(run.out, "Torch                    channels_last"));
+  CHECK(names_in(machine / "home") == std::vector<std::string>{"peers"});
+  fs::remove(machine / "pip");
+  run = compare(machine, arguments, false);
+  CHECK(has(run.out, "Torch                    channels_last"));
+  CHECK(!fs::exists(machine / "pip"));
+}
+
+TEST_CASE("without a network one line says so, and nothing is left") {
+  if (no_python()) return;
+  const Machine machine;
+  installs(machine, "echo 'ERROR: No matching distribution found for torch'; exit 1");
+  fs::create_directory(machine / "home");
+  const Run run = compare(machine, {"--environment", machine / "home/peers", "--rounds", "1"}, false);
+  CHECK(run.code == 0);
+  CHECK(has(
+      run.err,
+      "compare-peers: not installed, which needs the network: ERROR: No matching distribution found for torch; what "
+      "python3 has is timed\n"));
+  CHECK(has(run.out, "torch: skipped: nothing here\n"));
+  CHECK(has(run.out, "mpanet                   native           f32            250.000        4.0"));
+  CHECK(names_in(machine / "home").empty());
+}
+
+TEST_CASE("Ctrl-C leaves no part of an environment") {
+  const Machine machine;
+  installs(machine, "touch " + machine / "started" + "; sleep 0.3; exit 1");
+  fs::create_directory(machine / "home");
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Process process(command(machine, {"--environment", machine / "home/peers"}));
+    CHECK(process.wait_until([&] { return fs::exists(machine / "started"); }));
+    process.send(signal);
+    CHECK(process.wait() == 128 + signal);
+    CHECK(process.out() == "");
+    CHECK(names_in(machine / "home").empty());
+    fs::remove(machine / "started");
+  }
+}
+
+// Flags of this processor.
+bool processor_has(const std::string& flag) {
+  return std::system(("grep -qw " + flag + " /proc/cpuinfo").c_str()) == 0;
+}
+
+TEST_CASE("AVX-512 is hidden where that is possible and needed") {
+  if (no_python()) return;
+  const Machine machine;
+  const std::vector<std::string> arguments = {"--instruction-set", "avx2", "--what", "train", "--rounds", "1"};
+  Run run = compare(machine, arguments);
+  CHECK(run.code == 0);
+  CHECK(has(run.err, "--instruction-set avx2: this processor has no AVX-512, so there is nothing to hide\n"));
+  CHECK(has(run.out, ", all instructions; "));
+  machine.write("tools/lscpu", "echo 'Flags:   fpu avx2 avx512f'");
+  run = compare(machine, arguments);
+  CHECK(run.code == 2);
+  CHECK(
+      run.err ==
+      "compare-peers: --instruction-set avx2: this processor cannot hide AVX-512 (no cpuid_fault in /proc/cpuinfo)\n");
+  machine.write("tools/lscpu", "echo 'Flags:   fpu avx2 avx512f cpuid_fault'");
+  run = compare(machine, arguments);
+  CHECK(run.code == 2);
+  CHECK(has(run.err, "expected " + machine / "build/bin/hide-avx512.so" + "; build the target hide-avx512\n"));
+  if (!processor_has("cpuid_fault")) {
+    MESSAGE("skipped: no cpuid_fault here");
+    return;
+  }
+  fs::copy(PROGRAMS "/hide-avx512.so", machine / "build/bin/hide-avx512.so");
+  run = compare(machine, arguments);
+  CHECK(run.code == 0);
+  CHECK(has(run.out, ", avx2 instructions; "));
+  CHECK(has(mpanet::read_text(machine / "asked"), machine / "build/bin/hide-avx512.so" + " --what train"));
+  machine.write("build/bin/bench-step", "echo 'instruction_set: x86-64 avx2 avx512f; panel kernels AVX2'");
+  run = compare(machine, arguments);
+  CHECK(run.code == 2);
+  CHECK(
+      has(run.err, "compare-peers: --build: expected a build with -DMPANET_NATIVE=OFF, got one whose compiler used "));
+}
+
+TEST_CASE("hide-avx512.so") {
+  if (!fs::exists(PROGRAMS "/hide-avx512.so") || !processor_has("cpuid_fault")) {
+    MESSAGE("skipped: no cpuid_fault here");
+    return;
+  }
+  const auto run = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"/usr/bin/env", "LD_PRELOAD=" PROGRAMS "/hide-avx512.so"});
+    Process process(arguments);
+    const int code = process.wait();
+    return Run{code, process.out(), process.err()};
+  };
+  CHECK(run({"/bin/sh", "-c", "/bin/sh -c 'exit 5'"}).code == 5);
+  // Signals that it did not cause end programs as before.
+  CHECK(run({"/bin/sh", "-c", "kill -SEGV $$; exit 5"}).code == 128 + SIGSEGV);
+#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer must be loaded before any other library
+  const Run version = run({PROGRAMS "/bench-step", "--version"});
+  CHECK(version.code == 0);
+  CHECK(has(version.out, "panel kernels AVX2"));
+  if (has(version.out, "oneDNN level")) CHECK(has(version.out, "oneDNN level 0x7\n"));
+#endif
 }
 
 TEST_CASE("bad input is refused in one line") {
@@ -97,15 +311,27 @@ TEST_CASE("bad input is refused in one line") {
     const Run run = compare(machine, arguments);
     return run.code == 2 && run.err == "compare-peers: " + words + "\n";
   };
-  CHECK(refused({"--peers", "caffe"}, "--peers: expected one of torch, got 'caffe'"));
+  CHECK(refused({"--peers", "caffe"}, "--peers: expected one of torch onnx, got 'caffe'"));
+  CHECK(refused({"--what", "sleep"}, "--what: expected one of train embed, got 'sleep'"));
+  CHECK(refused({"--variants", "fast"},
+                "--variants: expected one of eager channels_last compiled freezing onnxruntime openvino, got 'fast'"));
   CHECK(refused({"--precision", "f32,f8"}, "--precision: expected one of f32 bf16 f16, got 'f8'"));
   CHECK(refused({"--device", "emu"}, "--device: expected cpu, cuda or cuda:N, got 'emu'"));
   CHECK(refused({"--size", "64"}, "--size: expected HEIGHTxWIDTH, got '64'"));
   CHECK(refused({"--batch", "0"}, "--batch: expected a whole number from 1, got '0'"));
+  CHECK(refused({"--rounds", "0"}, "--rounds: expected a whole number from 1, got '0'"));
+  CHECK(refused({"--instruction-set", "sse"}, "--instruction-set: expected avx2, got 'sse'"));
   CHECK(refused({"--steps"}, "--steps: expected a value"));
   CHECK(refused({"--python", "/nowhere/python"}, "--python: no such program: /nowhere/python"));
+  CHECK(refused({"--environment", "/nowhere"}, "--python: expected it without --environment"));
   CHECK(refused({"--build", "/nowhere"}, "--build: expected a folder with bin/bench-step, got '/nowhere'"));
   CHECK(refused({"--fast", "1"}, "unknown argument --fast (see --help)"));
+  const auto refused_environment = [&](const std::string& name, const std::string& words) {
+    const Run run = compare(machine, {"--environment", machine / name}, false);
+    return run.code == 2 && run.err == "compare-peers: --environment: " + words + ", got " + machine / name + "\n";
+  };
+  CHECK(refused_environment("build", "expected a virtual environment or a free name"));
+  CHECK(refused_environment("nowhere/peers", "expected a name in an existing folder"));
 }
 
 }  // namespace

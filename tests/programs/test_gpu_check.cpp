@@ -100,10 +100,20 @@ TEST_CASE("on a card every step runs, the most telling ones first; one report an
   CHECK(c.report["bench-kernels"]["timed"] == true);
   for (const auto& step : c.outcomes)
     CHECK_MESSAGE(step.second == (step.first.starts_with("peers") ? "skipped" : "passed"), step.first);
-  const char* order[] = {
-      "ceilings",         "opcheck-f32",          "opcheck-bf16",        "bench-step-f32",    "bench-step-bf16",
-      "bench-train-bf16", "bench-step-f32-cudnn", "peers-eager-bf16",    "bench-conv",        "bench-kernels",
-      "ncu-conv_forward", "opcheck-f64",          "peers-compiled-bf16", "sanitizer-memcheck"};
+  const char* order[] = {"ceilings",
+                         "opcheck-f32",
+                         "opcheck-bf16",
+                         "bench-step-f32",
+                         "bench-step-bf16",
+                         "bench-train-bf16",
+                         "bench-step-f32-cudnn",
+                         "peers-channels_last-bf16",
+                         "bench-conv",
+                         "bench-kernels",
+                         "ncu-conv_forward",
+                         "opcheck-f64",
+                         "peers-compiled-bf16",
+                         "sanitizer-memcheck"};
   for (size_t i = 1; i < std::size(order); i++) {
     CHECK_MESSAGE(at(c, order[i]) < c.order.size(), order[i]);
     CHECK_MESSAGE(at(c, order[i - 1]) < at(c, order[i]), order[i]);
@@ -133,7 +143,7 @@ TEST_CASE("under the emulation what needs a GPU is skipped") {
                            "embeddings", "bench-eval", "training-f64", "training-bf16", "training-tf32", "opcheck-tf32",
                            "conv-sums-bf16", "bench-kernels", "bench-step-f32", "bench-train-bf16"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
-  for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "bench-conv", "peers-eager-f32",
+  for (const char* name : {"ceilings", "recorded-f32", "bench-step-bf16-cudnn", "bench-conv", "peers-channels_last-f32",
                            "ncu-conv_forward", "runtime", "sanitizer-racecheck", "training-f32-cudnn"})
     CHECK_MESSAGE(c.outcomes.at(name) == "skipped", name);
 }
@@ -211,7 +221,8 @@ TEST_CASE("PyTorch's slow compilation takes no other step's time") {
   machine.tool("python3", "case \"$*\" in *compiled*) exec sleep 100;; *peer_*) exit 77;; *nvidia*) exit 1;; esac");
   const Check c = check(machine, {"--seconds", "10"});
   CHECK(c.code == 3);
-  for (const char* name : {"peers-eager-f32", "peers-eager-bf16", "bench-kernels", "opcheck-f64", "recorded-f16"})
+  for (const char* name :
+       {"peers-channels_last-f32", "peers-channels_last-bf16", "bench-kernels", "opcheck-f64", "recorded-f16"})
     CHECK_MESSAGE(c.outcomes.at(name) == "passed", name);
   CHECK(c.outcomes.at("peers-compiled-bf16") == "timed out");
 }

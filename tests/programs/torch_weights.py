@@ -4,7 +4,7 @@
   torch_weights.py PROGRAMS    PROGRAMS: the folder of mpanet-train, mpanet-convert ...
 
 Trains a tiny network for some steps, converts it to .pth, loads that with weights_only and strictly into the network of
-bench/peer_torch.py, and compares the embeddings of the test pictures with mpanet-eval's. Then PyTorch's own weights, saved
+bench/mpanet_torch.py, and compares the embeddings of the test pictures with mpanet-eval's. Then PyTorch's own weights, saved
 as a training checkpoint of a wrapped network, are evaluated by mpanet-eval, in both formats of torch.save(). A ResNet-50 goes
 to .pth, into PyTorch's network, through torch.save() and back with the same bytes.
 Exit code 0: done, 1: a difference, 77: there is no torch here, or no numpy.
@@ -24,7 +24,7 @@ except (ImportError, OSError):
     sys.exit(77)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench"))
-from peer_torch import MPANet  # noqa: E402
+from mpanet_torch import MPANet  # noqa: E402
 
 HEIGHT, WIDTH, PARTS, CLASSES = 32, 16, 2, 4
 CONFIG = {"depth": "tiny", "image_size": [HEIGHT, WIDTH], "p_size": 2, "k_size": 2, "num_parts": PARTS, "num_epoch": 3,
