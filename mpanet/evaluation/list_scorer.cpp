@@ -30,17 +30,24 @@ void ListScorer::run(std::span<const uint64_t> ranked, const ImageRecord& query,
   const Sighting asking{identity, query.camera};
   const bool images_count = plan_.cmc == CmcUnit::Images;
   std::fill(seen_.begin(), seen_.end(), 0);
-  ranked_.fill(0), right_.fill(0), wrong_.fill(0), last_.fill(0), precision_.fill(0);
+  ranked_digits_.fill(0), right_.fill(0), wrong_.fill(0), last_.fill(0), precision_.fill(0);
+  const int digits = static_cast<int>(std::bit_width(ranked.size()));
   uint64_t searching = ~uint64_t{0};  // columns without a right image so far
   for (const uint64_t item : ranked) {
     const Candidate& candidate = candidates_.images[static_cast<uint32_t>(item)];
     if (plan_.skips && plan_.skips(asking, {candidate.identity, candidate.camera})) continue;
-    for (uint64_t rest = candidate.drawn; rest; rest &= rest - 1) ranked_[std::countr_zero(rest)]++;
+    uint64_t carry = candidate.drawn;
+    for (size_t d = 0; carry; d++) {
+      const uint64_t next = ranked_digits_[d] & carry;
+      ranked_digits_[d] ^= carry;
+      carry = next;
+    }
     if (candidate.identity == identity) {
       for (uint64_t rest = candidate.drawn; rest; rest &= rest - 1) {
         const int column = std::countr_zero(rest);
-        last_[column] = ranked_[column];
-        precision_[column] += static_cast<double>(++right_[column]) / ranked_[column];
+        last_[column] = 0;
+        for (int d = 0; d < digits; d++) last_[column] |= static_cast<int32_t>(ranked_digits_[d] >> column & 1) << d;
+        precision_[column] += static_cast<double>(++right_[column]) / last_[column];
       }
       searching &= ~candidate.drawn;
     } else {

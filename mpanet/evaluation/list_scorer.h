@@ -46,7 +46,10 @@ class ListScorer {
   const EvaluationPlan& plan_;
   const Candidates& candidates_;
   std::vector<uint64_t> seen_;  // per identity: columns in which it has been counted
-  std::array<int32_t, kMaxColumns> ranked_, right_, wrong_, last_;
+  // The number of images ranked so far, of each column: bit c of word d is binary digit d of column c's. An image adds
+  // one to all of its columns at once.
+  std::array<uint64_t, 32> ranked_digits_;
+  std::array<int32_t, kMaxColumns> right_, wrong_, last_;
   std::array<double, kMaxColumns> precision_;
 };
 
