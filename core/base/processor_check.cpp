@@ -1,0 +1,90 @@
+// Compiled for every processor of its architecture, without the standard library's templates: the linker keeps one copy
+// of an inline function for the whole program, which another object may have compiled for more.
+#include "core/base/processor_check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+
+namespace {
+
+struct InstructionSet {
+  const char* name;
+  bool present;
+};
+
+class Line {
+ public:
+  void add(const char* text) {
+    while (*text != 0 && size_ < sizeof text_ - 1) text_[size_++] = *text++;
+  }
+  void print() {
+    text_[size_++] = '\n';
+    if (write(STDERR_FILENO, text_, size_) < 0) _exit(2);
+  }
+
+ private:
+  char text_[600];
+  unsigned size_ = 0;
+};
+
+}  // namespace
+
+// Before the other objects' static initialisers, which have the default priority. The linker is told to keep it.
+extern "C" __attribute__((constructor(101))) void mpanet_check_processor() {
+  __builtin_cpu_init();
+#  define ASK(name) \
+    { name, __builtin_cpu_supports(name) != 0 }
+  const InstructionSet sets[] = {ASK("sse3"),
+                                 ASK("ssse3"),
+                                 ASK("sse4.1"),
+                                 ASK("sse4.2"),
+                                 ASK("popcnt"),
+                                 ASK("aes"),
+                                 ASK("pclmul"),
+                                 ASK("avx"),
+                                 ASK("bmi"),
+                                 ASK("bmi2"),
+                                 ASK("fma"),
+                                 ASK("avx2"),
+                                 ASK("avx512f"),
+                                 ASK("avx512cd"),
+                                 ASK("avx512bw"),
+                                 ASK("avx512dq"),
+                                 ASK("avx512vl"),
+                                 ASK("avx512ifma"),
+                                 ASK("avx512vbmi"),
+                                 ASK("avx512vbmi2"),
+                                 ASK("avx512vnni"),
+                                 ASK("avx512bitalg"),
+                                 ASK("avx512vpopcntdq"),
+                                 ASK("avx512bf16"),
+                                 ASK("avx5124vnniw")};
+#  undef ASK
+  Line line;
+  bool lacks = false;
+  for (const char* const* wanted = mpanet::kBuiltFor; *wanted != nullptr; wanted++)
+    for (const InstructionSet& set : sets) {
+      if (strcmp(set.name, *wanted) != 0 || set.present) continue;
+      if (!lacks) {
+        line.add(program_invocation_short_name);
+        line.add(": this build needs a processor with");
+      }
+      line.add(lacks ? ", " : " ");
+      line.add(set.name);
+      lacks = true;
+    }
+  if (!lacks) return;
+  line.add(", which this one lacks; a build with -DMPANET_NATIVE=OFF runs on others too");
+  line.print();
+  _exit(2);
+}
+
+#else
+
+extern "C" void mpanet_check_processor() {}
+
+#endif
