@@ -1,6 +1,8 @@
 #pragma once
 #include <algorithm>
+#include <string_view>
 
+#include "core/base/processor_check.h"
 #include "mpanet/network/precision.h"
 
 namespace mpanet {
@@ -12,5 +14,12 @@ inline bool is_built(Precision precision) {
 }
 
 inline bool is_built(const std::string& precision) { return is_built(parse_precision(precision, "a test")); }
+
+// Whether this build needs a processor with an instruction set.
+inline bool is_built_for(std::string_view instruction_set) {
+  for (const char* const* wanted = kBuiltFor; *wanted != nullptr; wanted++)
+    if (*wanted == instruction_set) return true;
+  return false;
+}
 
 }  // namespace mpanet
