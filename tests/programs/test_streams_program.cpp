@@ -24,7 +24,7 @@ std::vector<std::string> programs() {
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(PROGRAMS)) {
     const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && !name.starts_with("test_")) found.push_back(name);
+    if (entry.is_regular_file() && !name.starts_with("test_") && !name.ends_with(".so")) found.push_back(name);
   }
   std::sort(found.begin(), found.end());
   return found;
