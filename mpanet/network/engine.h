@@ -176,7 +176,8 @@ class EnginePictures {
 
 // Bytes of memory, known before the first step.
 struct MemoryPlan {
-  size_t parameters = 0;   // parameters, their gradients, buffers (running statistics, teachers)
+  // Parameters, their gradients, buffers (running statistics, teachers), and copies of weights that embedding keeps.
+  size_t parameters = 0;
   size_t optimizer = 0;    // Adam's two moments, SGD's momentum
   size_t activations = 0;  // the arena: activations, their gradients, workspaces; maximum of training and embedding
   size_t pictures = 0;     // the set that the device holds
