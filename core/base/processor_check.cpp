@@ -3,7 +3,6 @@
 #include "core/base/processor_check.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
