@@ -25,15 +25,15 @@ struct Run {
   std::string out, err;
 };
 
-// Runs a script with the simulated machine's tools first in PATH.
+// Runs a script with the simulated machine's tools first in PATH, and of the variables that the scripts read only those
+// given: whoever runs the tests may have set them for the tests' own build.
 Run run(const Machine& machine, const std::string& script, const std::vector<std::string>& arguments = {},
-        const std::string& werror = "") {
-  std::vector<std::string> all = {"/usr/bin/env",
-                                  "-u",
-                                  "CUDACXX",
-                                  "MPANET_WERROR=" + werror,
-                                  "PATH=" + machine.path() + ":" + std::getenv("PATH"),
-                                  SOURCE_DIR "/scripts/" + script};
+        const std::vector<std::string>& variables = {}) {
+  std::vector<std::string> all = {
+      "/usr/bin/env",  "-u", "CUDACXX",        "-u",
+      "MPANET_WERROR", "-u", "MPANET_LIBRARY", "PATH=" + machine.path() + ":" + std::getenv("PATH")};
+  all.insert(all.end(), variables.begin(), variables.end());
+  all.push_back(SOURCE_DIR "/scripts/" + script);
   all.insert(all.end(), arguments.begin(), arguments.end());
   Process process(all);
   const int code = process.wait();
@@ -69,10 +69,13 @@ TEST_CASE("a build is for the card here where no preset is asked for") {
   CHECK(other.calls() == "--preset cpu\n--build --preset cpu\n");
 }
 
-TEST_CASE("warnings are errors only for whoever asks for it") {
+TEST_CASE("warnings are errors, and the library is built, only for whoever asks for it") {
   const Machine machine("");
-  CHECK(run(machine, "build", {"--preset", "debug"}, "ON").code == 0);
+  CHECK(run(machine, "build", {"--preset", "debug"}, {"MPANET_WERROR=ON"}).code == 0);
   CHECK(machine.calls() == "--preset debug -DMPANET_WERROR=ON\n--build --preset debug\n");
+  const Machine other("");
+  CHECK(run(other, "build", {"--preset", "cpu"}, {"MPANET_WERROR=", "MPANET_LIBRARY=ON"}).code == 0);
+  CHECK(other.calls() == "--preset cpu -DMPANET_LIBRARY=ON\n--build --preset cpu\n");
 }
 
 TEST_CASE("without a card nothing is said about any") {
