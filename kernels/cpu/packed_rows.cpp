@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/threads.h"
@@ -28,6 +29,20 @@ int panels(int rows, int panel_rows) { return (rows + panel_rows - 1) / panel_ro
 // Copies (rows, columns) between matrices with these strides.
 void copy_tile(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to_stride, int rows, int columns) {
   for (int i = 0; i < rows; i++) std::copy_n(from + i * from_stride, columns, to + i * to_stride);
+}
+
+// For each pair of panels, whether it has a pair of rows that is wanted: (left panel, right panel).
+std::vector<char> wanted_panels(const PairFilter& wanted, int left, int left_panel, int right, int right_panel) {
+  const int columns = panels(right, right_panel);
+  std::vector<char> result(static_cast<size_t>(panels(left, left_panel)) * columns, !wanted);
+  if (!wanted) return result;
+  for (int i = 0; i < left; i++)
+    for (int c = 0; c < columns; c++) {
+      char& found = result[static_cast<size_t>(i / left_panel) * columns + c];
+      const int end = std::min((c + 1) * right_panel, right);
+      for (int j = c * right_panel; j < end && !found; j++) found = wanted(i, j);
+    }
+  return result;
 }
 
 }  // namespace
@@ -72,13 +87,15 @@ void PackedRows::pack_panel(int panel, const float* rows, const double* factors)
   }
 }
 
-void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride) {
+void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride,
+              const PairFilter& wanted) {
   const cpu::PanelKernels& kernels = left.kernels_;
   const int rows = kernels.rows, columns = kernels.columns;
   MPANET_CHECK(left.panel_rows_ == rows && right.panel_rows_ == columns, "a side stands on the other's place");
   MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
   check_team();
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
+  const std::vector<char> is_wanted = wanted_panels(wanted, left.rows_, rows, right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
   for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
     alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};  // for one row more than there is
@@ -90,6 +107,10 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
         const int count = std::min(rows, left.rows_ - l * rows);
         for (int r = chunk; r < chunk_end; r++) {
           float* const to = products + l * rows * stride + r * columns;
+          if (!is_wanted[static_cast<size_t>(l) * right_panels + r]) {
+            for (int i = 0; i < count && begin == 0; i++) std::fill_n(to + i * stride, columns, 0.0f);
+            continue;
+          }
           if (count % 2 == 0) {
             kernels.multiply_transposed(panel, right.block(r, begin, size), size, count, begin > 0, to, stride);
             continue;

@@ -5,11 +5,15 @@
 // therefore give equal products, to the bit; a BLAS does not guarantee this for the rows and columns of a partial tile.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 #include "kernels/cpu/panel_kernels.h"
 
 namespace mpanet {
+
+// Whether the product of a left and a right row will be read.
+using PairFilter = std::function<bool(int left, int right)>;
 
 class PackedRows {
  public:
@@ -23,7 +27,8 @@ class PackedRows {
   int padded_rows() const;
 
  private:
-  friend void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
+  friend void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride,
+                       const PairFilter& wanted);
   void pack_panel(int panel, const float* rows, const double* factors);
   // The panel's elements begin..begin+size of each row: (size, panel_stride).
   float* block(int panel, int begin, int size) const;
@@ -39,7 +44,9 @@ class PackedRows {
   std::unique_ptr<Line[]> values_;  // (block of the length, panel, element of the block, row of the panel)
 };
 
-// products[i * stride + j] = <left row i, right row j> for i < left.rows(), j < right.padded_rows().
-void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride);
+// products[i * stride + j] = <left row i, right row j> for i < left.rows(), j < right.padded_rows(). Where two panels
+// have no pair that is `wanted`, zeros without the product; no filter: all are wanted.
+void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride,
+              const PairFilter& wanted = {});
 
 }  // namespace mpanet

@@ -28,22 +28,24 @@ double largest_square(const EvaluationPlan& plan, const Embeddings& embeddings) 
   return *std::max_element(squares.begin(), squares.end());
 }
 
-// Similarities of a block of queries with the whole gallery.
+// Similarities of a block of queries with the whole gallery, any number where the query ignores the image.
 class BlockSimilarities {
  public:
   BlockSimilarities(const EvaluationPlan& plan, const Embeddings& embeddings, int max_queries)
-      : largest_(largest_square(plan, embeddings)),
+      : plan_(plan),
+        largest_(largest_square(plan, embeddings)),
         gallery_(plan.distance, largest_, PackedRows::Side::Right, static_cast<int>(plan.gallery.size()),
                  embeddings.dimension),
         queries_(plan.distance, largest_, PackedRows::Side::Left, max_queries, embeddings.dimension) {
     gallery_.assign(embeddings.row(plan.queries.size()), static_cast<int>(plan.gallery.size()));
   }
 
-  void compute(const float* queries, int count) {
-    queries_.assign(queries, count);
+  // numbers: the queries' indices in the plan.
+  void compute(const float* queries, std::span<const int> numbers) {
+    queries_.assign(queries, static_cast<int>(numbers.size()));
     stride_ = gallery_.padded_rows();
     values_.resize(queries_.padded_rows() * stride_);
-    similarities(queries_, gallery_, values_.data(), stride_);
+    similarities(queries_, gallery_, values_.data(), stride_, wanted(numbers));
   }
 
   std::span<const float> of(int query) const {
@@ -51,6 +53,15 @@ class BlockSimilarities {
   }
 
  private:
+  PairFilter wanted(std::span<const int> numbers) const {
+    if (!plan_.skips) return {};
+    return [this, numbers](int q, int g) {
+      const ImageRecord &query = plan_.queries[numbers[q]], &image = plan_.gallery[g];
+      return !plan_.skips({query.identity, query.camera}, {image.identity, image.camera});
+    };
+  }
+
+  const EvaluationPlan& plan_;
   double largest_;
   SimilarityRows gallery_, queries_;
   size_t stride_ = 0;
@@ -124,6 +135,8 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   const int largest_block = std::min(queries, kQueryBlock);
   BlockSimilarities block(plan, embeddings, largest_block);
   std::vector<Score> scores(queries * columns);
+  std::vector<int> numbers(queries);
+  std::iota(numbers.begin(), numbers.end(), 0);
   struct Ranking {
     DescendingSort order;
     ListScorer scorer;
@@ -131,7 +144,7 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   const auto make = [&] { return Ranking{{}, ListScorer(plan, candidates)}; };
   for (int first = 0; first < queries; first += largest_block) {
     const int count = std::min(largest_block, queries - first);
-    block.compute(embeddings.row(first), count);
+    block.compute(embeddings.row(first), std::span(numbers).subspan(first, count));
     for_each_item(static_cast<size_t>(count), make, [&](size_t q, Ranking& own) {
       const size_t query = static_cast<size_t>(first) + q;
       own.scorer.run(own.order.sort(block.of(static_cast<int>(q))), plan.queries[query],
@@ -223,7 +236,7 @@ std::vector<std::vector<int>> top_matches(const EvaluationPlan& plan, const Embe
     rows.insert(rows.end(), embeddings.row(q), embeddings.row(q + 1));
   }
   BlockSimilarities block(plan, embeddings, static_cast<int>(queries.size()));
-  block.compute(rows.data(), static_cast<int>(queries.size()));
+  block.compute(rows.data(), queries);
   std::vector<std::vector<int>> matches(queries.size());
   DescendingSort order;
   for (size_t i = 0; i < queries.size(); i++)

@@ -75,8 +75,9 @@ void SimilarityRows::assign(const float* rows, int count) {
   }
 }
 
-void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride) {
-  multiply(queries.rows_, gallery.rows_, out, stride);
+void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride,
+                  const PairFilter& wanted) {
+  multiply(queries.rows_, gallery.rows_, out, stride, wanted);
   const int count = gallery.rows();
   switch (queries.distance_) {
     case Distance::UnitEuclidean:

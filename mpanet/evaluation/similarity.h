@@ -64,8 +64,10 @@ class SimilarityRows {
   const std::vector<double>& half_squares() const { return half_squares_; }
 
   // Similarities of every row of `queries` with every row of `gallery`: (queries.rows, stride), stride at least
-  // gallery.padded_rows(); `out` has space for queries.padded_rows() rows.
-  friend void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride);
+  // gallery.padded_rows(); `out` has space for queries.padded_rows() rows. Any finite number where no query and image
+  // of two panels is `wanted`.
+  friend void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride,
+                           const PairFilter& wanted);
   int padded_rows() const { return rows_.padded_rows(); }
 
  private:
@@ -76,5 +78,8 @@ class SimilarityRows {
   std::vector<double> half_squares_;
   std::vector<int> zeros_;  // rows of zeros
 };
+
+void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride,
+                  const PairFilter& wanted = {});
 
 }  // namespace mpanet

@@ -251,7 +251,8 @@ class StreamedRanking {
       shown.assign(buffer_.data(), static_cast<int>(images.size()));
       const size_t stride = shown.padded_rows();
       products.resize(asking.padded_rows() * stride);
-      similarities(asking, shown, products.data(), static_cast<ptrdiff_t>(stride));
+      similarities(asking, shown, products.data(), static_cast<ptrdiff_t>(stride),
+                   [&](int q, int i) { return states[q].sees(candidates_.images[images[i]]); });
 #pragma omp parallel for schedule(dynamic, 8)
       for (int q = 0; q < count; q++) states[q].count(products.data() + q * stride, images);
     });

@@ -209,6 +209,27 @@ TEST_CASE("CMC counts identities, not images") {
   CHECK(result.mean.mAP == doctest::Approx(100 / 31.));
 }
 
+// More images than a panel of any instruction set has, and more queries than a block of the ranking, in the order of a
+// data set's files: by camera.
+TEST_CASE("a camera's images that a camera's queries ignore do not count, however many they are") {
+  Case hand;
+  for (int i = 0; i < 30; i++) hand.found(2 + i % 4, 1, 30 + i);
+  hand.found(1, 1, 70);
+  for (int i = 0; i < 300; i++) hand.found(1, 2, 20);
+  hand.found(7, 4, 90);
+  constexpr size_t kIgnoring = 500;
+  for (size_t i = 0; i < kIgnoring; i++) hand.query(1, 3, i < 20 ? 0 : 10);
+  for (int i = 0; i < 40; i++) hand.query(1, 6, 0);
+  const SettingResult result = hand.run();
+  for (size_t q = 0; q < kIgnoring + 40; q++) {
+    CAPTURE(q);
+    const Metrics& one = result.per_query[q].mean;
+    CHECK(one.rank1 == (q < kIgnoring ? 0 : 100));
+    CHECK(one.mAP == doctest::Approx(q < kIgnoring ? 100 / 31. : 100 * (300 + 301 / 331.) / 301));
+    CHECK(one.mINP == doctest::Approx(q < kIgnoring ? 100 / 31. : 100 * 301 / 331.));
+  }
+}
+
 TEST_CASE("only what a trial draws is ranked in it") {
   Case hand;
   hand.plan.settings = {{"all", "single"}, {"indoor", "single"}};
@@ -292,7 +313,11 @@ TEST_CASE("embeddings of any length, zeros included") {
   }
 }
 
-void check_products_of_whole_numbers() {
+// Left rows from kFirstLeft and right rows up to kLastRight do not meet.
+constexpr int kFirstLeft = 9, kLastRight = 101;
+bool meet(int left, int right) { return left < kFirstLeft || right >= kLastRight; }
+
+void check_products_of_whole_numbers(const PairFilter& wanted) {
   constexpr int kRows = 61, kColumns = 131;
   for (const int k : {1, 15, 16, 17, 131, 256, 257, 1111}) {
     std::vector<float> a(kRows * k), b(kColumns * k);
@@ -304,18 +329,21 @@ void check_products_of_whole_numbers() {
     right.assign(b.data(), std::vector<double>(kColumns, -1).data(), kColumns);
     const int stride = right.padded_rows() + 5;
     std::vector<float> products(left.padded_rows() * stride, 7);
-    multiply(left, right, products.data(), stride);
-    int wrong = 0;
+    multiply(left, right, products.data(), stride, wanted);
+    int wrong = 0, left_out = 0;
     for (int i = 0; i < kRows; i++) {
       for (int j = 0; j < kColumns; j++) {
         int sum = 0;
         for (int x = 0; x < k; x++) sum += static_cast<int>(a[i * k + x] * b[j * k + x]);
-        wrong += products[i * stride + j] != static_cast<float>(-2 * sum);
+        const bool zero = wanted && !wanted(i, j) && products[i * stride + j] == 0;
+        wrong += !zero && products[i * stride + j] != static_cast<float>(-2 * sum);
+        left_out += zero && sum != 0;
       }
       for (int j = right.padded_rows(); j < stride; j++) wrong += products[i * stride + j] != 7;
     }
     for (int i = kRows * stride; i < left.padded_rows() * stride; i++) wrong += products[i] != 7;
     CHECK(wrong == 0);
+    CHECK((left_out > 0) == (wanted != nullptr));
   }
 }
 
@@ -323,7 +351,8 @@ TEST_CASE("products of whole numbers are exact with every instruction set") {
   for (const cpu::PanelKernels* kernels : cpu::all_panel_kernels()) {
     CAPTURE(kernels->instruction_set);
     cpu::force_panel_kernels(kernels);
-    check_products_of_whole_numbers();
+    check_products_of_whole_numbers({});
+    check_products_of_whole_numbers(meet);
   }
   cpu::force_panel_kernels(nullptr);
 }
