@@ -35,39 +35,14 @@ class Line {
 // Before the other objects' static initialisers, which have the default priority. The linker is told to keep it.
 extern "C" __attribute__((constructor(101))) void mpanet_check_processor() {
   __builtin_cpu_init();
-#  define ASK(name) \
-    { name, __builtin_cpu_supports(name) != 0 }
-  const InstructionSet sets[] = {ASK("sse3"),
-                                 ASK("ssse3"),
-                                 ASK("sse4.1"),
-                                 ASK("sse4.2"),
-                                 ASK("popcnt"),
-                                 ASK("aes"),
-                                 ASK("pclmul"),
-                                 ASK("avx"),
-                                 ASK("bmi"),
-                                 ASK("bmi2"),
-                                 ASK("fma"),
-                                 ASK("avx2"),
-                                 ASK("avx512f"),
-                                 ASK("avx512cd"),
-                                 ASK("avx512bw"),
-                                 ASK("avx512dq"),
-                                 ASK("avx512vl"),
-                                 ASK("avx512ifma"),
-                                 ASK("avx512vbmi"),
-                                 ASK("avx512vbmi2"),
-                                 ASK("avx512vnni"),
-                                 ASK("avx512bitalg"),
-                                 ASK("avx512vpopcntdq"),
-                                 ASK("avx512bf16"),
-                                 ASK("avx5124vnniw")};
+#  define ASK(macro, name) {name, __builtin_cpu_supports(name) != 0},
+  const InstructionSet sets[] = {MPANET_INSTRUCTION_SETS(ASK)};
 #  undef ASK
   Line line;
   bool lacks = false;
-  for (const char* const* wanted = mpanet::kBuiltFor; *wanted != nullptr; wanted++)
+  for (const char* wanted : mpanet::kBuiltFor)
     for (const InstructionSet& set : sets) {
-      if (strcmp(set.name, *wanted) != 0 || set.present) continue;
+      if (wanted == nullptr || strcmp(set.name, wanted) != 0 || set.present) continue;
       if (!lacks) {
         line.add(program_invocation_short_name);
         line.add(": this build needs a processor with");

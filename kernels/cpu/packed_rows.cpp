@@ -36,11 +36,13 @@ std::vector<char> wanted_panels(const PairFilter& wanted, int left, int left_pan
   const int columns = panels(right, right_panel);
   std::vector<char> result(static_cast<size_t>(panels(left, left_panel)) * columns, !wanted);
   if (!wanted) return result;
-  for (int i = 0; i < left; i++)
+#pragma omp parallel for schedule(static)
+  for (int l = 0; l < left; l += left_panel)
     for (int c = 0; c < columns; c++) {
-      char& found = result[static_cast<size_t>(i / left_panel) * columns + c];
-      const int end = std::min((c + 1) * right_panel, right);
-      for (int j = c * right_panel; j < end && !found; j++) found = wanted(i, j);
+      char& found = result[static_cast<size_t>(l / left_panel) * columns + c];
+      const int left_end = std::min(l + left_panel, left), right_end = std::min((c + 1) * right_panel, right);
+      for (int i = l; i < left_end; i++)
+        for (int j = c * right_panel; j < right_end && !found; j++) found = wanted(i, j);
     }
   return result;
 }

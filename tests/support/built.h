@@ -17,9 +17,7 @@ inline bool is_built(const std::string& precision) { return is_built(parse_preci
 
 // Whether this build needs a processor with an instruction set.
 inline bool is_built_for(std::string_view instruction_set) {
-  for (const char* const* wanted = kBuiltFor; *wanted != nullptr; wanted++)
-    if (*wanted == instruction_set) return true;
-  return false;
+  return std::ranges::any_of(kBuiltFor, [&](const char* name) { return name != nullptr && name == instruction_set; });
 }
 
 }  // namespace mpanet

@@ -4,7 +4,7 @@
 #include "core/base/processor_check.h"
 
 namespace mpanet {
-const char* const kBuiltFor[] = {"sse3", "avx5124vnniw", nullptr};
+const char* const kBuiltFor[kInstructionSets] = {"sse3", "avx5124vnniw"};
 }  // namespace mpanet
 
 namespace {
