@@ -1,10 +1,19 @@
-// Matrix product in plain loops: the reference, in every precision.
+// Matrix product: what its implementations share.
 #include "core/base/error.h"
-#include "kernels/cpu/bias.h"
-#include "kernels/cpu/product.h"
+#include "kernels/cpu/gemm_product.h"
 #include "kernels/cpu/tf32.h"
 
 namespace mpanet::PRECISION::cpu {
+namespace {
+
+// y (rows, k) += bias (k)
+void add_bias(const real* bias, int64_t rows, int64_t k, real* y) {
+#pragma omp parallel for schedule(static) if (rows * k > kSerialCount)
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t j = 0; j < k; j++) y[row * k + j] += bias[j];
+}
+
+}  // namespace
 
 void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const real* a,
           const real* b, const real* bias, real* c, Write write, void* workspace, const GemmStrides& given) {
@@ -12,13 +21,7 @@ void gemm(Stream stream, bool transpose_a, bool transpose_b, int64_t m, int64_t 
   const GemmStrides strides = given.of(transpose_a, transpose_b, m, n, k);
   a = operand(stream, a, strides.a * (transpose_a ? k : m), workspace);
   b = operand(stream, b, strides.b * (transpose_b ? n : k), workspace);
-  const int64_t row_step = transpose_b ? 1 : strides.b, column_step = transpose_b ? strides.b : 1;
-  const auto pack = [&](int64_t first, int64_t length, int64_t column, int width, real* panel) {
-    const real* from = b + first * row_step + column * column_step;
-    for (int64_t i = 0; i < length; i++)
-      for (int j = 0; j < width; j++) panel[i * kTileColumns + j] = from[i * row_step + j * column_step];
-  };
-  packed_product(m, n, k, a, transpose_a ? 1 : strides.a, transpose_a ? strides.a : 1, pack, c, strides.c, write);
+  gemm_product(transpose_a, transpose_b, m, n, k, a, b, c, write, strides);
   if (bias == nullptr) return;
   MPANET_CHECK(strides.c == n, "expected a dense result of a product with a bias, got {} of {}", n, strides.c);
   add_bias(bias, m, n, c);
