@@ -65,7 +65,6 @@ class ParameterStore {
 
   real* first(const Parameter& p) const { return moment(first_, p); }
   real* second(const Parameter& p) const { return moment(second_, p); }
-  size_t value_bytes() const { return values_.bytes() + buffers_.bytes() + working_.bytes() + gradients_.bytes(); }
   size_t state_bytes() const { return first_.bytes() + second_.bytes(); }
 
   // The flat arrays of everything that a checkpoint holds: trainable values, other values, the optimiser's first and
