@@ -36,15 +36,15 @@ const void* Conv::kept_weights(Context& context, const ConvShape& shape, size_t 
 void Conv::forward(Context& context, const Tensor& x, const ConvEpilogue& epilogue, const Tensor& y) {
   const ConvShape s = shape(x);
   const size_t bytes = ASK_BACKEND(context, conv_weights_bytes(context.stream(), s, ConvPass::Forward));
-  // In training the weights change with every step. A copy that was kept would be used once too, and need its memory
+  // In training the weights change with every step. A kept copy would be used only once, and would occupy its memory
   // during the whole step.
   const bool keep = bytes > 0 && !context.recording();
-  const Scratch<> passing(context, keep ? 0 : static_cast<int64_t>(bytes));
+  const Scratch<> temporary(context, keep ? 0 : static_cast<int64_t>(bytes));
   if (context.recording()) copy_ = {};
-  if (passing.data() != nullptr)
+  if (temporary.data() != nullptr)
     RUN_ON(context, conv_prepare_weights(context.stream(), s, ConvPass::Forward, weight_.working, epilogue.scale,
-                                         passing.data()));
-  const void* prepared = keep ? kept_weights(context, s, bytes, epilogue.scale) : passing.data();
+                                         temporary.data()));
+  const void* prepared = keep ? kept_weights(context, s, bytes, epilogue.scale) : temporary.data();
   const Scratch<> workspace(context, static_cast<int64_t>(ASK_BACKEND(
                                          context, conv_workspace_bytes(context.stream(), s, ConvPass::Forward))));
   context.add_flops(s.flops());

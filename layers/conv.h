@@ -16,7 +16,7 @@ struct WeightCopy {
 
 // Attached to x = relu(sum of norms) by the op that made it. A convolution whose data gradient is the last part of x's
 // gradient may then compute, in its epilogue, sums for the backward of the norms (GradEpilogue). It also masks x's
-// gradient by the ReLU. What is pointed to lives until the backward of the op that made x.
+// gradient by the ReLU. The arrays behind the pointers are valid until the backward of the op that made x.
 struct GradientRequest {
   size_t record = 0;  // index of that op on the tape
   FlagTensor signs;
@@ -26,8 +26,8 @@ struct GradientRequest {
   RealTensor sums;     // empty: not computed
 };
 
-// Whether the op that is recorded next directly follows the op that made x, which has a request. No op's backward is
-// between theirs then, so none adds to x's gradient after that of the next one.
+// Whether x has a request, and the op that is recorded next directly follows the op that made x. If so, no other op's
+// backward runs between those of the two, so the next op's backward adds the last part to x's gradient.
 inline bool follows_request(Context& context, const Tensor& x) {
   const auto* const request = x.attached<GradientRequest>();
   return request != nullptr && request->record + 1 == context.tape().size();

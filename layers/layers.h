@@ -11,8 +11,8 @@ Tensor max_pool(Context& context, const Tensor& x, int size, int stride, int pad
 RealTensor global_mean(Context& context, const Tensor& x);
 // x (N, D), weight (K, D), bias (K) or null -> (N, K)
 RealTensor linear(Context& context, const RealTensor& x, Parameter& weight, Parameter* bias = nullptr);
-// Several of them on the same x, with weights (K, D) that are all different. Neither the frozen ones nor x get a
-// gradient by the frozen ones. Returns the outputs in order, those of `frozen` last.
+// linear() of the same x with several weights (K, D), all different. `frozen` weights get no gradient, and pass none to
+// x. Returns the outputs in order, those of `frozen` last.
 std::vector<Logits> linear_several(Context& context, const RealTensor& x, const std::vector<Parameter*>& weights,
                                    const std::vector<const Parameter*>& frozen);
 RealTensor sigmoid(Context& context, const RealTensor& x);

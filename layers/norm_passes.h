@@ -1,5 +1,5 @@
-// The passes of batch norm over activations, of which batch_norm_2d, conv_bn_act and residual_block are made. None
-// records anything.
+// The passes of batch norm over activations, which batch_norm_2d, conv_bn_act and residual_block call. None of them
+// records a closure on the tape.
 #pragma once
 #include <utility>
 
@@ -25,7 +25,7 @@ NormedTensor conv_statistics(Context& context, const Tensor& x, Conv& conv, Batc
 std::pair<NormedTensor, NormedTensor> conv_statistics(Context& context, const Tensor& x, Conv& conv, BatchNorm& norm,
                                                       Conv& second, BatchNorm& second_norm, Mode mode);
 
-// y = [relu](sum of norms and residual), and what the backward needs to know of it.
+// y = [relu](sum of norms and residual), with the mask of the ReLU for the backward.
 struct NormOutput {
   Tensor y;
   bool relu = false;
@@ -33,16 +33,16 @@ struct NormOutput {
   ReluMask mask() const;
 };
 
-// y = [relu](norm(z) + norm(joined) or residual). `joined` and `residual` may be empty, and one of them must be. With a
-// ReLU, y has a GradientRequest if the backend can serve one; the op must be recorded next.
+// y = [relu](norm(z) + norm(joined)) or y = [relu](norm(z) + residual): at least one of `joined` and `residual` must be
+// empty. With a ReLU, y has a GradientRequest if the backend can serve one; the caller must then record its op next.
 NormOutput apply_norms(Context& context, const NormedTensor& z, const NormedTensor& joined, const Tensor& residual,
                        bool relu);
 
-// Computes the output of one norm again, after release_data().
+// Computes output.y = [relu](norm(z)) again, after its release_data().
 void restore_output(Context& context, const NormOutput& output, const NormedTensor& z);
 
-// From y's gradient: the gradients of the norms' weights and biases, of z into `dz`, of joined.z into itself, and of
-// the residual. Releases y's gradient, or lets the residual take over its memory if it has no gradient yet.
+// From y's gradient: the gradients of the norms' weights and biases, of z into `dz`, of joined.z in place of joined.z,
+// and of the residual. Releases y's gradient, or lets the residual take over its memory if it has no gradient yet.
 void norms_backward(Context& context, const NormOutput& output, const NormedTensor& z, storage* dz, Write dz_write,
                     const NormedTensor& joined, const Tensor& residual);
 

@@ -20,8 +20,8 @@ struct SavedBlock {
   std::vector<Saved> body;
   Saved downsample;
   Tensor shortcut;  // x or the downsample's output; empty if the last norm's output contains the downsample's norm
-  bool completes_x = false;  // no later op adds to x's gradient, and its epilogue may be used
-  bool recomputes = false;   // the inner outputs have no data between forward and backward
+  bool completes_x = false;  // the block's backward adds the last part to x's gradient (follows_request())
+  bool recomputes = false;   // the inner outputs have no values between forward and backward
 };
 
 Saved run_conv(Context& context, const Tensor& x, ConvNorm& layer, Mode mode) {
@@ -40,8 +40,8 @@ Tensor folded_block(Context& context, const Tensor& x, ResidualBlock& block) {
 }
 
 // Each dz overwrites its z: element by element, z is read before dz is written. The tensors of a layer are released as
-// soon as its gradients are complete. A convolution of the body completes the gradient of its input, where that is not
-// x. To complete x's too, the body's first one comes after the shortcut.
+// soon as its gradients are complete. A later convolution of the body adds the only part to the gradient of its input,
+// and so completes it. The body's first one completes x's gradient only if it runs after the shortcut's backward.
 void backward(Context& context, SavedBlock& saved) {
   if (!saved.body.back().output.y.has_grad()) return;
   const auto norm_backward = [&](const Saved& s, const NormedTensor& joined, const Tensor& residual) {
@@ -101,7 +101,7 @@ Tensor residual_block(Context& context, const Tensor& x, ResidualBlock& block, M
     s.output = apply_norms(context, s.z, join ? downsample.z : NormedTensor{}, last ? saved->shortcut : Tensor(), true);
     y = s.output.y;
   }
-  // Of a downsample's output the backward needs only the gradient.
+  // The backward does not read the values of the downsample's output, only its gradient.
   if (saved->downsample.output.y) saved->downsample.output.y.release_data();
   if (context.recording()) {
     saved->completes_x = follows_request(context, x);

@@ -1,7 +1,7 @@
-// Compiled like everything else, so that the compiler's macros name the instruction sets that it may use.
+// This file is compiled with the build's options, so that the compiler's macros say which instruction sets it may use.
 #include "core/base/processor_check.h"
 
-// "1" for a macro that is defined, else the macro's own name.
+// VALUE_AS_TEXT(macro) is "1" if the compiler defines the macro as 1, and the macro's own name if it is not defined.
 #define AS_TEXT(text) #text
 #define VALUE_AS_TEXT(macro) AS_TEXT(macro)
 #define NAME_IF_BUILT_FOR(macro, name) VALUE_AS_TEXT(macro)[0] == '1' ? name : nullptr,

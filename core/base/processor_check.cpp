@@ -1,5 +1,6 @@
-// Compiled for every processor of its architecture, without the standard library's templates: the linker keeps one copy
-// of an inline function for the whole program, which another object may have compiled for more.
+// This file is compiled for the oldest processors of the architecture. It uses no inline function and no template of
+// the standard library: the linker keeps one copy of such a function for the whole program, and that copy may come from
+// an object that was compiled for newer processors.
 #include "core/base/processor_check.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@ struct InstructionSet {
   bool present;
 };
 
+// A line for stderr, without memory from the heap.
 class Line {
  public:
   void add(const char* text) {
@@ -32,7 +34,8 @@ class Line {
 
 }  // namespace
 
-// Before the other objects' static initialisers, which have the default priority. The linker is told to keep it.
+// Runs before the static initialisers of other objects, which have the default priority. Nothing refers to this
+// function; core/CMakeLists.txt makes the linker keep it.
 extern "C" __attribute__((constructor(101))) void mpanet_check_processor() {
   __builtin_cpu_init();
 #  define ASK(macro, name) {name, __builtin_cpu_supports(name) != 0},

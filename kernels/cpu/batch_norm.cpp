@@ -1,4 +1,4 @@
-// What batch norm has on this backend besides its loops (batch_norm.inc).
+// The kernels of batch norm that are not in batch_norm.inc.
 #include <cmath>
 
 #include "core/base/error.h"

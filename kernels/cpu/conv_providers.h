@@ -11,7 +11,8 @@
 
 namespace mpanet::PRECISION::cpu {
 
-// UserError, one line, if oneDNN is to run what it cannot. Called by the queries that plan the memory.
+// UserError, one line, if --conv onednn is set in a build or a precision without oneDNN. The queries of workspaces call
+// it, so the error comes when memory is planned.
 inline void check_library(Stream stream) {
 #ifdef MPANET_HAS_ONEDNN
   static_cast<void>(stream);
@@ -23,7 +24,7 @@ inline void check_library(Stream stream) {
 #endif
 }
 
-// Products of packed panels, but in f64: panel_conv.cpp, panel_gradient.cpp.
+// Products of packed panels, in every precision but f64: panel_conv.cpp, panel_gradient.cpp, panel_weights.cpp.
 namespace panels {
 size_t conv_weights_bytes(Stream, const ConvShape&, ConvPass);
 void conv_prepare_weights(Stream, const ConvShape&, ConvPass, const storage* w, const real* scale, void* prepared);

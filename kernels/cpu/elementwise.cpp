@@ -1,4 +1,4 @@
-// Casts.
+// Casts from real, and of pictures from float, to storage.
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/kernels.h"

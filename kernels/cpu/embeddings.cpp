@@ -1,5 +1,5 @@
-// Embeddings that stay on the device. Evaluation on a cpu does without (kernels/cpu/packed_rows.h); the tests compare
-// with these.
+// Kernels for embeddings that stay on the device. Evaluation on a CPU uses kernels/cpu/packed_rows.h instead; tests
+// compare other backends with these kernels.
 #include "kernels/embeddings.h"
 
 #include "kernels/cpu/convert.h"

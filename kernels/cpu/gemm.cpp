@@ -1,4 +1,4 @@
-// Matrix product: what its implementations share.
+// gemm(): checks, rounding to TF32 and bias, around gemm_product().
 #include "core/base/error.h"
 #include "kernels/cpu/gemm_product.h"
 #include "kernels/cpu/tf32.h"

@@ -1,4 +1,4 @@
-// Several products of equal sizes, one after the other: of each implementation of gemm().
+// Several products of equal sizes: gemm() for each of them, one after the other.
 #include "kernels/kernels.h"
 
 namespace mpanet::PRECISION::cpu {

@@ -1,4 +1,4 @@
-// Matrix product in plain loops: the reference, in every precision.
+// Matrix product in plain loops: the reference in f64, and the product of every precision without oneDNN.
 #include "kernels/cpu/gemm_product.h"
 
 #include "kernels/cpu/product.h"

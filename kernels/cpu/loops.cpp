@@ -1,7 +1,7 @@
 // The memory-bound kernels of plain loops, compiled once per instruction set: foreach_target.h includes this file
 // again. The .inc files have the loops; everything that they include is above foreach_target.h, so that inline
-// functions of other headers are compiled for the baseline only. The build forbids to contract a multiplication and an
-// addition, so that all sets give the same bits.
+// functions of other headers are compiled for the baseline only. The build forbids fused multiply-add
+// (-ffp-contract=off), so that all sets give the same bits.
 #include <algorithm>
 #include <cmath>
 #include <type_traits>

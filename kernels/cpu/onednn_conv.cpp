@@ -3,7 +3,7 @@
 // stream holds oneDNN's compiled primitives, per shape and pass. The caller's workspace contains:
 //   forward           scratchpad
 //   backward data     scratchpad, then dx of some pictures, for Write::Add
-//   backward weights  scratchpad, then dw in oneDNN's layout; gemm()'s if dw is a matrix product
+//   backward weights  scratchpad, then dw in oneDNN's layout; gemm()'s workspace if dw is a matrix product
 // In TF32 it begins with rounded copies of the activations, and prepared weights have a rounded copy of the filter
 // behind them.
 #include <omp.h>

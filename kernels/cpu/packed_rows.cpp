@@ -13,11 +13,11 @@
 namespace mpanet {
 namespace {
 
-constexpr int kBlock = 256;  // elements of a row at a time: a left panel's block stays in the L1 cache
+constexpr int kBlock = 256;  // elements of a row in a block: that of a left panel stays in the L1 cache
 constexpr int kChunk = 16;   // right panels that a thread takes at a time: their blocks stay in the L2 cache
 
-// Asks for pages of 2 MiB, which Linux need not give: a gallery's hundreds of MiB are written once, and the first write
-// to a page costs as much as some of the product.
+// Asks Linux for pages of 2 MiB, which it may refuse. A gallery has hundreds of MiB. In pages of 4 KiB the page faults
+// of its first write take a noticeable part of the product's time.
 void prefer_large_pages(void* memory, size_t bytes) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(memory);
   const uintptr_t first = (begin + page - 1) / page * page, end = (begin + bytes) / page * page;
@@ -31,7 +31,7 @@ void copy_tile(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to
   for (int i = 0; i < rows; i++) std::copy_n(from + i * from_stride, columns, to + i * to_stride);
 }
 
-// For each pair of panels, whether it has a pair of rows that is wanted: (left panel, right panel).
+// (left panels, right panels): 1 if a row of the left panel and a row of the right one are wanted as a pair, else 0.
 std::vector<char> wanted_panels(const PairFilter& wanted, int left, int left_panel, int right, int right_panel) {
   const int columns = panels(right, right_panel);
   std::vector<char> result(static_cast<size_t>(panels(left, left_panel)) * columns, !wanted);
@@ -100,7 +100,8 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
   const std::vector<char> is_wanted = wanted_panels(wanted, left.rows_, rows, right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
   for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
-    alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};  // for one row more than there is
+    // If `count` below is odd, multiply_transposed() writes one row more, for which `products` has no space.
+    alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};
     const int chunk_end = std::min(chunk + kChunk, right_panels);
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);

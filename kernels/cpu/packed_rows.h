@@ -12,7 +12,7 @@
 
 namespace mpanet {
 
-// Whether the product of a left and a right row will be read.
+// Whether the product of a left and a right row, by their indices, is needed.
 using PairFilter = std::function<bool(int left, int right)>;
 
 class PackedRows {
@@ -23,7 +23,7 @@ class PackedRows {
   // Packs `rows` (count, length), with row r multiplied by factors[r]. count: 0..max_rows.
   void assign(const float* rows, const double* factors, int count);
   int rows() const { return rows_; }
-  // rows() rounded up to whole panels. The rows beyond rows() are zeros. On the right their products are written too.
+  // rows() rounded up to whole panels. The rows beyond rows() are zeros. multiply() writes their products on the right.
   int padded_rows() const;
 
  private:
@@ -33,7 +33,7 @@ class PackedRows {
   // The panel's elements begin..begin+size of each row: (size, panel_stride).
   float* block(int panel, int begin, int size) const;
 
-  // A vector's load that crosses cache lines is two.
+  // Alignment to cache lines: the load of a vector that crosses two lines costs as much as two loads.
   struct alignas(64) Line {
     float values[16];
   };
@@ -44,8 +44,9 @@ class PackedRows {
   std::unique_ptr<Line[]> values_;  // (block of the length, panel, element of the block, row of the panel)
 };
 
-// products[i * stride + j] = <left row i, right row j> for i < left.rows(), j < right.padded_rows(). Where two panels
-// have no pair that is `wanted`, zeros without the product; no filter: all are wanted.
+// products[i * stride + j] = <left row i, right row j> for i < left.rows(), j < right.padded_rows(). A product that is
+// not `wanted` may be 0 instead: two panels without a wanted pair of rows are not multiplied. Without a filter all
+// products are wanted.
 void multiply(const PackedRows& left, const PackedRows& right, float* products, ptrdiff_t stride,
               const PairFilter& wanted = {});
 

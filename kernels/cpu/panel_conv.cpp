@@ -4,8 +4,8 @@
 //   backward data   dx (pixels, c)   = dy's pixels above each tap (k)   * weights (tap, k, c)
 //
 // The left factor is packed a block of pixels at a time and never unfolded in memory. 3x3 filters of stride 1 use
-// Winograd's F(2x2, 3x3), which needs 16 multiplications where the definition has 36. Blocks follow from the shape and
-// the instruction set, so the bits of a result do not depend on the number of threads.
+// Winograd's F(2x2, 3x3), which needs 16 multiplications where the definition has 36. The shape and the instruction set
+// determine the blocks, so the bits of a result do not depend on the number of threads.
 #include <omp.h>
 
 #include <algorithm>
@@ -19,20 +19,24 @@ namespace {
 
 using mpanet::cpu::kMaxTileColumns;
 
-constexpr int kBlockPixels = 56;      // at least so many pixels are packed at a time
-constexpr int kMinWinogradRows = 28;  // tiles of pixels that are transformed at a time: at least, at most
-constexpr int kMaxWinogradRows = 112;
-constexpr int64_t kWinogradFloats = 128 << 10;     // that transformed pixels should not exceed: of the L2 cache
-constexpr int kSkew = kGroup;                      // floats: products a power of two apart would share lines of a cache
-constexpr int kMinTasks = 16;                      // columns are split where there are fewer blocks of pixels
-constexpr int kSumColumns = 512;                   // columns at a time where the depth has several blocks
-constexpr int64_t kCachedWeightFloats = 64 << 10;  // weights that stay in the L2 cache while pixels pass
+// A block has kBlockPixels pixels, rounded up to whole tiles of the product. With Winograd's algorithm it has
+// kMinWinogradRows to kMaxWinogradRows tiles of 4x4 pixels: within these limits so many that the transformed pixels,
+// kWinogradFloats, stay in the L2 cache.
+constexpr int kBlockPixels = 56;
+constexpr int kMinWinogradRows = 28, kMaxWinogradRows = 112;
+constexpr int64_t kWinogradFloats = 128 << 10;
+// Floats between the left factors of two products: at a distance of a power of two they would use the same cache sets.
+constexpr int kSkew = kGroup;
+constexpr int kMinTasks = 16;                      // with fewer blocks of pixels the columns are split too
+constexpr int kSumColumns = 512;                   // columns of a task, at most, if the depth has several blocks
+constexpr int64_t kCachedWeightFloats = 64 << 10;  // weights that stay in the L2 cache for all tiles of a block
 
+// A task computes one block of pixels times one chunk of the panels of the right factor.
 struct Blocks {
-  int tiles;           // of pixels in a block
-  int64_t count;       // of blocks
-  int panels, chunk;   // of the right factor; those that a task computes
-  int64_t left, sums;  // floats of a thread
+  int tiles;           // tiles of a block
+  int64_t count;       // number of blocks
+  int panels, chunk;   // panels of the right factor, and of a chunk
+  int64_t left, sums;  // floats of a thread's workspace: left factor, sums
   int64_t floats() const { return left + sums; }
   int64_t chunks() const { return divide_up(panels, chunk); }
 };
@@ -64,20 +68,20 @@ Blocks blocks_of(const Part& p) {
   return b;
 }
 
-// Source pixels that the next block will pack, fetched into the cache a share at a time.
+// Prefetches the source pixels of the next block, at..end: `portion` elements at each call.
 struct Ahead {
   const storage* at = nullptr;
   const storage* end = nullptr;
-  int64_t share = 0;
+  int64_t portion = 0;
   void fetch() {
     constexpr int64_t kLine = 64 / sizeof(storage);
-    for (const storage* stop = std::min(at + share, end); at < stop; at += kLine) __builtin_prefetch(at, 0, 2);
+    for (const storage* stop = std::min(at + portion, end); at < stop; at += kLine) __builtin_prefetch(at, 0, 2);
   }
 };
 
-// ---- Finished sums. Offsets are of pixels of y.
+// ---- Finished sums. offsets[m]: of the first channel of the pixel of y that row m of the sums is.
 
-// y = relu(sum + shift + residual). Null pointers: nothing. The residual may be y.
+// y = relu(sum + shift + residual), without what is null or false. The residual may be y.
 template <class T>
 struct Finishing {
   const float* shift = nullptr;
@@ -85,13 +89,13 @@ struct Finishing {
   bool relu = false;
 };
 
-// The forms for float are those of f32's engine; bf16's and f16's have no use for them.
+// The overloads for float are those of f32; bf16 and f16 do not use them.
 [[maybe_unused]] inline void finish_tile(const float* sums, int count, int width, const int64_t* offsets,
                                          int64_t column, const Finishing<float>& finish, float* y) {
   panel_kernels().store(sums, count, width, offsets, column, {finish.shift, finish.residual, finish.relu}, y);
 }
 
-// Offsets below 0 are outside.
+// Rows with an offset below 0 are outside of y, and are not stored.
 template <class T>
 void finish_tile(const float* sums, int count, int width, const int64_t* offsets, int64_t column,
                  const Finishing<T>& finish, T* y) {
@@ -145,7 +149,7 @@ struct Task {
     return std::min(columns, p.to_channels - panel * columns);
   }
   int panels_end(int chunk) const { return std::min(b.panels, (chunk + 1) * b.chunk); }
-  // Brings what store() will access into the cache, while the sums are computed.
+  // Prefetches what finish_tile() will access, while the sums are computed.
   void fetch_target(const int64_t* offsets, int count, int panel) const;
   Ahead ahead_of(int64_t block, int chunk) const;
   void direct(int64_t block, int chunk) const;
@@ -162,7 +166,8 @@ void Task::fetch_target(const int64_t* offsets, int count, int panel) const {
     }
 }
 
-// Only where a block reads a range of the source; other filters find most of their pixels in the cache.
+// Only 1x1 filters of stride 1 prefetch: their blocks read a range of the source. Other filters find most pixels in the
+// cache, since the previous block has read them.
 Ahead Task::ahead_of(int64_t block, int chunk) const {
   if (p.taps_y * p.taps_x != 1 || p.step != 1) return {};
   const int64_t size = int64_t{b.tiles} * panel_kernels().rows * p.channels;
@@ -260,13 +265,13 @@ void Task::winograd(int64_t block, int chunk) const {
 
 void run(const Part& p, const storage* source, const float* right, const Finishing<storage>& finish, storage* target,
          void* workspace) {
-  if (p.pixels() == 0) return;  // a picture smaller than the stride
+  if (p.pixels() == 0) return;  // the picture is smaller than the stride
   const Blocks b = blocks_of(p);
 #pragma omp parallel
   {
     float* left = static_cast<float*>(workspace) + omp_get_thread_num() * b.floats();
     const Task task{p, b, source, right, finish, target, left, left + b.left};
-    // Neighbouring blocks: ahead_of() fetches for the next one.
+    // A thread takes neighbouring blocks, because ahead_of() prefetches for the next block.
 #pragma omp for collapse(2) schedule(dynamic, 4)
     for (int64_t block = 0; block < b.count; block++)
       for (int64_t chunk = 0; chunk < b.chunks(); chunk++)

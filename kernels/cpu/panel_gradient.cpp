@@ -5,9 +5,9 @@
 // 3x3 filters of stride 1 use the gradient of Winograd's F(2x2, 3x3): with U the transformed weights, dU = (A dy A')
 // (B' d B) for each of the 16 products, summed over tiles of 2x2 pixels of dy and 4x4 of x, and dw = G' dU G.
 //
-// A task has a range of the pixels, of k and of the columns; its sums stay in a thread's workspace. Ranges follow from
-// the shape alone. Every range of pixels is summed in order, and the ranges are added in order, so the bits of a result
-// depend neither on the number of threads nor on the instruction set, where it has FMA.
+// A task has a range of the pixels, of k and of the columns; its sums stay in a thread's workspace. The shape alone
+// determines the ranges. Every range of pixels is summed in order, and the ranges are added in order. So the bits of a
+// result do not depend on the number of threads, and all instruction sets with FMA give the same bits.
 #include <omp.h>
 
 #include <algorithm>
@@ -24,23 +24,25 @@ using mpanet::cpu::kMaxTileColumns;
 constexpr int kBlock = 256, kWinogradBlock = 64;  // pixels, or tiles of them, that are packed at a time
 constexpr int kMaxRows = 512, kMaxColumns = 256;  // of a task
 constexpr int kMaxWinogradRows = 128, kMaxWinogradColumns = 128;
-constexpr int kMinTasks = 16;  // pixels are split where there are fewer ranges of k and columns,
-constexpr int kSkew = 16;      // floats: tiles, panels and products a power of two apart would share lines of a cache
-constexpr int kMinBlocks = 2;  // into ranges of so many blocks at least
+// If k and the columns give fewer than kMinTasks tasks, the pixels are split too, into ranges of kMinBlocks or more
+// blocks.
+constexpr int kMinTasks = 16, kMinBlocks = 2;
+// Floats behind each tile and panel: at a distance of a power of two they would use the same cache sets.
+constexpr int kSkew = 16;
 constexpr int kTaps = 9, kProducts = 16;
 
 // One of the two factors, dy or x: its ranges and their tiles or panels.
 struct Side {
-  int64_t size;          // of the whole factor
-  int64_t range, count;  // of a task; of ranges
+  int64_t size;          // k, or the columns, of the whole factor
+  int64_t range, count;  // size of a task's range; number of ranges
   int width;             // of a tile or panel
-  ptrdiff_t step;        // floats between two of a packed block
+  ptrdiff_t step;        // floats between two tiles or panels of a packed block
   int64_t pieces() const { return divide_up(range, width); }
   int64_t size_of(int64_t index) const { return std::min(range, size - index * range); }
 };
 
 Side side_of(int64_t size, int64_t max, int width, ptrdiff_t step) {
-  // Ranges of whole groups: Winograd's transforms read them.
+  // Winograd's transforms read whole groups, so a range is a multiple of them.
   const int64_t range = divide_up(divide_up(size, divide_up(size, max)), kMaxTileColumns) * kMaxTileColumns;
   return {size, range, divide_up(size, range), width, step};
 }
@@ -51,7 +53,7 @@ struct Plan {
   Side rows, columns;  // k; taps * c, or c
   int64_t depth;       // pixels or tiles
   int64_t split_depth, splits;
-  int64_t left, right, sums;  // floats of a thread
+  int64_t left, right, sums;  // floats of a thread's workspace
   int64_t floats() const { return left + right + sums; }
   int64_t tasks() const { return splits * rows.count * columns.count; }
   int64_t down() const { return divide_up(p.rows, 2); }
@@ -107,7 +109,8 @@ struct Task {
   void store_winograd(real* to, Write write) const;
 };
 
-// x's elements under the taps of a pixel of y: this task's columns. At `buffer`, if they are not in memory so.
+// The elements of x under the taps of a pixel of y, this task's columns of them: in `buffer`, or x's own memory if they
+// are contiguous floats there.
 const float* Task::patch(const Pixel& pixel, float* buffer) const {
   const storage* at = plan.p.taps_y * plan.p.taps_x == 1 ? source_at(plan.p, pixel, pixel.y, pixel.x) : nullptr;
   if (at != nullptr) return widened(at + column(), columns(), buffer);
@@ -159,7 +162,7 @@ void Task::pack_winograd(int64_t first, int count) const {
   }
 }
 
-// Brings what the next block reads first into the cache, a share at each tile. Other taps read most of it from there.
+// Prefetches dy's pixels first..end, and x's for 1x1 filters of stride 1. Other filters find most of x in the cache.
 void Task::fetch(int64_t first, int64_t end) const {
   constexpr int kLine = 64 / sizeof(storage);
   const Part& p = plan.p;
@@ -174,15 +177,16 @@ void Task::fetch(int64_t first, int64_t end) const {
 
 void Task::multiply(int count, bool add, int64_t next, int64_t end) const {
   const auto& k = panel_kernels();
-  const int64_t share = divide_up(std::max<int64_t>(0, end - next), tiles() * panels());
+  // next..end are the pixels of the next block. A part of them is prefetched before each tile.
+  const int64_t portion = divide_up(std::max<int64_t>(0, end - next), tiles() * panels());
   for (int product = 0; product < plan.products; product++) {
     const float* const tiles_of = left + product * plan.rows.pieces() * plan.rows.step;
     const float* const panels_of = right + product * plan.columns.pieces() * plan.columns.step;
     for (int64_t tile = 0; tile < tiles(); tile++)
       for (int64_t panel = 0; panel < panels(); panel++) {
         if (!plan.p.winograd) {
-          fetch(next, std::min(end, next + share));
-          next += share;
+          fetch(next, std::min(end, next + portion));
+          next += portion;
         }
         k.multiply_transposed(tiles_of + tile * plan.rows.step, panels_of + panel * plan.columns.step, count,
                               static_cast<int>(rows() - tile * k.rows), add, sum(product, tile, panel), k.columns);

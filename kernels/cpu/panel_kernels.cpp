@@ -28,10 +28,10 @@ constexpr int kColumns = 2 * kLanes;
 // Sums, two vectors of a panel and a broadcast element fit into 32 or 16 registers.
 constexpr int kRows = kLanes == 16 ? 14 : 6;
 constexpr int kRowStride = (kRows + kLanes - 1) / kLanes * kLanes;
-// With few registers a tile has few rows, and the panel is read again so often that its block should stay in the L1
-// cache.
+// Groups in a block of the depth. With 16 registers a tile has few rows, so a panel is read more often, and its block
+// should stay in the L1 cache.
 constexpr int kDepth = kLanes == 16 ? kDepthGroups : kDepthGroups / 2;
-constexpr int kAhead = 12;  // rows of a panel that are fetched ahead
+constexpr int kAhead = 12;  // a row of a panel is prefetched so many rows before it is used
 constexpr int kVectorsOfGroup = kGroup / kLanes;
 
 HWY_ATTR void multiply(const float* HWY_RESTRICT left, const float* HWY_RESTRICT right, int64_t groups, bool add,
@@ -97,7 +97,7 @@ HWY_ATTR void multiply_tile(const float* HWY_RESTRICT left, const float* HWY_RES
   }
 }
 
-// Tiles with fewer rows, of an even number, for the last rows of a factor.
+// The last tile of a factor may have fewer rows. An instance of multiply_tile() exists for each even number of rows.
 template <int kTile>
 HWY_ATTR void multiply_up_to(const float* left, const float* right, int64_t depth, int tile_rows, bool add, float* sums,
                              ptrdiff_t sums_stride) {
@@ -160,7 +160,7 @@ HWY_ATTR void narrow_bfloat16(const float* from, int64_t count, uint16_t* to) {
   for (; i + kLanes <= count; i += kLanes) {
     const V value = hn::LoadU(D(), from + i);
     const auto bits = hn::BitCast(wide, value), upper = hn::ShiftRight<16>(bits);
-    // To nearest, ties to even: half of the last kept bit less one is added, and one if that bit is set.
+    // To nearest, ties to even: adds half of the last kept bit, minus one, plus one if the last kept bit is set.
     const auto odd = hn::And(upper, hn::Set(wide, 1));
     const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(wide, 0x7fff))));
     const auto nan = hn::Or(upper, hn::Set(wide, 0x40));
@@ -170,7 +170,7 @@ HWY_ATTR void narrow_bfloat16(const float* from, int64_t count, uint16_t* to) {
   for (; i < count; i++) to[i] = bfloat16(from[i]).bits;
 }
 
-// Highway's conversions without the instructions of AVX2's processors neither round nor keep infinities.
+// On targets without conversion instructions (F16C) Highway's own conversions neither round nor keep infinities.
 constexpr bool kConvertsFloat16 = HWY_TARGET <= HWY_AVX2;
 
 HWY_ATTR void widen_float16(const uint16_t* from, int64_t count, float* to) {
@@ -218,10 +218,10 @@ HWY_ATTR void store(const float* sums, int count, int width, const int64_t* offs
   }
 }
 
-// B' d B, with B' = (1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1). place(n): where vector n of product 0 goes.
-template <class Place>
+// B' d B, with B' = (1 0 -1 0, 0 1 1 0, 0 -1 1 0, 0 1 0 -1). address(n): where vector n of product 0 is stored.
+template <class Address>
 HWY_ATTR HWY_INLINE void input_of(const float* const pixels[16], int64_t groups, ptrdiff_t product_step,
-                                  const Place& place) {
+                                  const Address& address) {
   static constexpr float kZeros[kGroup] = {};
   const D d;
   const float* from[16];
@@ -245,7 +245,7 @@ HWY_ATTR HWY_INLINE void input_of(const float* const pixels[16], int64_t groups,
         rows[2][x] = hn::Sub(d2, d1);
         rows[3][x] = hn::Sub(d1, d3);
       }
-      float* to = place(g * kVectorsOfGroup + v);
+      float* to = address(g * kVectorsOfGroup + v);
 #pragma GCC unroll 4
       for (int y = 0; y < 4; y++) {
         const V* r = rows[y];
@@ -266,10 +266,10 @@ HWY_ATTR void winograd_input(const float* const pixels[16], int64_t groups, ptrd
 
 HWY_ATTR void winograd_columns(const float* const pixels[16], int64_t groups, ptrdiff_t product_step,
                                ptrdiff_t panel_step, float* right) {
-  const auto place = [=](int64_t n) HWY_ATTR { return right + n / 2 * panel_step + n % 2 * kLanes; };
-  input_of(pixels, groups, product_step, place);
+  const auto address = [=](int64_t n) HWY_ATTR { return right + n / 2 * panel_step + n % 2 * kLanes; };
+  input_of(pixels, groups, product_step, address);
   const int64_t vectors = groups * kVectorsOfGroup;
-  for (int p = 0; p < 16 && vectors % 2 != 0; p++) hn::StoreU(hn::Zero(D()), D(), place(vectors) + p * product_step);
+  for (int p = 0; p < 16 && vectors % 2 != 0; p++) hn::StoreU(hn::Zero(D()), D(), address(vectors) + p * product_step);
 }
 
 // A d A', with A = (1 0, 1 1, 1 -1, 0 -1).

@@ -28,7 +28,7 @@ Part part_of(const ConvShape& s, ConvPass pass, int index) {
     p.rows = static_cast<int>(divide_up(s.h - p.to_y, s.stride));
     p.columns = static_cast<int>(divide_up(s.w - p.to_x, s.stride));
     p.step = 1;
-    // Tap i reads row (y + pad - i) / stride of dy where that is whole.
+    // Tap i reads row (y + pad - i) / stride of dy if that is a whole number.
     p.tap_y = (p.to_y + s.pad) % s.stride, p.tap_x = (p.to_x + s.pad) % s.stride, p.tap_step = s.stride;
     p.first_y = (p.to_y + s.pad - p.tap_y) / s.stride, p.first_x = (p.to_x + s.pad - p.tap_x) / s.stride, p.delta = -1;
     p.taps_y = static_cast<int>(std::max<int64_t>(0, divide_up(s.kh - p.tap_y, s.stride)));
@@ -47,7 +47,7 @@ Pixel locate(const Part& p, const storage* source, int64_t index) {
           to * p.to_channels};
 }
 
-// Taps that lie side by side in memory are copied together.
+// Taps that are contiguous in memory are copied together.
 void copy_row(const Part& p, const Pixel& pixel, int64_t first, int64_t count, float* to) {
   const int64_t tap_row = int64_t{p.taps_x} * p.channels, depth = p.depth();
   const int64_t end = std::min(first + count, depth);

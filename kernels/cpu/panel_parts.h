@@ -7,17 +7,17 @@
 
 namespace mpanet::PRECISION::cpu::panels {
 
+using mpanet::cpu::kDepthGroups;
 using mpanet::cpu::kGroup;
 using mpanet::cpu::kMaxTileRows;
 
-using mpanet::cpu::kDepthGroups;
-
-// A pass, or the part of it whose pixels read the same taps, as a convolution from a source to a grid of pixels.
+// A pass, or the part of a pass whose pixels read the same taps, as a convolution. The source is x (forward) or dy
+// (backward data), the target y or dx. The grid are the pixels of the target that the part computes.
 struct Part {
   int pictures;
   int height, width, channels;  // of a source picture
   int rows, columns;            // of the grid
-  int step;                     // source pixels between neighbours of the grid
+  int step;                     // distance, in source pixels, of what two neighbours of the grid read
   int first_y, first_x, delta;  // tap (i, j) reads the source at y * step + first_y + i * delta, ...
   int taps_y, taps_x;
   int tap_y, tap_x, tap_step;            // tap (i, j) has the weights of (tap_y + i * tap_step, ...)
@@ -41,23 +41,24 @@ int part_count(const ConvShape& s, ConvPass pass);
 Part part_of(const ConvShape& s, ConvPass pass, int index);
 
 struct Pixel {
-  const storage* picture;  // its source picture
+  const storage* picture;  // the source picture that it reads
   int y, x;                // where tap (0, 0) reads the source
-  int64_t target;          // offset of its first channel
+  int64_t target;          // offset of its first channel in the target
 };
 
 Pixel locate(const Part& p, const storage* source, int64_t index);
 
-// Null outside the picture.
+// The first channel of pixel (y, x) of the picture that `pixel` reads. Null outside the picture.
 inline const storage* source_at(const Part& p, const Pixel& pixel, int y, int x) {
   if (y < 0 || y >= p.height || x < 0 || x >= p.width) return nullptr;
   return pixel.picture + (int64_t{y} * p.width + x) * p.channels;
 }
 
-// Floats of the buffer of widened().
+// Size in floats of the buffer that widened() takes.
 constexpr int64_t buffer_floats(int64_t count) { return buffer_size<storage>(count); }
 
-// Elements first..first+count of a pixel's row of the left factor, for any number of channels; zeros behind its end.
+// Elements first..first+count of a pixel's row of the left factor, for any number of channels. Behind the row's end:
+// zeros.
 void copy_row(const Part& p, const Pixel& pixel, int64_t first, int64_t count, float* to);
 
 // Packs groups begin..end of a tile of `count` pixels, kDepthGroups at most.

@@ -1,4 +1,5 @@
-// The right factors of convolutions (panel_conv.cpp): weights in panels, for Winograd's algorithm transformed.
+// The right factors of convolutions (panel_conv.cpp): weights packed in panels, and transformed for Winograd's
+// algorithm.
 #include <algorithm>
 
 #include "core/base/error.h"
@@ -18,8 +19,8 @@ struct Weights {
   const real* scale;
   bool rounds;  // to TF32
 
-  // Rows of a panel: to[r * columns + j] is the weight of tap (y, x), source channel `channel` + r and target channel
-  // `column` + j. At most a group of channels, and `width` columns.
+  // Writes `count` rows of a panel, a group at most, and `width` columns: to[r * columns + j] is the weight of tap
+  // (y, x), source channel `channel` + r and target channel `column` + j.
   void copy(int y, int x, int channel, int count, int column, int width, float* to) const {
     const int columns = panel_kernels().columns;
     const auto at = [&](int k, int c) { return w + ((int64_t{k} * s.kh + y) * s.kw + x) * s.c + c; };
@@ -49,7 +50,7 @@ struct Weights {
   }
 };
 
-// Rows of one group of a panel, for the direct product.
+// The rows of one group of a panel, for the product without Winograd's algorithm.
 void pack_weights(const Part& p, const Weights& weights, int panel, int64_t group, float* to) {
   const int columns = panel_kernels().columns, width = std::min(columns, p.to_channels - panel * columns);
   std::fill_n(to, kGroup * columns, 0.0F);
@@ -63,7 +64,7 @@ void pack_weights(const Part& p, const Weights& weights, int panel, int64_t grou
   }
 }
 
-// G g G', with G = (1 0 0, 1/2 1/2 1/2, 1/2 -1/2 1/2, 0 0 1): the rows of one group of 16 panels.
+// G g G', with G = (1 0 0, 1/2 1/2 1/2, 1/2 -1/2 1/2, 0 0 1): the rows of one group in the panels of 16 products.
 void pack_winograd_weights(const Part& p, const Weights& weights, int panel, int64_t group, float* to) {
   const int columns = panel_kernels().columns, width = std::min(columns, p.to_channels - panel * columns);
   const int channel = static_cast<int>(group) * kGroup;
@@ -72,7 +73,7 @@ void pack_winograd_weights(const Part& p, const Weights& weights, int panel, int
     const int y = p.delta > 0 ? tap / 3 : 2 - tap / 3, x = p.delta > 0 ? tap % 3 : 2 - tap % 3;
     weights.copy(y, x, channel, kGroup, panel * columns, width, g[tap]);
   }
-  const int64_t next = int64_t{p.channels} * columns;  // of the same place in the next product
+  const int64_t next = int64_t{p.channels} * columns;  // floats between the panels of two products
   for (int first = 0; first < kGroup * columns; first += kGroup) {
     float rows[4][3][kGroup];
     for (int x = 0; x < 3; x++)

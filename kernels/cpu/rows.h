@@ -1,6 +1,6 @@
-// Rows of storage as rows of real, for kernels that are bound by memory. Their loops compute on arrays of real: of the
-// activation's own memory where storage is real; else in a buffer, because compilers convert float16 one at a time.
-// 16-bit numbers are widened and narrowed by the conversions of panel_kernels.h, whose bits are storage's own.
+// Rows of storage as rows of real, for kernels that are bound by memory. Their loops compute on arrays of real. Where
+// storage is real, these are the activation's own memory. Else they are a buffer, to which panel_kernels.h converts
+// with the bits of storage's own conversions: in the loops themselves compilers would convert float16 one at a time.
 #pragma once
 #include <algorithm>
 #include <cstdint>

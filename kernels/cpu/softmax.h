@@ -1,4 +1,4 @@
-// Common part of the losses on logits.
+// Log-sum-exp, for the losses on logits.
 #pragma once
 #include <algorithm>
 #include <cmath>

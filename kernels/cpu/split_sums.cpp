@@ -1,4 +1,5 @@
-// Splits of a product's depth. This backend's convolutions leave none.
+// Sums of splits of a product's depth. This backend's convolutions do not split; pattern alignment uses
+// add_split_sums().
 #include "core/base/error.h"
 #include "kernels/cpu/convert.h"
 #include "kernels/kernels.h"

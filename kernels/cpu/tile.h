@@ -1,4 +1,4 @@
-// The micro-kernel of all matrix products in C++: a tile of sums in registers.
+// The micro-kernel of the matrix products in plain loops (product.h): a tile of sums in registers.
 //
 //   sum[m][j] += sum over i of left(m, i) * panel[i][j]      m < kTileRows, j < kColumns, i < length
 //
