@@ -36,7 +36,7 @@ void ListScorer::run(std::span<const uint64_t> ranked, const ImageRecord& query,
   for (const uint64_t item : ranked) {
     const Candidate& candidate = candidates_.images[static_cast<uint32_t>(item)];
     if (plan_.skips && plan_.skips(asking, {candidate.identity, candidate.camera})) continue;
-    uint64_t carry = candidate.drawn;
+    uint64_t carry = candidate.drawn;  // adds one to the numbers of these columns
     for (size_t d = 0; carry; d++) {
       const uint64_t next = ranked_digits_[d] & carry;
       ranked_digits_[d] ^= carry;

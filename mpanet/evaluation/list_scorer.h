@@ -38,19 +38,20 @@ class ListScorer {
   explicit ListScorer(const EvaluationPlan& plan, const Candidates& candidates)
       : plan_(plan), candidates_(candidates), seen_(candidates.indices.size()) {}
 
-  // `ranked`: gallery indices in the lower halves, the best first. Writes the query's score in every column in which
-  // it has a match; the others do not change.
+  // `ranked`: gallery indices in the lower 32 bits, the nearest image first. Writes the query's score in every column
+  // in which it has a match; the others do not change.
   void run(std::span<const uint64_t> ranked, const ImageRecord& query, std::span<Score> scores);
 
  private:
   const EvaluationPlan& plan_;
   const Candidates& candidates_;
   std::vector<uint64_t> seen_;  // per identity: columns in which it has been counted
-  // The number of images ranked so far, of each column: bit c of word d is binary digit d of column c's. An image adds
-  // one to all of its columns at once.
+  // The number of images ranked so far in each column, bit-sliced: bit c of word d is binary digit d of column c's
+  // number. So a few operations on words count an image in all of its columns.
   std::array<uint64_t, 32> ranked_digits_;
+  // Per column: right images so far, identities (or images) before the first right one, rank of the last right one.
   std::array<int32_t, kMaxColumns> right_, wrong_, last_;
-  std::array<double, kMaxColumns> precision_;
+  std::array<double, kMaxColumns> precision_;  // per column: the sum of the precisions at the right images
 };
 
 }  // namespace mpanet

@@ -28,7 +28,7 @@ double largest_square(const EvaluationPlan& plan, const Embeddings& embeddings) 
   return *std::max_element(squares.begin(), squares.end());
 }
 
-// Similarities of a block of queries with the whole gallery, any number where the query ignores the image.
+// Similarities of a block of queries with the whole gallery. For an image that the query ignores: any finite number.
 class BlockSimilarities {
  public:
   BlockSimilarities(const EvaluationPlan& plan, const Embeddings& embeddings, int max_queries)
@@ -40,12 +40,12 @@ class BlockSimilarities {
     gallery_.assign(embeddings.row(plan.queries.size()), static_cast<int>(plan.gallery.size()));
   }
 
-  // numbers: the queries' indices in the plan.
-  void compute(const float* queries, std::span<const int> numbers) {
-    queries_.assign(queries, static_cast<int>(numbers.size()));
+  // indices: the queries' indices in plan.queries.
+  void compute(const float* queries, std::span<const int> indices) {
+    queries_.assign(queries, static_cast<int>(indices.size()));
     stride_ = gallery_.padded_rows();
     values_.resize(queries_.padded_rows() * stride_);
-    similarities(queries_, gallery_, values_.data(), stride_, wanted(numbers));
+    similarities(queries_, gallery_, values_.data(), stride_, wanted(indices));
   }
 
   std::span<const float> of(int query) const {
@@ -53,10 +53,11 @@ class BlockSimilarities {
   }
 
  private:
-  PairFilter wanted(std::span<const int> numbers) const {
+  // Whether a query of the block does not ignore a gallery image.
+  PairFilter wanted(std::span<const int> indices) const {
     if (!plan_.skips) return {};
-    return [this, numbers](int q, int g) {
-      const ImageRecord &query = plan_.queries[numbers[q]], &image = plan_.gallery[g];
+    return [this, indices](int q, int g) {
+      const ImageRecord &query = plan_.queries[indices[q]], &image = plan_.gallery[g];
       return !plan_.skips({query.identity, query.camera}, {image.identity, image.camera});
     };
   }
@@ -86,7 +87,7 @@ void check_shapes(const EvaluationPlan& plan, const Embeddings& embeddings) {
                "{} images of {} numbers need another size than {}", images, dimension, embeddings.values.size());
 }
 
-// The order of a block of queries' galleries, computed on a GPU.
+// For each query of a block, the gallery's indices in ranked order, computed on a GPU.
 class DeviceOrders {
  public:
   DeviceOrders(const EvaluationPlan& plan, const DeviceEmbeddings& embeddings, const std::vector<int32_t>& rows,
@@ -135,8 +136,8 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   const int largest_block = std::min(queries, kQueryBlock);
   BlockSimilarities block(plan, embeddings, largest_block);
   std::vector<Score> scores(queries * columns);
-  std::vector<int> numbers(queries);
-  std::iota(numbers.begin(), numbers.end(), 0);
+  std::vector<int> indices(queries);
+  std::iota(indices.begin(), indices.end(), 0);
   struct Ranking {
     DescendingSort order;
     ListScorer scorer;
@@ -144,7 +145,7 @@ std::vector<Score> score_queries(const EvaluationPlan& plan, const Embeddings& e
   const auto make = [&] { return Ranking{{}, ListScorer(plan, candidates)}; };
   for (int first = 0; first < queries; first += largest_block) {
     const int count = std::min(largest_block, queries - first);
-    block.compute(embeddings.row(first), std::span(numbers).subspan(first, count));
+    block.compute(embeddings.row(first), std::span(indices).subspan(first, count));
     for_each_item(static_cast<size_t>(count), make, [&](size_t q, Ranking& own) {
       const size_t query = static_cast<size_t>(first) + q;
       own.scorer.run(own.order.sort(block.of(static_cast<int>(q))), plan.queries[query],

@@ -16,8 +16,8 @@
 
 namespace mpanet {
 
-// Memory for ranking one plan after another, in bytes, with the embeddings of all their images. Of several plans each
-// gets a copy of its own images' embeddings.
+// Memory in bytes for ranking one plan after another, with the embeddings of all their images. If there are several
+// plans, the embeddings of a plan's images are copied for its ranking.
 size_t ranking_bytes(const std::vector<EvaluationPlan>& plans, int dimension);
 
 // Memory in bytes for rank_on_device() with the largest number of queries and of gallery images: a device's besides the
@@ -29,10 +29,10 @@ DeviceRankingBytes device_ranking_bytes(Device device, size_t queries, size_t ga
 
 // One result per setting of the plan, in its order; re-ranked if plan.rerank is set.
 //
-// `device`: where similarities are computed and sorted; scores and re-ranking are the CPU's always. A GPU adds up
-// products in another order, so images may change places whose similarities differ by rounding; images with equal
-// embeddings stay in gallery order. A gallery that does not fit in the GPU's free memory is ranked on the CPU, with one
-// line on stderr.
+// `device`: where similarities are computed and sorted; scores and re-ranking are always computed on the CPU. A GPU
+// adds up products in another order, so images whose similarities differ by rounding may be ranked in another order;
+// images with equal embeddings stay in gallery order. A gallery that does not fit in the GPU's free memory is ranked on
+// the CPU, with one line on stderr.
 std::vector<SettingResult> rank_embeddings(const EvaluationPlan& plan, const Embeddings& embeddings,
                                            Device device = Backend::cpu);
 

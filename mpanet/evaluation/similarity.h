@@ -39,15 +39,17 @@ struct Embeddings {
 
 // The sum of squares of each row; CheckError for a number that is not finite.
 std::vector<double> squared_lengths(const float* rows, size_t count, int dimension);
-// CheckError for a square that is not finite: a square of floats is, in double.
+// CheckError for a square that is not finite, hence of a row that is not: squares of finite floats are finite in
+// double.
 void check_squares(const std::vector<double>& squares);
 
 // The factor of a row before the product. For Euclidean, `largest` is the largest squared length of all rows of both
 // sides; it determines s.
 std::vector<double> row_factors(Distance distance, const std::vector<double>& squares, double largest);
 
-// Where a product is not made a similarity, as on a GPU: the offset of each row after scaling. A similarity is product
-// - offset / 2, but for the rounding. Zeros in UnitEuclidean have the offset that stands for a product of 1/2.
+// For the ranking on a GPU, which does not compute similarities from the products: the offset of each row after
+// scaling. product - offset / 2 is the similarity, up to rounding. In UnitEuclidean a row of zeros has offset -1, which
+// makes its similarity 1/2.
 std::vector<float> row_offsets(Distance distance, const std::vector<double>& squares,
                                const std::vector<double>& factors);
 
@@ -60,12 +62,9 @@ class SimilarityRows {
   // Replaces the content with `count` rows.
   void assign(const float* rows, int count);
   int rows() const { return rows_.rows(); }
-  // Half the squared length of each row after scaling.
-  const std::vector<double>& half_squares() const { return half_squares_; }
-
   // Similarities of every row of `queries` with every row of `gallery`: (queries.rows, stride), stride at least
-  // gallery.padded_rows(); `out` has space for queries.padded_rows() rows. Any finite number where no query and image
-  // of two panels is `wanted`.
+  // gallery.padded_rows(); `out` has space for queries.padded_rows() rows. For a pair that is not `wanted` the number
+  // may be any finite one.
   friend void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride,
                            const PairFilter& wanted);
   int padded_rows() const { return rows_.padded_rows(); }
@@ -75,8 +74,8 @@ class SimilarityRows {
   double largest_;
   int dimension_;
   PackedRows rows_;
-  std::vector<double> half_squares_;
-  std::vector<int> zeros_;  // rows of zeros
+  std::vector<double> half_squares_;  // half the squared length of each row after scaling
+  std::vector<int> zeros_;            // rows of zeros
 };
 
 void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride,

@@ -56,7 +56,7 @@ class QueryState {
     if (plan_.cmc == CmcUnit::Identities) seen_.assign((candidates_.indices.size() * plan_.columns() + 63) / 64, 0);
   }
 
-  // Adds the similarities with a block of gallery images.
+  // Counts the wrong images of a block that are ranked before a right one. similarities: with each of `images`.
   void count(const float* similarities, const std::vector<int>& images) {
     if (rights_.empty()) return;
     const uint64_t last = rights_.back().key;
@@ -111,7 +111,7 @@ class QueryState {
   std::vector<uint64_t> seen_;       // bits (identity, column)
 };
 
-// Sizes that fit into the memory.
+// Queries of a group and gallery rows of a block, so many that they fit into the memory.
 struct Sizes {
   int group = 0, block = 0;
 };
@@ -140,7 +140,8 @@ class StreamedRanking {
   }
 
  private:
-  // The gallery rows of a block, made contiguous, and their images.
+  // Calls act(images) for each block with wanted rows. These rows are contiguous at the beginning of buffer_; `images`
+  // are their gallery indices.
   template <class Act>
   void for_each_block(bool (StreamedRanking::*wanted)(int image) const, Act act) {
     for (size_t first = 0; first < source_.rows; first += sizes_.block) {
@@ -258,14 +259,14 @@ class StreamedRanking {
     });
   }
 
-  // Of the gallery, of all rows, and of every query's scores.
+  // Bytes of the lists of gallery images, of rows, and of every query's scores.
   size_t list_bytes() const {
     constexpr size_t kMapNode = 48;
     return candidates_.images.size() * sizeof(Candidate) + candidates_.indices.size() * kMapNode +
            image_of_.size() * sizeof(int) + plan_.queries.size() * plan_.columns() * sizeof(Score);
   }
 
-  // Upper bounds in bytes: a query's state, products and embeddings, and a gallery row of a block.
+  // query_bytes and row_bytes are upper bounds: of a query's state and embeddings, and of a gallery row of a block.
   Sizes choose_sizes(size_t memory) const {
     std::map<int, size_t> images_of;
     for (const Candidate& image : candidates_.images) images_of[image.identity]++;
