@@ -78,14 +78,14 @@ Embeddings make_embeddings(const EvaluationPlan& plan, const Sizes& sizes) {
   return embeddings;
 }
 
-// A library's product of all queries with all gallery images, with the fastest of its runs: other work on the machine
+// The product of all queries with all gallery images by one library. The fastest run counts: other work on the machine
 // can only slow a run down.
 struct Product {
   std::string library;
-  double seconds = INFINITY;
+  double seconds = INFINITY;  // of the fastest run
 };
 
-// One run more of each library, the first one of the yardstick; OpenBLAS where it is installed.
+// Runs the product once by product_yardstick(), and once by OpenBLAS if that is installed.
 void time_products(const Embeddings& embeddings, const Sizes& sizes, std::vector<Product>& products) {
   const float *queries = embeddings.row(0), *gallery = embeddings.row(sizes.queries);
   const auto add = [&](const std::string& library, double seconds) {
@@ -99,7 +99,7 @@ void time_products(const Embeddings& embeddings, const Sizes& sizes, std::vector
     add("OpenBLAS", *seconds);
 }
 
-// Seconds on the clock, and of all processors together: a busy machine changes the first alone.
+// Elapsed seconds, and the CPU seconds of all threads. Other work on the machine changes the elapsed seconds only.
 struct Time {
   double wall = 0, processor = 0;
 };
@@ -158,13 +158,15 @@ void run(const Sizes& sizes, int repeat, Device device, OutputFile* json_file) {
   write_file(*json_file, json.dump(2) + "\n");
 }
 
-// A kernel of an evaluation on a GPU: bytes that it moves with an infinite cache, its operations, and its launches.
+// A kernel of an evaluation on a GPU: the bytes that it moves if caches are assumed to be infinite, its operations, and
+// its launches.
 struct Counted {
   const char* what;
   double bytes, flops, launches;
 };
 
-// What mpanet/network/device_ranker.cpp launches. Blocks of queries are whole: the last one has rows that nobody reads.
+// The kernels that mpanet/network/device_ranker.cpp launches. Every block of queries has the full size: in the last one
+// the rows beyond the queries are computed, and not read.
 std::vector<Counted> count_ranking(const Sizes& sizes) {
   constexpr double kBlock = 480, kRun = 2048;  // queries of a block; gallery images of a sorted run
   const double q = sizes.queries, g = sizes.gallery, d = sizes.dimension, real = sizeof(float), index = sizeof(int32_t);
@@ -178,15 +180,16 @@ std::vector<Counted> count_ranking(const Sizes& sizes) {
           {"merging runs", merges * (real + 2 * index) * pairs, 0, merges * blocks}};
 }
 
-// The model of scripts/count-step: the longer of the bytes at a share of what a copy reaches and f32's operations at
-// 0.8 of the peak without tensor cores, plus a launch. Nothing is measured.
+// The model of scripts/count-step. The time of a kernel is that of its bytes or that of its operations, whichever is
+// longer, plus that of its launch. Nothing is measured.
 void print_counted(const Sizes& sizes) {
   struct Card {
     const char* name;
-    double copy, share;  // bytes a second that a copy reaches, and the share of it
+    double copy, fraction;  // bytes a second of a copy, and the fraction of this rate that kernels reach
   };
-  constexpr double kFlops = 0.8 * 62e12, kLaunch = 1.1e-6;
-  constexpr double kLink = 12e9;  // bytes a second to ordinary host memory, half of what PCIe 4.0 carries
+  constexpr double kFlops = 0.8 * 62e12;  // operations a second in f32: 0.8 of the peak without tensor cores
+  constexpr double kLaunch = 1.1e-6;      // seconds
+  constexpr double kLink = 12e9;          // bytes a second to pageable host memory, half of PCIe 4.0's rate
   fmt::print("counted, not measured: {} queries, {} gallery images, {}, embeddings on the device\n", sizes.queries,
              sizes.gallery, counted(sizes.dimension, "number"));
   const std::vector<Counted> kernels = count_ranking(sizes);
@@ -194,7 +197,7 @@ void print_counted(const Sizes& sizes) {
     double sum = 0;
     fmt::print("{:<22}{:>10}{:>10}{:>10}{:>10}\n", card.name, "GB", "GFLOP", "launches", "ms");
     for (const Counted& k : kernels) {
-      const double seconds = std::max(k.bytes / (card.share * card.copy), k.flops / kFlops) + k.launches * kLaunch;
+      const double seconds = std::max(k.bytes / (card.fraction * card.copy), k.flops / kFlops) + k.launches * kLaunch;
       fmt::print("{:<22}{:>10.3f}{:>10.1f}{:>10.0f}{:>10.3f}\n", k.what, 1e-9 * k.bytes, 1e-9 * k.flops, k.launches,
                  1e3 * seconds);
       sum += seconds;

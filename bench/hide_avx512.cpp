@@ -1,12 +1,12 @@
-// A library for LD_PRELOAD that hides AVX-512, AMX and what came with or after them from a program and from the
-// programs that it starts, for scripts/compare-peers --instruction-set avx2. On processors with CPUID faulting (flag
-// cpuid_fault in /proc/cpuinfo) the instruction cpuid raises SIGSEGV; the handler executes it and clears the features'
-// bits.
+// A library for LD_PRELOAD that hides AVX-512, AMX and later vector extensions from a program and from the programs
+// that it starts, for scripts/compare-peers --instruction-set avx2. On processors with CPUID faulting (flag cpuid_fault
+// in /proc/cpuinfo) the instruction cpuid can be made to raise SIGSEGV. The handler of this library then executes cpuid
+// and clears the bits of the hidden features in its result.
 //
-// It is linked with -z initfirst, since other libraries execute cpuid in their static initialisers. execve() ends the
-// faulting of a process, and this constructor starts it again. Programs that install a SIGSEGV handler of their own,
-// such as gcc's driver, are told that it succeeded, and keep this one. XCR0, which nothing can hide, still has the wide
-// registers' state.
+// The library is linked with -z initfirst, because other libraries execute cpuid in their static initialisers. execve()
+// switches faulting off, and the constructor of this library in the new program switches it on again. A program that
+// installs a SIGSEGV handler of its own, such as gcc's driver, is told that this succeeded, but the handler here stays.
+// Register XCR0 cannot be hidden: it still says that the system saves the 512-bit registers.
 #include <cpuid.h>
 #include <dlfcn.h>
 #include <signal.h>
@@ -35,8 +35,8 @@ void clear_features(uint32_t leaf, uint32_t part, Registers& r) {
   if (leaf == 7 && part == 0) {
     r.b &= without(16, 17, 21, 26, 27, 28, 30, 31);  // AVX512 F, DQ, IFMA, PF, ER, CD, BW, VL
     r.c &= without(1, 6, 11, 12, 14);                // AVX512 VBMI, VBMI2, VNNI, BITALG, VPOPCNTDQ
-    r.d &=
-        without(2, 3, 8, 22, 23, 24, 25);  // AVX512 4VNNIW, 4FMAPS, VP2INTERSECT; AMX-BF16; AVX512 FP16; AMX TILE, INT8
+    r.d &= without(2, 3, 8, 23);                     // AVX512 4VNNIW, 4FMAPS, VP2INTERSECT, FP16
+    r.d &= without(22, 24, 25);                      // AMX BF16, TILE, INT8
   }
   if (leaf == 7 && part == 1) {
     r.a &= without(4, 5, 21);         // AVX-VNNI, AVX512 BF16, AMX-FP16
@@ -54,12 +54,14 @@ int real_sigaction(int number, const struct sigaction* action, struct sigaction*
 void on_fault(int number, siginfo_t* info, void* context) {
   auto& r = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
   const auto* instruction = reinterpret_cast<const uint8_t*>(r[REG_RIP]);
-  // The kernel reports a general protection fault as SI_KERNEL; instruction fetch worked, so its bytes are readable.
+  // Linux reports a general protection fault, as that of cpuid, as SI_KERNEL. The instruction was fetched, so its bytes
+  // are readable.
   if (info->si_code != SI_KERNEL || instruction[0] != 0x0f || instruction[1] != 0xa2) {
     struct sigaction standard = {};
     standard.sa_handler = SIG_DFL;
     real_sigaction(number, &standard, nullptr);
-    if (info->si_code <= 0) raise(number);  // by kill(); any other instruction faults again, and ends the program
+    // A signal that kill() sent is sent again. A faulting instruction is executed again when the handler returns.
+    if (info->si_code <= 0) raise(number);
     return;
   }
   const auto leaf = static_cast<uint32_t>(r[REG_RAX]), part = static_cast<uint32_t>(r[REG_RCX]);

@@ -43,7 +43,7 @@ def shortcut(c_in, c_out, stride):
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
 
 
-# block, blocks of each stage, width of the first stage
+# Per depth: the block, the number of blocks in each stage, the width of the first stage.
 DEPTHS = {"tiny": (BasicBlock, (1, 1, 1, 1), 16), "18": (BasicBlock, (2, 2, 2, 2), 64),
           "34": (BasicBlock, (3, 4, 6, 3), 64), "50": (Bottleneck, (3, 4, 6, 3), 64),
           "101": (Bottleneck, (3, 4, 23, 3), 64), "152": (Bottleneck, (3, 8, 36, 3), 64)}
@@ -206,6 +206,7 @@ def uniform(name, count, salt):
 
 
 def fill(name, value, salt):
+    """The value of a parameter or buffer in tests/fixtures, a function of its name and shape and of the salt."""
     if name.endswith("num_batches_tracked"):
         return torch.zeros_like(value)
     u = uniform(name.replace("classifier_.", "classifier."), value.numel(), salt)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times MPANet's embedding in ONNX Runtime and in OpenVINO, on the CPU; for scripts/compare-peers.
 
---reference FOLDER has the network as ONNX, the pictures, and PyTorch's embeddings of them, with which the results are
-compared: what peer_torch.py --export writes. Exit code 0: done, 77: nothing could be timed.
+--reference FOLDER is a folder that peer_torch.py --export wrote. It has the network as ONNX, the pictures, and PyTorch's
+embeddings of them, with which the results are compared. Exit code 0: done, 77: nothing could be timed.
 """
 import argparse
 import os
@@ -32,6 +32,7 @@ def in_onnxruntime(args, model, images, row):
 
 
 def in_openvino(args, model, images, row):
+    """As in_onnxruntime()."""
     import openvino
     row["peer"] = "OpenVINO " + openvino.__version__.split("-")[0]
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": args.precision}
@@ -82,7 +83,7 @@ def main():
         except (ImportError, OSError):
             missing.append(variant)
             continue
-        except Exception as error:  # the other one still runs
+        except Exception as error:  # the other variant still runs
             row["error"] = " ".join(str(error).split())[:300] or type(error).__name__
         rows.append(row)
     if not rows:

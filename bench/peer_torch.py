@@ -46,7 +46,7 @@ def random_images(args, seed):
 
 
 class Batches:
-    """Alternates two batches; on a GPU each is copied from pinned memory during the step before."""
+    """Two batches that alternate. On a GPU each is copied from pinned memory during the step before it."""
 
     def __init__(self, args, device, variant):
         self.device, self.next = device, 0
@@ -112,7 +112,7 @@ def training_step(args, device, variant):
 
 
 def embedding_network(args):
-    """In eval mode, with parameters and statistics that keep activations of every layer in the numbers' range."""
+    """The network in eval mode. Its parameters and statistics keep the activations of every layer in a moderate range."""
     net = MPANet(args.classes, args.depth, mutual=False)
     net.load_state_dict({name: fill(name, value, 0) for name, value in net.state_dict().items()})
     return Embedding(net).eval()
@@ -204,8 +204,9 @@ def export(args):
     return 0
 
 
-# ---- The same method: a fixture's values and results.
+# ---- Proof that this is the same method.
 def check(path):
+    """Runs the steps of a fixture in double. Exit code 0 if every loss term is the fixture's."""
     with open(path) as file:
         fixture = json.load(file)
     c = fixture["config"]
@@ -231,7 +232,8 @@ def check(path):
             if gap > worst or gap != gap:  # NaN is worse than any number
                 worst, where = gap if gap == gap else float("inf"), f"{name} of step {step + 1}"
     same = worst <= 1e-6
-    print(f"{path}: {len(fixture['steps'])} steps, loss terms within {worst:.1e} ({where}): {'the same' if same else 'DIFFERENT'}")
+    print(f"{path}: {len(fixture['steps'])} steps, loss terms within {worst:.1e} ({where}): "
+          f"{'the same' if same else 'DIFFERENT'}")
     return 0 if same else 1
 
 

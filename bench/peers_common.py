@@ -5,8 +5,9 @@ import resource
 
 import numpy as np
 
-# Largest accepted L2 norm of the difference from eager f32 PyTorch, relative to the embeddings': other orders of sums and
-# Winograd's algorithm stay far below the first; the others are some unit roundoffs, grown over 50 layers.
+# Largest accepted distance from the embeddings of eager PyTorch in f32: the L2 norm of the difference, relative to the
+# norm of the embeddings. In f32 another order of sums or Winograd's algorithm makes a far smaller difference. The other
+# bounds are some unit roundoffs of the type, which grow over 50 layers.
 TOLERANCE = {"f32": 1e-4, "tf32": 2e-2, "f16": 2e-2, "bf16": 1e-1}
 
 

@@ -43,7 +43,7 @@ double seconds_of_product(int m, int n, int k, const float* a, const float* b) {
 
 namespace {
 
-// cblas.h of OpenBLAS with int as blasint.
+// Two functions of OpenBLAS, as cblas.h declares them where blasint is int.
 struct OpenBlas {
   void (*sgemm)(int order, int transposed_a, int transposed_b, int m, int n, int k, float alpha, const float* a,
                 int lda, const float* b, int ldb, float beta, float* c, int ldc) = nullptr;
@@ -68,8 +68,7 @@ std::optional<double> seconds_of_openblas_product(int m, int n, int k, const flo
   const double seconds = seconds_of([&] {
     library.sgemm(kRowMajor, kNotTransposed, kTransposed, m, n, k, 1.0f, a, k, b, k, 0.0f, product.data(), n);
   });
-  // Its threads wait in a loop for some tenths of a second before they sleep; they must not slow down what is timed
-  // next.
+  // OpenBLAS's threads spin for some tenths of a second before they sleep. They must not slow down what is timed next.
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   return seconds;
 }

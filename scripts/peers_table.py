@@ -1,6 +1,6 @@
 """The tables of scripts/compare-peers, from files of bench-step and of bench/peer_*.py named ROUND-WHAT-ANYTHING.json.
 
-Of a program's rounds the fastest counts, since other work on a machine can only slow a run down. Exit code 3: no variant of
+The fastest round of each program counts, since other work on a machine can only slow a run down. Exit code 3: no variant of
 any peer ran.
 """
 import argparse
@@ -25,7 +25,7 @@ def read_rows(path):
 
 
 def merge(rows):
-    """One row for a program's rounds, in the order in which the programs first ran."""
+    """One row for all rounds of a program; rows are in the order in which the programs first ran."""
     programs = {}
     for row in rows:
         programs.setdefault((row["what"], row["precision"], row["peer"], row["variant"]), []).append(row)
@@ -50,7 +50,7 @@ def is_ours(row):
 
 
 def compare(what, precision, rows):
-    """Ours to the best peer, or nothing where one of the two is missing."""
+    """The speed of mpanet relative to the fastest peer, and its memory relative to the smallest; None if one is missing."""
     rows = [r for r in rows if r["what"] == what and r["precision"] == precision and "error" not in r]
     ours, peers = [r for r in rows if is_ours(r)], [r for r in rows if not is_ours(r)]
     if not ours or not peers:
@@ -58,7 +58,7 @@ def compare(what, precision, rows):
     ours, best = ours[0], min(peers, key=lambda r: r["seconds_per_image"])
     ratio = {"what": what, "precision": precision, "best_peer": name(best),
              "speed": best["seconds_per_image"] / ours["seconds_per_image"]}
-    # Each round by itself, with the peer that was the best in it.
+    # The ratio in each round, to the peer that was the fastest in it.
     of_rounds = []
     for number, seconds in ours["rounds"].items():
         others = [r["rounds"][number] for r in peers if number in r["rounds"]]

@@ -1,4 +1,4 @@
-// bench-eval takes the faster of two libraries' products as its yardstick. A stand-in for OpenBLAS has a known speed.
+// bench-eval compares with the faster of two libraries' products. A stand-in for OpenBLAS takes a known time.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -15,7 +15,7 @@ struct Run {
   nlohmann::json report;
 };
 
-// `libraries`: the folder in which libopenblas.so.0 is looked for before the system's.
+// `libraries`: the folder in which the loader looks for libopenblas.so.0 first. `milliseconds`: the stand-in's time.
 Run run(const std::string& libraries, const std::string& milliseconds) {
   const TemporaryFolder folder;
   Process process({"/usr/bin/env", "LD_LIBRARY_PATH=" + libraries, "STAND_IN_MS=" + milliseconds,

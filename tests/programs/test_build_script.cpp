@@ -25,8 +25,8 @@ struct Run {
   std::string out, err;
 };
 
-// Runs a script with the simulated machine's tools first in PATH, and of the variables that the scripts read only those
-// given: whoever runs the tests may have set them for the tests' own build.
+// Runs a script with the simulated machine's tools first in PATH. Of the variables that the scripts read it has only
+// the given ones: others may be set in the environment of the tests, for the tests' own build.
 Run run(const Machine& machine, const std::string& script, const std::vector<std::string>& arguments = {},
         const std::vector<std::string>& variables = {}) {
   std::vector<std::string> all = {

@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Shell: the values of --json, --variants, --what and --export among the arguments go to variables. The number of runs
-// with the same arguments goes to $round.
+// Shell: sets $file, $variant, $what and $export to the values of --json, --variants, --what and --export, and $round
+// to the number with which the name of the --json file begins.
 const std::string kArguments = R"(what=embed
 for word; do
   case $before in
@@ -31,7 +31,7 @@ for word; do
 done
 )";
 
-// Shell: `peer` with variant and f32; the rest of the row are the arguments.
+// Shell: `row PEER MEMBERS` writes one row to $file, with these JSON members besides peer, variant and precision.
 const std::string kRow =
     R"(row() { echo '[{"peer": "'$1'", "variant": "'$variant'", "precision": "f32", '"$2"'}]' >"$file"; }
 )";
@@ -55,13 +55,14 @@ esac)");
                                       "0.25, \"peak_mib\": 200}' >$file");
     write("tools/lscpu", "echo 'Flags:   fpu avx2'");
   }
-  // What bench/peer_torch.py and bench/peer_onnx.py do; the real Python gets all other requests.
+  // An interpreter that runs the scripts `torch` and `onnx` instead of bench/peer_torch.py and bench/peer_onnx.py. It
+  // passes all other arguments to the real Python.
   void python(const std::string& torch, const std::string& onnx) const { write("python", interpreter(torch, onnx)); }
   static std::string interpreter(const std::string& torch, const std::string& onnx) {
     return kArguments + kRow + "case $1 in\nbench/peer_torch.py)\n" + torch + "\n;;\nbench/peer_onnx.py)\n" + onnx +
            "\n;;\n*) exec " + real_python() + " \"$@\" ;;\nesac";
   }
-  // Found before a test puts another python3 into PATH.
+  // By its path, because some tests put another python3 into PATH.
   static std::string real_python() {
     for (const char* path : {"/usr/bin/python3", "/usr/local/bin/python3"})
       if (fs::exists(path)) return path;
@@ -147,7 +148,7 @@ TEST_CASE("only what is asked for runs") {
   CHECK(run.err ==
         "embeddings by PyTorch, to compare with\nround 1: embed by onnxruntime (onnx) in f32\n"
         "round 1: embed by openvino (onnx) in f32\n");
-  run = compare(machine, {"--device", "cuda"});  // one round, where PyTorch need not compile
+  run = compare(machine, {"--device", "cuda"});  // by default one round of a variant without compilation
   CHECK(run.err == "round 1: train by mpanet in f32\nround 1: train by channels_last (torch) in f32\n");
 }
 
@@ -179,7 +180,7 @@ TEST_CASE("a peer that is not installed is skipped aloud, one that breaks is an 
   CHECK(has(run.err, "compare-peers: torch wrote no times in f32\n"));
 }
 
-// A python3 whose venv module makes an interpreter that has the peers, after `pip`.
+// Puts a python3 into PATH whose `-m venv` makes an interpreter with the peers. `pip`: what its `-m pip` runs.
 void installs(const Machine& machine, const std::string& pip) {
   machine.write("new/python", "[ \"$2\" != pip ] || { echo \"$@\" >>" + machine / "pip" + "; " + pip +
                                   "; exit; }\nexec " + machine / "python" + " \"$@\"");
@@ -245,7 +246,7 @@ TEST_CASE("Ctrl-C leaves no part of an environment") {
   }
 }
 
-// Flags of this processor.
+// Whether /proc/cpuinfo lists a flag.
 bool processor_has(const std::string& flag) {
   return std::system(("grep -qw " + flag + " /proc/cpuinfo").c_str()) == 0;
 }
@@ -300,7 +301,7 @@ TEST_CASE("hide-avx512.so") {
   CHECK(run({"/bin/sh", "-c", "kill -SEGV $$; exit 5"}).code == 128 + SIGSEGV);
 #if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer must be loaded before any other library
   const Run version = run({PROGRAMS "/bench-step", "--version"});
-  if (mpanet::is_built_for("avx512f")) {  // test_processor_check
+  if (mpanet::is_built_for("avx512f")) {  // such a build refuses to run: test_processor_check
     CHECK(version.code == 2);
     return;
   }

@@ -1,4 +1,4 @@
-// A program whose build is for another processor ends with one line, before any of its own code runs.
+// A program that was built for another processor ends with one line, before any other code of the program runs.
 #include <doctest/doctest.h>
 
 #include <algorithm>

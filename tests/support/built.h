@@ -1,3 +1,4 @@
+// What this build has: precisions, instruction sets.
 #pragma once
 #include <algorithm>
 #include <string_view>
@@ -15,7 +16,7 @@ inline bool is_built(Precision precision) {
 
 inline bool is_built(const std::string& precision) { return is_built(parse_precision(precision, "a test")); }
 
-// Whether this build needs a processor with an instruction set.
+// Whether this build runs only on processors with the instruction set.
 inline bool is_built_for(std::string_view instruction_set) {
   return std::ranges::any_of(kBuiltFor, [&](const char* name) { return name != nullptr && name == instruction_set; });
 }

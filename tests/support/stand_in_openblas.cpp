@@ -1,5 +1,6 @@
-// In place of OpenBLAS, for test_bench_eval: computes nothing, and takes as many milliseconds as STAND_IN_MS says. It
-// ends the program with exit code 9 unless the arguments are those of a (m, k) * b (n, k)^T in rows.
+// In place of OpenBLAS, for test_bench_eval: cblas_sgemm() computes nothing, and takes STAND_IN_MS milliseconds. It
+// ends the program with exit code 9 unless its arguments are those of the product a (m, k) * b (n, k)^T that
+// test_bench_eval expects, in row-major order.
 #include <chrono>
 #include <cstdlib>
 #include <thread>

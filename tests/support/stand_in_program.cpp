@@ -1,4 +1,4 @@
-// A program as if it had been built for a processor that nobody has: of the Xeon Phi, with SSE3.
+// A program that says it was built for SSE3 and AVX512_4VNNIW. Only the last Xeon Phi has the latter.
 #include <unistd.h>
 
 #include "core/base/processor_check.h"

@@ -209,8 +209,8 @@ TEST_CASE("CMC counts identities, not images") {
   CHECK(result.mean.mAP == doctest::Approx(100 / 31.));
 }
 
-// More images than a panel of any instruction set has, and more queries than a block of the ranking, in the order of a
-// data set's files: by camera.
+// There are more ignored images than a panel of any instruction set has, and more queries than a block of the ranking.
+// Both are in the order of a data set's files, by camera, so that whole panels are ignored.
 TEST_CASE("a camera's images that a camera's queries ignore do not count, however many they are") {
   Case hand;
   for (int i = 0; i < 30; i++) hand.found(2 + i % 4, 1, 30 + i);
@@ -313,9 +313,9 @@ TEST_CASE("embeddings of any length, zeros included") {
   }
 }
 
-// Left rows from kFirstLeft and right rows up to kLastRight do not meet.
+// A filter that does not want the products of left rows from kFirstLeft on with right rows below kLastRight.
 constexpr int kFirstLeft = 9, kLastRight = 101;
-bool meet(int left, int right) { return left < kFirstLeft || right >= kLastRight; }
+bool is_wanted(int left, int right) { return left < kFirstLeft || right >= kLastRight; }
 
 void check_products_of_whole_numbers(const PairFilter& wanted) {
   constexpr int kRows = 61, kColumns = 131;
@@ -352,7 +352,7 @@ TEST_CASE("products of whole numbers are exact with every instruction set") {
     CAPTURE(kernels->instruction_set);
     cpu::force_panel_kernels(kernels);
     check_products_of_whole_numbers({});
-    check_products_of_whole_numbers(meet);
+    check_products_of_whole_numbers(is_wanted);
   }
   cpu::force_panel_kernels(nullptr);
 }

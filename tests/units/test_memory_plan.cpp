@@ -71,7 +71,7 @@ TEST_CASE("training and embedding hold what was planned, within 10 %" * doctest:
   }
   const auto planned = static_cast<double>(engine->plan().total());
   CHECK(held < 1.1 * planned);
-  // Convolutions keep copies of their weights between embeddings, which training does without.
+  // Between embeddings convolutions keep copies of their weights; in training they do not.
   std::vector<float> out(8 * static_cast<size_t>(engine->feature_size()));
   engine->embed(batch, out.data());
   held = resident() - before;
