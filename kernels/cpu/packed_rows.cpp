@@ -1,5 +1,6 @@
 #include "kernels/cpu/packed_rows.h"
 
+#include <omp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -14,7 +15,8 @@ namespace mpanet {
 namespace {
 
 constexpr int kBlock = 256;  // elements of a row at a time: a left panel's block stays in the L1 cache
-constexpr int kChunk = 16;   // right panels that a thread takes at a time: their blocks stay in the L2 cache
+// Right panels that a thread takes at a time: their blocks stay in the L2 cache. Fewer where threads would have none.
+constexpr int kMinChunk = 4, kMaxChunk = 16, kChunksPerThread = 3;
 
 // Asks for pages of 2 MiB, which Linux need not give: a gallery's hundreds of MiB are written once, and the first write
 // to a page costs as much as some of the product.
@@ -97,11 +99,12 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
   MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
   check_team();
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
+  const int chunk_panels = std::clamp(right_panels / (kChunksPerThread * omp_get_max_threads()), kMinChunk, kMaxChunk);
   const std::vector<char> is_wanted = wanted_panels(wanted, left.rows_, rows, right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
-  for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
+  for (int chunk = 0; chunk < right_panels; chunk += chunk_panels) {
     alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};  // for one row more than there is
-    const int chunk_end = std::min(chunk + kChunk, right_panels);
+    const int chunk_end = std::min(chunk + chunk_panels, right_panels);
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);
       for (int l = 0; l < left_panels; l++) {
