@@ -1,5 +1,6 @@
 #include "kernels/cpu/packed_rows.h"
 
+#include <omp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -14,7 +15,9 @@ namespace mpanet {
 namespace {
 
 constexpr int kBlock = 256;  // elements of a row in a block: that of a left panel stays in the L1 cache
-constexpr int kChunk = 16;   // right panels that a thread takes at a time: their blocks stay in the L2 cache
+// Right panels that a thread takes at a time: at most kMaxChunk, whose blocks stay in the L2 cache, and fewer if a
+// thread would have fewer than kChunksPerThread chunks.
+constexpr int kMinChunk = 4, kMaxChunk = 16, kChunksPerThread = 3;
 
 // Asks Linux for pages of 2 MiB, which it may refuse. A gallery has hundreds of MiB. In pages of 4 KiB the page faults
 // of its first write take a noticeable part of the product's time.
@@ -97,12 +100,13 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
   MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
   check_team();
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
+  const int chunk_panels = std::clamp(right_panels / (kChunksPerThread * omp_get_max_threads()), kMinChunk, kMaxChunk);
   const std::vector<char> is_wanted = wanted_panels(wanted, left.rows_, rows, right.rows_, columns);
 #pragma omp parallel for schedule(dynamic)
-  for (int chunk = 0; chunk < right_panels; chunk += kChunk) {
+  for (int chunk = 0; chunk < right_panels; chunk += chunk_panels) {
     // If `count` below is odd, multiply_transposed() writes one row more, for which `products` has no space.
     alignas(64) float tile[cpu::kMaxTileRows * cpu::kMaxTileColumns] = {};
-    const int chunk_end = std::min(chunk + kChunk, right_panels);
+    const int chunk_end = std::min(chunk + chunk_panels, right_panels);
     for (int begin = 0; begin < left.length_; begin += kBlock) {
       const int size = std::min(kBlock, left.length_ - begin);
       for (int l = 0; l < left_panels; l++) {
