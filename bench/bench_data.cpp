@@ -117,8 +117,7 @@ Stages time_stages(const std::vector<std::string>& paths, const LoaderConfig& co
   return {sum.decode / n, sum.resize / n, sum.augment / n};
 }
 
-// Processor seconds to copy the floats of a picture from another place in memory, on one thread: what no loader can be
-// faster than.
+// CPU seconds to copy the floats of a picture from other memory, on one thread: a lower bound for every loader.
 double time_copy(const LoaderConfig& config, size_t count) {
   constexpr size_t kBatch = 64;
   const size_t picture = static_cast<size_t>(config.height) * static_cast<size_t>(config.width) * 3;

@@ -1,5 +1,5 @@
-// bench-search: the time in which an index of random embeddings answers, once it was read, by the calls of
-// mpanet-search; beside it what the same bytes cost when they are only read, and the vendor's product.
+// bench-search: the time of an answer of an index of random embeddings, which is in the page cache, by the calls of
+// mpanet-search. In the same run it times only reading the same bytes, and product_yardstick()'s product.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -41,7 +41,7 @@ void draw(const std::string& path, float* row, int dimension) {
   normalize_row(row, dimension);
 }
 
-// Makes the index, or goes on with one that was made before.
+// Makes the index, or adds to one that an earlier run made.
 void make_index(const Options& options) {
   constexpr size_t kBatch = 8192;
   std::vector<IndexedPicture> all;
@@ -64,7 +64,7 @@ void make_index(const Options& options) {
   index.finish();
 }
 
-// Times on the clock, and of all processors together: a busy machine changes the first alone.
+// Elapsed times, and CPU times of all threads. Other work on the machine changes the elapsed times only.
 struct Times {
   std::vector<double> wall, processor;
   void add(const std::function<void()>& work) {

@@ -174,7 +174,7 @@ Result measure(const TrainConfig& config, const Options& o, Dataset& data, Engin
   result.before = time_steps(engine, batch, half);
   result.alone_processor = process_seconds() - processor;
 
-  RunFolder folder = RunFolder::create(out);  // it goes with its files
+  RunFolder folder = RunFolder::create(out);  // removed with its files at the end
   const std::vector<EvaluationPlan> none;
   Progression progression;
   progression.data = data_fingerprint(data.train);

@@ -16,7 +16,7 @@
 namespace mpanet::PRECISION {
 namespace {
 
-// A tensor of random normal numbers, not of zeros, which multiply faster: less power is drawn.
+// A tensor of random normal numbers. Zeros would multiply faster, because they draw less power.
 template <class T>
 class Numbers {
  public:
