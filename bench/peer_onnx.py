@@ -2,9 +2,10 @@
 """Times MPANet's embedding in ONNX Runtime and in OpenVINO, on the CPU; for scripts/compare-peers.
 
 --reference FOLDER is a folder that peer_torch.py --export wrote. It has the network as ONNX, the pictures, and PyTorch's
-embeddings of them, with which the results are compared. Exit code 0: done, 77: nothing could be timed.
+embeddings of them, with which the results are compared. Exit code 0: done, 2: bad input,
+77: nothing could be timed.
 """
-import argparse
+import importlib
 import os
 import statistics
 import sys
@@ -16,12 +17,12 @@ except (ImportError, OSError):
     print("skipped: this Python has no numpy")
     sys.exit(77)
 
-from peers_common import distance_of, peak_mib, write_rows
+from peers_common import (Parser, check_reference, distance_of, exit_with, file_name, peak_mib, some_of, whole, write_json,
+                          write_rows)
 
 
-def in_onnxruntime(args, model, images, row):
+def in_onnxruntime(onnxruntime, args, model, images, row):
     """A function that returns the embeddings of one batch."""
-    import onnxruntime
     row["peer"] = "ONNX Runtime " + onnxruntime.__version__
     if args.precision != "f32":
         raise ValueError("it has convolutions on a CPU in f32 only")
@@ -31,9 +32,8 @@ def in_onnxruntime(args, model, images, row):
     return lambda: session.run(None, {"images": images})[0]
 
 
-def in_openvino(args, model, images, row):
+def in_openvino(openvino, args, model, images, row):
     """As in_onnxruntime()."""
-    import openvino
     row["peer"] = "OpenVINO " + openvino.__version__.split("-")[0]
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": args.precision}
     if args.threads:
@@ -49,9 +49,9 @@ def in_openvino(args, model, images, row):
 VARIANTS = {"onnxruntime": in_onnxruntime, "openvino": in_openvino}
 
 
-def time_variant(args, variant, row):
+def time_variant(library, args, variant, row):
     images = np.load(os.path.join(args.reference, "images.npy"))
-    step = VARIANTS[variant](args, os.path.join(args.reference, "network.onnx"), images, row)
+    step = VARIANTS[variant](library, args, os.path.join(args.reference, "network.onnx"), images, row)
     for _ in range(2):
         result = step()
     seconds = []
@@ -64,25 +64,29 @@ def time_variant(args, variant, row):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--reference", metavar="FOLDER", required=True)
+    p = Parser(__doc__)
+    p.add_argument("--reference", type=file_name, metavar="FOLDER", required=True)
     p.add_argument("--precision", default="f32", choices=["f32", "bf16", "f16"])
-    p.add_argument("--steps", type=int, default=5)
-    p.add_argument("--threads", type=int, default=0, help="0: the libraries' own choice")
-    p.add_argument("--variants", default=",".join(VARIANTS))
-    p.add_argument("--json", help="write the rows to this file too")
+    p.add_argument("--steps", type=whole(1, 1000), default=5)
+    p.add_argument("--threads", type=whole(0, 1024), default=0, help="0: the libraries' own choice")
+    p.add_argument("--variants", type=some_of(VARIANTS), default=list(VARIANTS))
+    p.add_argument("--json", type=file_name, help="write the rows to this file too")
     args = p.parse_args()
-    if not os.path.exists(os.path.join(args.reference, "network.onnx")):
+    if args.json:
+        write_json(None, args.json)
+    if "network.onnx" not in check_reference(args.reference):
         print("skipped: PyTorch wrote no ONNX")
         return 77
     rows, missing = [], []
-    for variant in args.variants.split(","):
+    for variant in args.variants:
         row = {"peer": variant, "variant": variant, "precision": args.precision}
         try:
-            time_variant(args, variant, row)
+            library = importlib.import_module(variant)
         except (ImportError, OSError):
             missing.append(variant)
             continue
+        try:
+            time_variant(library, args, variant, row)
         except Exception as error:  # the other variant still runs
             row["error"] = " ".join(str(error).split())[:300] or type(error).__name__
         rows.append(row)
@@ -94,4 +98,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

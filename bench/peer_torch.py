@@ -11,14 +11,13 @@ With automatic mixed precision for bf16 and f16, and on a GPU a fused Adam and u
 
 --export FOLDER writes what --reference FOLDER and peer_onnx.py read: pictures, their embeddings by eager PyTorch in f32 on
 the CPU, and the same network as ONNX. --check FIXTURE runs the steps of a fixture of tests/fixtures in double and compares
-every loss term, to prove that this is the same method. Exit code 0: done, 1: --check found a difference, 77: torch or numpy
-is missing.
+every loss term, to prove that this is the same method. Exit code 0: done, 1: --check found a difference, 2: bad input,
+77: torch or numpy is missing.
 """
-import argparse
-import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 
@@ -30,7 +29,8 @@ except (ImportError, OSError):
     sys.exit(77)
 
 from mpanet_torch import DEPTHS, Embedding, MPANet, fill, uniform
-from peers_common import distance_of, peak_mib, write_rows
+from peers_common import (Parser, check_reference, device, digest_of, distance_of, exit_with, fail, file_name, peak_mib,
+                          read_json, size, some_of, whole, write_json, write_rows)
 
 AUTOCAST = {"f32": None, "bf16": torch.bfloat16, "f16": torch.float16}
 VARIANTS = ("eager", "channels_last", "compiled", "freezing")
@@ -168,7 +168,7 @@ def run(args):
     torch.set_num_threads(args.threads or torch.get_num_threads())
     device = torch.device(args.device)
     rows = []
-    for variant in args.variants.split(","):
+    for variant in args.variants:
         # f32 with and without TF32, which most users of PyTorch allow.
         for tf32 in [False, True] if args.precision == "f32" and device.type == "cuda" else [False]:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
@@ -186,37 +186,63 @@ def run(args):
     return 0
 
 
-def export(args):
+def settings_of(args):
+    return {"batch": args.batch, "size": args.size, "depth": args.depth}
+
+
+def write_reference(args, folder):
     net, images = embedding_network(args), random_images(args, 1)
     with torch.inference_mode():
         embeddings = net(images).numpy()
     if not np.isfinite(embeddings).all():
-        raise SystemExit("expected finite embeddings")
-    np.save(os.path.join(args.export, "images.npy"), images.numpy())
-    np.save(os.path.join(args.export, "embeddings.npy"), embeddings)
+        raise ValueError("expected finite embeddings")
+    np.save(os.path.join(folder, "images.npy"), images.numpy())
+    np.save(os.path.join(folder, "embeddings.npy"), embeddings)
+    network = os.path.join(folder, "network.onnx")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(net, (images,), os.path.join(args.export, "network.onnx"), dynamo=False,
-                              input_names=["images"], output_names=["embeddings"])
+            torch.onnx.export(net, (images,), network, dynamo=False, input_names=["images"], output_names=["embeddings"])
     except Exception as error:  # PyTorch alone can be compared
         print(f"PyTorch wrote no ONNX: {' '.join(str(error).split())[:300]}")
+        if os.path.exists(network):
+            os.remove(network)
+    files = {name: digest_of(os.path.join(folder, name)) for name in os.listdir(folder)}
+    write_json({**settings_of(args), "files": files}, os.path.join(folder, "reference.json"))
+
+
+def export(args):
+    try:
+        # The files get their names when all of them are written.
+        with tempfile.TemporaryDirectory(dir=args.export, prefix="part-") as folder:
+            write_reference(args, folder)
+            for name in os.listdir(folder):
+                os.replace(os.path.join(folder, name), os.path.join(args.export, name))
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: PyTorch has no memory
+        fail(f"--export: {args.export}: {error}")
     return 0
 
 
 # ---- Proof that this is the same method.
 def check(path):
     """Runs the steps of a fixture in double. Exit code 0 if every loss term is the fixture's."""
-    with open(path) as file:
-        fixture = json.load(file)
-    c = fixture["config"]
+    fixture = read_json(path)
+    try:
+        return compare_steps(path, fixture["config"], fixture["steps"])
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        fail(f"{path}: expected a fixture of tests/fixtures: {type(error).__name__}: {error}")
+
+
+def compare_steps(path, c, steps):
+    if not steps:
+        raise ValueError("no steps")
     net = MPANet(c["classes"], c.get("depth", "50"), c["parts"], c["mam"], not c["keep_last_stride"],
                  not c["no_mutual"], c.get("triplet", False), c.get("center", False), c["margin"])
     net.load_state_dict({name: fill(name, value, c["salt"]) for name, value in net.state_dict().items()})
     net.double().train()
     adam = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=c["lr"], weight_decay=c["weight_decay"])
     count, worst, where = c["ids"] * c["shots"], 0.0, "nothing"
-    for step, expected in enumerate(fixture["steps"]):
+    for step, expected in enumerate(steps):
         shape = (count, 3, c["height"], c["width"])
         images = (2 * uniform(f"images.{step}", torch.Size(shape).numel(), c["salt"])).reshape(shape).float().double()
         labels = torch.tensor([(3 * (i // c["shots"]) + step) % c["classes"] for i in range(count)])
@@ -232,30 +258,40 @@ def check(path):
             if gap > worst or gap != gap:  # NaN is worse than any number
                 worst, where = gap if gap == gap else float("inf"), f"{name} of step {step + 1}"
     same = worst <= 1e-6
-    print(f"{path}: {len(fixture['steps'])} steps, loss terms within {worst:.1e} ({where}): "
+    print(f"{path}: {len(steps)} steps, loss terms within {worst:.1e} ({where}): "
           f"{'the same' if same else 'DIFFERENT'}")
     return 0 if same else 1
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(__doc__)
     p.add_argument("--what", default="train", choices=["train", "embed"])
-    p.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    p.add_argument("--device", type=device, default="cpu", help="cpu, cuda or cuda:N")
     p.add_argument("--precision", default="f32", choices=list(AUTOCAST))
-    p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--size", default="384x128", help="HEIGHTxWIDTH")
+    p.add_argument("--batch", type=whole(2, 4096), default=16)
+    p.add_argument("--size", type=size, default="384x128", help="HEIGHTxWIDTH")
     p.add_argument("--depth", default="50", choices=list(DEPTHS))
-    p.add_argument("--classes", type=int, default=395)
-    p.add_argument("--steps", type=int, default=5)
-    p.add_argument("--threads", type=int, default=0, help="0: PyTorch's own choice")
-    p.add_argument("--variants", default="eager", help=f"some of {','.join(VARIANTS)}")
-    p.add_argument("--reference", metavar="FOLDER", help="compares embeddings with those of --export FOLDER")
-    p.add_argument("--json", help="write the rows to this file too")
-    p.add_argument("--export", metavar="FOLDER")
-    p.add_argument("--check", metavar="FIXTURE")
+    p.add_argument("--classes", type=whole(1, 100000), default=395)
+    p.add_argument("--steps", type=whole(1, 1000), default=5)
+    p.add_argument("--threads", type=whole(0, 1024), default=0, help="0: PyTorch's own choice")
+    p.add_argument("--variants", type=some_of(VARIANTS), default=["eager"], help=f"some of {','.join(VARIANTS)}")
+    p.add_argument("--reference", type=file_name, metavar="FOLDER", help="compares embeddings with those of --export FOLDER")
+    p.add_argument("--json", type=file_name, help="write the rows to this file too")
+    p.add_argument("--export", type=file_name, metavar="FOLDER")
+    p.add_argument("--check", type=file_name, metavar="FIXTURE")
     args = p.parse_args()
-    return check(args.check) if args.check else export(args) if args.export else run(args)
+    if args.check:
+        return check(args.check)
+    if args.export:
+        return export(args)
+    if args.what == "train" and "freezing" in args.variants:
+        p.error("--variants: freezing: expected it with --what embed only")
+    if args.json:
+        write_json(None, args.json)
+    if args.reference and args.what == "embed":
+        check_reference(args.reference, **settings_of(args))
+    return run(args)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

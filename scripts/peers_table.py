@@ -3,25 +3,45 @@
 The fastest round of each program counts, since other work on a machine can only slow a run down. Exit code 3: no variant of
 any peer ran.
 """
-import argparse
-import json
 import os
 import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench"))
+sys.dont_write_bytecode = True
+from peers_common import Parser, exit_with, fail, read_json, whole, write_json  # noqa: E402
 
 WORKS = {"train": "training step", "embed": "embedding"}
 
 
+def is_number(value, least):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value < 1e12
+
+
+def is_row(row):
+    """Whether a row has what the tables need."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("peer", "variant", "precision")):
+        return False
+    if "error" in row:
+        return isinstance(row["error"], str)
+    return is_number(row.get("seconds_per_image"), 1e-12) and (row["memory_mib"] is None or is_number(row["memory_mib"], 0))
+
+
 def read_rows(path):
     """The rows of one run of one program."""
-    number, what = os.path.basename(path).split("-")[:2]
-    with open(path) as file:
-        content = json.load(file)
-    if isinstance(content, dict):  # of bench-step
-        content["peer"], content["variant"] = "mpanet", content.get("conv", "native")
-        content = [content]
-    for row in content:
-        memory = row.get("gpu_peak_mib", row.get("peak_mib"))
-        yield {**row, "what": what, "round": int(number), "memory_mib": memory}
+    number, what = (os.path.basename(path).split("-") + [""])[:2]
+    if what not in WORKS or not number.isdecimal():
+        fail(f"{path}: expected a file named ROUND-WHAT-ANYTHING.json, with WHAT one of {', '.join(WORKS)}")
+    rows = read_json(path)
+    if isinstance(rows, dict):  # of bench-step
+        rows = [{**rows, "peer": "mpanet", "variant": rows.get("conv", "native")}]
+    if not isinstance(rows, list) or not rows:
+        fail(f"{path}: expected rows of bench-step or of bench/peer_*.py")
+    for index, row in enumerate(rows):
+        if isinstance(row, dict):
+            row = {**row, "what": what, "round": int(number), "memory_mib": row.get("gpu_peak_mib", row.get("peak_mib"))}
+        if not is_row(row):
+            fail(f"{path}: row {index + 1}: expected peer, variant, precision, and error or seconds_per_image above 0")
+        yield row
 
 
 def merge(rows):
@@ -101,30 +121,31 @@ def print_table(what, settings, rows, ratios):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(__doc__)
     for option in ("device", "size", "depth", "instruction-set", "json"):
         p.add_argument("--" + option, default="")
     for option in ("batch", "classes", "steps", "threads", "rounds"):
-        p.add_argument("--" + option, type=int)
-    p.add_argument("files", nargs="+")
+        p.add_argument("--" + option, type=whole(1, 100000), required=option != "threads")
+    p.add_argument("--skipped", action="append", default=[], help="a line about a peer that did not run")
+    p.add_argument("files", nargs="*")
     settings = vars(p.parse_args())
     rows = merge([row for path in settings.pop("files") for row in read_rows(path)])
-    ratios = []
-    for what in WORKS:
-        of_work = [row for row in rows if row["what"] == what]
-        compared = [compare(what, precision, rows) for precision in dict.fromkeys(r["precision"] for r in of_work)]
-        compared = [ratio for ratio in compared if ratio]
-        if of_work:
-            print_table(what, settings, of_work, compared)
-        ratios += compared
+    ratios = [compare(what, precision, rows) for what in WORKS
+              for precision in dict.fromkeys(row["precision"] for row in rows if row["what"] == what)]
+    ratios = [ratio for ratio in ratios if ratio]
     path = settings.pop("json")
-    if path:
-        with open(path, "w") as file:
-            json.dump({**settings, "rows": rows, "ratios": ratios}, file, indent=1)
-            file.write("\n")
+    try:
+        if path:
+            write_json({**settings, "rows": rows, "ratios": ratios}, path)
+    finally:  # the numbers are printed in any case
+        print("".join(line + "\n" for line in settings["skipped"]), end="")
+        for what in WORKS:
+            of_work = [row for row in rows if row["what"] == what]
+            if of_work:
+                print_table(what, settings, of_work, [ratio for ratio in ratios if ratio["what"] == what])
     peers = [row for row in rows if not is_ours(row)]
     return 3 if peers and all("error" in row for row in peers) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main)

@@ -164,10 +164,12 @@ TEST_CASE("peers of which nothing ran are no success") {
 }
 
 TEST_CASE("a peer that is not installed is skipped aloud, one that breaks is an error") {
+  if (no_python()) return;
   const Machine machine;
   machine.python("echo 'skipped: this Python has no torch'; exit 77", "exit 9");
-  Run run = compare(machine, {"--build", "none"});
+  Run run = compare(machine, {"--build", "none", "--json", machine / "none.json"});
   CHECK(run.code == 0);
+  CHECK(nlohmann::json::parse(mpanet::read_text(machine / "none.json"))["skipped"].size() == 2);
   CHECK(run.out == "onnx: skipped: this Python has no torch\ntorch: skipped: this Python has no torch\n");
   machine.python("echo no room left; exit 1", "");
   run = compare(machine, {});
@@ -235,7 +237,7 @@ TEST_CASE("Ctrl-C leaves no part of an environment") {
   const Machine machine;
   installs(machine, "touch " + machine / "started" + "; sleep 0.3; exit 1");
   fs::create_directory(machine / "home");
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
     Process process(command(machine, {"--environment", machine / "home/peers"}));
     CHECK(process.wait_until([&] { return fs::exists(machine / "started"); }));
     process.send(signal);
@@ -311,6 +313,79 @@ TEST_CASE("hide-avx512.so") {
 #endif
 }
 
+// Runs compare-peers with a stand-in for PyTorch in a folder by bash, which sets up files and redirections.
+Run in_shell(const Machine& machine, const std::string& line) {
+  Process process({"/bin/bash", "-c",
+                   "cd " + machine.path() +
+                       " && compare() { " SOURCE_DIR "/scripts/compare-peers --build none --what train "
+                       "--variants eager --rounds 1 --python ./python \"$@\"; }; " +
+                       line});
+  const int code = process.wait();
+  return {code, process.out(), process.err()};
+}
+
+TEST_CASE("the numbers are written before the table, to a file, a pipe or stdout") {
+  if (no_python()) return;
+  const Machine machine;
+  const std::string ran = "round 1: train by eager (torch) in f32\n";
+  for (const std::string line : {"compare --json a.json >/dev/full", "set -o pipefail; compare --json a.json | true"}) {
+    const Run run = in_shell(machine, line);
+    const bool full = has(line, "full");
+    CHECK(run.code == (full ? 2 : 0));
+    CHECK(run.err == ran + (full ? "peers_table.py: stdout: No space left on device\n" : ""));
+    CHECK(nlohmann::json::parse(mpanet::read_text(machine / "a.json"))["rows"].size() == 1);
+    fs::remove(machine / "a.json");
+  }
+  Run run = in_shell(machine, "compare --json /dev/full");
+  CHECK(run.code == 2);
+  CHECK(run.err == ran + "peers_table.py: --json: /dev/full: No space left on device\n");
+  CHECK(has(run.out, "Torch                    eager"));
+  run = in_shell(machine, "compare --json /dev/stdout");
+  CHECK(run.code == 0);
+  CHECK(run.out.rfind("{\n \"device\": \"cpu\"", 0) == 0);
+  CHECK(has(run.out, "Torch                    eager"));
+}
+
+TEST_CASE("files that cannot be used are refused before anything runs") {
+  if (no_python()) return;
+  const Machine machine;
+  const auto refused = [&](const std::string& line, const std::string& words) {
+    const Run run = in_shell(machine, line);
+    return run.code == 2 && run.err == "compare-peers: " + words + "\n";
+  };
+  CHECK(refused("compare --json build", "--json: expected a file that can be written, got " + machine / "build"));
+  for (const std::string name : {"nowhere/a.json", "new/"})
+    CHECK(refused("compare --json " + name,
+                  "--json: expected a file in a folder that can be written, got " + machine / name));
+  CHECK(refused("TMPDIR=/nowhere compare", "TMPDIR: expected a folder that can be written and has room, got /nowhere"));
+  CHECK(refused("compare --python /bin/false", "--python: expected Python 3.6 or newer, got /bin/false"));
+  CHECK(refused("compare --help >/dev/full", "stdout: cannot write"));
+}
+
+TEST_CASE("peers_table.py refuses damaged files") {
+  if (no_python()) return;
+  const Machine machine;
+  const auto refused = [&](const std::string& name, const std::string& content, const std::string& words) {
+    const Run run = in_shell(machine, "printf '" + content + "' >" + name +
+                                          "; exec python3 " SOURCE_DIR
+                                          "/scripts/peers_table.py --batch 2 --classes 2 --steps 1 --rounds 1 " +
+                                          name);
+    return run.code == 2 && run.err.rfind("peers_table.py: " + name + ": " + words, 0) == 0 &&
+           run.err.find('\n') == run.err.size() - 1;
+  };
+  const std::string row = R"([{"peer": "a", "variant": "b", "precision": "f32", )", member = "row 1: expected peer, ";
+  CHECK(refused("1-train-a.json", "", "expected JSON: "));
+  CHECK(refused("1-train-a.json", row, "expected JSON: "));
+  CHECK(refused("1-train-a.json", "\\377", "expected JSON: "));
+  for (const std::string text : {"3", "[]", "null"}) CHECK(refused("1-train-a.json", text, "expected rows of "));
+  for (const std::string time : {"0", "-1", "NaN", "Infinity", "\"1\"", "null", "true"})
+    CHECK(refused("1-train-a.json", row + "\"seconds_per_image\": " + time + "}]", member));
+  CHECK(refused("1-train-a.json", row + "\"error\": null}]", member));
+  CHECK(refused("1-train-a.json", "[{\"seconds_per_image\": 1}]", member));
+  for (const std::string name : {"1-sleep-a.json", "x-train-a.json", "peers.json"})
+    CHECK(refused(name, "[]", "expected a file named ROUND-WHAT-ANYTHING.json"));
+}
+
 TEST_CASE("bad input is refused in one line") {
   const Machine machine;
   const auto refused = [&](const std::vector<std::string>& arguments, const std::string& words) {
@@ -323,9 +398,25 @@ TEST_CASE("bad input is refused in one line") {
                 "--variants: expected one of eager channels_last compiled freezing onnxruntime openvino, got 'fast'"));
   CHECK(refused({"--precision", "f32,f8"}, "--precision: expected one of f32 bf16 f16, got 'f8'"));
   CHECK(refused({"--device", "emu"}, "--device: expected cpu, cuda or cuda:N, got 'emu'"));
-  CHECK(refused({"--size", "64"}, "--size: expected HEIGHTxWIDTH, got '64'"));
-  CHECK(refused({"--batch", "0"}, "--batch: expected a whole number from 1, got '0'"));
-  CHECK(refused({"--rounds", "0"}, "--rounds: expected a whole number from 1, got '0'"));
+  for (const std::string size : {"64", "0x64", "64x4097", "99999999x9999999", "16x16"})
+    CHECK(refused({"--size", size},
+                  "--size: expected HEIGHTxWIDTH, each from 1 to 4096 and one above 16, got '" + size + "'"));
+  CHECK(refused({"--batch", "0"}, "--batch: expected a whole number from 2 to 4096, got '0'"));
+  CHECK(refused({"--batch", "1"}, "--batch: expected a whole number from 2 to 4096, got '1'"));
+  CHECK(refused({"--classes", "100001"}, "--classes: expected a whole number from 1 to 100000, got '100001'"));
+  CHECK(refused({"--steps", "1001"}, "--steps: expected a whole number from 1 to 1000, got '1001'"));
+  CHECK(refused({"--rounds", "0"}, "--rounds: expected a whole number from 1 to 1000, got '0'"));
+  CHECK(refused({"--threads", "1025"}, "--threads: expected a whole number from 1 to 1024, got '1025'"));
+  CHECK(refused({"--depth", "7"}, "--depth: expected tiny, 18, 34, 50, 101 or 152, got '7'"));
+  CHECK(refused({"--what", "train,train"}, "--what: expected each value once, got 'train' twice"));
+  CHECK(refused({"--what", "train,"}, "--what: expected one of train embed, got ''"));
+  CHECK(refused({"--what", ""}, "--what: expected a value"));
+  CHECK(refused({"--what", "a\nb"}, "--what: expected one of train embed, got 'a?b'"));
+  CHECK(refused({"--variants", "eager channels_last"},
+                "--variants: expected one of eager channels_last compiled freezing onnxruntime openvino, got 'eager "
+                "channels_last'"));
+  CHECK(refused({"--what", "train", "--variants", "freezing,openvino"},
+                "--variants: expected one that torch,onnx has for train on cpu, got 'freezing,openvino'"));
   CHECK(refused({"--instruction-set", "sse"}, "--instruction-set: expected avx2, got 'sse'"));
   CHECK(refused({"--steps"}, "--steps: expected a value"));
   CHECK(refused({"--python", "/nowhere/python"}, "--python: no such program: /nowhere/python"));
