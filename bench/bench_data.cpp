@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/base/folder.h"
 #include "core/base/inputs.h"
+#include "core/base/interrupt.h"
 #include "core/base/output.h"
 #include "core/base/processor_time.h"
 #include "core/base/program.h"
@@ -61,6 +62,7 @@ std::vector<std::string> draw_crops(MadeFiles& made) {
   if (!made.make_folder(folder.string())) fail("{}: cannot make the folder: it exists", folder.string());
   std::vector<std::string> paths;
   for (uint32_t i = 0; i < 256; i++) {
+    throw_if_interrupted();
     paths.push_back((folder / fmt::format("{:04}.jpg", i)).string());
     made.add_file(paths.back());
     write_jpeg(paths.back(), draw_crop(i), 90);
@@ -100,6 +102,7 @@ Stages time_stages(const std::vector<std::string>& paths, const LoaderConfig& co
   std::vector<float> out(64 * picture);
   Stages sum;
   for (size_t i = 0; i < count; i++) {
+    throw_if_interrupted();
     const double start = thread_seconds();
     decoder.decode(paths[i % paths.size()], decoded);
     const double after_decode = thread_seconds();
@@ -142,12 +145,16 @@ Rate time_loader(const std::vector<std::string>& paths, const LoaderConfig& conf
   const size_t total = batches.size();
   Loader loader(config, std::move(batches));
   Batch batch;
-  for (size_t i = 0; i < kWarm; i++) loader.next(batch);
+  const auto next = [&] {
+    throw_if_interrupted();
+    loader.next(batch);
+  };
+  for (size_t i = 0; i < kWarm; i++) next();
   // The queue is full at the start and at the end of the measurement, because the last `queue` batches are not
   // measured.
   const double wall = wall_seconds(), cpu = process_seconds();
   const size_t measured = total - kWarm - static_cast<size_t>(config.queue);
-  for (size_t i = 0; i < measured; i++) loader.next(batch);
+  for (size_t i = 0; i < measured; i++) next();
   const auto pictures = static_cast<double>(measured * kBatch);
   return {pictures / (wall_seconds() - wall), pictures / (process_seconds() - cpu)};
 }
@@ -234,7 +241,13 @@ int bench_data(int argc, char** argv) {
   app.add_version([] { return version_text("bench-data"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   if (const std::string warning = quota_warning(options.threads); !warning.empty()) note("warning: " + warning);
-  run(options);
+  const InterruptGuard guard;  // a signal ends the program as an error does, so that its temporary files go
+  try {
+    run(options);
+  } catch (const Interrupted&) {
+    note("bench-data: stopped");
+    return interrupt_exit_code();
+  }
   return 0;
 }
 

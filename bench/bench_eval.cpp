@@ -1,13 +1,18 @@
 // bench-eval: time of the whole evaluation (normalisation, distances, ranking, CMC, mAP, mINP of four modes and ten
 // trials) relative to one matrix product of all queries with all gallery images, by the faster of oneDNN and OpenBLAS.
 // Default sizes are SYSU-MM01's.
+#include <fcntl.h>
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <system_error>
 
 #include "bench/yardstick.h"
 #include "core/base/command_line.h"
@@ -16,7 +21,9 @@
 #include "core/base/output.h"
 #include "core/base/processor_time.h"
 #include "core/base/program.h"
+#include "core/base/progress.h"
 #include "core/base/random.h"
+#include "core/base/temporary.h"
 #include "core/base/text.h"
 #include "core/base/threads.h"
 #include "data/sets/matfile.h"
@@ -51,10 +58,8 @@ void spread(TrialFile& trials, const std::vector<int>& cameras, int total, int i
   }
 }
 
-EvaluationPlan make_plan(Sizes sizes) {
+EvaluationPlan make_plan(const Sizes& sizes) {
   TrialFile trials;
-  // Every camera has every identity.
-  sizes.identities = std::min({sizes.identities, sizes.queries / 2, sizes.gallery / 4});
   for (int camera = 1; camera <= kSysuCameras; camera++) trials.resize(camera, sizes.identities);
   spread(trials, {1, 2, 4, 5}, sizes.gallery, sizes.identities);
   spread(trials, {3, 6}, sizes.queries, sizes.identities);
@@ -237,10 +242,33 @@ void run_rerank(const Sizes& sizes, OutputFile* json_file) {
   write_file(*json_file, json.dump(2) + "\n");
 }
 
-// A gallery on disk, one trial: a folder's features.npy of random numbers, ranked in blocks.
+// A file without a name: its space is free again as soon as this program has ended, in whichever way.
+Descriptor make_nameless_file(const std::string& folder) {
+  const std::string path = folder + "/" + temporary_name("bench-eval.npy");
+  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file || unlink(path.c_str()) != 0)
+    fail("--folder: {}: cannot make a file: {}", printable(folder), std::strerror(errno));
+  return file;
+}
+
+// UserError, before any work, when the folder cannot hold the largest of the galleries.
+void check_folder(const std::string& folder, const Sizes& sizes, const std::vector<int>& galleries) {
+  if (const int reason = try_new_file(folder))
+    fail("--folder: {}: cannot make a file: {}", printable(folder), std::strerror(reason));
+  std::error_code error;
+  const auto space = std::filesystem::space(folder, error);
+  const double rows = sizes.queries + static_cast<double>(*std::max_element(galleries.begin(), galleries.end()));
+  const double needed = static_cast<double>(sizeof(float)) * sizes.dimension * rows;
+  if (!error && needed > static_cast<double>(space.available))
+    fail("--folder: {}: the embeddings need {}, got {} of free space", printable(folder), format_bytes(needed),
+         format_bytes(static_cast<double>(space.available)));
+}
+
+// A gallery on disk, one trial: a features.npy of random numbers, ranked in blocks.
 Time time_stream(const Sizes& sizes, const std::string& folder, size_t memory) {
-  const std::string path = folder + "/bench-eval.npy";
   const int64_t rows = int64_t{sizes.queries} + sizes.gallery;
+  const Descriptor descriptor = make_nameless_file(folder);
+  const std::string path = fmt::format("/dev/fd/{}", descriptor.get());
   {
     OutputFile file(path);
     write_npy_header(file, {rows, sizes.dimension});
@@ -268,14 +296,13 @@ Time time_stream(const Sizes& sizes, const std::string& folder, size_t memory) {
   };
   source.images.resize(rows);
   std::iota(source.images.begin(), source.images.end(), 0);
-  const Time time = time_of([&] { rank_streamed(plan, source, memory); });
-  std::filesystem::remove(path);
-  return time;
+  return time_of([&] { rank_streamed(plan, source, memory); });
 }
 
 void run_stream(Sizes sizes, const std::vector<int>& galleries, const std::string& folder, size_t memory) {
-  fmt::print("{} queries, {} numbers, {} identities, {} threads, {} MiB beside the lists\n", sizes.queries,
-             sizes.dimension, sizes.identities, omp_get_max_threads(), memory >> 20);
+  fmt::print("{} queries, {}, {}, {}, {} MiB beside the lists\n", sizes.queries, counted(sizes.dimension, "number"),
+             counted(sizes.identities, "identity", "identities"), counted(omp_get_max_threads(), "thread"),
+             memory >> 20);
   for (const int gallery : galleries) {
     sizes.gallery = gallery;
     const Time time = time_stream(sizes, folder, memory);
@@ -306,28 +333,38 @@ int bench_eval(int argc, char** argv) {
   add_whole_number(app, "--gallery", sizes.gallery, 4, 1000000, "gallery images");
   add_whole_number(app, "--dimension", sizes.dimension, 1, 1000000, "numbers in an embedding");
   add_whole_number(app, "--identities", sizes.identities, 1, 1000000, "people");
-  add_whole_number(app, "--repeat", repeat, 1, 100, "runs; the fastest counts");
+  add_whole_number(app, "--repeat", repeat, 1, 100, "runs of the evaluation; the fastest counts");
   app.add_option("--device", device_name, kDeviceHelp)->capture_default_str();
   app.add_flag("--counted", counts,
                "print the time that a model has for the ranking on a GPU instead, by its bytes and operations");
   app.add_flag("--rerank", rerank, "time re-ranking instead");
-  app.add_list("--stream", stream_sizes, "time galleries on disk of these sizes instead: 10000,100000");
-  app.add_option("--folder", folder, "of --stream: where the embeddings are put, 4 bytes a number");
-  add_whole_number(app, "--memory", memory, 1, 1 << 20, "of --stream: MiB beside the lists of images");
+  const auto* stream =
+      app.add_list("--stream", stream_sizes, "time galleries on disk of these sizes instead: 10000,100000");
+  app.add_option("--folder", folder,
+                 "of --stream: where the embeddings are put, 4 bytes a number, in a file without a name")
+      ->needs(stream);
+  add_whole_number(app, "--memory", memory, 1, 1 << 20, "of --stream: MiB beside the lists of images")->needs(stream);
   add_whole_number(app, "--threads", threads, 1, 1024, kThreadsHelp)->default_str("");
-  app.add_option("--json", json_path, "write the numbers to this file (not with --stream)");
+  app.add_option("--json", json_path, "write the numbers to this file (not with --stream and --counted)");
   app.add_version([] { return version_text("bench-eval"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  if (counts + rerank + !stream_sizes.empty() > 1) fail("expected one of --counted, --rerank and --stream");
+  if (!json_path.empty() && (counts || !stream_sizes.empty()))
+    fail("--json: expected no {}, which writes no file", counts ? "--counted" : "--stream");
+  // Every camera has every identity.
+  if (stream_sizes.empty()) sizes.identities = std::min({sizes.identities, sizes.queries / 2, sizes.gallery / 4});
   if (counts) return print_counted(sizes), 0;
-  set_up_threads(threads);
+  const std::vector<int> galleries = parse_sizes(stream_sizes);
+  if (!galleries.empty()) check_folder(folder, sizes, galleries);
   const Device device = choose_device(device_name);
   if (device.backend != Backend::cpu && (rerank || !stream_sizes.empty()))
     fail("--device: expected cpu with {}, which runs on the CPU alone, got {}", rerank ? "--rerank" : "--stream",
          quote(device_name));
   const auto json = output_for_later(json_path);
+  set_up_threads(threads);
   keep_stdout_for({json_path});
   if (!stream_sizes.empty())
-    run_stream(sizes, parse_sizes(stream_sizes), folder, static_cast<size_t>(memory) << 20);
+    run_stream(sizes, galleries, folder, static_cast<size_t>(memory) << 20);
   else if (rerank)
     run_rerank(sizes, json.get());
   else

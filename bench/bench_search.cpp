@@ -169,8 +169,8 @@ int run(int argc, char** argv) {
   app.add_option("--json", options.json, "write the numbers to this file");
   app.add_version([] { return version_text("bench-search"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
-  const int threads = set_up_threads(options.threads);
   const auto json = output_for_later(options.json);
+  const int threads = set_up_threads(options.threads);
   keep_stdout_for({options.json});
   make_index(options);
   measure(options, threads, json.get());

@@ -241,7 +241,8 @@ int bench_step(int argc, char** argv) {
   app.add_version([] { return version_text("bench-step"); });
   if (const auto code = parse_command_line(app, argc, argv)) return *code;
   const auto size = parse_size(o.size);
-  if (!size) fail("--size: expected HEIGHTxWIDTH, got {}", quote(o.size));
+  if (!size || size->first > 4096 || size->second > 4096)
+    fail("--size: expected HEIGHTxWIDTH, each 1..4096, got {}", quote(o.size));
   std::tie(o.model.height, o.model.width) = *size;
   o.device = choose_device(device, &why);
   if (o.plan_batch > 0 && o.device.backend == Backend::cpu)

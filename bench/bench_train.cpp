@@ -68,10 +68,6 @@ class Scratch {
   std::vector<fs::path> found_;
 };
 
-void stop_if_interrupted() {
-  if (interrupted()) throw Interrupted{};
-}
-
 // As the demo's: two people are tested for fifteen that are trained on.
 void draw(const TrainConfig& config, const Options& o, const std::string& path) {
   SynthConfig synth;
@@ -89,7 +85,7 @@ std::vector<double> time_steps(Engine& engine, const Batch& batch, int count) {
   engine.upload(batch);
   engine.mark();
   for (int i = 0; i < count; i++) {
-    stop_if_interrupted();
+    throw_if_interrupted();
     engine.step(0, 1);
     if (i + 1 < count) engine.upload(batch);
     engine.mark();
@@ -107,7 +103,7 @@ std::shared_ptr<ImageCache> filled_cache(const TrainConfig& config, const Datase
   std::vector<std::vector<Sample>> batches;
   for (const ImageRecord& image : data.train) batches.push_back({{data.root + "/" + image.path, 0, false, 0}});
   Loader loader(loader_config, std::move(batches));
-  for (Batch batch; loader.next(batch);) stop_if_interrupted();
+  for (Batch batch; loader.next(batch);) throw_if_interrupted();
   return cache;
 }
 
@@ -133,7 +129,7 @@ Evaluating time_evaluation(const TrainConfig& config, const Dataset& data, Engin
   options.cache = cache;
   options.pack = pack;
   options.on_host = false;
-  options.after_batch = stop_if_interrupted;
+  options.after_batch = throw_if_interrupted;
   send_pictures_to(engine, options);
   const auto evaluate = [&] { rank_plans(plans, images, embed_images(engine, images, data.root, options)); };
   evaluating.first = seconds_of(evaluate);

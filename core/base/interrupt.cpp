@@ -52,6 +52,10 @@ InterruptGuard::~InterruptGuard() {
 
 bool interrupted() { return arrived != 0; }
 
+void throw_if_interrupted() {
+  if (interrupted()) throw Interrupted{};
+}
+
 int interrupt_exit_code() { return 128 + static_cast<int>(arrived); }
 
 }  // namespace mpanet

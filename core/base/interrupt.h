@@ -23,5 +23,6 @@ int interrupt_exit_code();
 
 // Thrown to stop work after the first signal. It is no error: the program ends with interrupt_exit_code().
 struct Interrupted {};
+void throw_if_interrupted();
 
 }  // namespace mpanet

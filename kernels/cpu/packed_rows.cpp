@@ -96,8 +96,10 @@ void multiply(const PackedRows& left, const PackedRows& right, float* products, 
               const PairFilter& wanted) {
   const cpu::PanelKernels& kernels = left.kernels_;
   const int rows = kernels.rows, columns = kernels.columns;
-  MPANET_CHECK(left.panel_rows_ == rows && right.panel_rows_ == columns, "a side stands on the other's place");
-  MPANET_CHECK(left.length_ == right.length_, "rows of {} numbers meet rows of {}", left.length_, right.length_);
+  MPANET_CHECK(left.panel_rows_ == rows && right.panel_rows_ == columns,
+               "expected rows packed as the left and as the right side");
+  MPANET_CHECK(left.length_ == right.length_, "expected rows of equal length, got {} and {}", left.length_,
+               right.length_);
   check_team();
   const int left_panels = panels(left.rows_, rows), right_panels = panels(right.rows_, columns);
   const int chunk_panels = std::clamp(right_panels / (kChunksPerThread * omp_get_max_threads()), kMinChunk, kMaxChunk);

@@ -43,3 +43,21 @@ TEST_CASE("drawn pictures go, and nothing else does") {
   REQUIRE(watched.wait() == 0);
   CHECK(names_in(folder / made) == std::set<std::string>{"theirs"});
 }
+
+TEST_CASE("Ctrl-C removes what was drawn, in every part of the work") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    CAPTURE(signal);
+    const TemporaryFolder folder;
+    Process process({"/usr/bin/env", "TMPDIR=" + folder.path(), PROGRAMS "/bench-data", "--images", "10000000"});
+    // SIGINT while pictures are drawn, the others when they are decoded.
+    const size_t most = signal == SIGINT ? 1 : 256;
+    REQUIRE(process.wait_until([&] {
+      const auto made = names_in(folder.path());
+      return !made.empty() && names_in(folder / *made.begin()).size() >= most;
+    }));
+    process.send(signal);
+    CHECK(process.wait() == 128 + signal);
+    CHECK(process.err() == "bench-data: stopped\n");
+    CHECK(names_in(folder.path()).empty());
+  }
+}

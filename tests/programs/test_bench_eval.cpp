@@ -52,4 +52,48 @@ TEST_CASE("without OpenBLAS one line says so") {
             "\nOpenBLAS's product was not timed: there is no libopenblas.so.0 (Debian's libopenblas0-pthread)\n"));
 }
 
+// What bench-eval says of these options.
+std::string refusal(const std::vector<std::string>& options) {
+  std::vector<std::string> all = {PROGRAMS "/bench-eval", "--queries", "8"};
+  all.insert(all.end(), options.begin(), options.end());
+  Process process(all);
+  CHECK(process.wait() == 2);
+  CHECK(process.out().empty());
+  return process.err();
+}
+
+TEST_CASE("a gallery on disk has no name: nobody's file is replaced, and a signal leaves nothing") {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "bench-eval.npy") << "mine";
+  Process process(
+      {PROGRAMS "/bench-eval", "--queries", "8", "--dimension", "4", "--stream", "20,30", "--folder", folder.path()});
+  CHECK(process.wait() == 0);
+  CHECK(has(process.out(), "\ngallery       20 on disk "));
+  CHECK(names_in(folder.path()) == std::set<std::string>{"bench-eval.npy"});
+  CHECK(mpanet::read_text(folder / "bench-eval.npy") == "mine");
+
+  Process killed({PROGRAMS "/bench-eval", "--queries", "8", "--dimension", "10000", "--stream", "100000", "--folder",
+                  folder.path()});
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // anywhere in its work
+  killed.send(SIGKILL);
+  killed.wait();
+  CHECK(names_in(folder.path()) == std::set<std::string>{"bench-eval.npy"});
+}
+
+TEST_CASE("a gallery that the disk cannot hold, and options that would have no effect, are refused in one line") {
+  const TemporaryFolder folder;
+  const std::string line =
+      refusal({"--gallery", "4", "--stream", "1000000", "--dimension=1000000", "--folder", folder.path()});
+  CHECK(line.starts_with("bench-eval: --folder: " + folder.path() + ": the embeddings need 3725.32 GiB, got "));
+  CHECK(line.ends_with("of free space\n"));
+  CHECK(refusal({"--stream", "4", "--folder", folder / "none"}) ==
+        "bench-eval: --folder: " + (folder / "none") + ": cannot make a file: No such file or directory\n");
+  CHECK(refusal({"--stream", "4", "--rerank"}) == "bench-eval: expected one of --counted, --rerank and --stream\n");
+  CHECK(refusal({"--counted", "--rerank"}) == "bench-eval: expected one of --counted, --rerank and --stream\n");
+  CHECK(refusal({"--stream", "4", "--json", folder / "x.json"}) ==
+        "bench-eval: --json: expected no --stream, which writes no file\n");
+  CHECK(has(refusal({"--folder", folder.path()}), "--stream"));
+  CHECK(names_in(folder.path()).empty());
+}
+
 }  // namespace
