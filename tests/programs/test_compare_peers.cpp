@@ -235,7 +235,7 @@ TEST_CASE("without a network one line says so, and nothing is left") {
 
 TEST_CASE("Ctrl-C leaves no part of an environment") {
   const Machine machine;
-  installs(machine, "touch " + machine / "started" + "; sleep 0.3; exit 1");
+  installs(machine, "touch " + machine / "started" + "; sleep 0.3; touch " + machine / "ended" + "; exit 1");
   fs::create_directory(machine / "home");
   for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
     Process process(command(machine, {"--environment", machine / "home/peers"}));
@@ -243,8 +243,9 @@ TEST_CASE("Ctrl-C leaves no part of an environment") {
     process.send(signal);
     CHECK(process.wait() == 128 + signal);
     CHECK(process.out() == "");
+    CHECK(fs::exists(machine / "ended"));  // no program outlives the script
     CHECK(names_in(machine / "home").empty());
-    fs::remove(machine / "started");
+    for (const char* name : {"started", "ended"}) fs::remove(machine / name);
   }
 }
 
@@ -384,6 +385,36 @@ TEST_CASE("peers_table.py refuses damaged files") {
   CHECK(refused("1-train-a.json", "[{\"seconds_per_image\": 1}]", member));
   for (const std::string name : {"1-sleep-a.json", "x-train-a.json", "peers.json"})
     CHECK(refused(name, "[]", "expected a file named ROUND-WHAT-ANYTHING.json"));
+}
+
+TEST_CASE("peer_onnx.py refuses bad input") {
+  if (no_python()) return;
+  const Machine machine;
+  machine.write("modules/numpy.py", "");  // imported first, and not used before the refusals
+  fs::create_directory(machine / "reference");
+  const auto refused = [&](const std::string& arguments, const std::string& words) {
+    const Run run = in_shell(machine, "PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=modules exec python3 " SOURCE_DIR
+                                      "/bench/peer_onnx.py --reference " +
+                                          arguments);
+    return run.code == 2 && run.out.empty() && run.err.rfind("peer_onnx.py: " + words, 0) == 0 &&
+           run.err.find('\n') == run.err.size() - 1;
+  };
+  CHECK(refused("nowhere", "nowhere/reference.json: No such file or directory\n"));
+  CHECK(refused("''", "argument --reference: expected a name, got ''"));
+  CHECK(refused("reference --steps 0", "argument --steps: expected a whole number from 1 to 1000, got '0'\n"));
+  CHECK(refused("reference --variants openvino,openvino",
+                "argument --variants: expected some of onnxruntime,openvino, each once, got 'openvino,openvino'\n"));
+  CHECK(refused("reference --json nowhere/a", "--json: nowhere/a: No such file or directory\n"));
+  CHECK(refused("reference --json reference", "--json: reference: Is a directory\n"));
+  const std::string start = "--reference: reference: expected what peer_torch.py --export wrote: ";
+  machine.write("reference/images.npy", "");
+  for (const auto& [content, words] :
+       {std::pair("3", ""),
+        {R"({"files": {"images.npy": "0"}})", "images.npy was changed\n"},
+        {R"({"files": {"network.onnx": "0"}})", "[Errno 2] No such file or directory: "}}) {
+    std::ofstream(machine / "reference/reference.json") << content;
+    CHECK(refused("reference", start + words));
+  }
 }
 
 TEST_CASE("bad input is refused in one line") {
