@@ -249,11 +249,6 @@ TEST_CASE("Ctrl-C leaves no part of an environment") {
   }
 }
 
-// Whether /proc/cpuinfo lists a flag.
-bool processor_has(const std::string& flag) {
-  return std::system(("grep -qw " + flag + " /proc/cpuinfo").c_str()) == 0;
-}
-
 TEST_CASE("AVX-512 is hidden where that is possible and needed") {
   if (no_python()) return;
   const Machine machine;
@@ -272,7 +267,7 @@ TEST_CASE("AVX-512 is hidden where that is possible and needed") {
   run = compare(machine, arguments);
   CHECK(run.code == 2);
   CHECK(has(run.err, "expected " + machine / "build/bin/hide-avx512.so" + "; build the target hide-avx512\n"));
-  if (!processor_has("cpuid_fault")) {
+  if (!mpanet::processor_has("cpuid_fault")) {
     MESSAGE("skipped: no cpuid_fault here");
     return;
   }
@@ -286,32 +281,6 @@ TEST_CASE("AVX-512 is hidden where that is possible and needed") {
   CHECK(run.code == 2);
   CHECK(
       has(run.err, "compare-peers: --build: expected a build with -DMPANET_NATIVE=OFF, got one whose compiler used "));
-}
-
-TEST_CASE("hide-avx512.so") {
-  if (!fs::exists(PROGRAMS "/hide-avx512.so") || !processor_has("cpuid_fault")) {
-    MESSAGE("skipped: no cpuid_fault here");
-    return;
-  }
-  const auto run = [](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"/usr/bin/env", "LD_PRELOAD=" PROGRAMS "/hide-avx512.so"});
-    Process process(arguments);
-    const int code = process.wait();
-    return Run{code, process.out(), process.err()};
-  };
-  CHECK(run({"/bin/sh", "-c", "/bin/sh -c 'exit 5'"}).code == 5);
-  // Signals that it did not cause end programs as before.
-  CHECK(run({"/bin/sh", "-c", "kill -SEGV $$; exit 5"}).code == 128 + SIGSEGV);
-#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer must be loaded before any other library
-  const Run version = run({PROGRAMS "/bench-step", "--version"});
-  if (mpanet::is_built_for("avx512f")) {  // such a build refuses to run: test_processor_check
-    CHECK(version.code == 2);
-    return;
-  }
-  CHECK(version.code == 0);
-  CHECK(has(version.out, "panel kernels AVX2"));
-  if (has(version.out, "oneDNN level")) CHECK(has(version.out, "oneDNN level 0x7\n"));
-#endif
 }
 
 // Runs compare-peers with a stand-in for PyTorch in a folder by bash, which sets up files and redirections.

@@ -2,10 +2,14 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "tests/support/built.h"
 #include "tests/support/process.h"
+#include "tests/support/text.h"
 
 namespace {
 
@@ -21,9 +25,7 @@ TEST_CASE("a build for another processor: one line, exit code 2, and no static i
 #if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer must be loaded before any other library
 TEST_CASE("the programs have this check, where AVX-512 can be hidden from a build that needs it") {
   const std::string library = PROGRAMS "/hide-avx512.so";
-  const std::string flags = mpanet::read_text("/proc/cpuinfo");
-  if (!mpanet::is_built_for("avx512f") || !std::filesystem::exists(library) ||
-      flags.find(" cpuid_fault") == std::string::npos) {
+  if (!mpanet::is_built_for("avx512f") || !std::filesystem::exists(library) || !mpanet::processor_has("cpuid_fault")) {
     MESSAGE("skipped: this build does not need AVX-512, or it cannot be hidden here");
     return;
   }
@@ -38,5 +40,31 @@ TEST_CASE("the programs have this check, where AVX-512 can be hidden from a buil
   }
 }
 #endif
+
+TEST_CASE("hide-avx512.so") {
+  if (!std::filesystem::exists(PROGRAMS "/hide-avx512.so") || !mpanet::processor_has("cpuid_fault")) {
+    MESSAGE("skipped: no cpuid_fault here");
+    return;
+  }
+  const auto run = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"/usr/bin/env", "LD_PRELOAD=" PROGRAMS "/hide-avx512.so"});
+    Process process(arguments);
+    const int ended = process.wait();
+    return std::pair(ended, process.out());
+  };
+  CHECK(run({"/bin/sh", "-c", "/bin/sh -c 'exit 5'"}).first == 5);
+  // Signals that it did not cause end programs as before.
+  CHECK(run({"/bin/sh", "-c", "kill -SEGV $$; exit 5"}).first == 128 + SIGSEGV);
+#if !defined(__SANITIZE_ADDRESS__)  // AddressSanitizer must be loaded before any other library
+  const auto version = run({PROGRAMS "/bench-step", "--version"});
+  if (mpanet::is_built_for("avx512f")) {  // such a build refuses to run
+    CHECK(version.first == 2);
+    return;
+  }
+  CHECK(version.first == 0);
+  CHECK(has(version.second, "panel kernels AVX2"));
+  if (has(version.second, "oneDNN level")) CHECK(has(version.second, "oneDNN level 0x7\n"));
+#endif
+}
 
 }  // namespace

@@ -1,6 +1,8 @@
-// What this build has: precisions, instruction sets.
+// What this build has: precisions, instruction sets. And what the processor has.
 #pragma once
 #include <algorithm>
+#include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "core/base/processor_check.h"
@@ -19,6 +21,11 @@ inline bool is_built(const std::string& precision) { return is_built(parse_preci
 // Whether this build runs only on processors with the instruction set.
 inline bool is_built_for(std::string_view instruction_set) {
   return std::ranges::any_of(kBuiltFor, [&](const char* name) { return name != nullptr && name == instruction_set; });
+}
+
+// Whether /proc/cpuinfo lists a flag.
+inline bool processor_has(const std::string& flag) {
+  return std::system(("grep -qw " + flag + " /proc/cpuinfo").c_str()) == 0;
 }
 
 }  // namespace mpanet
