@@ -196,7 +196,7 @@ PackReport write_pack(const std::string& root, std::vector<std::string> paths, i
   std::mutex mutex;  // guards `progress`
   Progress progress("packing, " + counted(threads, "thread"), "images", missing.size());
   parallel_for(threads, missing.size(), [&](size_t i, int thread) {
-    if (interrupted()) throw Interrupted{};
+    throw_if_interrupted();
     Scratch& own = scratch[static_cast<size_t>(thread)];
     const double start = thread_seconds();
     own.decoder.decode(root + "/" + list.files[missing[i]].path, own.decoded);

@@ -120,7 +120,7 @@ int make_index(SearchOptions options) {
       const auto begin = fresh.begin() + static_cast<ptrdiff_t>(first);
       index.add({begin, begin + static_cast<ptrdiff_t>(count)}, rows.data());
       progress.advance(count);
-      if (interrupted()) throw Interrupted{};
+      throw_if_interrupted();
     });
   } catch (const Interrupted&) {
     note(fmt::format("{}: stopped; {} has the pictures so far, and the same command goes on there", kProgram,

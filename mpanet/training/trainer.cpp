@@ -165,9 +165,7 @@ bool Trainer::evaluate() {
   options.pack = pack_;
   send_pictures_to(engine_, options);
   options.on_host = false;
-  options.after_batch = [] {
-    if (interrupted()) throw Interrupted{};
-  };
+  options.after_batch = throw_if_interrupted;
   const std::vector<ImageRecord> images = images_of(evaluated_);
   const Embeddings embeddings = embed_images(engine_, images, data_.root, options);
   const std::vector<std::vector<SettingResult>> results = rank_plans(evaluated_, images, embeddings, engine_.device());
