@@ -1,6 +1,7 @@
 // bench-eval compares with the faster of two libraries' products. A stand-in for OpenBLAS takes a known time.
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -82,10 +83,12 @@ TEST_CASE("a gallery on disk has no name: nobody's file is replaced, and a signa
 
 TEST_CASE("a gallery that the disk cannot hold, and options that would have no effect, are refused in one line") {
   const TemporaryFolder folder;
-  const std::string line =
-      refusal({"--gallery", "4", "--stream", "1000000", "--dimension=1000000", "--folder", folder.path()});
-  CHECK(line.starts_with("bench-eval: --folder: " + folder.path() + ": the embeddings need 3725.32 GiB, got "));
-  CHECK(line.ends_with("of free space\n"));
+  if (std::filesystem::space(folder.path()).available < uint64_t{3} << 40) {  // else it would be written
+    const std::string line =
+        refusal({"--gallery", "4", "--stream", "1000000", "--dimension=1000000", "--folder", folder.path()});
+    CHECK(line.starts_with("bench-eval: --folder: " + folder.path() + ": the embeddings need 3725.32 GiB, got "));
+    CHECK(line.ends_with("of free space\n"));
+  }
   CHECK(refusal({"--stream", "4", "--folder", folder / "none"}) ==
         "bench-eval: --folder: " + (folder / "none") + ": cannot make a file: No such file or directory\n");
   CHECK(refusal({"--stream", "4", "--rerank"}) == "bench-eval: expected one of --counted, --rerank and --stream\n");
