@@ -39,7 +39,7 @@ void clear_features(uint32_t leaf, uint32_t part, Registers& r) {
     r.d &= without(22, 24, 25);                      // AMX BF16, TILE, INT8
   }
   if (leaf == 7 && part == 1) {
-    r.a &= without(4, 5, 21);         // AVX-VNNI, AVX512 BF16, AMX-FP16
+    r.a &= without(4, 5, 21, 23);     // AVX-VNNI, AVX512 BF16, AMX-FP16, AVX-IFMA
     r.d &= without(4, 5, 8, 10, 19);  // AVX-VNNI-INT8, AVX-NE-CONVERT, AMX-COMPLEX, AVX-VNNI-INT16, AVX10
   }
 }
