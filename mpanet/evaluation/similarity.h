@@ -62,12 +62,13 @@ class SimilarityRows {
   // Replaces the content with `count` rows.
   void assign(const float* rows, int count);
   int rows() const { return rows_.rows(); }
+  int padded_rows() const { return rows_.padded_rows(); }
+
   // Similarities of every row of `queries` with every row of `gallery`: (queries.rows, stride), stride at least
   // gallery.padded_rows(); `out` has space for queries.padded_rows() rows. For a pair that is not `wanted` the number
   // may be any finite one.
   friend void similarities(const SimilarityRows& queries, const SimilarityRows& gallery, float* out, ptrdiff_t stride,
                            const PairFilter& wanted);
-  int padded_rows() const { return rows_.padded_rows(); }
 
  private:
   Distance distance_;
